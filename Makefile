@@ -1,0 +1,90 @@
+# Everything runs in a .venv of the project's own, made from the locked versions in requirements/.
+# Another Python: make setup PYTHON=python3.12. Options of the job: make run ARGS="--learner ridge".
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+CORE := .venv/.core
+TEST := .venv/.test
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+LOCK := .tools/bin/uv pip compile --quiet setup.py --universal --python-version 3.10 \
+	--generate-hashes --custom-compile-command "make lock" $(ARGS)
+
+# Reads pip's output: a line at every 20th package, and success only if pip had it.
+PROGRESS := awk '/^Collecting/ && ++n % 20 == 0 { print "   " n " packages found"; fflush() } \
+	/^Installing/ { print "   installing " n " packages"; fflush() } \
+	/^done$$/ { done = 1 } END { exit !done }'
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup run test lint types fast slow coverage flights bench lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+setup: $(CORE) ## make .venv (once; again when the lock or setup.py changes)
+	@echo "set-up: .venv is ready"
+
+run: $(CORE) ## run the job; its options go in ARGS="..."
+	@$(BIN)/python -m pipeline $(ARGS)
+
+test: lint types fast slow coverage ## lint, types, doctests, fast and slow tests, coverage
+
+lint: $(TEST)
+	@echo "== lint (ruff)"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(TEST)
+	@echo "== types (mypy)"
+	@$(BIN)/mypy
+
+fast: $(TEST)
+	@echo "== fast tests and doctests"
+	@$(BIN)/python -m pytest -q -m "not slow" --cov --cov-report=
+
+slow: $(TEST)
+	@echo "== slow tests"
+	@$(BIN)/python -m pytest -q -m slow --cov --cov-append --cov-report=
+
+coverage: $(TEST)
+	@echo "== coverage (of model/ at least 95 %)"
+	@$(BIN)/coverage report
+	@$(BIN)/coverage report --include='model/*' --fail-under=95 --format=total
+
+flights: $(TEST) ## write flights.csv, 336,776 real flights to try the job on
+	@$(BIN)/python -m examples.flights flights.csv
+
+bench: $(TEST) ## the job beside a plain loop, in one run
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
+	@$(LOCK) -o requirements/core.txt
+	@$(LOCK) --extra test -c requirements/core.txt -o requirements/test.txt
+	@rm -rf correnteza.egg-info
+
+clean: ## remove .venv, tools and caches; runs/ stays
+	rm -rf .venv .tools .cache build dist *.egg-info .coverage* \
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is written last: what was interrupted before it is made anew.
+$(CORE): requirements/core.txt setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo \
+		"$(PYTHON) is missing or older than 3.10. Name another: make setup PYTHON=python3.12" >&2; \
+		exit 1; }
+	@echo "== set-up: .venv from requirements/core.txt (once, a minute or two)"
+	@$(PYTHON) -m venv --clear .venv
+	@{ $(PIP) install --require-hashes -r requirements/core.txt && echo done; } | $(PROGRESS)
+	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@$(PIP) check
+	@touch $@
+
+$(TEST): $(CORE) requirements/test.txt
+	@echo "== set-up: .venv, tools for the tests from requirements/test.txt"
+	@{ $(PIP) install --require-hashes -r requirements/test.txt && echo done; } | $(PROGRESS)
+	@touch $@
+
+.tools/bin/uv:
+	@$(PYTHON) -m venv --clear .tools
+	@.tools/bin/python -m pip --disable-pip-version-check install --quiet uv

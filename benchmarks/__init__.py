@@ -1,0 +1,1 @@
+"""The job beside a plain loop over the same rows, in one run."""

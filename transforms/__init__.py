@@ -1,0 +1,1 @@
+"""Thin Beam adapters around the plain Python of model, one idea a file."""

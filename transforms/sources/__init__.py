@@ -1,0 +1,1 @@
+"""Where rows come from: a planner of tickets, and what reads them."""
