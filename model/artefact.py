@@ -1,0 +1,306 @@
+"""The artefact: one window's trained, immutable unit. Raw rows go in, predictions come out.
+
+It holds all that scoring needs (schema, statistics, encoder, estimator), so what normalised
+at training normalises at scoring, and no skew between them is possible.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import io
+import json
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Literal, NamedTuple
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from joblib.numpy_pickle import NumpyPickler
+from pydantic import BaseModel, ConfigDict
+
+from model import learners
+from model.asof import iso, stamp
+from model.batch import by_time, column, ids, micros
+from model.encoder import Encoder, codes, fit_encoder
+from model.learners import Matrix
+from model.schema import Schema
+from model.statistics import Categorical, Numeric, Statistics
+
+PACKAGES = ("scikit-learn", "numpy", "joblib", "pyarrow", "apache-beam")
+
+
+class Window(NamedTuple):
+    """The bounds of a training window, in microseconds: start included, end not."""
+
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        """What its artefact's folder is called."""
+        return stamp(self.end)
+
+
+class Reference(NamedTuple):
+    """Names an artefact and its content: what travels through the job in the model's stead."""
+
+    name: str
+    sha256: str
+
+
+class Learner(NamedTuple):
+    """Which regressor is trained, with which parameters and seed."""
+
+    name: str
+    parameters: dict[str, Any]
+    seed: int
+
+
+class Fit(BaseModel):
+    """How predictions (shape (rows,)) agree with targets; null where undefined."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mae: float | None
+    rmse: float | None
+    r2: float | None
+
+
+class Manifest(BaseModel):
+    """What is known of an artefact without opening it; its fields are a contract."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal[1] = 1
+    window_start: str
+    window_end: str
+    rows: int
+    learner: str
+    parameters: dict[str, Any]
+    features: list[str]
+    statistics: dict[str, Numeric | Categorical]
+    training: Fit
+    fingerprint: str
+    versions: dict[str, str]
+    sha256: str
+    bytes: int
+
+    def as_json(self) -> builtins.bytes:
+        """The manifest file's bytes."""
+        return (self.model_dump_json(indent=2) + "\n").encode()
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A trained model with everything that scoring needs.
+
+    Attributes:
+        schema: the meaning of the columns.
+        statistics: of the window's labelled rows.
+        encoder: from raw columns to a matrix.
+        estimator: a fitted scikit-learn regressor.
+    """
+
+    schema: Schema
+    statistics: Statistics
+    encoder: Encoder
+    estimator: Any
+
+    def predict(self, batch: pa.RecordBatch) -> Matrix:
+        """Predictions of shape (rows,) for an accepted batch's raw rows."""
+        if batch.num_rows == 0:
+            return np.empty(0)
+        return learners.predict(self.estimator, self.encoder.transform(batch))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        plain = self.schema.model_dump_json(), self.statistics.model_dump_json()
+        return rebuild, (*plain, self.encoder, self.estimator)
+
+    @property
+    def baseline(self) -> float:
+        """What the baseline predicts: the mean target of the window."""
+        mean = self.statistics.numeric(self.schema.target).mean
+        assert mean is not None
+        return mean
+
+
+class Normalized(NamedTuple):
+    """A window's data, ready to train on.
+
+    Attributes:
+        window: its bounds.
+        rows: how many labelled rows the statistics are of.
+        statistics: of all the window's labelled rows.
+        encoder: made from the statistics.
+        matrix: the normalised features, shape (sampled rows, features), float64, C order,
+            in the order of (event time, row id).
+        target: shape (sampled rows,).
+        fingerprint: names the data: the same for the same rows and statistics.
+    """
+
+    window: Window
+    rows: int
+    statistics: Statistics
+    encoder: Encoder
+    matrix: Matrix
+    target: Matrix
+    fingerprint: str
+
+
+def normalize(
+    rows: pa.RecordBatch, statistics: Statistics, schema: Schema, window: Window
+) -> Normalized:
+    """Applies a window's statistics to its rows.
+
+    Args:
+        rows: labelled rows of an accepted batch, in any order.
+        statistics: of the window; over more rows than these if these are a sample.
+        schema: the meaning of the columns.
+        window: its bounds.
+    """
+    rows = by_time(rows)
+    encoder = fit_encoder(statistics, schema)
+    return Normalized(
+        window=window,
+        rows=statistics.numeric(schema.target).count,
+        statistics=statistics,
+        encoder=encoder,
+        matrix=encoder.transform(rows),
+        target=column(rows, schema.target),
+        fingerprint=fingerprint(rows, statistics, schema),
+    )
+
+
+def fingerprint(rows: pa.RecordBatch, statistics: Statistics, schema: Schema) -> str:
+    """SHA-256 of rows, in order, with their statistics and schema: hexadecimal."""
+    digest = hashlib.sha256(schema.model_dump_json().encode())
+    digest.update(statistics.model_dump_json().encode())
+    digest.update(ids(rows).tobytes())
+    digest.update(micros(rows).tobytes())
+    for name in (schema.target, *schema.numeric):
+        digest.update(column(rows, name).tobytes())
+    for name in schema.categorical:
+        known = tuple(statistics.categorical(name).values)
+        digest.update(codes(rows.column(name), known).astype(np.int32).tobytes())
+    return digest.hexdigest()
+
+
+def train(data: Normalized, schema: Schema, learner: Learner) -> tuple[bytes, Manifest]:
+    """Fits a learner to a window.
+
+    Args:
+        data: what ``normalize`` returned.
+        schema: the meaning of the columns.
+        learner: which regressor, with which parameters.
+
+    Returns:
+        The artefact as joblib bytes, and its manifest.
+    """
+    estimator = learners.make(learner.name, learner.parameters, learner.seed)
+    learners.fit(estimator, data.matrix, data.target)
+    report = evaluate(data.target, learners.predict(estimator, data.matrix))
+    dumped = dump(Artefact(schema, data.statistics, data.encoder, estimator))
+    return dumped, Manifest(
+        window_start=iso(data.window.start),
+        window_end=iso(data.window.end),
+        rows=data.rows,
+        learner=learner.name,
+        parameters=printable(learners.params_of(estimator)),
+        features=data.encoder.names,
+        statistics=data.statistics.columns,
+        training=report,
+        fingerprint=training_fingerprint(data, learner),
+        versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        sha256=hashlib.sha256(dumped).hexdigest(),
+        bytes=len(dumped),
+    )
+
+
+def training_fingerprint(data: Normalized, learner: Learner) -> str:
+    """SHA-256 of a window's data and of what is fitted to it: a retry that has it fits nothing."""
+    told = json.dumps([data.fingerprint, *learner], sort_keys=True, default=str)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def evaluate(target: Matrix, prediction: Matrix) -> Fit:
+    """MAE, RMSE and R2 of predictions of shape (rows,); R2 is null for a constant target."""
+    if len(target) == 0:
+        return Fit(mae=None, rmse=None, r2=None)
+    errors = prediction - target
+    squares = float(errors @ errors)
+    centred = target - target.mean()
+    total = float(centred @ centred)
+    return Fit(
+        mae=float(np.abs(errors).mean()),
+        rmse=float(np.sqrt(squares / len(target))),
+        r2=1 - squares / total if np.ptp(target) > 0 else None,
+    )
+
+
+def dump(artefact: Artefact) -> bytes:
+    """The artefact as joblib bytes: the same ones for the same artefact, in any process."""
+    buffer = io.BytesIO()
+    SteadyPickler(buffer).dump(artefact)
+    return buffer.getvalue()
+
+
+class SteadyPickler(NumpyPickler):
+    """joblib's pickler, but the gaps between the fields of structured arrays are zeros.
+
+    A scikit-learn tree's nodes have seven such bytes each, which hold whatever the memory
+    held, so that the same tree would have another hash each time.
+    """
+
+    def save(self, value: Any) -> None:
+        """Writes a part of what is dumped."""
+        if isinstance(value, np.ndarray) and value.dtype.names:
+            value = without_gaps(value)
+            self.kept.append(value)  # a pickler knows objects by their id
+        super().save(value)
+
+    def dump(self, value: Any) -> None:
+        """Writes the whole."""
+        self.kept: list[Any] = []
+        super().dump(value)
+
+
+def without_gaps(records: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A copy of a structured array whose bytes between the fields are zeros."""
+    clean = np.zeros(records.shape, records.dtype)
+    for name in records.dtype.names or ():
+        clean[name] = records[name]
+    return clean
+
+
+def rebuild(schema: str, statistics: str, encoder: Encoder, estimator: Any) -> Artefact:
+    """The artefact that was pickled; schema and statistics are JSON in it."""
+    return Artefact(
+        Schema.model_validate_json(schema),
+        Statistics.model_validate_json(statistics),
+        encoder,
+        estimator,
+    )
+
+
+def printable(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as JSON can hold them; anything else as its text."""
+    return {
+        name: value if isinstance(value, str | int | float | bool | None) else str(value)
+        for name, value in sorted(parameters.items())
+    }
+
+
+def load_bytes(data: bytes) -> Artefact:
+    """The artefact of those bytes. They are code: check their hash first (``Store.load`` does).
+
+    Raises:
+        TypeError: if they hold something else.
+    """
+    loaded = joblib.load(io.BytesIO(data))
+    if not isinstance(loaded, Artefact):
+        raise TypeError(f"holds a {type(loaded).__name__}, not an artefact")
+    return loaded

@@ -1,0 +1,73 @@
+"""The as-of rule: event time alone decides which model scores a row.
+
+A row of refresh r is scored by the newest artefact whose window had ended when r began, or
+``lag - 1`` refreshes earlier. All times are microseconds since the epoch, UTC; windows end,
+and refreshes begin, at its multiples of ``every``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from model.batch import SECOND
+
+NAME = "%Y%m%dT%H%M%SZ"
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def floor(time: int, step: int) -> int:
+    """The last multiple of ``step`` that is not after ``time``: a refresh's or window's start."""
+    return time // step * step
+
+
+def serves(window_end: int, every: int, lag: int) -> int:
+    """The start of the refresh that a window's model serves first.
+
+    Example:
+        >>> serves(window_end=120, every=60, lag=1), serves(window_end=120, every=60, lag=2)
+        (120, 180)
+    """
+    return window_end + (lag - 1) * every
+
+
+def newest_allowed(refresh: int, every: int, lag: int) -> int:
+    """The latest end that the window of a refresh's model may have: the inverse of ``serves``."""
+    return refresh - (lag - 1) * every
+
+
+def utc(time: int) -> datetime:
+    """A time in microseconds as a datetime in UTC."""
+    return EPOCH + timedelta(microseconds=time)
+
+
+def iso(time: int) -> str:
+    """A time in microseconds as ISO 8601, in UTC.
+
+    Example:
+        >>> iso(1_795_417_260_000_000)
+        '2026-11-23T07:01:00Z'
+    """
+    return utc(time).isoformat().replace("+00:00", "Z")
+
+
+def stamp(time: int) -> str:
+    """The name that files and folders have by a time of whole seconds.
+
+    Example:
+        >>> stamp(1_795_417_260_000_000)
+        '20261123T070100Z'
+    """
+    at = utc(time)
+    return f"{at.year:04d}" + at.strftime("%m%dT%H%M%SZ")
+
+
+def from_stamp(name: str) -> int:
+    """The time of a name.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    at = datetime.strptime(name, NAME).replace(tzinfo=timezone.utc)
+    if len(name) != 16:
+        raise ValueError(f"{name!r} is no name of the form 20261123T070100Z")
+    return (at - EPOCH) // timedelta(seconds=1) * SECOND

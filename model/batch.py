@@ -1,0 +1,230 @@
+"""Batches: the rows of a stream in columns, with what the source alone decides about them.
+
+A batch is a ``pyarrow.RecordBatch``. Beside the schema's columns it has
+
+* ``__id`` (int64): the row's id, which orders rows of the same time;
+* ``__time`` (timestamp[us, UTC]): its event time; null where it could not be read;
+* ``__late`` (bool): the row came behind the source's own watermark.
+
+A source's batch (raw) may have three more: ``__problem`` (string: why the source could not
+read the row; null where it could), ``__text`` (string: that row as it stood) and ``__line``
+(int64: where, if that is not the row's ordinal). ``Validate`` turns it into an accepted batch:
+target and numeric features are float64 without nulls (NaN is null), categorical features are
+dictionary<int32, string> with nulls.
+
+The schema's metadata carries a ``Tag``: the batch's key, its stamp, and where it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.schema import Schema
+
+ID, TIME, LATE = "__id", "__time", "__late"
+PROBLEM, TEXT, LINE = "__problem", "__text", "__line"
+TIME_TYPE = pa.timestamp("us", tz="UTC")
+CATEGORY_TYPE = pa.dictionary(pa.int32(), pa.string())
+SECOND = 1_000_000
+"""Microseconds: every time inside the job is an int64 of them since the epoch, in UTC."""
+
+
+class Key(NamedTuple):
+    """A batch's name and place in its source's order; the same on every retry."""
+
+    partition: int
+    start: int
+    part: int
+
+
+class Tag(NamedTuple):
+    """What a batch's metadata says.
+
+    Attributes:
+        key: the batch's name; batches are merged in its order.
+        at: the batch's stamp, microseconds: its least event time, or, for late rows,
+            the source's watermark when they came.
+        where: the path (or name) of what it was read from.
+        line: what to add to a row's id to get its line (or row number) there.
+    """
+
+    key: Key
+    at: int
+    where: str
+    line: int
+
+
+def accepted_schema(schema: Schema) -> pa.Schema:
+    """The columns of an accepted batch."""
+    return pa.schema(
+        [
+            pa.field(ID, pa.int64(), nullable=False),
+            pa.field(TIME, TIME_TYPE, nullable=False),
+            pa.field(LATE, pa.bool_(), nullable=False),
+            *(pa.field(c, pa.float64(), nullable=False) for c in (schema.target, *schema.numeric)),
+            *(pa.field(c, CATEGORY_TYPE) for c in schema.categorical),
+        ]
+    )
+
+
+def with_tag(batch: pa.RecordBatch, tag: Tag) -> pa.RecordBatch:
+    """The batch with that tag in its schema's metadata."""
+    return batch.replace_schema_metadata(
+        {
+            "key": "/".join(map(str, tag.key)),
+            "at": str(tag.at),
+            "where": tag.where,
+            "line": str(tag.line),
+        }
+    )
+
+
+def tag_of(batch: pa.RecordBatch) -> Tag:
+    """The tag of a batch.
+
+    Raises:
+        ValueError: if the batch has none.
+    """
+    metadata = batch.schema.metadata
+    if not metadata or b"key" not in metadata:
+        raise ValueError("a batch without a tag: make it with model.batch.with_tag")
+    partition, start, part = metadata[b"key"].split(b"/")
+    return Tag(
+        Key(int(partition), int(start), int(part)),
+        int(metadata[b"at"]),
+        metadata[b"where"].decode(),
+        int(metadata[b"line"]),
+    )
+
+
+def column(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.float64]:
+    """A float64 column as numpy, without a copy; NaN is null."""
+    values: npt.NDArray[np.float64] = batch.column(name).to_numpy(zero_copy_only=True)
+    return values
+
+
+def ids(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """The rows' ids."""
+    values: npt.NDArray[np.int64] = batch.column(ID).to_numpy(zero_copy_only=True)
+    return values
+
+
+def micros(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """The rows' event times in microseconds; null as the least int64."""
+    times = batch.column(TIME).cast(pa.int64())
+    if times.null_count:
+        times = times.fill_null(np.iinfo(np.int64).min)
+    values: npt.NDArray[np.int64] = times.to_numpy(zero_copy_only=True)
+    return values
+
+
+def late(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+    """The rows' late marks."""
+    values: npt.NDArray[np.bool_] = batch.column(LATE).to_numpy(zero_copy_only=False)
+    return values
+
+
+def split(
+    batch: pa.RecordBatch, tag: Tag, edge: int, stamps: npt.NDArray[np.int64] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Cuts a source's batch so that no piece straddles a multiple of ``edge``.
+
+    Rows keep their order within a piece. Undated rows take the tag's stamp.
+
+    Args:
+        batch: a raw batch.
+        tag: its key (the part is counted on from it), least stamp, where and line.
+        edge: microseconds: a serve window's length.
+        stamps: microseconds, one a row: where a row counts in time. Without it the event
+            time, never less than the tag's stamp.
+
+    Yields:
+        Tagged batches in order of time, each stamped with its own least stamp.
+
+    Example:
+        >>> rows = pa.record_batch({
+        ...     ID: pa.array([7, 8, 9]), LATE: pa.array([False] * 3),
+        ...     TIME: pa.array([1_000_000, 61_000_000, 2_000_000]).cast(TIME_TYPE)})
+        >>> pieces = list(split(rows, Tag(Key(0, 0, 0), 0, "x", 0), 60 * SECOND))
+        >>> [(p.column(ID).to_pylist(), tag_of(p).at) for p in pieces]
+        [([7, 9], 1000000), ([8], 61000000)]
+    """
+    if batch.num_rows == 0:
+        return
+    if stamps is None:
+        stamps = np.maximum(micros(batch), tag.at)
+    slots = stamps // edge
+    if slots[0] == slots[-1] and (slots == slots[0]).all():
+        yield with_tag(batch, tag._replace(at=int(stamps.min())))
+        return
+    if (slots[1:] < slots[:-1]).any():
+        order = np.argsort(slots, kind="stable")
+        batch, stamps, slots = batch.take(pa.array(order)), stamps[order], slots[order]
+    cuts = [0, *(np.flatnonzero(np.diff(slots)) + 1).tolist(), len(slots)]
+    for part, (low, high) in enumerate(pairwise(cuts)):
+        key = tag.key._replace(part=tag.key.part + part)
+        at = int(stamps[low:high].min())
+        yield with_tag(batch.slice(low, high - low), tag._replace(key=key, at=at))
+
+
+def by_time(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows in the order of (event time, row id), in which they are trained on."""
+    times, row_ids = micros(batch), ids(batch)
+    later = np.diff(times)
+    if (later > 0).all() or ((later >= 0).all() and (np.diff(row_ids)[later == 0] > 0).all()):
+        return batch
+    return batch.take(pa.array(np.lexsort((row_ids, times))))
+
+
+def encode(batch: pa.RecordBatch) -> bytes:
+    """The batch as bytes (an Arrow IPC stream)."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def decode(data: bytes) -> pa.RecordBatch:
+    """The batch of those bytes, without a copy of its columns."""
+    with pa.ipc.open_stream(pa.py_buffer(data)) as reader:
+        return reader.read_next_batch()
+
+
+def concat(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """One batch of all their rows, in their order; the first one's metadata.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if not batches:
+        raise ValueError("no batch to concatenate")
+    if len(batches) == 1:
+        return batches[0]
+    table = pa.Table.from_batches(
+        [b.replace_schema_metadata(None) for b in batches]
+    ).unify_dictionaries()
+    joined = table.combine_chunks().to_batches()
+    whole = joined[0] if joined else batches[0]
+    return whole.replace_schema_metadata(batches[0].schema.metadata)
+
+
+def where(batch: pa.RecordBatch, mask: npt.NDArray[np.bool_]) -> pa.RecordBatch:
+    """The rows of a batch for which the mask is true; the batch itself if it is for all."""
+    if mask.all():
+        return batch
+    return batch.filter(pa.array(mask))
+
+
+def text_of(values: pa.Array) -> list[object]:
+    """A column's values as plain Python, times as ISO 8601, for a person to read."""
+    if pa.types.is_timestamp(values.type):
+        values = pc.strftime(values, format="%Y-%m-%dT%H:%M:%SZ")
+    return list(values.to_pylist())

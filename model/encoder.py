@@ -1,0 +1,125 @@
+"""From raw columns to a matrix, by a training window's statistics.
+
+Numeric features are standardised as scikit-learn's StandardScaler does it; categorical ones
+become 0/1 columns, one a value, and one more for every other value (and for null).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from model.batch import column
+from model.schema import Schema
+from model.statistics import Categorical, Numeric, Statistics
+
+OTHER = "other"
+MAX_CATEGORIES = 64
+"""Of a categorical feature so many values, the most frequent, have a column of their own."""
+
+BOUND = 1e30
+"""Standardised values are cut off here: float32, in which trees compare, ends at 3e38."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Turns the rows of accepted batches into a matrix.
+
+    Attributes:
+        numeric: the numeric features, in order.
+        means: what is subtracted, one a numeric feature; also what a null takes.
+        scales: what is divided by, one a numeric feature.
+        categories: of each categorical feature the values that have a column, sorted.
+
+    Example:
+        >>> from model.statistics import summarize
+        >>> x = np.array([1.0, 3.0])
+        >>> fitted = Encoder(("x",), *standardization([summarize(x)]), {})
+        >>> fitted.transform(pa.record_batch({"x": np.array([1.0, np.nan, 5.0])})).tolist()
+        [[-1.0], [0.0], [3.0]]
+    """
+
+    numeric: tuple[str, ...]
+    means: npt.NDArray[np.float64]
+    scales: npt.NDArray[np.float64]
+    categories: dict[str, tuple[str, ...]]
+
+    @property
+    def names(self) -> list[str]:
+        """The matrix's columns: ``x``, ``carrier=AA``, ``carrier=other``."""
+        expanded = [f"{c}={v}" for c, vs in self.categories.items() for v in (*vs, OTHER)]
+        return [*self.numeric, *expanded]
+
+    def transform(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        """The matrix of a batch: float64, C order, shape (rows, len(self.names)).
+
+        Raises:
+            KeyError: if the batch lacks a feature.
+        """
+        width = len(self.numeric) + sum(len(v) + 1 for v in self.categories.values())
+        matrix = np.zeros((batch.num_rows, width))
+        for i, name in enumerate(self.numeric):
+            matrix[:, i] = self.standardize(batch, name)
+        offset = len(self.numeric)
+        every_row = np.arange(batch.num_rows)
+        for name, values in self.categories.items():
+            matrix[every_row, offset + codes(batch.column(name), values)] = 1.0
+            offset += len(values) + 1
+        return matrix
+
+    def standardize(self, batch: pa.RecordBatch, name: str) -> npt.NDArray[np.float64]:
+        """A numeric feature's standard scores, shape (rows,); a null, which takes the mean, has 0.
+
+        Raises:
+            KeyError: if the batch lacks it.
+            ValueError: if it is no numeric feature.
+        """
+        i = self.numeric.index(name)
+        scores: npt.NDArray[np.float64] = (column(batch, name) - self.means[i]) / self.scales[i]
+        np.nan_to_num(scores, copy=False, nan=0.0, posinf=BOUND, neginf=-BOUND)
+        return np.clip(scores, -BOUND, BOUND, out=scores)
+
+
+def fit_encoder(statistics: Statistics, schema: Schema) -> Encoder:
+    """The encoder of a window, from its statistics alone."""
+    means, scales = standardization([statistics.numeric(name) for name in schema.numeric])
+    categories = {name: frequent(statistics.categorical(name)) for name in schema.categorical}
+    return Encoder(schema.numeric, means, scales, categories)
+
+
+def standardization(
+    columns: list[Numeric],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """What is subtracted from each column and what it is divided by.
+
+    A column that is constant to rounding scales by 1; one without a value has mean 0.
+    The bound of 'constant' is that of scikit-learn (sklearn.preprocessing._data,
+    _is_constant_feature), after Chan, Golub and LeVeque.
+    """
+    means = np.array([0.0 if c.mean is None else c.mean for c in columns])
+    variances = np.array([0.0 if c.variance is None else c.variance for c in columns])
+    counts = np.array([c.count for c in columns], dtype=np.float64)
+    eps = np.finfo(np.float64).eps
+    constant = variances <= counts * eps * variances + (counts * means * eps) ** 2
+    return means, np.where(constant, 1.0, np.sqrt(variances))
+
+
+def frequent(column: Categorical) -> tuple[str, ...]:
+    """The values that get a column: the most frequent, ties by name; sorted by name."""
+    ranked = sorted(column.values.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(sorted(value for value, _ in ranked[:MAX_CATEGORIES]))
+
+
+def codes(values: pa.Array, known: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """For each value its place among the known ones; their number for any other, and for null."""
+    place = {value: i for i, value in enumerate(known)}
+    other = len(known)
+    if not pa.types.is_dictionary(values.type):
+        values = values.dictionary_encode()
+    table = np.array([place.get(v, other) for v in values.dictionary.to_pylist()] + [other])
+    indices = values.indices.fill_null(len(table) - 1).to_numpy(zero_copy_only=False)
+    found: npt.NDArray[np.int64] = table[indices]
+    return found

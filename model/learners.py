@@ -1,0 +1,194 @@
+"""Learners: scikit-learn regressors by a short name, or by the import path of a factory."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.errors import UserError
+
+Matrix = npt.NDArray[np.float64]
+Parameters = Mapping[str, Any]
+
+
+def forest(seed: int, **parameters: Any) -> Any:
+    """A RandomForestRegressor of 100 trees; leaves of 20 rows keep it small (3 MB) and quick."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    defaults = {"n_estimators": 100, "min_samples_leaf": 20, "max_features": 1 / 3}
+    return RandomForestRegressor(**{**defaults, "random_state": seed, **parameters})
+
+
+def ridge(seed: int, **parameters: Any) -> Any:
+    """A Ridge regression with scikit-learn's defaults (alpha 1)."""
+    from sklearn.linear_model import Ridge
+
+    return Ridge(**parameters)
+
+
+def boosting(seed: int, **parameters: Any) -> Any:
+    """A HistGradientBoostingRegressor with scikit-learn's defaults."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(**{"random_state": seed, **parameters})
+
+
+LEARNERS: dict[str, Callable[..., Any]] = {"forest": forest, "ridge": ridge, "boosting": boosting}
+
+
+def parse_parameter(text: str) -> tuple[str, Any]:
+    """A parameter from ``name=value``; the value is a Python literal, or else text.
+
+    Raises:
+        UserError: if there is no ``=`` or no name.
+
+    Example:
+        >>> parse_parameter("max_depth=8"), parse_parameter("criterion=squared_error")
+        (('max_depth', 8), ('criterion', 'squared_error'))
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UserError(f"--learner-param {text!r}: name=value is allowed, as in max_depth=8")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, {"true": True, "false": False}.get(value, value)
+
+
+def make(learner: str, parameters: Parameters, seed: int) -> Any:
+    """A regressor that is not fitted yet.
+
+    Args:
+        learner: ``forest``, ``ridge``, ``boosting``, or ``package.module:factory``; the
+            factory is called with the parameters and returns a regressor.
+        parameters: for the regressor's constructor.
+        seed: its random state, where it has one.
+
+    Raises:
+        UserError: if there is no such learner or parameter, or it takes no such value.
+    """
+    factory = LEARNERS.get(learner) or _imported(learner)
+    given: dict[str, Any] = dict(parameters)
+    if learner in LEARNERS:
+        given["seed"] = seed
+    try:
+        estimator = factory(**given)
+    except TypeError as error:
+        raise UserError(f"--learner {learner}: {_brief(error)}") from error
+    if not callable(getattr(estimator, "fit", None)) or not hasattr(estimator, "predict"):
+        raise UserError(
+            f"--learner {learner}: gives a {type(estimator).__name__}; "
+            "a regressor with fit and predict is allowed"
+        )
+    unseeded = params_of(estimator).get("random_state", seed) is None
+    if unseeded and learner not in LEARNERS:
+        estimator.set_params(random_state=seed)
+    return estimator
+
+
+def check(learner: str, parameters: Parameters, seed: int) -> None:
+    """Tries a learner on a few rows, so that a bad parameter is told before anything runs.
+
+    Raises:
+        UserError: as ``make``, and if a fit on 64 rows of two features fails.
+    """
+    estimator = make(learner, parameters, seed)
+    rng = np.random.default_rng(0)
+    try:
+        fit(estimator, rng.normal(size=(64, 2)), rng.normal(size=64))
+    except Exception as error:  # whatever a regressor says of its parameters
+        raise UserError(f"--learner {learner}: {_brief(error)}") from error
+
+
+def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
+    """Fits a regressor so that its digits depend on the rows and their order alone.
+
+    A forest's trees are grown by all cores, which changes no digit; linear algebra and
+    boosting add in an order that depends on the number of threads, so they get one.
+
+    Args:
+        estimator: what ``make`` returned.
+        matrix: shape (rows, features), C order.
+        target: shape (rows,).
+
+    Returns:
+        The estimator, fitted, with n_jobs=1: a forest that predicts with more sums its
+        trees in the order in which they end.
+    """
+    threads = "n_jobs" in params_of(estimator) and _is_forest(estimator)
+    if threads:
+        estimator.set_params(n_jobs=os.cpu_count())
+    with _controller().limit(limits=1):
+        estimator.fit(matrix, target)
+    if "n_jobs" in params_of(estimator):
+        estimator.set_params(n_jobs=1)
+    return estimator
+
+
+ROWS_A_THREAD = 1_000
+"""A forest's rows are predicted in so many at least for each thread."""
+
+
+def predict(estimator: Any, matrix: Matrix) -> Matrix:
+    """Predictions of shape (rows,), the same to the last digit on every call.
+
+    A forest's rows are shared out to threads: each row's trees are still summed in order.
+    """
+    threads = min(os.cpu_count() or 1, len(matrix) // ROWS_A_THREAD)
+    with _controller().limit(limits=1):
+        if threads < 2 or not _is_forest(estimator):
+            return np.asarray(estimator.predict(matrix), dtype=np.float64).reshape(len(matrix))
+        pieces = np.array_split(matrix, threads)
+        return np.concatenate(list(_pool().map(estimator.predict, pieces)))
+
+
+def _is_forest(estimator: Any) -> bool:
+    from sklearn.ensemble._forest import ForestRegressor
+
+    return isinstance(estimator, ForestRegressor)
+
+
+def params_of(estimator: Any) -> dict[str, Any]:
+    """A regressor's parameters by name; none if it cannot tell them."""
+    get = getattr(estimator, "get_params", None)
+    return dict(get(deep=False)) if get else {}
+
+
+@cache
+def _controller() -> Any:
+    import sklearn.linear_model  # noqa: F401  (its libraries must be loaded to be found)
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="predict")
+
+
+def _imported(path: str) -> Callable[..., Any]:
+    module, colon, name = path.partition(":")
+    names = ", ".join(LEARNERS)
+    if not colon:
+        raise UserError(f"--learner {path!r}: {names}, or package.module:factory is allowed")
+    try:
+        factory = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"--learner {path}: cannot be imported: {error}") from error
+    if not callable(factory):
+        raise UserError(f"--learner {path}: is no factory of a regressor: it cannot be called")
+    result: Callable[..., Any] = factory
+    return result
+
+
+def _brief(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,181 @@
+"""Prequential figures of a refresh, from sums that merge.
+
+Every batch is scored before it is trained on (Dawid 1984, "Present position and potential
+developments: the prequential approach"); its sums merge, in the order of batch keys, into
+those of its refresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from model.asof import iso
+from model.learners import Matrix
+
+
+class Sums(NamedTuple):
+    """What a refresh's figures are made of; those of a batch, or of several.
+
+    Attributes:
+        rows, scored, unlabelled, late: counts of accepted rows.
+        rejected: rows that broke the schema.
+        labelled: scored rows with a target; the sums below are over these.
+        absolute, squares: sums of |error| and of error squared.
+        mean, spread: the targets' mean, and their sum of squares about it.
+        low, high: the least and the greatest target.
+        baseline: sum of |target - the mean target of the model's window|.
+        model: the name of the artefact that scored them, or "".
+    """
+
+    rows: int = 0
+    scored: int = 0
+    unlabelled: int = 0
+    late: int = 0
+    rejected: int = 0
+    labelled: int = 0
+    absolute: float = 0.0
+    squares: float = 0.0
+    mean: float = 0.0
+    spread: float = 0.0
+    low: float = float("inf")
+    high: float = float("-inf")
+    baseline: float = 0.0
+    model: str = ""
+
+
+class Metrics(BaseModel):
+    """The figures of a refresh; the fields of ``metrics/<refresh start>.json``, a contract."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal[1] = 1
+    refresh_start: str
+    refresh_end: str
+    model: str | None
+    rows: int
+    scored: int
+    unlabelled: int
+    late: int
+    rejected: int
+    mae: float | None
+    rmse: float | None
+    r2: float | None
+    baseline_mae: float | None
+    skill: float | None
+
+    def as_json(self) -> bytes:
+        """The metrics file's bytes."""
+        return (self.model_dump_json(indent=2) + "\n").encode()
+
+
+def score(
+    target: Matrix, late: int, prediction: Matrix | None, baseline: float, model: str | None
+) -> Sums:
+    """The sums of a batch.
+
+    Args:
+        target: shape (rows,); NaN where a row has none.
+        late: how many of the rows are late.
+        prediction: shape (rows,), or None if no model scored them.
+        baseline: what the baseline predicts for each row.
+        model: the name of the artefact that predicted.
+    """
+    labelled = ~np.isnan(target)
+    count = int(labelled.sum())
+    unlabelled = len(target) - count
+    if prediction is None:
+        return Sums(rows=len(target), unlabelled=unlabelled, late=late)
+    if unlabelled:
+        target, prediction = target[labelled], prediction[labelled]
+    errors = prediction - target
+    mean = float(target.mean()) if count else 0.0
+    centred = target - mean
+    return Sums(
+        rows=len(labelled),
+        scored=len(labelled),
+        unlabelled=unlabelled,
+        late=late,
+        labelled=count,
+        absolute=float(np.abs(errors).sum()),
+        squares=float(errors @ errors),
+        mean=mean,
+        spread=float(centred @ centred),
+        low=float(target.min(initial=np.inf)),
+        high=float(target.max(initial=-np.inf)),
+        baseline=float(np.abs(target - baseline).sum()),
+        model=model or "",
+    )
+
+
+def merge_two(a: Sums, b: Sums) -> Sums:
+    """The sums of both parts, the spread by Chan's formula.
+
+    Raises:
+        ValueError: if two models scored them: a refresh has one.
+    """
+    if a.model and b.model and a.model != b.model:
+        raise ValueError(f"two models in one refresh: {a.model} and {b.model}")
+    labelled = a.labelled + b.labelled
+    mean, between = a.mean if a.labelled else b.mean, 0.0
+    if a.labelled and b.labelled:
+        delta = b.mean - a.mean
+        mean = a.mean + delta * b.labelled / labelled
+        between = delta**2 * a.labelled * b.labelled / labelled
+    return Sums(
+        rows=a.rows + b.rows,
+        scored=a.scored + b.scored,
+        unlabelled=a.unlabelled + b.unlabelled,
+        late=a.late + b.late,
+        rejected=a.rejected + b.rejected,
+        labelled=labelled,
+        absolute=a.absolute + b.absolute,
+        squares=a.squares + b.squares,
+        mean=mean,
+        spread=a.spread + b.spread + between,
+        low=min(a.low, b.low),
+        high=max(a.high, b.high),
+        baseline=a.baseline + b.baseline,
+        model=a.model or b.model,
+    )
+
+
+def merge(parts: Iterable[Sums]) -> Sums:
+    """The sums of all parts, merged from left to right; of none, zeros."""
+    return reduce(merge_two, parts, Sums())
+
+
+def figures(sums: Sums, start: int, end: int) -> Metrics:
+    """A refresh's figures.
+
+    Args:
+        sums: of all its rows.
+        start: the refresh's first microsecond.
+        end: the first one behind it.
+
+    Returns:
+        The figures; null where there is nothing to divide by: without a labelled, scored
+        row; R2 under two rows or for a constant target; skill if the baseline is exact.
+    """
+    n = sums.labelled
+    mae = sums.absolute / n if n else None
+    baseline = sums.baseline / n if n else None
+    return Metrics(
+        refresh_start=iso(start),
+        refresh_end=iso(end),
+        model=sums.model or None,
+        rows=sums.rows,
+        scored=sums.scored,
+        unlabelled=sums.unlabelled,
+        late=sums.late,
+        rejected=sums.rejected,
+        mae=mae,
+        rmse=float(np.sqrt(sums.squares / n)) if n else None,
+        r2=1 - sums.squares / sums.spread if n >= 2 and sums.low < sums.high else None,
+        baseline_mae=baseline,
+        skill=1 - mae / baseline if mae is not None and baseline else None,
+    )

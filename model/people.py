@@ -1,0 +1,324 @@
+"""Synthetic people: rows that can be made anywhere, in any order, and are always the same.
+
+The records of the project's forerunner (``Faker("pt_BR")``) as an endless table: row i is a pure
+function of the settings and i. Faker only fills pools of names, cities, states and jobs, once a
+process; rows draw from them by a counter-based generator (SplitMix64 over seed, field and index:
+Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014). Figures
+are made by ``+ - * /`` and rounding alone, which give the same digits on every processor;
+library sines and exponentials need not.
+
+In the ``original`` kind salario is independent of everything, so no model can learn it. In
+the ``learnable`` kind it rises with idade (ever more slowly) and with idh, has a factor for each
+estado and each cargo, and noise. It drifts with event time: the factor of each cargo swings with
+a phase of its own in 15 to 30 minutes, and all salaries swing together in three hours. A model
+that is not retrained is soon worth little.
+
+``cidade`` is drawn without regard to ``estado``, as in the original: it need not lie there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property, lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from model.batch import ID, LATE, SECOND, TIME, TIME_TYPE
+from model.errors import UserError
+from model.schema import Features, Schema
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bits = npt.NDArray[np.uint64]
+
+KINDS = ("learnable", "original")
+SCHEMA = Schema(
+    name="people",
+    time="timestamp",
+    target="salario",
+    features=Features(numeric=("idade", "idh"), categorical=("estado", "cargo")),
+)
+FIELDS = (
+    *("nome", "idade", "salario", "cidade", "estado", "cargo", "idh"),
+    *("latitude", "longitude", "timestamp", "geracao_id"),
+)
+"""The columns of a person, in order."""
+
+TARDY = 0.01
+"""The share of rows that come later than ``disorder`` allows."""
+
+JOBS_SWING, ALL_SWING, ALL_PERIOD = 0.3, 0.1, 3 * 3600 * SECOND
+"""How far salaries drift: by 30 % in each job, by 10 % all together, in three hours."""
+
+
+@dataclass(frozen=True)
+class People:
+    """An endless table of people, and the order in which they arrive.
+
+    Rows arrive in the order of their index, each at its nominal time. With ``disorder`` the
+    event time is a delay before that: for 99 rows in 100 up to ``disorder``, for the others
+    up to three times as much. The source's watermark is the nominal time less ``disorder``;
+    a row behind it is late, and counts in time where the watermark stands.
+
+    Attributes:
+        kind: ``learnable`` or ``original``.
+        seed: any integer; another seed gives other pools and other rows.
+        rate: rows per second of event time, as the decimal number that it is printed as.
+        start: nominal time of row 0, microseconds since the epoch.
+        disorder: microseconds, 0 or more.
+
+    Raises:
+        UserError: if the kind is unknown, or rate or disorder is out of range.
+
+    Example:
+        >>> people = People("learnable", seed=42, rate=250, start=0)
+        >>> people.rows(1000, 1010, ["idade", "salario"]).schema.names
+        ['__id', '__time', '__late', 'idade', 'salario']
+        >>> people.rows(1000, 1010).slice(4, 2) == people.rows(1004, 1006)
+        True
+        >>> people.time(500), people.index_at(2_000_000)
+        (2000000, 500)
+    """
+
+    kind: str
+    seed: int
+    rate: float
+    start: int
+    disorder: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UserError(f"people {self.kind!r}: {' or '.join(KINDS)} is allowed")
+        if not 0 < self.rate <= 1e9:
+            raise UserError(f"rate {self.rate}: above 0 and up to 1e9 rows a second is allowed")
+        if self.disorder < 0:
+            raise UserError(f"disorder {self.disorder}: 0 microseconds or more is allowed")
+
+    def rows(self, first: int, stop: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
+        """The rows from ``first`` to before ``stop``: the first part of ``arrivals``."""
+        return self.arrivals(first, stop, columns)[0]
+
+    def arrivals(
+        self, first: int, stop: int, columns: Sequence[str] | None = None
+    ) -> tuple[pa.RecordBatch, Ints]:
+        """The rows from ``first`` to before ``stop``, and where each counts in time.
+
+        Args:
+            first: index of the first row, 0 or more.
+            stop: index behind the last row, up to 2**53, in the year 294,000 at the latest
+                (an int64 of microseconds); no row if not above ``first``.
+            columns: the fields to make, of ``FIELDS``; None for all.
+
+        Returns:
+            A raw batch without a tag (``__id``, ``__time``, ``__late``, then the fields in
+            the order asked for), and the rows' stamps in microseconds: the event time, or,
+            for a late row, the source's watermark when it arrives.
+
+        Raises:
+            UserError: if people have no such column.
+        """
+        draw = _Draw(self, first, stop)
+        arrays = {
+            ID: pa.array(draw.index),
+            TIME: draw.column("timestamp"),
+            LATE: pa.array(draw.delay > self.disorder),
+        }
+        for name in FIELDS if columns is None else columns:
+            arrays[name] = draw.column(name)
+        stamps = np.maximum(draw.times, draw.nominal - self.disorder)
+        return pa.RecordBatch.from_pydict(arrays), stamps
+
+    @property
+    def step(self) -> Fraction:
+        """Microseconds from one row's nominal time to the next one's, exact."""
+        return SECOND / Fraction(str(self.rate))
+
+    def time(self, index: int) -> int:
+        """The nominal time of row ``index``, microseconds since the epoch, rounded down."""
+        return self.start + math.floor(index * self.step)
+
+    def index_at(self, time: int) -> int:
+        """The least index whose nominal time is ``time`` (microseconds) or later."""
+        return max(0, math.ceil((time - self.start) / self.step))
+
+
+class _Draw:
+    """The figures of a range of rows, drawn when first asked for."""
+
+    def __init__(self, people: People, first: int, stop: int) -> None:
+        self.people = people
+        self.pools = _pools(people.seed)
+        self.index: Ints = np.arange(first, stop, dtype=np.int64)
+        self.nominal: Ints = people.start + _floors(people.step, first, len(self.index))
+
+    def column(self, name: str) -> pa.Array:
+        """The field of that name."""
+        if name not in FIELDS:
+            raise UserError(f"column {name!r}: people have {', '.join(FIELDS)}")
+        if name in self.pools.words:
+            codes = pa.array(self.places(name).astype(np.int32))
+            return pa.DictionaryArray.from_arrays(codes, self.pools.words[name])
+        if name in ("latitude", "longitude"):
+            return pa.nulls(len(self.index), pa.float64())
+        if name == "timestamp":
+            return pa.array(self.times).view(TIME_TYPE)
+        return pa.array(getattr(self, name))
+
+    def places(self, name: str) -> Ints:
+        """Where in its pool the rows' value of that field stands."""
+        return self.below(len(self.pools.words[name]), name)
+
+    def below(self, bound: int, stream: str) -> Ints:
+        """Integers from 0 to before ``bound`` (far below 2**32)."""
+        scaled = (self.bits(stream) >> np.uint64(32)) * np.uint64(bound)
+        return (scaled >> np.uint64(32)).view(np.int64)
+
+    def uniform(self, stream: str) -> Floats:
+        """Numbers from 0 to before 1."""
+        return (self.bits(stream) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+    def bell(self, stream: str) -> Floats:
+        """Nearly normal numbers of mean 0 and variance 1: sums of four uniform ones."""
+        bits = self.bits(stream)
+        parts = [(bits >> np.uint64(shift)) & np.uint64(0xFFFF) for shift in (0, 16, 32, 48)]
+        return (sum(parts[1:], parts[0]) / 65_535.0 - 2.0) * math.sqrt(3.0)
+
+    def bits(self, stream: str) -> Bits:
+        return _bits(self.people.seed, stream, self.index)
+
+    @cached_property
+    def delay(self) -> Ints:
+        """Microseconds from event time to arrival; above ``disorder`` for late rows."""
+        most = self.people.disorder
+        if not most:
+            return np.zeros(len(self.index), np.int64)
+        share = self.uniform("delay")
+        tardy = most + 1 + np.floor(share * (2 * most))
+        delay = np.where(self.uniform("tardy") < TARDY, tardy, np.floor(share * (most + 1)))
+        return delay.astype(np.int64)
+
+    @property
+    def times(self) -> Ints:
+        """Event times, microseconds."""
+        return self.nominal - self.delay
+
+    @property
+    def geracao_id(self) -> Ints:
+        return (self.nominal - self.people.start) // SECOND
+
+    @cached_property
+    def idade(self) -> Ints:
+        return 18 + self.below(63, "idade")
+
+    @cached_property
+    def idh(self) -> Floats:
+        return (500 + self.below(401, "idh")) / 1000.0
+
+    @property
+    def salario(self) -> Floats:
+        if self.people.kind == "original":
+            return (150_000 + self.below(1_350_001, "salario")) / 100.0
+        noise = 0.2 * self.bell("salario")
+        grown = self._expected() * (1 + noise + noise * noise / 2)
+        return np.rint(grown * 100) / 100
+
+    def _expected(self) -> Floats:
+        """What a learnable salario would be without noise."""
+        life = (self.idade - 18) / 62
+        pay = 3000 * (0.7 + life * (1.2 - 0.6 * life)) * (0.6 + 0.5 * self.idh)
+        estado, cargo = self.places("estado"), self.places("cargo")
+        period = self.pools.periods[cargo]
+        job = 1 + JOBS_SWING * _wave(self.times + self.pools.phases[cargo], period)
+        everyone = 1 + ALL_SWING * _wave(self.times, ALL_PERIOD)
+        return pay * self.pools.states[estado] * self.pools.jobs[cargo] * job * everyone
+
+
+@dataclass(frozen=True)
+class _Pools:
+    """What the rows of one seed draw from, and what its places are worth.
+
+    Attributes:
+        words: the values of each field of text.
+        states, jobs: a factor of salario for each estado and cargo.
+        periods, phases: microseconds, how each cargo's factor swings.
+    """
+
+    words: dict[str, pa.Array]
+    states: Floats
+    jobs: Floats
+    periods: Ints
+    phases: Ints
+
+
+@lru_cache(maxsize=8)
+def _pools(seed: int) -> _Pools:
+    from faker import Faker  # slow to import: only who makes rows pays for it
+
+    fake = Faker("pt_BR")
+    fake.seed_instance(seed)
+    words = {
+        "nome": _distinct(fake.name, 2000),
+        "cidade": _distinct(fake.city, 500),
+        "estado": _distinct(fake.estado_nome, 600),
+        "cargo": _distinct(fake.job, 200).slice(0, 40),
+    }
+    states, jobs = len(words["estado"]), len(words["cargo"])
+    phases = _bits(seed, "phases", np.arange(jobs)) % np.uint64(1800 * SECOND)
+    return _Pools(
+        words,
+        0.8 + 0.4 * _spread(seed, "states", states),
+        0.5 + 2.0 * _spread(seed, "jobs", jobs) ** 2,
+        ((900 + 900 * _spread(seed, "periods", jobs)) * SECOND).astype(np.int64),
+        phases.astype(np.int64),
+    )
+
+
+def _distinct(draw: Callable[[], str], times: int) -> pa.Array:
+    """What comes of drawing so many times, without repeats, in order."""
+    return pa.array(dict.fromkeys(draw() for _ in range(times)), pa.string())
+
+
+def _spread(seed: int, stream: str, count: int) -> Floats:
+    """Numbers evenly spaced from 0 to 1, shuffled."""
+    places = np.argsort(_bits(seed, stream, np.arange(count)), kind="stable")
+    return places / (count - 1)
+
+
+def _bits(seed: int, stream: str, index: Ints) -> Bits:
+    """64 random bits for each index: SplitMix64, keyed by the seed and the stream's name."""
+    gamma = np.uint64(0x9E3779B97F4A7C15)
+    name = int.from_bytes(stream.encode(), "little")  # names have eight letters at most
+    key = _mix(_mix(np.array([seed % 2**64], np.uint64)) + np.uint64(name))
+    return _mix(key + index.view(np.uint64) * gamma)
+
+
+def _mix(bits: Bits) -> Bits:
+    """SplitMix64's finaliser."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def _wave(time: Ints, period: Ints | int) -> Floats:
+    """A wave from -1 to 1, much like a sine, made of parabolas; microseconds."""
+    place = time % period / period * 2 - 1
+    wave: Floats = 4 * place * (1 - np.abs(place))
+    return wave
+
+
+def _floors(step: Fraction, first: int, count: int) -> Ints:
+    """``floor(i * step)`` for ``count`` numbers i from ``first`` on, exact."""
+    top, bottom = step.numerator, step.denominator
+    whole, rest = divmod(top, bottom)
+    piece = 2**62 // bottom  # k * rest stays below 2**62
+    floors = np.empty(count, np.int64)
+    for low in range(0, count, piece):
+        base, carry = divmod((first + low) * top, bottom)
+        k = np.arange(min(piece, count - low), dtype=np.int64)
+        floors[low : low + piece] = base + k * whole + (carry + k * rest) // bottom
+    return floors

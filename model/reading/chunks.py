@@ -1,0 +1,128 @@
+"""What a plan is made of: files, their chunks, and the rows' ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.batch import ID, LATE, TIME
+from model.schema import Schema
+from model.times import parse_times
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the input, and what reading a part of it needs to know.
+
+    Attributes:
+        path: where it is.
+        format: ``csv``, ``ndjson`` or ``parquet``.
+        size: bytes, as stored.
+        updated: seconds since the epoch when it was last written, if the file system knows.
+        compression: ``gzip``, ``bz2`` or ``zstd``; None if it is plain.
+        first: the id of its first row: the number of rows in the files before it.
+        columns: the names of its columns, in its order (CSV).
+        body: the byte offset at which its rows begin (text).
+        line: the number of the line there (text).
+    """
+
+    path: str
+    format: str
+    size: int
+    updated: float = 0.0
+    compression: str | None = None
+    first: int = 0
+    columns: tuple[str, ...] = ()
+    body: int = 0
+    line: int = 1
+
+
+class Chunk(NamedTuple):
+    """A part of a file that is read by itself.
+
+    Attributes:
+        file: the file's index in the plan.
+        start: a byte offset (text; if compressed, in the text), or a row group (Parquet).
+        stop: where it ends, likewise; not part of it.
+        first: the id of its first row.
+        rows: how many rows it has, those that cannot be read included.
+        line: the number of its first line (text) or row (Parquet), from 1. A row without
+            ``__line`` stands at ``line`` plus its id minus ``first``.
+        least: its least event time, microseconds. Without any readable time, the least of
+            the chunk before it in the file, or else of one after it.
+        greatest: its greatest event time, microseconds.
+    """
+
+    file: int
+    start: int
+    stop: int
+    first: int
+    rows: int
+    line: int
+    least: int
+    greatest: int
+
+
+class Span(NamedTuple):
+    """A chunk as the scan of one file finds it: times are None if none is readable."""
+
+    start: int
+    stop: int
+    rows: int
+    line: int
+    times: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The input in the order of its replay.
+
+    Attributes:
+        files: sorted by path.
+        chunks: sorted by least event time, then file, then place; each has a row.
+        rows: how many rows the files have.
+    """
+
+    files: tuple[File, ...]
+    chunks: tuple[Chunk, ...]
+    rows: int
+
+
+def extent(times: pa.Array) -> tuple[int, int] | None:
+    """Least and greatest of event times, microseconds; None if all are null.
+
+    Example:
+        >>> extent(parse_times(pa.array([3, None, 1]))), extent(pa.nulls(2, pa.int64()))
+        ((1000000, 3000000), None)
+    """
+    span = pc.min_max(times.cast(pa.int64()))
+    least, greatest = span["min"].as_py(), span["max"].as_py()
+    return None if least is None else (least, greatest)
+
+
+def union(spans: list[tuple[int, int] | None]) -> tuple[int, int] | None:
+    """The extent of several extents.
+
+    Example:
+        >>> union([(3, 4), None, (1, 2)]), union([])
+        ((1, 4), None)
+    """
+    known = [span for span in spans if span is not None]
+    if not known:
+        return None
+    return min(least for least, _ in known), max(greatest for _, greatest in known)
+
+
+def with_ids(columns: pa.RecordBatch, first: int, schema: Schema) -> pa.RecordBatch:
+    """The columns of rows that follow one another, with id, event time and late mark."""
+    rows = columns.num_rows
+    mine = {
+        ID: pa.array(np.arange(first, first + rows)),
+        TIME: parse_times(columns.column(schema.time)),
+        LATE: pa.array(np.zeros(rows, np.bool_)),
+    }
+    return pa.record_batch(mine | dict(zip(columns.schema.names, columns.columns, strict=True)))

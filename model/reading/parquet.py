@@ -1,0 +1,121 @@
+"""Parquet: a row group is a chunk, and only the schema's columns are read.
+
+A row group's least and greatest event time are its statistics' where the time is a timestamp, a
+date, a signed integer or a float and they are there; else the time's column is scanned.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model.errors import UserError
+from model.reading.chunks import Chunk, File, Span, extent, union, with_ids
+from model.reading.files import check_columns, one_line, opened
+from model.schema import Schema
+from model.times import ALLOWED as TIMES
+from model.times import is_time, parse_times
+from model.validation import CATEGORIES, NUMBERS, is_category, is_number
+
+_SCAN_ROWS = 65_536
+_BUFFER = 1 << 20
+_UNITS = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
+
+
+def begin(file: File, schema: Schema) -> File:
+    """The file, its footer read and its columns' types checked.
+
+    Raises:
+        UserError: if it is no Parquet file or is cut off, lacks a column that the schema names
+            or has it twice, or a column's type cannot serve.
+    """
+    try:
+        columns = _footer(file).schema.to_arrow_schema()
+    except pa.ArrowException as error:
+        raise UserError(
+            f"{file.path}: is no Parquet file, or is cut off: {one_line(error)}"
+        ) from error
+    check_columns(file.path, columns.names, schema)
+    _check_type(file, columns.field(schema.time), is_time(columns.field(schema.time).type), TIMES)
+    for name in (schema.target, *schema.numeric):
+        _check_type(file, columns.field(name), is_number(columns.field(name).type), NUMBERS)
+    for name in schema.categorical:
+        _check_type(file, columns.field(name), is_category(columns.field(name).type), CATEGORIES)
+    return file
+
+
+def _check_type(file: File, field: pa.Field, serves: bool, allowed: str) -> None:
+    if not serves:
+        raise UserError(f"{file.path}: column {field.name!r} is of type {field.type}: {allowed}")
+
+
+@lru_cache(maxsize=32)
+def _footer(file: File) -> pq.FileMetaData:
+    """A file's footer, once a process: with many row groups it is large."""
+    with opened(file) as stream, pq.ParquetFile(stream) as parquet:
+        return parquet.metadata
+
+
+def scan(file: File, schema: Schema) -> Iterator[Span]:
+    """The row groups that hold rows."""
+    footer = _footer(file)
+    first = 0
+    for index in range(footer.num_row_groups):
+        group = footer.row_group(index)
+        if group.num_rows:
+            times = _known_extent(group, footer, schema.time) or union(
+                [
+                    extent(parse_times(batch.column(0)))
+                    for batch in _batches(file, index, [schema.time], _SCAN_ROWS)
+                ]
+            )
+            yield Span(index, index + 1, group.num_rows, first + 1, times)
+        first += group.num_rows
+
+
+def _known_extent(
+    group: pq.RowGroupMetaData, footer: pq.FileMetaData, name: str
+) -> tuple[int, int] | None:
+    """Least and greatest event time by the statistics; None if they do not tell."""
+    kind = footer.schema.to_arrow_schema().field(name).type
+    index = next(i for i in range(group.num_columns) if group.column(i).path_in_schema == name)
+    column = group.column(index)
+    statistics = column.statistics if column.is_stats_set else None
+    if statistics is None or not statistics.has_min_max:
+        return None
+    stored = _stored_type(kind, statistics)
+    if stored is None:
+        return None
+    times = parse_times(pa.array([statistics.min_raw, statistics.max_raw], stored))
+    return None if times.null_count else extent(times)
+
+
+def _stored_type(kind: pa.DataType, statistics: pq.Statistics) -> pa.DataType | None:
+    """The type of which the raw statistics are, if they order as times do."""
+    types = pa.types
+    if types.is_timestamp(kind):
+        unit = json.loads(statistics.logical_type.to_json()).get("timeUnit")
+        return pa.timestamp(_UNITS[unit]) if unit in _UNITS else None
+    if types.is_signed_integer(kind) or types.is_date32(kind):
+        return kind
+    return kind if types.is_float32(kind) or types.is_float64(kind) else None
+
+
+def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """A row group's rows as raw batches of at most so many rows."""
+    first = chunk.first
+    for batch in _batches(file, chunk.start, list(schema.columns), batch_rows):
+        yield with_ids(batch, first, schema)
+        first += batch.num_rows
+
+
+def _batches(file: File, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    with opened(file) as stream:
+        parquet = pq.ParquetFile(stream, metadata=_footer(file), buffer_size=_BUFFER)
+        batches = parquet.iter_batches(rows, [group], columns, use_threads=False)
+        for batch in batches:
+            yield batch.select(columns)

@@ -1,0 +1,128 @@
+"""The plan of the whole input, and reading a chunk of it, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+
+from model.errors import UserError
+from model.reading import delimited, ndjson, parquet, text
+from model.reading.chunks import Chunk, File, Plan, Span, union
+from model.reading.files import find, one_line
+from model.schema import Schema
+from model.times import ALLOWED as TIMES
+from model.validation import shown
+
+_BEGIN = {"csv": delimited.begin, "ndjson": ndjson.begin, "parquet": parquet.begin}
+_TEXT = {"csv": delimited.FORMAT, "ndjson": ndjson.FORMAT}
+
+
+def plan(pattern: str, schema: Schema, progress: Callable[[str], None] | None = None) -> Plan:
+    """Looks at every file of the input once: its columns, its rows, its times.
+
+    Args:
+        pattern: a path or a glob, on any Beam file system.
+        schema: what the columns mean.
+        progress: is told in a line, often, how far this is.
+
+    Returns:
+        The files and their chunks; no chunk if there is no row.
+
+    Raises:
+        UserError: if no file matches; if a file cannot be read, is empty, not of its format or
+            not UTF-8; if a column that the schema names is absent, is there twice or has a
+            type that cannot serve; if there are rows and none has a readable time.
+    """
+    files: list[File] = []
+    spans: list[list[Span]] = []
+    rows = 0
+    found = find(pattern)
+    for number, file in enumerate(found, 1):
+        place = f"{file.path} ({number} of {len(found)})"
+        file, mine = _scan(replace(file, first=rows), schema, place, progress)
+        files.append(file)
+        spans.append(mine)
+        rows += sum(span.rows for span in mine)
+    times = union([span.times for mine in spans for span in mine])
+    if times is None:
+        if rows:
+            raise UserError(_undated(files, spans, rows, schema))
+        return Plan(tuple(files), (), 0)
+    chunks = [
+        chunk for index in range(len(files)) for chunk in _chunks(index, files, spans, times[0])
+    ]
+    chunks.sort(key=lambda chunk: (chunk.least, chunk.file, chunk.start))
+    return Plan(tuple(files), tuple(chunks), rows)
+
+
+def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """Reads a chunk; the same rows in the same order on every call.
+
+    Args:
+        file: the chunk's file, as the plan has it.
+        chunk: what to read of it.
+        schema: what the columns mean, as for the plan.
+        batch_rows: the most rows of a batch, at least 1.
+
+    Yields:
+        Raw batches without a tag, in the order of the file.
+
+    Raises:
+        UserError: if the chunk does not have the rows that were planned.
+        OSError: if the file cannot be read any more.
+    """
+    rows = 0
+    form = _TEXT.get(file.format)
+    for batch in (
+        text.read(file, chunk, form, schema, batch_rows)
+        if form
+        else parquet.read(file, chunk, schema, batch_rows)
+    ):
+        rows += batch.num_rows
+        yield batch
+    if rows != chunk.rows:
+        raise UserError(
+            f"{file.path}: has changed since it was planned: {rows} rows where {chunk.rows} were"
+        )
+
+
+def _scan(
+    file: File, schema: Schema, place: str, progress: Callable[[str], None] | None
+) -> tuple[File, list[Span]]:
+    """The file as its beginning tells, and the spans of its rows."""
+    spans = []
+    rows = 0
+    try:
+        file = _BEGIN[file.format](file, schema)
+        form = _TEXT.get(file.format)
+        for span in text.scan(file, form, schema) if form else parquet.scan(file, schema):
+            spans.append(span)
+            rows += span.rows
+            if progress:
+                progress(f"looking through {place}: {rows:,} rows")
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{file.path}: cannot be read: {one_line(error)}") from error
+    return file, spans
+
+
+def _chunks(index: int, files: list[File], spans: list[list[Span]], least: int) -> Iterator[Chunk]:
+    """A file's chunks; one without a time takes that of its neighbour, or else the least."""
+    first = files[index].first
+    least = next((span.times[0] for span in spans[index] if span.times), least)
+    for span in spans[index]:
+        least, greatest = span.times or (least, least)
+        yield Chunk(index, span.start, span.stop, first, span.rows, span.line, least, greatest)
+        first += span.rows
+
+
+def _undated(files: list[File], spans: list[list[Span]], rows: int, schema: Schema) -> str:
+    """What to say if no row has a time: with the first one's as an example."""
+    index = next(index for index, mine in enumerate(spans) if mine)
+    chunk = next(_chunks(index, files, spans, 0))
+    value = next(read(files[index], chunk, schema, 1)).column(schema.time)[0].as_py()
+    return (
+        f"{files[index].path}: column {schema.time!r} (the time): none of the {rows} rows has a "
+        f"readable time (the first is {shown(value)}): {TIMES}"
+    )

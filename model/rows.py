@@ -1,0 +1,200 @@
+"""Rows as Python dicts (lines of NDJSON, elements of Beam's own sources), put into batches.
+
+Where every value has a type that its column takes, a column is built at once. A row that cannot
+be represented stays in its place: its columns are null, ``__problem`` says why, ``__text`` is
+the row as JSON, and ``model.validation`` rejects it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import date, datetime
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from model.batch import ID, LATE, PROBLEM, TEXT, TIME, TIME_TYPE
+from model.schema import Schema
+from model.times import ALLOWED as TIMES
+from model.times import parse_times
+from model.validation import CATEGORIES, NUMBERS, missing, shown
+
+
+class RowError(NamedTuple):
+    """Stands for a row that its source could not read: its text, and why."""
+
+    text: str
+    reason: str
+
+
+Row = Mapping[str, object] | RowError
+
+
+class _Wrong(Exception):
+    """A value that its column does not take."""
+
+
+_TIME_KINDS = {
+    frozenset({str}): pa.string(),
+    frozenset({int}): pa.int64(),
+    frozenset({float}): pa.float64(),
+    frozenset({int, float}): pa.float64(),
+    frozenset({datetime}): TIME_TYPE,
+}
+"""How a column of times is held if all its values are of these types."""
+
+
+def from_dicts(rows: Sequence[Row], ids: npt.NDArray[np.int64], schema: Schema) -> pa.RecordBatch:
+    """Puts rows into a raw batch.
+
+    The target and numeric features take int, float, bool, Decimal and numpy numbers; categorical
+    features take str, int and bool (as ``"true"`` and ``"false"``); the time takes str, int,
+    float, Decimal, datetime and date. None is a null everywhere. A key that is absent is a
+    problem, and so is a value of another type; keys that the schema does not name are ignored.
+
+    Args:
+        rows: the rows, or what could not be read in their place.
+        ids: their ids, one a row.
+        schema: what the keys mean.
+
+    Returns:
+        A raw batch without a tag; ``__problem`` and ``__text`` are there if a row has one.
+
+    Example:
+        >>> from model.schema import Features
+        >>> schema = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
+        >>> batch = from_dicts(
+        ...     [{"t": 0, "y": 1, "x": None}, {"t": 1, "y": 2}], np.array([7, 8]), schema)
+        >>> batch.column("y").to_pylist(), batch.column("__problem").to_pylist()[1]
+        ([1.0, None], "column 'x' is missing: every row needs it (null is allowed)")
+    """
+    try:
+        return _batch(rows, ids, schema)
+    except (_Wrong, KeyError, TypeError, UnicodeError):
+        pass
+    problems = [_problem(row, schema) for row in rows]
+    good = [_blank(row, schema) if bad else row for row, bad in zip(rows, problems, strict=True)]
+    texts = [_text(row) if bad else None for row, bad in zip(rows, problems, strict=True)]
+    batch = _batch(good, ids, schema)
+    batch = batch.append_column(PROBLEM, pa.array(problems, pa.string()))
+    return batch.append_column(TEXT, pa.array(texts, pa.string()))
+
+
+def _batch(rows: Sequence[Any], ids: npt.NDArray[np.int64], schema: Schema) -> pa.RecordBatch:
+    """The batch of rows that have no problem; any other raises."""
+    times = _times([row[schema.time] for row in rows])
+    columns = {
+        ID: pa.array(ids, pa.int64()),
+        TIME: parse_times(times),
+        LATE: pa.array(np.zeros(len(rows), np.bool_)),
+        schema.time: times,
+    }
+    for name in (schema.target, *schema.numeric):
+        columns[name] = _numbers([row[name] for row in rows])
+    for name in schema.categorical:
+        columns[name] = _categories([row[name] for row in rows])
+    return pa.record_batch(columns)
+
+
+def _times(values: list[object]) -> pa.Array:
+    kind = _TIME_KINDS.get(frozenset(map(type, values)) - {type(None)})
+    if kind is not None:
+        try:
+            return pa.array(values, kind)
+        except (pa.ArrowInvalid, OverflowError):  # an integer that is too large
+            pass
+    return pa.array([_time(value) for value in values], pa.string())
+
+
+def _numbers(values: list[object]) -> pa.Array:
+    try:
+        return pa.array(values, pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return pa.array([_number(value) for value in values], pa.float64())
+
+
+def _categories(values: list[object]) -> pa.Array:
+    if not set(map(type, values)) <= {str, type(None)}:
+        values = [_category(value) for value in values]
+    return pa.array(values, pa.string())
+
+
+def _time(value: object) -> str | None:
+    """A time as text that ``parse_times`` reads."""
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, (Real, Decimal, np.datetime64)) and not isinstance(value, bool):
+        return str(value)
+    return _encodable(value)
+
+
+def _number(value: object) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, (Real, Decimal, np.bool_)):
+        raise _Wrong
+    try:
+        return float(value)
+    except (OverflowError, ValueError) as error:  # an integer above 1e308, a signalling NaN
+        raise _Wrong from error
+
+
+def _category(value: object) -> str | None:
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, Integral) else _encodable(value)
+
+
+def _encodable(value: object) -> str | None:
+    """A text that is Unicode (JSON can hold half of a surrogate pair), or None."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise _Wrong
+    value.encode()
+    return value
+
+
+def _problem(row: Row, schema: Schema) -> str | None:
+    """Why a row cannot be represented; None if it can."""
+    if isinstance(row, RowError):
+        return row.reason
+    for name, take, allowed in _columns(schema):
+        if name not in row:
+            return missing(name)
+        try:
+            take(row[name])
+        except (_Wrong, UnicodeError):
+            return f"column {name!r}: {shown(row[name])}: {allowed}"
+    return None
+
+
+def _columns(schema: Schema) -> Iterator[tuple[str, Callable[[object], object], str]]:
+    yield schema.time, _time, TIMES
+    for name in (schema.target, *schema.numeric):
+        yield name, _number, NUMBERS
+    for name in schema.categorical:
+        yield name, _category, CATEGORIES
+
+
+def _blank(row: Row, schema: Schema) -> dict[str, object]:
+    """Nulls in a row's place, and its time if that can be represented."""
+    blank: dict[str, object] = dict.fromkeys(schema.columns)
+    if not isinstance(row, RowError):
+        with suppress(_Wrong, UnicodeError):
+            blank[schema.time] = _time(row.get(schema.time))
+    return blank
+
+
+def _text(row: Row) -> str:
+    """The row as JSON text, or as it stood."""
+    if isinstance(row, RowError):
+        return row.text
+    text = json.dumps(dict(row), ensure_ascii=False, default=str, skipkeys=True)
+    return text.encode(errors="backslashreplace").decode()

@@ -1,0 +1,43 @@
+"""A deterministic sample of rows that merges: those whose ids have the least hashes.
+
+Bottom-k sampling (Cohen and Kaplan 2007, "Summarizing data using bottom-k sketches"): the k
+least of a union are among the k least of its parts, so parts may be cut down before they
+meet, in any order, and the sample is the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from model.batch import ids, where
+
+
+def mix(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """A hash of each int64: the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+
+    It is a bijection, so different ids never tie.
+    """
+    z = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def bottom(batches: list[pa.RecordBatch], k: int) -> list[pa.RecordBatch]:
+    """Cuts batches down to the k rows, of all of them, whose ids have the least hashes.
+
+    Args:
+        batches: with the column ``__id``, no id twice.
+        k: how many rows stay at the most, above 0.
+
+    Returns:
+        As many batches, rows in their order; a batch may have none left.
+    """
+    total = sum(b.num_rows for b in batches)
+    if total <= k:
+        return batches
+    hashes = [mix(ids(b)) for b in batches]
+    threshold = np.partition(np.concatenate(hashes), k - 1)[k - 1]
+    return [where(b, h <= threshold) for b, h in zip(batches, hashes, strict=True)]

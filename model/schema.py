@@ -1,0 +1,142 @@
+"""What the columns of a stream mean: its time, its target, its features.
+
+A schema is a small TOML file (see ``Schema``). Columns that it does not name are ignored.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from model.errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RESERVED = "__"
+"""Column names that begin so are the job's own."""
+
+
+class Features(BaseModel):
+    """The columns that a model learns from, by how they are encoded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+
+
+class Csv(BaseModel):
+    """How a CSV file is written: its delimiter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+
+
+class Schema(BaseModel):
+    """The meaning of a stream's columns.
+
+    Attributes:
+        name: what the stream is called in reports.
+        time: the event time's column: ISO 8601 text, epoch seconds or a timestamp.
+        target: the column to predict, a number.
+        features: the columns to learn from, numeric and categorical.
+        csv: how CSV input is written; ignored for other formats.
+
+    Raises:
+        pydantic.ValidationError: if a column has two roles, there is no feature, or a
+            name is empty or begins with two underscores.
+
+    Example:
+        >>> flights = Schema(
+        ...     name="flights", time="time_hour", target="arr_delay",
+        ...     features=Features(numeric=("dep_delay", "distance"), categorical=("carrier",)))
+        >>> flights.columns
+        ('time_hour', 'arr_delay', 'dep_delay', 'distance', 'carrier')
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    time: str = Field(min_length=1)
+    target: str = Field(min_length=1)
+    features: Features
+    csv: Csv = Csv()
+
+    @model_validator(mode="after")
+    def _check(self) -> Schema:
+        if not self.numeric and not self.categorical:
+            raise ValueError("features: at least one numeric or categorical column is needed")
+        for column in self.columns:
+            if not column or column.startswith(RESERVED):
+                raise ValueError(
+                    f"column {column!r}: a name that is not empty and does not begin with "
+                    f"{RESERVED!r} is allowed"
+                )
+        for column in self.columns:
+            if self.columns.count(column) > 1:
+                raise ValueError(f"column {column!r} has two roles: each column may have one")
+        return self
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """The numeric features, in the order of the schema."""
+        return self.features.numeric
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """The categorical features, in the order of the schema."""
+        return self.features.categorical
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that the schema names: time, target, numeric, categorical."""
+        return (self.time, self.target, *self.numeric, *self.categorical)
+
+
+def load_schema(path: str) -> Schema:
+    """Reads a schema from a TOML file.
+
+    Args:
+        path: a local file.
+
+    Returns:
+        The schema.
+
+    Raises:
+        UserError: if the file cannot be read, is no TOML, or is no schema; the message
+            names the file, the key and what is allowed.
+    """
+    try:
+        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--schema {path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"--schema {path}: is not UTF-8 text: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"--schema {path}: is not TOML: {error}") from error
+    try:
+        return Schema.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"--schema {path}: {explain(error)}") from error
+
+
+def explain(error: ValidationError) -> str:
+    """One line for a validation error: each place, what was wrong with it, and the value."""
+    told = []
+    for problem in error.errors():
+        place = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "missing":
+            message = "is missing"
+        elif problem["type"] == "extra_forbidden":
+            message = "is not a known key"
+        elif place:
+            message += f" (it is {problem['input']!r})"
+        told.append(f"{place}: {message}" if place else message)
+    return "; ".join(told)

@@ -1,0 +1,195 @@
+"""Statistics of a window's columns, that merge.
+
+Partial statistics of parts of a window merge into those of the whole: numeric columns by the
+pairwise update of Chan, Golub and LeVeque (1979, "Updating formulae and a pairwise algorithm
+for computing sample variances"), categorical ones by adding their value counts. Merging is
+associative and commutative to rounding; the job merges in the order of batch keys, so that
+its results are the same to the last digit whatever the bundling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
+
+from model.batch import column
+from model.schema import Schema
+
+
+class Numeric(BaseModel):
+    """Statistics of a numeric column.
+
+    Attributes:
+        count: values that are not null.
+        nulls: values that are.
+        mean, variance, min, max: of the values, variance that of the population (as
+            scikit-learn's StandardScaler has it); null if there is no value.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    count: int
+    nulls: int
+    mean: float | None
+    variance: float | None
+    min: float | None
+    max: float | None
+
+
+class Categorical(BaseModel):
+    """Statistics of a categorical column: its values with how often each stands in it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    count: int
+    nulls: int
+    values: dict[str, int]
+
+
+class Statistics(BaseModel):
+    """Statistics of some rows, column by column.
+
+    Attributes:
+        columns: a Numeric for the target and each numeric feature, a Categorical for
+            each categorical feature.
+
+    Example:
+        >>> one = Statistics(columns={"x": summarize(np.array([1.0, 3.0, np.nan]))})
+        >>> two = Statistics(columns={"x": summarize(np.array([5.0]))})
+        >>> merge([one, two]).columns["x"].mean
+        3.0
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    columns: dict[str, Numeric | Categorical]
+
+    def numeric(self, name: str) -> Numeric:
+        """The statistics of a numeric column.
+
+        Raises:
+            KeyError: if there is no numeric column of that name.
+        """
+        found = self.columns[name]
+        if not isinstance(found, Numeric):
+            raise KeyError(name)
+        return found
+
+    def categorical(self, name: str) -> Categorical:
+        """The statistics of a categorical column.
+
+        Raises:
+            KeyError: if there is no categorical column of that name.
+        """
+        found = self.columns[name]
+        if not isinstance(found, Categorical):
+            raise KeyError(name)
+        return found
+
+
+def summarize(values: npt.NDArray[np.float64]) -> Numeric:
+    """Statistics of float64 values of shape (rows,); NaN is null."""
+    present = values
+    total = float(values.sum())
+    if total != total:  # NaN: there is a null
+        present = values[~np.isnan(values)]
+        total = float(present.sum())
+    count = len(present)
+    nulls = len(values) - count
+    if count == 0:
+        return Numeric(count=0, nulls=nulls, mean=None, variance=None, min=None, max=None)
+    mean = total / count
+    centred = present - mean
+    return Numeric(
+        count=count,
+        nulls=nulls,
+        mean=mean,
+        variance=float(centred @ centred) / count,
+        min=float(present.min()),
+        max=float(present.max()),
+    )
+
+
+def count_values(values: pa.Array) -> Categorical:
+    """Value counts of a categorical column; values in sorted order."""
+    counted = pc.value_counts(values.drop_null())
+    names, counts = counted.field("values"), counted.field("counts").to_pylist()
+    texts = names.cast(pa.string()).to_pylist()
+    tally = dict(sorted(zip(texts, counts, strict=True)))
+    return Categorical(count=len(values) - values.null_count, nulls=values.null_count, values=tally)
+
+
+def summarize_batch(batch: pa.RecordBatch, schema: Schema) -> Statistics:
+    """Statistics of an accepted batch: its target and its features."""
+    columns: dict[str, Numeric | Categorical] = {
+        name: summarize(column(batch, name)) for name in (schema.target, *schema.numeric)
+    }
+    columns |= {name: count_values(batch.column(name)) for name in schema.categorical}
+    return Statistics(columns=columns)
+
+
+def merge_numeric(a: Numeric, b: Numeric) -> Numeric:
+    """Statistics of both parts' values together, by Chan's formula."""
+    nulls = a.nulls + b.nulls
+    if a.count == 0 or b.count == 0:
+        return (a if b.count == 0 else b).model_copy(update={"nulls": nulls})
+    assert a.mean is not None and a.variance is not None and a.min is not None
+    assert b.mean is not None and b.variance is not None and b.min is not None
+    assert a.max is not None and b.max is not None
+    count = a.count + b.count
+    delta = b.mean - a.mean
+    squares = a.variance * a.count + b.variance * b.count + delta**2 * a.count * b.count / count
+    return Numeric(
+        count=count,
+        nulls=nulls,
+        mean=a.mean + delta * b.count / count,
+        variance=squares / count,
+        min=min(a.min, b.min),
+        max=max(a.max, b.max),
+    )
+
+
+def merge_categorical(a: Categorical, b: Categorical) -> Categorical:
+    """Value counts of both parts together."""
+    values = dict(a.values)
+    for value, count in b.values.items():
+        values[value] = values.get(value, 0) + count
+    return Categorical(
+        count=a.count + b.count, nulls=a.nulls + b.nulls, values=dict(sorted(values.items()))
+    )
+
+
+def merge_two(a: Statistics, b: Statistics) -> Statistics:
+    """Statistics of both parts' rows together.
+
+    Raises:
+        ValueError: if they are not of the same columns.
+    """
+    if a.columns.keys() != b.columns.keys():
+        raise ValueError(f"columns differ: {list(a.columns)} and {list(b.columns)}")
+    merged: dict[str, Any] = {}
+    for name, mine in a.columns.items():
+        theirs = b.columns[name]
+        if isinstance(mine, Numeric) and isinstance(theirs, Numeric):
+            merged[name] = merge_numeric(mine, theirs)
+        elif isinstance(mine, Categorical) and isinstance(theirs, Categorical):
+            merged[name] = merge_categorical(mine, theirs)
+        else:
+            raise ValueError(f"column {name!r} is numeric in one part, categorical in the other")
+    return Statistics(columns=merged)
+
+
+def merge(parts: Iterable[Statistics]) -> Statistics:
+    """Statistics of all parts' rows, merged from left to right.
+
+    Raises:
+        TypeError: if there is no part.
+    """
+    return reduce(merge_two, parts)

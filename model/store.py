@@ -1,0 +1,191 @@
+"""The store: a folder of artefacts, one a window, each whole or absent.
+
+``<window end>/model.joblib`` is written first and ``<window end>/manifest.json`` last; a
+folder without a manifest does not exist. A model file is code: it is unpickled only after its
+SHA-256 has matched the manifest's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from pydantic import ValidationError
+
+from model import files
+from model.artefact import Artefact, Manifest, Reference, load_bytes
+from model.asof import from_stamp, stamp
+
+MANIFEST, MODEL = "manifest.json", "model.joblib"
+
+
+class DamagedArtefact(Exception):
+    """An artefact whose files do not say the same; its model file was not opened."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Artefacts below a folder, on any file system that Beam knows.
+
+    Attributes:
+        path: the folder; it need not exist yet.
+
+    Example:
+        >>> import tempfile
+        >>> Store(tempfile.mkdtemp()).names()
+        []
+    """
+
+    path: str
+
+    def names(self) -> list[str]:
+        """The names of all artefacts (their window's end), oldest first."""
+        found = []
+        for path in files.list_files(self.path, f"*/{MANIFEST}"):
+            name = path.replace("\\", "/").split("/")[-2]
+            if is_name(name):
+                found.append(name)
+        return sorted(found)
+
+    def newest(self, end: int) -> str | None:
+        """The newest artefact whose window ended by then (microseconds), if there is one."""
+        return max((name for name in self.names() if name <= stamp(end)), default=None)
+
+    def commit(self, name: str, model: bytes, manifest: Manifest) -> None:
+        """Writes an artefact; one of that name is replaced, and is never seen half replaced.
+
+        Raises:
+            OSError: if it cannot be written; then there is no artefact of that name.
+        """
+        files.remove(self._file(name, MANIFEST))
+        files.write_whole(self._file(name, MODEL), model)
+        files.write_whole(self._file(name, MANIFEST), manifest.as_json())
+
+    def manifest(self, name: str) -> Manifest:
+        """An artefact's manifest.
+
+        Raises:
+            FileNotFoundError: if there is no such artefact.
+            DamagedArtefact: if the manifest is not readable.
+        """
+        data = files.read_whole(self._file(name, MANIFEST))
+        try:
+            return Manifest.model_validate_json(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(p) for p in first["loc"])
+            raise DamagedArtefact(f"{name}: {MANIFEST}: {place} {first['msg']}") from error
+
+    def reference(self, name: str) -> Reference:
+        """What refers to an artefact.
+
+        Raises:
+            FileNotFoundError, DamagedArtefact: as ``manifest``.
+        """
+        return Reference(name, self.manifest(name).sha256)
+
+    def load(self, name: str, sha256: str | None = None) -> Artefact:
+        """Opens an artefact after its hash has matched, its manifest's and the one given.
+
+        Raises:
+            FileNotFoundError: if there is no such artefact.
+            DamagedArtefact: if manifest and model file do not agree.
+        """
+        if sha256 is not None and self.manifest(name).sha256 != sha256:
+            raise DamagedArtefact(f"{name}: its manifest has changed since it was referred to")
+        return load_bytes(self.verified(name))
+
+    def verified(self, name: str) -> bytes:
+        """The bytes of an artefact's model file, once their hash has matched.
+
+        Raises:
+            FileNotFoundError, DamagedArtefact: as ``load``.
+        """
+        manifest = self.manifest(name)
+        try:
+            data = files.read_whole(self._file(name, MODEL))
+        except FileNotFoundError as error:
+            raise DamagedArtefact(f"{name}: {MODEL} is missing") from error
+        found = hashlib.sha256(data).hexdigest()
+        if found != manifest.sha256:
+            raise DamagedArtefact(
+                f"{name}: {MODEL} has SHA-256 {found[:12]}…, "
+                f"its manifest says {manifest.sha256[:12]}…: it is not opened"
+            )
+        return data
+
+    def remove(self, name: str) -> None:
+        """Removes an artefact, manifest first; it is no error if it is gone."""
+        for file in (MANIFEST, MODEL):
+            files.remove(self._file(name, file))
+        files.remove_folder_if_empty(files.join(self.path, name))
+
+    def prune(self, end: int, keep: int) -> Iterator[str]:
+        """Removes the artefacts whose window ended by then but for the newest ``keep``.
+
+        Args:
+            end: microseconds; artefacts of later windows stay.
+            keep: how many stay; 0 keeps all.
+
+        Yields:
+            The name of each artefact that was removed.
+        """
+        old = [name for name in self.names() if name <= stamp(end)]
+        for name in old[:-keep] if keep else []:
+            self.remove(name)
+            yield name
+
+    def _file(self, name: str, file: str) -> str:
+        if not is_name(name):
+            raise ValueError(f"{name!r} is no artefact's name, as 20261123T070100Z is")
+        return files.join(self.path, name, file)
+
+
+def is_name(name: str) -> bool:
+    """Whether an artefact can be called so; keeps paths outside the store out."""
+    try:
+        from_stamp(name)
+    except ValueError:
+        return False
+    return True
+
+
+class Shelf:
+    """The artefacts of a store that were opened last, kept open; safe for many threads.
+
+    Windows interleave in a replay, so one model at hand would be loaded again and again.
+
+    Attributes:
+        store: where they come from.
+        size: how many stay open.
+    """
+
+    def __init__(self, store: Store, size: int = 8) -> None:
+        self.store = store
+        self.size = size
+        self._open: OrderedDict[Reference, Artefact] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, reference: Reference) -> Artefact:
+        """The artefact that is referred to.
+
+        Raises:
+            FileNotFoundError, DamagedArtefact: as ``Store.load``.
+        """
+        with self._lock:
+            if reference not in self._open:
+                self._open[reference] = self.store.load(reference.name, reference.sha256)
+                if len(self._open) > self.size:
+                    self._open.popitem(last=False)
+            self._open.move_to_end(reference)
+            return self._open[reference]
+
+
+@cache
+def shelf(path: str) -> Shelf:
+    """This process's shelf of the store at that path."""
+    return Shelf(Store(path))

@@ -1,0 +1,315 @@
+"""Validation: which rows of a source's batch fit the schema, and why the others do not.
+
+A raw batch goes in, whatever types its columns have; an accepted batch (``model.batch``) and
+a ``Reject`` for each other row come out. No row is lost: accepted plus rejected is all. On a
+clean batch nothing is looked at row by row, and float64 columns are not copied.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from reprlib import Repr
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.batch import (
+    CATEGORY_TYPE,
+    ID,
+    LATE,
+    LINE,
+    PROBLEM,
+    TEXT,
+    TIME,
+    accepted_schema,
+    tag_of,
+    text_of,
+    where,
+)
+from model.schema import Schema
+from model.times import ALLOWED as TIMES
+from model.times import is_text
+
+NUMBERS = "a finite number or null is allowed"
+"""What the target and a numeric feature may be, for messages."""
+CATEGORIES = "text, an integer, a boolean or null is allowed"
+"""What a categorical feature may be, for messages."""
+NULL_WORDS = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")
+"""Texts that stand for a null where a number is needed (not in a categorical column)."""
+
+_NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:inf|infinity|nan))$"
+_REPR = Repr()
+_REPR.maxstring = _REPR.maxother = 60
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row that does not fit the schema.
+
+    Attributes:
+        row: the schema's columns as they were read (a dict), or the row's text.
+        reason: one line that names the column, the value and what is allowed.
+        where: ``file:line``.
+        at: the stamp of its batch, microseconds.
+        dated: whether its event time could be read.
+    """
+
+    row: object
+    reason: str
+    where: str
+    at: int
+    dated: bool
+
+    def as_json(self) -> str:
+        """One NDJSON line of row, reason and where; a float that is not finite is text.
+
+        Example:
+            >>> print(Reject({"x": math.inf}, "column 'x': inf", "a.csv:2", 0, True).as_json())
+            {"row": {"x": "inf"}, "reason": "column 'x': inf", "where": "a.csv:2"}
+        """
+        told = {"row": _plain(self.row), "reason": self.reason, "where": self.where}
+        return json.dumps(told, ensure_ascii=False, allow_nan=False, default=str)
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: null for None, long ones shortened."""
+    return "null" if value is None else _REPR.repr(value)
+
+
+def missing(name: str) -> str:
+    """The reason for a row without a column that the schema names."""
+    return f"column {name!r} is missing: every row needs it (null is allowed)"
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column of that type can be the target or a numeric feature, text apart."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return is_number(kind.value_type)
+    tests = (types.is_floating, types.is_integer, types.is_decimal, types.is_boolean, types.is_null)
+    return any(test(kind) for test in tests)
+
+
+def is_category(kind: pa.DataType) -> bool:
+    """Whether a column of that type can be a categorical feature."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return is_category(kind.value_type)
+    tests = (is_text, types.is_integer, types.is_boolean, types.is_null)
+    return any(test(kind) for test in tests)
+
+
+def validate(raw: pa.RecordBatch, schema: Schema) -> tuple[pa.RecordBatch, list[Reject]]:
+    """Parts a raw batch into the rows that fit the schema and those that do not.
+
+    A row is rejected for the first of these: its source could not read it, it has no readable
+    event time, its target or a numeric feature is infinite or is text, a column has a type
+    that cannot serve or is absent. NaN is a null. Numbers as text are read (a CSV's); the
+    words in ``NULL_WORDS`` are nulls there. Columns that the schema does not name are ignored.
+
+    Args:
+        raw: a tagged raw batch; the time's own column may be absent.
+        schema: what its columns mean.
+
+    Returns:
+        The accepted batch with the same tag (it may have no rows), and the rejects in order.
+
+    Raises:
+        ValueError: if a row is rejected and the batch has no tag.
+
+    Example:
+        >>> from model.batch import Key, Tag, TIME_TYPE, with_tag
+        >>> from model.schema import Features
+        >>> schema = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
+        >>> raw = pa.record_batch({
+        ...     ID: pa.array([0, 1]), TIME: pa.array([5, 6], TIME_TYPE),
+        ...     LATE: pa.array([False, False]), "y": [1, 2], "x": [None, math.inf]})
+        >>> tag = Tag(Key(0, 0, 0), 5, "a.csv", 2)
+        >>> accepted, rejects = validate(with_tag(raw, tag), schema)
+        >>> accepted.column("y").to_pylist(), rejects[0].where, rejects[0].reason
+        ([1.0], 'a.csv:3', "column 'x': inf: a finite number or null is allowed")
+    """
+    reasons: dict[int, str] = {}
+    _find_problems(raw, reasons)
+    _find_undated(raw, schema, reasons)
+    columns = [raw.column(name) for name in (ID, TIME, LATE)]
+    columns += [_numbers(raw, name, reasons) for name in (schema.target, *schema.numeric)]
+    columns += [_categories(raw, name, reasons) for name in schema.categorical]
+    layout = accepted_schema(schema).with_metadata(raw.schema.metadata)
+    accepted = pa.RecordBatch.from_arrays(columns, schema=layout)
+    if not reasons:
+        return accepted, []
+    keep = np.ones(raw.num_rows, np.bool_)
+    keep[list(reasons)] = False
+    return where(accepted, keep), _rejects(raw, schema, reasons)
+
+
+def parse_numbers(texts: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """Reads numbers from text.
+
+    Args:
+        texts: a string column.
+
+    Returns:
+        float64 of the same length, null where the text is null, a null word or unreadable;
+        and a mask of the unreadable ones.
+
+    Example:
+        >>> numbers, bad = parse_numbers(pa.array([" 1.5 ", "NA", "abc"]))
+        >>> numbers.to_pylist(), bad.tolist()
+        ([1.5, None, None], [False, False, True])
+    """
+    texts = pc.ascii_trim_whitespace(texts.cast(pa.string()))
+    good = pc.match_substring_regex(texts, _NUMBER)
+    numbers = pc.if_else(good, texts, pa.scalar(None, pa.string())).cast(pa.float64())
+    none = pc.is_in(texts, value_set=pa.array([None, *NULL_WORDS]))
+    bad = pc.invert(pc.or_(good.fill_null(False), none))
+    return numbers, bad.to_numpy(zero_copy_only=False)
+
+
+def _find_problems(raw: pa.RecordBatch, reasons: dict[int, str]) -> None:
+    if raw.schema.get_field_index(PROBLEM) < 0:
+        return
+    problems = raw.column(PROBLEM)
+    for row in np.flatnonzero(problems.is_valid().to_numpy(zero_copy_only=False)).tolist():
+        reasons[row] = problems[row].as_py()
+
+
+def _find_undated(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str]) -> None:
+    times = raw.column(TIME)
+    if not times.null_count:
+        return
+    name = schema.time
+    here = raw.schema.get_field_index(name) >= 0
+    _note(
+        raw.column(name) if here else times,
+        times.is_null().to_numpy(zero_copy_only=False),
+        f"column {name!r} (the time)",
+        TIMES,
+        reasons,
+    )
+
+
+def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Array:
+    """A column as float64 without nulls; notes the rows that are infinite or text."""
+    if _absent(raw, name, reasons):
+        return pa.array(np.full(raw.num_rows, math.nan))
+    values = raw.column(name)
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    bad = np.zeros(0, np.bool_)
+    if is_text(values.type):
+        numbers, bad = parse_numbers(values)
+    elif is_number(values.type):
+        numbers = values.cast(pa.float64(), safe=False)
+    else:
+        _note_type(raw, name, NUMBERS, reasons)
+        return pa.array(np.full(raw.num_rows, math.nan))
+    if numbers.null_count:
+        numbers = numbers.fill_null(math.nan)
+    infinite = np.isinf(numbers.to_numpy(zero_copy_only=True))
+    for mask in (infinite, bad):
+        if mask.any():
+            _note(values, mask, f"column {name!r}", NUMBERS, reasons)
+    return numbers
+
+
+def _categories(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Array:
+    """A column as dictionary<int32, string>."""
+    if _absent(raw, name, reasons):
+        return pa.nulls(raw.num_rows, CATEGORY_TYPE)
+    values = raw.column(name)
+    kind = values.type
+    if kind == CATEGORY_TYPE and not values.dictionary.null_count:
+        return values
+    if not is_category(kind):
+        _note_type(raw, name, CATEGORIES, reasons)
+        return pa.nulls(raw.num_rows, CATEGORY_TYPE)
+    if pa.types.is_dictionary(kind):
+        values = values.dictionary_decode()
+    return values.cast(pa.string()).dictionary_encode()
+
+
+def _absent(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> bool:
+    if raw.schema.get_field_index(name) >= 0:
+        return False
+    _note_all(raw, missing(name), reasons)
+    return True
+
+
+def _note_type(raw: pa.RecordBatch, name: str, allowed: str, reasons: dict[int, str]) -> None:
+    kind = raw.schema.field(name).type
+    _note_all(raw, f"column {name!r} is of type {kind}: {allowed}", reasons)
+
+
+def _note_all(raw: pa.RecordBatch, reason: str, reasons: dict[int, str]) -> None:
+    for row in range(raw.num_rows):
+        reasons.setdefault(row, reason)
+
+
+def _note(
+    values: pa.Array,
+    mask: npt.NDArray[np.bool_],
+    place: str,
+    allowed: str,
+    reasons: dict[int, str],
+) -> None:
+    """Notes place, value and what is allowed for the masked rows without a reason."""
+    rows = np.flatnonzero(mask)
+    for row, value in zip(rows.tolist(), _as_read(values.take(pa.array(rows))), strict=True):
+        reasons.setdefault(row, f"{place}: {shown(value)}: {allowed}")
+
+
+def _rejects(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str]) -> list[Reject]:
+    tag = tag_of(raw)
+    rows = sorted(reasons)
+    bad = raw.take(pa.array(rows, pa.int64()))
+    have = set(raw.schema.names)
+    names = [name for name in schema.columns if name in have]
+    told = zip(*(_as_read(bad.column(name)) for name in names), strict=True)
+    cells = list(told) if names else [()] * len(rows)
+    texts = bad.column(TEXT).to_pylist() if TEXT in have else [None] * len(rows)
+    lines = pc.add(bad.column(ID), tag.line)
+    if LINE in have:
+        lines = pc.coalesce(bad.column(LINE), lines)
+    return [
+        Reject(
+            dict(zip(names, cell, strict=True)) if text is None else text,
+            reasons[row],
+            f"{tag.where}:{line}",
+            tag.at,
+            dated,
+        )
+        for row, cell, text, line, dated in zip(
+            rows,
+            cells,
+            texts,
+            lines.to_pylist(),
+            bad.column(TIME).is_valid().to_pylist(),
+            strict=True,
+        )
+    ]
+
+
+def _as_read(values: pa.Array) -> list[object]:
+    """A column's values as plain Python; dates and times as text, in UTC."""
+    if pa.types.is_timestamp(values.type):
+        values = values.cast(pa.timestamp(values.type.unit, tz="UTC"))
+    elif pa.types.is_temporal(values.type):
+        values = values.cast(pa.string())
+    return text_of(values)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return [_plain(inner) for inner in value]
+    return value
