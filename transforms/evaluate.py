@@ -1,0 +1,99 @@
+"""Evaluate: prequential figures of every refresh, from mergeable sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.transforms.window import FixedWindows
+
+from model.batch import SECOND, Key, column, late, tag_of
+from model.metrics import Metrics, Sums, figures, merge, score
+from model.schema import Schema
+from transforms.coders import SumsCoder
+from transforms.validate import Rejects
+
+Keyed = list[tuple[Key, Sums]]
+
+
+def scored_sums(result: Any, schema: Schema) -> tuple[int, tuple[Key, Sums]]:
+    """The sums of a scored batch."""
+    batch, inference = result.example, result.inference
+    sums = score(
+        target=column(batch, schema.target),
+        late=int(late(batch).sum()),
+        prediction=None if inference is None else inference.prediction,
+        baseline=0.0 if inference is None else inference.baseline,
+        model=result.model_id,
+    )
+    return 0, (tag_of(batch).key, sums)
+
+
+def rejected_sums(rejects: Rejects) -> tuple[int, tuple[Key, Sums]]:
+    """The sums of a batch's rejects."""
+    return 0, (rejects.tag.key, Sums(rejected=len(rejects.items)))
+
+
+class MergeSums(beam.CombineFn):
+    """Merges sums in the order of batch keys, so that bundling changes no digit."""
+
+    def create_accumulator(self) -> Keyed:
+        return []
+
+    def add_input(self, accumulator: Keyed, keyed: tuple[Key, Sums]) -> Keyed:
+        accumulator.append(keyed)
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[Keyed]) -> Keyed:
+        return [keyed for accumulator in accumulators for keyed in accumulator]
+
+    def extract_output(self, accumulator: Keyed) -> Sums:
+        return merge(sums for _, sums in sorted(accumulator))
+
+    def get_accumulator_coder(self) -> SumsCoder:
+        return SumsCoder()
+
+
+def refresh_figures(
+    keyed: tuple[int, Sums], window: Any = beam.DoFn.WindowParam
+) -> tuple[int, Metrics]:
+    """The figures of a refresh, with its start in microseconds."""
+    start, end = window.start.micros, window.end.micros
+    return start, figures(keyed[1], start, end)
+
+
+class Evaluate(beam.PTransform[Any, Any]):
+    """``{scored, rejected}`` in; for each refresh its start and its figures (``Metrics``) out.
+
+    A refresh that held any row has figures, be they null.
+
+    Attributes:
+        schema: the meaning of the columns.
+        every: a refresh's length, microseconds.
+    """
+
+    def __init__(self, schema: Schema, every: int) -> None:
+        super().__init__()
+        self.schema = schema
+        self.every = every
+
+    def expand(self, inputs: dict[str, Any]) -> Any:
+        keyed = tuple[int, tuple[Key, Sums]]
+        refreshes = FixedWindows(self.every // SECOND)
+        scored = (
+            inputs["scored"]
+            | "Score" >> beam.Map(scored_sums, self.schema).with_output_types(keyed)
+            | "ScoredRefresh" >> beam.WindowInto(refreshes)
+        )
+        rejected = (
+            inputs["rejected"]
+            | "Count" >> beam.Map(rejected_sums).with_output_types(keyed)
+            | "RejectedRefresh" >> beam.WindowInto(refreshes)
+        )
+        return (
+            (scored, rejected)
+            | "Both" >> beam.Flatten()
+            | "Merge" >> beam.CombinePerKey(MergeSums())
+            | "Figures" >> beam.Map(refresh_figures)
+        )

@@ -1,0 +1,38 @@
+"""Normalize: applies a window's statistics to its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+
+from model.artefact import Normalized, normalize
+from model.schema import Schema
+from transforms.statistics import statistics_of, window_of
+
+
+class NormalizeFn(beam.DoFn):
+    """``model.artefact.normalize`` of each window's data."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[Normalized]:
+        yield normalize(batch, statistics_of(batch), self.schema, window_of(batch))
+
+
+class Normalize(beam.PTransform[Any, Any]):
+    """Windows' data in (``CollectWindows``), their normalised rows out (``Normalized``).
+
+    Attributes:
+        schema: the meaning of the columns.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        self.schema = schema
+
+    def expand(self, windows: Any) -> Any:
+        return windows | beam.ParDo(NormalizeFn(self.schema))

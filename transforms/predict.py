@@ -1,0 +1,77 @@
+"""Predict: Beam's RunInference with a handler that scores by reference.
+
+A refresh's model is chosen before this step; the handler only opens it. What RunInference
+offers for changing models (a side input, a watched file pattern) goes by arrival, not by
+event time, and is not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+
+from model.artefact import Reference
+from model.learners import Matrix
+from model.store import Shelf, shelf
+from transforms.tally import count
+
+Request = tuple[Reference | None, pa.RecordBatch]
+
+
+class Inference(NamedTuple):
+    """What a model said of a batch.
+
+    Attributes:
+        prediction: shape (rows,).
+        baseline: the mean target of the model's window.
+        reference: the model.
+    """
+
+    prediction: Matrix
+    baseline: float
+    reference: Reference
+
+
+class ArtefactHandler(ModelHandler[Request, PredictionResult, Shelf]):
+    """Scores batches of raw rows, each with the artefact that is referred to beside it.
+
+    It normalises by the artefact's own statistics. A batch without a reference passes with
+    the inference None. Elements are lists of requests, so RunInference batches nothing more.
+
+    Attributes:
+        store: the path of the store.
+    """
+
+    def __init__(self, store: str) -> None:
+        super().__init__()
+        self.store = store
+
+    def load_model(self) -> Shelf:
+        return shelf(self.store)
+
+    def run_inference(
+        self,
+        batch: Sequence[Request],
+        model: Shelf,
+        inference_args: dict[str, Any] | None = None,
+    ) -> Iterator[PredictionResult]:
+        for reference, rows in batch:
+            count("rows scored", rows.num_rows)
+            if reference is None:
+                yield PredictionResult(rows, None, None)
+                continue
+            artefact = model.take(reference)
+            inference = Inference(artefact.predict(rows), artefact.baseline, reference)
+            yield PredictionResult(rows, inference, reference.name)
+
+    def get_num_bytes(self, batch: Sequence[Request]) -> int:
+        return sum(rows.nbytes for _, rows in batch)
+
+    def get_metrics_namespace(self) -> str:
+        return "correnteza"
+
+    def should_skip_batching(self) -> bool:
+        return True

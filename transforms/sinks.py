@@ -1,0 +1,279 @@
+"""Sinks: predictions, samples, reports and rejects, as files that are whole or absent.
+
+Every file's name follows from what it holds, so a retry writes the same file again.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.transforms.window import FixedWindows
+
+from model import files
+from model.asof import floor, newest_allowed, stamp
+from model.batch import ID, LATE, SECOND, TIME, TIME_TYPE, by_time, column, concat, tag_of
+from model.metrics import Metrics
+from model.sample import bottom
+from model.schema import Schema
+from model.store import Shelf, Store, shelf
+from transforms.coders import BATCHES
+from transforms.handover import Cadence, shard_of
+from transforms.tally import count, note
+from transforms.validate import Rejects
+
+PREDICTIONS = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("time", TIME_TYPE),
+        ("target", pa.float64()),
+        ("prediction", pa.float64()),
+        ("model", pa.string()),
+        ("late", pa.bool_()),
+    ]
+)
+SAMPLE_ROWS = 1_000
+
+
+def parquet_bytes(rows: pa.Table) -> bytes:
+    """A table as the bytes of a Parquet file."""
+    buffer = io.BytesIO()
+    pq.write_table(rows, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def nullable(values: Any) -> pa.Array:
+    """Float64 values as Arrow's; NaN becomes null."""
+    return pa.array(values, from_pandas=True)
+
+
+def predicted(result: Any, schema: Schema) -> pa.RecordBatch:
+    """A scored batch as its rows stand in the predictions; its tag stays."""
+    batch, inference = result.example, result.inference
+    rows = batch.num_rows
+    columns = [
+        batch.column(ID),
+        batch.column(TIME),
+        nullable(column(batch, schema.target)),
+        pa.nulls(rows, pa.float64()) if inference is None else nullable(inference.prediction),
+        pa.repeat(pa.scalar(result.model_id, pa.string()), rows),
+        batch.column(LATE),
+    ]
+    return pa.RecordBatch.from_arrays(
+        columns, schema=PREDICTIONS.with_metadata(batch.schema.metadata)
+    )
+
+
+class WritePredictions(beam.PTransform[Any, Any]):
+    """Scored batches in; ``<refresh start>/<shard>.parquet`` below a folder.
+
+    Rows are in the order of (event time, row id).
+
+    Attributes:
+        folder: where.
+        schema: the meaning of the columns.
+        every: a refresh's length, microseconds.
+        shards: how many files a refresh has at the most.
+    """
+
+    def __init__(self, folder: str, schema: Schema, every: int, shards: int) -> None:
+        super().__init__()
+        self.folder = folder
+        self.schema = schema
+        self.every = every
+        self.shards = shards
+
+    def expand(self, scored: Any) -> Any:
+        return (
+            scored
+            | "Predicted" >> beam.Map(predicted, self.schema).with_output_types(pa.RecordBatch)
+            | "Shard"
+            >> beam.Map(
+                lambda b, n: (shard_of(tag_of(b).key, n), b), self.shards
+            ).with_output_types(tuple[int, pa.RecordBatch])
+            | "Refresh" >> beam.WindowInto(FixedWindows(self.every // SECOND))
+            | "Group" >> beam.GroupByKey()
+            | "Write" >> beam.Map(write_predictions, self.folder)
+        )
+
+
+def write_predictions(
+    keyed: tuple[int, Iterable[pa.RecordBatch]],
+    folder: str,
+    window: Any = beam.DoFn.WindowParam,
+) -> str:
+    """Writes a shard of a refresh's predictions; returns the path."""
+    shard, batches = keyed
+    path = files.join(folder, stamp(window.start.micros), f"{shard:05d}.parquet")
+    table = pa.Table.from_batches([b.replace_schema_metadata(None) for b in batches])
+    ordered = table.sort_by([("time", "ascending"), ("id", "ascending")])
+    files.write_whole(path, parquet_bytes(ordered))
+    return path
+
+
+class Sample(beam.DoFn):
+    """The rows of a scored batch that may be in its refresh's sample, raw and normalised."""
+
+    def __init__(self, schema: Schema, store: str) -> None:
+        self.schema = schema
+        self.store = store
+
+    def setup(self) -> None:
+        self.shelf: Shelf = shelf(self.store)
+
+    def process(self, result: Any) -> Iterator[tuple[int, pa.RecordBatch]]:
+        inference = result.inference
+        rows = result.example
+        prediction = np.full(rows.num_rows, np.nan) if inference is None else inference.prediction
+        rows = rows.append_column("prediction", nullable(prediction))
+        [rows] = bottom([rows], SAMPLE_ROWS)
+        yield 0, self._normalized(rows, None if inference is None else inference.reference)
+
+    def _normalized(self, rows: pa.RecordBatch, reference: Any) -> pa.RecordBatch:
+        encoder = None if reference is None else self.shelf.take(reference).encoder
+        for name in self.schema.numeric:
+            values = np.full(rows.num_rows, np.nan)
+            if encoder is not None:
+                values = encoder.standardize(rows, name)
+            rows = rows.append_column(f"{name} (normalized)", nullable(values))
+        return rows
+
+
+class BottomRows(beam.CombineFn):
+    """Combines candidates into a refresh's sample."""
+
+    def create_accumulator(self) -> list[pa.RecordBatch]:
+        return []
+
+    def add_input(
+        self, accumulator: list[pa.RecordBatch], rows: pa.RecordBatch
+    ) -> list[pa.RecordBatch]:
+        return bottom([*accumulator, rows], SAMPLE_ROWS)
+
+    def merge_accumulators(
+        self, accumulators: Iterable[list[pa.RecordBatch]]
+    ) -> list[pa.RecordBatch]:
+        return bottom([rows for part in accumulators for rows in part], SAMPLE_ROWS)
+
+    def extract_output(self, accumulator: list[pa.RecordBatch]) -> pa.RecordBatch:
+        return by_time(concat(sorted(accumulator, key=lambda rows: tag_of(rows).key)))
+
+    def get_accumulator_coder(self) -> Any:
+        return BATCHES
+
+
+class WriteSample(beam.PTransform[Any, Any]):
+    """Scored batches in; ``<refresh start>.parquet`` below a folder, of up to 1,000 rows.
+
+    Attributes:
+        folder: where.
+        schema: the meaning of the columns.
+        every: a refresh's length, microseconds.
+        store: the path of the store, whose encoders normalise.
+    """
+
+    def __init__(self, folder: str, schema: Schema, every: int, store: str) -> None:
+        super().__init__()
+        self.folder = folder
+        self.schema = schema
+        self.every = every
+        self.store = store
+
+    def expand(self, scored: Any) -> Any:
+        return (
+            scored
+            | "Sample"
+            >> beam.ParDo(Sample(self.schema, self.store)).with_output_types(
+                tuple[int, pa.RecordBatch]
+            )
+            | "Refresh" >> beam.WindowInto(FixedWindows(self.every // SECOND))
+            | "Combine" >> beam.CombinePerKey(BottomRows())
+            | "Write" >> beam.Map(write_sample, self.folder, self.schema)
+        )
+
+
+def write_sample(
+    keyed: tuple[int, pa.RecordBatch],
+    folder: str,
+    schema: Schema,
+    window: Any = beam.DoFn.WindowParam,
+) -> str:
+    """Writes a refresh's sample; returns the path."""
+    rows = pa.Table.from_batches([keyed[1].replace_schema_metadata(None)])
+    for name in (schema.target, *schema.numeric):
+        at = rows.schema.get_field_index(name)
+        rows = rows.set_column(at, name, nullable(rows.column(name).to_numpy()))
+    renamed = {ID: "id", TIME: "time", LATE: "late"}
+    rows = rows.rename_columns([renamed.get(name, name) for name in rows.column_names])
+    path = files.join(folder, f"{stamp(window.start.micros)}.parquet")
+    files.write_whole(path, parquet_bytes(rows))
+    return path
+
+
+class WriteRejects(beam.PTransform[Any, Any]):
+    """Rejects in; ``<refresh start or undated>/<part>.ndjson`` below a folder.
+
+    Attributes:
+        folder: where.
+        every: a refresh's length, microseconds.
+    """
+
+    def __init__(self, folder: str, every: int) -> None:
+        super().__init__()
+        self.folder = folder
+        self.every = every
+
+    def expand(self, rejected: Any) -> Any:
+        return rejected | beam.Map(write_rejects, self.folder, self.every)
+
+
+def write_rejects(rejects: Rejects, folder: str, every: int) -> None:
+    """Writes a batch's rejects, those without a readable event time apart."""
+    refresh = stamp(floor(rejects.tag.at, every))
+    part = "-".join(map(str, rejects.tag.key)) + ".ndjson"
+    for name, dated in ((refresh, True), ("undated", False)):
+        lines = [reject.as_json() + "\n" for reject in rejects.items if reject.dated is dated]
+        if lines:
+            files.write_whole(files.join(folder, name, part), "".join(lines).encode())
+
+
+class WriteReports(beam.DoFn):
+    """Writes each refresh's figures; then, once that is committed, old artefacts go.
+
+    Attributes:
+        folder: where.
+        store: whose artefacts are pruned.
+        cadence: how event time is cut.
+        keep: how many artefacts that could serve the refresh stay; 0 keeps all.
+    """
+
+    def __init__(self, folder: str, store: Store, cadence: Cadence, keep: int) -> None:
+        self.folder = folder
+        self.store = store
+        self.cadence = cadence
+        self.keep = keep
+
+    def process(
+        self,
+        keyed: tuple[int, Metrics],
+        finalizer: Any = beam.DoFn.BundleFinalizerParam,
+    ) -> Iterator[Metrics]:
+        start, metrics = keyed
+        path = files.join(self.folder, f"{stamp(start)}.json")
+        files.write_whole(path, metrics.as_json())
+        note("newest report", start)
+        count("refreshes reported")
+        if self.keep:
+            finalizer.register(lambda: self.prune(start))
+        yield metrics
+
+    def prune(self, start: int) -> None:
+        """Removes the artefacts that are too old to serve after the refresh at ``start``."""
+        end = newest_allowed(start, self.cadence.every, self.cadence.lag)
+        for _ in self.store.prune(end, self.keep):
+            count("models pruned")

@@ -1,0 +1,80 @@
+"""The people as a source: tickets by arithmetic, rows by a counter-based generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from model.batch import SECOND, Key, Tag, split
+from model.people import People
+from model.schema import Schema
+from transforms.sources.planner import Extent, Ticket
+
+LIVE_SECONDS = 0.2
+"""A live batch leaves after so many seconds of rows at the latest."""
+
+
+@dataclass(frozen=True)
+class PeopleTickets:
+    """Plans the people: ``batch_rows`` rows a ticket, in the order of their index.
+
+    Attributes:
+        people: the endless table.
+        extent: which part of event time is read.
+        batch_rows: rows a ticket.
+        live: whether a ticket leaves no sooner than its last row's time.
+    """
+
+    people: People
+    extent: Extent
+    batch_rows: int
+    live: bool = False
+
+    def get(self, position: int) -> Ticket | None:
+        """The ticket at a position; None at the end of the extent."""
+        begin, end = self.extent
+        skipped = 0 if begin is None else self.people.index_at(begin) // self.batch_rows
+        first = (skipped + position) * self.batch_rows
+        stop = first + self.batch_rows
+        if end is not None:
+            stop = min(stop, self.people.index_at(end + self.people.disorder))
+        if stop <= first:
+            return None
+        at = self.people.time(first) - self.people.disorder
+        at = at if begin is None else max(at, begin)
+        return Ticket(0, first, stop, first, stop - first, 1, at)
+
+    def due(self, position: int) -> float:
+        """When the last row of the ticket at a position exists, in seconds since the epoch."""
+        ticket = self.get(position) if self.live else None
+        return 0.0 if ticket is None else self.people.time(ticket.stop) / SECOND
+
+
+@dataclass(frozen=True)
+class PeopleReader:
+    """Makes a ticket's rows.
+
+    Attributes:
+        people: the endless table.
+        extent: rows that are stamped outside of it are left out.
+        schema: whose columns are made, no others.
+        latency: a serve window's length, microseconds: no batch straddles two.
+    """
+
+    people: People
+    extent: Extent
+    schema: Schema
+    latency: int
+
+    def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
+        """The ticket's batches."""
+        rows, stamps = self.people.arrivals(ticket.start, ticket.stop, self.schema.columns)
+        tag = Tag(Key(ticket.partition, ticket.start, 0), ticket.at, "people", 1)
+        return self.extent.within(split(rows, tag, self.latency, stamps))
+
+
+def live_rows(rate: float, batch_rows: int) -> int:
+    """Rows of a live batch: those of 200 ms, at least one, at most ``batch_rows``."""
+    return max(1, min(batch_rows, int(rate * LIVE_SECONDS)))

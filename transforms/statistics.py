@@ -1,0 +1,197 @@
+"""Statistics of a window, and its rows, in one combiner.
+
+Both come out of one firing, whole: joining a window's statistics to its rows afterwards loses
+a side now and then on some runners. Each batch is summarised before the shuffle, and what it
+says is merged in the order of batch keys, so that no bundling changes a digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.transforms.window import (
+    FixedWindows,
+    GlobalWindows,
+    SlidingWindows,
+    TimestampedValue,
+)
+
+from model.artefact import Window
+from model.batch import SECOND, column, concat, late, tag_of, where
+from model.sample import bottom
+from model.schema import Schema
+from model.statistics import Statistics, merge, summarize_batch
+from transforms.coders import BATCHES
+from transforms.sources.planner import beam_time
+
+STATISTICS, WINDOW = b"statistics", b"window"
+"""Keys of a batch's metadata: the statistics of its rows (JSON), its window's bounds."""
+
+Batches = list[pa.RecordBatch]
+
+
+def summarized(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch | None:
+    """The rows of an accepted batch that are trained on, with their statistics.
+
+    Late rows and rows without a target are left out; None if no row is left.
+    """
+    mask = ~(late(batch) | np.isnan(column(batch, schema.target)))
+    rows = where(batch, mask)
+    if rows.num_rows == 0:
+        return None
+    return with_statistics(rows, summarize_batch(rows, schema))
+
+
+def with_statistics(batch: pa.RecordBatch, statistics: Statistics) -> pa.RecordBatch:
+    """The batch with statistics in its metadata."""
+    metadata = {**(batch.schema.metadata or {}), STATISTICS: statistics.model_dump_json().encode()}
+    return batch.replace_schema_metadata(metadata)
+
+
+def statistics_of(batch: pa.RecordBatch) -> Statistics:
+    """The statistics in a batch's metadata."""
+    return Statistics.model_validate_json(batch.schema.metadata[STATISTICS])
+
+
+def window_of(batch: pa.RecordBatch) -> Window:
+    """The window's bounds in a batch's metadata."""
+    start, end = batch.schema.metadata[WINDOW].split(b"/")
+    return Window(int(start), int(end))
+
+
+class WindowData(beam.CombineFn):
+    """Combines summarised batches into a window's data: one batch with its statistics.
+
+    The accumulator is a list of batches. Statistics are over all rows; of the rows, those
+    with the least hashes stay if there are more than ``sample_rows`` (``model.sample``).
+
+    Attributes:
+        sample_rows: how many rows a window keeps at the most.
+    """
+
+    def __init__(self, sample_rows: int = 1_000_000) -> None:
+        self.sample_rows = sample_rows
+
+    def create_accumulator(self) -> Batches:
+        return []
+
+    def add_input(self, accumulator: Batches, batch: pa.RecordBatch) -> Batches:
+        accumulator.append(batch)
+        return self._bounded(accumulator)
+
+    def merge_accumulators(self, accumulators: Iterable[Batches]) -> Batches:
+        merged: Batches = []
+        for accumulator in accumulators:
+            merged.extend(accumulator)
+            merged = self._bounded(merged)
+        return merged
+
+    def extract_output(self, accumulator: Batches) -> pa.RecordBatch:
+        parts = sorted(accumulator, key=lambda batch: tag_of(batch).key)
+        statistics = merge(statistics_of(part) for part in parts)
+        return with_statistics(concat(bottom(parts, self.sample_rows)), statistics)
+
+    def get_accumulator_coder(self) -> Any:
+        return BATCHES
+
+    def _bounded(self, accumulator: Batches) -> Batches:
+        if sum(batch.num_rows for batch in accumulator) <= 2 * self.sample_rows:
+            return accumulator
+        return bottom(accumulator, self.sample_rows)
+
+
+class Summarize(beam.DoFn):
+    """``summarized`` of each batch."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        rows = summarized(batch, self.schema)
+        if rows is not None:
+            yield 0, rows
+
+
+class Bound(beam.DoFn):
+    """Writes the window's bounds into its data, since a later stamp changes its window.
+
+    Attributes:
+        begin: microseconds; windows that start before are left out: a resumed run has
+            not all of their rows.
+    """
+
+    def __init__(self, begin: int | None) -> None:
+        self.begin = begin
+
+    def process(
+        self, keyed: tuple[int, pa.RecordBatch], window: Any = beam.DoFn.WindowParam
+    ) -> Iterator[pa.RecordBatch]:
+        start, end = window.start.micros, window.end.micros
+        if self.begin is None or start >= self.begin:
+            metadata = {**keyed[1].schema.metadata, WINDOW: b"%d/%d" % (start, end)}
+            yield keyed[1].replace_schema_metadata(metadata)
+
+
+def windowing(window: int, every: int) -> Any:
+    """Beam's windows ``window`` long that end at every multiple of ``every`` (microseconds)."""
+    if window == every:
+        return FixedWindows(window // SECOND)
+    return SlidingWindows(window // SECOND, every // SECOND)
+
+
+class CollectWindows(beam.PTransform[Any, Any]):
+    """Accepted batches in; one batch a window out, with statistics and bounds.
+
+    Attributes:
+        schema: the meaning of the columns.
+        window, every: the windows' length, and how far apart they end; microseconds.
+        sample_rows: how many rows a window keeps at the most.
+        lag: with 2 or more, a window's data is stamped ``(lag - 1) * every`` later and
+            spread anew before it is trained on, so that a fit may take that long.
+        begin: see ``Bound``.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        window: int,
+        every: int,
+        sample_rows: int = 1_000_000,
+        lag: int = 1,
+        begin: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.schema = schema
+        self.window = window
+        self.every = every
+        self.sample_rows = sample_rows
+        self.lag = lag
+        self.begin = begin
+
+    def expand(self, accepted: Any) -> Any:
+        windows = (
+            accepted
+            | "Summarize"
+            >> beam.ParDo(Summarize(self.schema)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Window" >> beam.WindowInto(windowing(self.window, self.every))
+            | "Combine" >> beam.CombinePerKey(WindowData(self.sample_rows))
+            | "Bound" >> beam.ParDo(Bound(self.begin)).with_output_types(pa.RecordBatch)
+            | "Global" >> beam.WindowInto(GlobalWindows())
+        )
+        if self.lag == 1:
+            return windows
+        return (
+            windows
+            | "Delay"
+            >> beam.Map(delayed, (self.lag - 1) * self.every).with_output_types(pa.RecordBatch)
+            | "Spread" >> beam.Reshuffle()
+        )
+
+
+def delayed(batch: pa.RecordBatch, by: int) -> Any:
+    """A window's data, stamped a millisecond before the refresh that its model serves."""
+    return TimestampedValue(batch, beam_time(window_of(batch).end + by - 1))

@@ -1,0 +1,149 @@
+"""Train and Commit: a model a window, written once, whole.
+
+A retry of a window that is committed already, with the same data, fits nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+
+from model import files
+from model.artefact import (
+    Learner,
+    Manifest,
+    Normalized,
+    Reference,
+    Window,
+    train,
+    training_fingerprint,
+)
+from model.schema import Schema
+from model.store import DamagedArtefact, Store
+from transforms.tally import count
+
+
+class Trained(NamedTuple):
+    """A window's model on its way into the store.
+
+    Attributes:
+        window: its bounds.
+        model: the artefact's bytes, or None if the store has it.
+        manifest: what is known of it.
+        seconds: how long the fit took.
+    """
+
+    window: Window
+    model: bytes | None
+    manifest: Manifest
+    seconds: float
+
+
+class Committed(NamedTuple):
+    """A window whose artefact is in the store."""
+
+    window: Window
+    reference: Reference
+
+
+def committed(store: Store, name: str, fingerprint: str) -> Manifest | None:
+    """The manifest of an artefact with that fingerprint, if the store has it, undamaged."""
+    try:
+        manifest = store.manifest(name)
+        if manifest.fingerprint != fingerprint:
+            return None
+        store.verified(name)
+    except (FileNotFoundError, DamagedArtefact):
+        return None
+    return manifest
+
+
+class TrainFn(beam.DoFn):
+    """``model.artefact.train`` of each window, unless the store has its artefact."""
+
+    def __init__(self, schema: Schema, learner: Learner, store: Store) -> None:
+        self.schema = schema
+        self.learner = learner
+        self.store = store
+
+    def process(self, data: Normalized) -> Iterator[Trained]:
+        fingerprint = training_fingerprint(data, self.learner)
+        manifest = committed(self.store, data.window.name, fingerprint)
+        if manifest is not None:
+            count("models found")
+            yield Trained(data.window, None, manifest, 0.0)
+            return
+        began = time.perf_counter()
+        model, manifest = train(data, self.schema, self.learner)
+        yield Trained(data.window, model, manifest, time.perf_counter() - began)
+
+
+class CommitFn(beam.DoFn):
+    """Writes each artefact into the store, and how long it took beside it."""
+
+    def __init__(self, store: Store, timing: str | None) -> None:
+        self.store = store
+        self.timing = timing
+
+    def process(self, trained: Trained) -> Iterator[Committed]:
+        name = trained.window.name
+        if trained.model is not None:
+            began = time.perf_counter()
+            self.store.commit(name, trained.model, trained.manifest)
+            self._note(trained, time.perf_counter() - began)
+            count("models trained")
+        yield Committed(trained.window, Reference(name, trained.manifest.sha256))
+
+    def _note(self, trained: Trained, seconds: float) -> None:
+        if self.timing is None:
+            return
+        told = {
+            "format": 1,
+            "window_end": trained.manifest.window_end,
+            "rows": trained.manifest.rows,
+            "fit_seconds": round(trained.seconds, 6),
+            "commit_seconds": round(seconds, 6),
+            "committed": time.time(),
+        }
+        path = files.join(self.timing, f"{trained.window.name}.json")
+        files.write_whole(path, (json.dumps(told, indent=2) + "\n").encode())
+
+
+class Train(beam.PTransform[Any, Any]):
+    """Normalised windows in, models out (``Trained``).
+
+    Attributes:
+        schema: the meaning of the columns.
+        learner: which regressor, with which parameters and seed.
+        store: where a retry looks for what it has trained before.
+    """
+
+    def __init__(self, schema: Schema, learner: Learner, store: Store) -> None:
+        super().__init__()
+        self.schema = schema
+        self.learner = learner
+        self.store = store
+
+    def expand(self, windows: Any) -> Any:
+        return windows | beam.ParDo(TrainFn(self.schema, self.learner, self.store))
+
+
+class Commit(beam.PTransform[Any, Any]):
+    """Models in, references to committed artefacts out (``Committed``).
+
+    Attributes:
+        store: where they are written.
+        timing: the folder for how long each took; None to keep no time.
+    """
+
+    def __init__(self, store: Store, timing: str | None = None) -> None:
+        super().__init__()
+        self.store = store
+        self.timing = timing
+
+    def expand(self, models: Any) -> Any:
+        return models | beam.ParDo(CommitFn(self.store, self.timing))
