@@ -1,0 +1,55 @@
+"""``python -m pipeline``: runs the job; ``python -m pipeline models``: its models."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+
+from model.errors import UserError
+
+QUIET = ("apitools not found", "Could not import torch", "Resource module is not available")
+COMMANDS = ("models",)
+
+
+class Known(logging.Filter):
+    """Leaves out what Beam says at every start and nobody can act on."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is shown."""
+        return not any(text in record.getMessage() for text in QUIET)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Runs a command line.
+
+    Returns:
+        The exit code: 0, 1 (failed), 2 (a mistake of the user's) or 130 (interrupted).
+    """
+    words = sys.argv[1:] if words is None else words
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger().handlers[0].addFilter(Known())
+    warnings.filterwarnings("ignore", module="apache_beam")
+    sys.path.insert(0, os.getcwd())  # for --learner package.module:factory
+    try:
+        if words and words[0] == "models":
+            from pipeline import models
+
+            return models.main(words[1:])
+        if words and not words[0].startswith("-"):
+            raise UserError(
+                f"unknown command {words[0]!r}: {', '.join(COMMANDS)} is allowed, or options alone"
+            )
+        from pipeline.run import run
+
+        return run(words)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

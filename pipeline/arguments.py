@@ -1,0 +1,153 @@
+"""The command line's words, and a TOML file's keys, into settings and Beam's own options."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from pathlib import Path
+from types import UnionType
+from typing import Any, NoReturn, get_args
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from model.errors import UserError
+from model.learners import parse_parameter
+from pipeline.settings import Settings, option, settings_from
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+GROUPS = {
+    "where it runs and writes": ("runner", "output", "resume", "overwrite", "predictions"),
+    "what it reads": (
+        *("source", "people", "input", "schema_file"),
+        *("windows", "live", "rate", "start", "disorder", "seed"),
+    ),
+    "time": ("window", "every", "latency", "lag"),
+    "learning": ("learner", "learner_param", "sample_rows", "keep"),
+    "speed": ("batch_rows", "shards"),
+}
+EXAMPLES = """\
+examples:
+  python -m pipeline                                    twelve windows of synthetic people
+  python -m pipeline --learner ridge --window 5m --every 1m
+  python -m pipeline --input 'flights/*.csv' --schema flights.toml --window 1d
+  python -m pipeline models runs/latest                 the models that a run keeps
+
+Beam's own options are passed through, as --direct_num_workers=2.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are ``UserError``."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises what argparse would print."""
+        raise UserError(message)
+
+
+def parser() -> Parser:
+    """The parser of ``python -m pipeline [options] [Beam options]``."""
+    made = Parser(
+        prog="python -m pipeline",
+        description="Learn from a stream and predict on it: a model a window, in one Beam job.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    made.add_argument("--config", metavar="FILE", help="TOML with any of these options")
+    for title, names in GROUPS.items():
+        group = made.add_argument_group(title)
+        for name in names:
+            _add(group, name)
+    return made
+
+
+def _add(group: Any, name: str) -> None:
+    field = Settings.model_fields[name]
+    told = field.description or ""
+    if field.annotation is bool:
+        group.add_argument(option(name), dest=name, action="store_true", help=told)
+        return
+    if name == "learner_param":
+        group.add_argument(option(name), dest=name, action="append", metavar="K=V", help=told)
+        return
+    if field.default is not None and field.default != "" and "(" not in told:
+        told = f"{told} ({field.default})"
+    group.add_argument(option(name), dest=name, metavar=_metavar(name, field), help=told)
+
+
+def _metavar(name: str, field: Any) -> str:
+    kinds = {"int": "N", "float": "N"}
+    kind = field.annotation
+    if isinstance(kind, UnionType):
+        kind = get_args(kind)[0]
+    if name in {"window", "every", "latency", "disorder"}:
+        return "TIME"
+    return kinds.get(getattr(kind, "__name__", ""), name.removesuffix("_file").upper())
+
+
+def parse(words: list[str]) -> tuple[Settings, list[str]]:
+    """Settings from the command line and its ``--config`` file, and what is Beam's.
+
+    Options on the command line go before those of the file.
+
+    Raises:
+        UserError: for an unknown option (with the nearest known one) or a bad value.
+    """
+    known, rest = parser().parse_known_args(words)
+    given = vars(known)
+    _check_beam(rest)
+    values = _config(given.pop("config")) if "config" in given else {}
+    if "learner_param" in given:
+        given["learner_param"] = dict(parse_parameter(text) for text in given["learner_param"])
+    settings = settings_from({**values, **given})
+    return settings, rest
+
+
+def _config(path: str) -> dict[str, Any]:
+    try:
+        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--config {path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: is not TOML: {error}") from error
+    named = {"schema": "schema_file"}
+    values = {named.get(key, key).replace("-", "_"): value for key, value in raw.items()}
+    for key in values:
+        if key not in Settings.model_fields:
+            known = [option(name)[2:] for name in Settings.model_fields]
+            raise UserError(f"--config {path}: unknown option {key!r}{_nearest(key, known)}")
+    return values
+
+
+def _check_beam(words: list[str]) -> None:
+    """Raises UserError for a word that is no option of Beam's either."""
+    beam = _beam_parser()
+    _, unknown = beam.parse_known_args(words)
+    for word in unknown:
+        name = word.split("=")[0]
+        if not name.startswith("-"):
+            raise UserError(f"unknown word {word!r}: see python -m pipeline --help")
+        known = [option(field) for field in Settings.model_fields] + ["--config", "--help"]
+        known += list(beam._option_string_actions)
+        raise UserError(f"unknown option {name}{_nearest(name, known)}")
+
+
+def _beam_parser() -> Parser:
+    beam = Parser(add_help=False, allow_abbrev=False)
+    for kind in PipelineOptions.__subclasses__():
+        try:
+            kind._add_argparse_args(beam)  # type: ignore[arg-type]
+        except argparse.ArgumentError:
+            continue  # two of Beam's classes may name the same option
+    return beam
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f": do you mean {close[0]}?" if close else ": see python -m pipeline --help"

@@ -1,0 +1,221 @@
+"""The run folder: what a run writes and where. Its layout is a contract; see docs/design.md.
+
+Everything that shows, serves or resumes a run reads this folder and nothing else, so it works
+for a run on any runner, while it runs and afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path, PurePath
+from typing import Any
+
+from model import files
+from model.asof import from_stamp
+from model.errors import UserError
+from model.metrics import Metrics
+from pipeline.settings import Settings, option
+
+RUNS = "runs"
+PARTS = ("models", "metrics", "predictions", "sample", "rejected", "timing")
+NOT_KEPT = {"output", "resume", "overwrite", "runner"}
+"""Options that settings.json leaves out: another value of them gives the same run."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run.
+
+    Attributes:
+        path: local, or on any file system that Beam knows.
+
+    Example:
+        >>> RunFolder("runs/a").metrics
+        'runs/a/metrics'
+    """
+
+    path: str
+
+    @property
+    def models(self) -> str:
+        """The store: ``<window end>/manifest.json`` and ``model.joblib``."""
+        return self._part("models")
+
+    @property
+    def metrics(self) -> str:
+        """``<refresh start>.json``."""
+        return self._part("metrics")
+
+    @property
+    def predictions(self) -> str:
+        """``<refresh start>/<shard>.parquet``."""
+        return self._part("predictions")
+
+    @property
+    def sample(self) -> str:
+        """``<refresh start>.parquet``."""
+        return self._part("sample")
+
+    @property
+    def rejected(self) -> str:
+        """``<refresh start or undated>/<part>.ndjson``."""
+        return self._part("rejected")
+
+    @property
+    def timing(self) -> str:
+        """``<window end>.json``."""
+        return self._part("timing")
+
+    @property
+    def settings(self) -> str:
+        """``settings.json``: the options that decide what the run writes."""
+        return self._part("settings.json")
+
+    @property
+    def status(self) -> str:
+        """``status.json``: the run's state."""
+        return self._part("status.json")
+
+    def _part(self, name: str) -> str:
+        return files.join(self.path, name)
+
+    def reports(self) -> list[Metrics]:
+        """The reports that are written, in the order of their refreshes."""
+        found = files.list_files(self.metrics, "*.json")
+        return [Metrics.model_validate_json(files.read_whole(path)) for path in found]
+
+    def reported(self) -> set[int]:
+        """The starts of the refreshes that have a report, microseconds."""
+        found = files.list_files(self.metrics, "*.json")
+        return {from_stamp(PurePath(path).stem) for path in found}
+
+    def fit_seconds(self, window_end: str) -> float | None:
+        """How long the fit of a window took, by the name of its artefact."""
+        try:
+            data = files.read_whole(files.join(self.timing, f"{window_end}.json"))
+        except FileNotFoundError:
+            return None
+        return float(json.loads(data)["fit_seconds"])
+
+    def write_json(self, path: str, content: dict[str, Any]) -> None:
+        """Writes one of the folder's JSON files, whole."""
+        data = {"format": 1, **content}
+        files.write_whole(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
+
+
+def kept(settings: Settings) -> dict[str, Any]:
+    """What settings.json says: the options that decide the run's files, and the schema."""
+    options = settings.model_dump(mode="json", exclude=NOT_KEPT | {"schema_file"})
+    return {**options, "schema": settings.meaning.model_dump(mode="json")}
+
+
+def open_folder(settings: Settings) -> RunFolder:
+    """Finds or makes the run's folder.
+
+    Returns:
+        A folder that is empty but for what ``--resume`` goes on from.
+
+    Raises:
+        UserError: if it holds anything and neither --resume nor --overwrite is given, if it
+            cannot be written, or if a run to resume had other settings.
+    """
+    path = fresh() if settings.output is None else settings.output.rstrip("/") or "/"
+    folder = RunFolder(path)
+    try:
+        if settings.overwrite:
+            clear(folder)
+        elif settings.resume:
+            _check_same(folder, settings)
+        elif holds_anything(path):
+            raise UserError(
+                f"--output {path}: is not empty; --resume goes on with its run, "
+                "--overwrite replaces it"
+            )
+        folder.write_json(folder.settings, kept(settings))
+    except OSError as error:
+        raise UserError(f"--output {path}: cannot be written: {error.strerror or error}") from error
+    return folder
+
+
+def fresh() -> str:
+    """A folder of this moment's name below ``runs/``, to which ``runs/latest`` points."""
+    name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    path = Path(RUNS, name)
+    number = 1
+    while path.exists():
+        number += 1
+        path = Path(RUNS, f"{name}-{number}")
+    try:
+        path.mkdir(parents=True)
+        link = Path(RUNS, f".latest.{os.getpid()}")
+        link.unlink(missing_ok=True)
+        link.symlink_to(path.name)
+        link.replace(Path(RUNS, "latest"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made: {error.strerror}; see --output") from error
+    return str(path)
+
+
+def holds_anything(path: str) -> bool:
+    """Whether there is anything at or below a path.
+
+    Raises:
+        UserError: if it is a file.
+    """
+    if not files.is_local(path):
+        return bool(files.list_files(path, "**"))
+    if Path(path).is_file():
+        raise UserError(f"--output {path}: is a file; a folder is allowed")
+    return Path(path).is_dir() and any(Path(path).iterdir())
+
+
+def clear(folder: RunFolder) -> None:
+    """Removes what a run wrote into a folder, and nothing else."""
+    holds_anything(folder.path)
+    for name in (*PARTS, "settings.json", "status.json"):
+        part = files.join(folder.path, name)
+        if files.is_local(part) and Path(part).is_dir():
+            shutil.rmtree(part)
+        elif files.is_local(part):
+            files.remove(part)
+        else:
+            for path in [part, *files.list_files(part, "**")]:
+                files.remove(path)
+
+
+def sweep(folder: RunFolder) -> None:
+    """Removes the halves of files that a killed run left behind (local folders only)."""
+    if files.is_local(folder.path):
+        for part in Path(folder.path).rglob(f".*{files.PART}"):
+            part.unlink(missing_ok=True)
+
+
+def earlier(folder: RunFolder) -> dict[str, Any]:
+    """The settings of the run that a folder holds.
+
+    Raises:
+        UserError: if it holds none.
+    """
+    try:
+        found: dict[str, Any] = json.loads(files.read_whole(folder.settings))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"--resume: {folder.path} holds no run: no settings.json in it") from error
+    except ValueError as error:
+        raise UserError(f"--resume: {folder.settings} is not JSON: {error}") from error
+    return found
+
+
+def _check_same(folder: RunFolder, settings: Settings) -> None:
+    before = earlier(folder)
+    differ = [
+        f"{option(name)} was {before.get(name)!r}, is {value!r}"
+        for name, value in kept(settings).items()
+        if before.get(name) != value
+    ]
+    if differ:
+        raise UserError(f"--resume {folder.path}: its run had other settings: {'; '.join(differ)}")
+    sweep(folder)

@@ -1,0 +1,72 @@
+"""The whole job on one screen: a source of batches in, models, predictions and reports out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import RunInference
+
+from model.store import Store
+from pipeline.folder import RunFolder
+from pipeline.settings import Settings
+from pipeline.source import ALL, Span
+from transforms.evaluate import Evaluate
+from transforms.handover import HandOver
+from transforms.normalize import Normalize
+from transforms.predict import ArtefactHandler
+from transforms.resume import unreported
+from transforms.sinks import WritePredictions, WriteRejects, WriteReports, WriteSample
+from transforms.statistics import CollectWindows
+from transforms.train import Commit, Train
+from transforms.validate import Validate
+
+
+def build(
+    root: Any,
+    source: beam.PTransform[Any, Any],
+    settings: Settings,
+    folder: RunFolder,
+    span: Span = ALL,
+) -> Any:
+    """Builds the job.
+
+    Args:
+        root: a pipeline, or what ``source`` expands on.
+        source: gives tagged raw batches, stamped with event time (``transforms.sources``).
+        settings: all options.
+        folder: the run's folder; its store is read and written.
+        span: what of the stream is trained on and reported; all, unless a run is resumed.
+
+    Returns:
+        The PCollection of reports, ``model.metrics.Metrics``, one a refresh.
+    """
+    schema, cadence, store = settings.meaning, settings.cadence, Store(folder.models)
+    events = root | "Source" >> source
+    accepted, broken = events | "Validate" >> Validate(schema)
+    rejected = broken | "UnreportedRejects" >> beam.Filter(unreported, span.report_from)
+    models = (
+        accepted
+        | "Windows" >> CollectWindows(schema, *settings.windowing, span.begin)
+        | "Normalize" >> Normalize(schema)
+        | "Train" >> Train(schema, settings.regressor, store)
+        | "Commit" >> Commit(store, folder.timing)
+    )
+    batches = accepted | "Unreported" >> beam.Filter(unreported, span.report_from)
+    scored = (
+        {"batches": batches, "models": models}
+        | "HandOver" >> HandOver(cadence, store, settings.shards)
+        | "Predict" >> RunInference(ArtefactHandler(store.path), model_identifier="correnteza")
+    )
+    reports = (
+        {"scored": scored, "rejected": rejected}
+        | "Evaluate" >> Evaluate(schema, cadence.every)
+        | "Report" >> beam.ParDo(WriteReports(folder.metrics, store, cadence, settings.keep))
+    )
+    rejected | "Rejects" >> WriteRejects(folder.rejected, cadence.every)
+    if settings.predictions == "parquet":
+        scored | "Predictions" >> WritePredictions(
+            folder.predictions, schema, cadence.every, settings.shards
+        )
+        scored | "Sample" >> WriteSample(folder.sample, schema, cadence.every, store.path)
+    return reports

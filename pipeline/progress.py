@@ -1,0 +1,153 @@
+"""What a run tells while it works and when it has ended."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from model.asof import iso
+from model.metrics import Metrics
+from pipeline.folder import RunFolder
+from transforms.tally import tally
+
+INTERVAL = 0.5
+PLAIN_INTERVAL = 5.0
+"""Seconds between progress lines: on a terminal, where a line replaces the last, and not."""
+SHOWN = 24
+"""A summary shows so many refreshes at the most."""
+
+
+class Progress:
+    """Shows a progress line, and keeps status.json, while a run works.
+
+    Use as a context; what happens to the run is told to ``state`` before it ends.
+
+    Attributes:
+        folder: the run's folder.
+        console: where the line is shown (standard error).
+        state: running, done, failed or interrupted.
+    """
+
+    def __init__(self, folder: RunFolder, console: Console) -> None:
+        self.folder = folder
+        self.console = console
+        self.state = "running"
+        self._began = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
+
+    def __enter__(self) -> Progress:
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        with suppress(OSError):  # a full disk has been told of already
+            self._write()
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has worked."""
+        return time.monotonic() - self._began
+
+    def line(self) -> str:
+        """The progress line: rows, rate, windows."""
+        counts = tally()
+        rows = counts.get("rows read", 0)
+        parts = [f"{rows:,} rows read ({rows / max(self.seconds, 1e-9):,.0f}/s)"]
+        models = counts.get("models trained", 0) + counts.get("models found", 0)
+        if models:
+            parts.append(f"{models:,} windows trained")
+        if counts.get("rows scored"):
+            parts.append(f"{counts['rows scored']:,} rows scored")
+        if counts.get("refreshes reported"):
+            parts.append(f"{counts['refreshes reported']:,} refreshes reported")
+        return f"{self.seconds:5.0f} s  " + ", ".join(parts)
+
+    def _watch(self) -> None:
+        terminal = self.console.is_terminal
+        if not terminal:
+            while not self._over.wait(PLAIN_INTERVAL):
+                self.console.print(self.line(), highlight=False)
+                self._try_write()
+            return
+        with self.console.status(self.line()) as status:
+            while not self._over.wait(INTERVAL):
+                status.update(self.line())
+                self._try_write()
+
+    def _try_write(self) -> None:
+        with suppress(OSError):  # the run itself tells of a disk that is full
+            self._write()
+
+    def _write(self) -> None:
+        counts = tally()
+        rows = counts.get("rows read", 0)
+        watermark = counts.get("watermark")
+        self.folder.write_json(
+            self.folder.status,
+            {
+                "state": self.state,
+                "rows_read": rows,
+                "rate": round(rows / max(self.seconds, 1e-9), 1),
+                "watermark": None if watermark is None else iso(watermark),
+                "updated": iso(time.time_ns() // 1000),
+            },
+        )
+
+
+def summary(folder: RunFolder, console: Console) -> None:
+    """Prints a line a refresh, and where things are."""
+    reports = folder.reports()
+    if reports:
+        console.print(_table(folder, reports[-SHOWN:]))
+    if len(reports) > SHOWN:
+        console.print(f"the last {SHOWN} of {len(reports):,} refreshes; all: {folder.metrics}")
+
+
+def _table(folder: RunFolder, reports: list[Metrics]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("refresh (UTC)", no_wrap=True)
+    for title in ("rows", "model", "MAE", "R2", "skill", "fit s"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for report in reports:
+        fit = None if report.model is None else folder.fit_seconds(report.model)
+        table.add_row(
+            report.refresh_start.removesuffix("Z").replace("T", " "),
+            f"{report.rows:,}",
+            report.model or "-",
+            *(shown(value) for value in (report.mae, report.r2, report.skill, fit)),
+        )
+    return table
+
+
+def shown(value: float | None) -> str:
+    """A figure as a table shows it; ``-`` for none.
+
+    Example:
+        >>> shown(1234.5678), shown(0.12345), shown(None)
+        ('1,235', '0.123', '-')
+    """
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def consoles() -> tuple[Console, Console]:
+    """Standard output and standard error, as rich sees them."""
+    width: dict[str, Any] = {} if sys.stdout.isatty() else {"width": 100}
+    return Console(**width), Console(stderr=True, **width)

@@ -1,0 +1,127 @@
+"""Runs the job: settings, folder, source, graph, runner; progress meanwhile, a summary after."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import apache_beam as beam
+from rich.console import Console
+
+from model import learners
+from pipeline import runners
+from pipeline.arguments import parse
+from pipeline.folder import RunFolder, earlier, open_folder
+from pipeline.graph import build
+from pipeline.progress import Progress, consoles, summary
+from pipeline.settings import Settings
+from pipeline.source import Span, file_source, people_source
+from transforms import tally
+
+
+def run(words: list[str]) -> int:
+    """Runs the job that a command line asks for.
+
+    Args:
+        words: options, ours and Beam's.
+
+    Returns:
+        The exit code: 0, or 1 if the job failed.
+
+    Raises:
+        UserError: for what the user can put right; nothing has run then.
+        KeyboardInterrupt: after Ctrl-C; what is complete has been told.
+    """
+    settings, beam_options = parse(words)
+    settings = with_start(settings)
+    runners.preflight(settings)
+    learners.check(*settings.regressor)
+    out, err = consoles()
+    folder = open_folder(settings)
+    tally.reset()
+    source, span = make_source(settings, folder, err)
+    runner, options = runners.make(settings, beam_options)
+    pipeline = beam.Pipeline(runner=runner, options=options)
+    build(pipeline, source, settings, folder, span)
+    err.print(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
+    return execute(pipeline, folder, out, err)
+
+
+def with_start(settings: Settings) -> Settings:
+    """The settings with the event time at which a live run's people begin.
+
+    That is now, or, for a run that is resumed, what it was.
+    """
+    if not settings.live or settings.start is not None:
+        return settings
+    start = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+    if settings.resume:
+        start = earlier(RunFolder(str(settings.output))).get("start") or start
+    return settings.model_copy(update={"start": start})
+
+
+def make_source(settings: Settings, folder: RunFolder, err: Console) -> tuple[Any, Span]:
+    """The source and what of it is read; says so while files are looked through."""
+    if not settings.reads_files:
+        return people_source(settings, folder)
+    with err.status("looking through the files") as status:
+        tell: Callable[[str], None] = status.update
+        return file_source(settings, folder, tell)
+
+
+def execute(pipeline: Any, folder: RunFolder, out: Console, err: Console) -> int:
+    """Runs a pipeline to its end, and tells of it."""
+    with Progress(folder, err) as progress:
+        try:
+            pipeline.run().wait_until_finish()
+            progress.state = "done"
+        except KeyboardInterrupt:
+            progress.state = "interrupted"
+        except Exception as error:
+            progress.state = "failed"
+            logging.getLogger(__name__).debug("the job failed", exc_info=True)
+            failure = cause(error)
+    if progress.state == "failed":
+        err.print(f"error: the job failed: {failure}", markup=False, highlight=False)
+        err.print(f"what was complete stays in {folder.path}: --resume goes on from there")
+        return 1
+    summary(folder, out)
+    if progress.state == "interrupted":
+        told = f"interrupted: {len(folder.reported()):,} refreshes are complete in {folder.path}"
+        err.print(f"{told}; --output {folder.path} --resume goes on")
+        leave(130)
+    closing(folder, progress, out)
+    return 0
+
+
+def closing(folder: RunFolder, progress: Progress, out: Console) -> None:
+    """The last lines: what was done, and where it is."""
+    counts = tally.tally()
+    read, rejected = counts.get("rows read", 0), counts.get("rows rejected", 0)
+    told = f"{read:,} rows read in {progress.seconds:.1f} s"
+    if rejected:
+        told += f", {rejected:,} of them rejected: see {folder.rejected}"
+    out.print(told, soft_wrap=True)
+    out.print(f"run folder: {folder.path}", soft_wrap=True)
+
+
+def cause(error: BaseException) -> str:
+    """What a failed job is told of in one line: the first error that was raised in it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1].strip() if lines else 'no message'}"
+
+
+def leave(code: int) -> None:
+    """Ends this process at once: a runner's threads would go on to the end of their work.
+
+    Every file of the run is written whole or not at all, so nothing is left half done.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

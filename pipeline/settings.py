@@ -1,0 +1,272 @@
+"""Settings: every option of the job, checked, from the command line or a TOML file."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from model.artefact import Learner
+from model.asof import EPOCH
+from model.batch import SECOND
+from model.errors import UserError
+from model.people import SCHEMA as PEOPLE
+from model.schema import Schema
+from transforms.handover import Cadence
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+RUNNERS = {
+    "DirectRunner": "direct",
+    "FnApiRunner": "direct",
+    "PrismRunner": "prism",
+    "FlinkRunner": "flink",
+    "DataflowRunner": "dataflow",
+}
+START = "2026-01-01T00:00:00Z"
+"""The event time of the first synthetic person, unless --start or --live says otherwise."""
+
+
+def seconds(value: Any) -> Any:
+    """A duration as whole seconds, from ``60``, ``90s``, ``5m``, ``1h`` or ``1d``.
+
+    Raises:
+        ValueError: if it is none of these.
+
+    Example:
+        >>> seconds("5m"), seconds(90)
+        (300, 90)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("a duration in whole seconds is allowed, as 60, 90s, 5m, 1h, 1d")
+    match = re.fullmatch(r"(\d+)([smhd]?)", str(value).strip())
+    if match is None:
+        raise ValueError("a duration in whole seconds is allowed, as 60, 90s, 5m, 1h, 1d")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def moment(value: Any) -> Any:
+    """A time as ISO 8601 in UTC; one without a zone is taken as UTC.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if value is None:
+        return None
+    try:
+        at = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    except ValueError as error:
+        raise ValueError(f"an ISO 8601 time is allowed, as {START}") from error
+    at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+    return at.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+Duration = Annotated[int, BeforeValidator(seconds)]
+Moment = Annotated[str, BeforeValidator(moment)]
+Runner = Annotated[
+    Literal["direct", "prism", "flink", "dataflow"],
+    BeforeValidator(lambda value: RUNNERS.get(value, value)),
+]
+
+
+class Settings(BaseModel):
+    """All options of a run. Each field is an option: ``sample_rows`` is ``--sample-rows``.
+
+    Raises:
+        pydantic.ValidationError: if a value is not allowed; ``settings_from`` tells it in
+            one line.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    runner: Runner = Field("direct", description="direct (embedded), prism, flink or dataflow")
+    output: str | None = Field(None, description="the run's folder (a fresh one below runs/)")
+    resume: bool = Field(False, description="go on in a folder from its first missing report")
+    overwrite: bool = Field(False, description="replace the run that a folder holds")
+    source: Literal["people", "files"] | None = Field(
+        None, description="people (synthetic) or files (the default with --input)"
+    )
+    people: Literal["learnable", "original"] = Field(
+        "learnable", description="learnable (drifts), or original: an independent salary"
+    )
+    input: str | None = Field(
+        None, description="glob of CSV, NDJSON or Parquet files, on any Beam file system"
+    )
+    schema_file: str | None = Field(None, description="TOML that says what the columns mean")
+    window: Annotated[Duration, Field(ge=1)] = Field(
+        60, description="what a model is trained on: 60, 90s, 5m, 1h, 1d"
+    )
+    every: Annotated[Duration, Field(ge=1)] | None = Field(
+        None, description="how long a model serves; the window is a multiple (= window)"
+    )
+    latency: Annotated[Duration, Field(ge=1)] | None = Field(
+        None, description="a row is scored so long after at the latest; divides --every"
+    )
+    windows: int | None = Field(
+        None, ge=0, description="stop after so many refreshes; 0: endless (people 12, files all)"
+    )
+    live: bool = Field(False, description="event time is the wall clock, at --rate")
+    rate: float = Field(
+        250, gt=0, le=1e9, allow_inf_nan=False, description="rows per second of event time"
+    )
+    start: Moment | None = Field(
+        None, description=f"event time of the first person ({START}; live: now)"
+    )
+    learner: str = Field("forest", description="forest, ridge, boosting, or package.module:factory")
+    learner_param: dict[str, Any] = Field(
+        default_factory=dict, description="k=v for the learner; may be given more than once"
+    )
+    predictions: Literal["parquet", "none"] = Field(
+        "parquet", description="parquet, or none (figures only)"
+    )
+    disorder: Annotated[Duration, Field(ge=0)] = Field(
+        0, description="how far people come out of order; rows behind it are late"
+    )
+    sample_rows: int = Field(1_000_000, ge=1, description="a window trains on so many at most")
+    batch_rows: int = Field(10_000, ge=1, le=10_000_000, description="rows of a batch, at most")
+    shards: int = Field(4, ge=1, le=1024, description="how many batches are scored side by side")
+    lag: int = Field(1, ge=1, le=1000, description="how many refreshes a fit may take")
+    keep: int = Field(3, ge=0, description="how many old models stay; 0 keeps all")
+    seed: int = Field(42, ge=0, lt=2**32, description="of people and learners")
+
+    @model_validator(mode="after")
+    def _check(self) -> Settings:
+        if self.window % self.refresh:
+            raise ValueError(
+                f"--window {self.window}s is no multiple of --every {self.refresh}s: 1, 2, 3… "
+                "times --every is allowed"
+            )
+        if self.refresh % self.serve:
+            raise ValueError(
+                f"--latency {self.serve}s does not divide --every {self.refresh}s: "
+                f"{', '.join(f'{d}' for d in divisors(self.refresh)[-5:])}… seconds are allowed"
+            )
+        if self.resume and self.overwrite:
+            raise ValueError("--resume and --overwrite: one of them is allowed")
+        if (self.resume or self.overwrite) and self.output is None:
+            raise ValueError("--resume and --overwrite need the run's folder: --output FOLDER")
+        if self.reads_files:
+            self._check_files()
+        elif self.input is not None:
+            raise ValueError("--input goes with --source files")
+        return self
+
+    def _check_files(self) -> None:
+        if self.input is None:
+            raise ValueError("--source files needs --input, a glob of files")
+        if self.schema_file is None:
+            raise ValueError("--source files needs --schema, a TOML file: see README, 'Your data'")
+        for option, given in (("--live", self.live), ("--start", self.start)):
+            if given:
+                raise ValueError(f"{option} goes with --source people: files have their own times")
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether rows come from files."""
+        return self.source == "files" or (self.source is None and self.input is not None)
+
+    @property
+    def refresh(self) -> int:
+        """``every``, or its default; seconds."""
+        return self.every or self.window
+
+    @property
+    def serve(self) -> int:
+        """``latency``, or its default; seconds.
+
+        Live, that is the least divisor of the refresh that cuts it into no more than 600.
+        """
+        if self.latency or not self.live:
+            return self.latency or self.refresh
+        return next(d for d in divisors(self.refresh) if d * 600 >= self.refresh)
+
+    @property
+    def cadence(self) -> Cadence:
+        """How event time is cut; microseconds."""
+        return Cadence(self.serve * SECOND, self.refresh * SECOND, self.lag)
+
+    @property
+    def windowing(self) -> tuple[int, int, int, int]:
+        """A window's length and how far apart they end (microseconds), sample rows and lag."""
+        return self.window * SECOND, self.refresh * SECOND, self.sample_rows, self.lag
+
+    @property
+    def regressor(self) -> Learner:
+        """Which learner is trained."""
+        return Learner(self.learner, self.learner_param, self.seed)
+
+    @property
+    def refreshes(self) -> int:
+        """Stop after so many; 0 is never."""
+        return (0 if self.reads_files else 12) if self.windows is None else self.windows
+
+    @cached_property
+    def meaning(self) -> Schema:
+        """The schema: of the file, or the people's own.
+
+        Raises:
+            UserError: if the file is no schema.
+        """
+        from model.schema import load_schema
+
+        return PEOPLE if self.schema_file is None else load_schema(self.schema_file)
+
+
+def divisors(number: int) -> list[int]:
+    """All divisors, in order.
+
+    Example:
+        >>> divisors(12)
+        [1, 2, 3, 4, 6, 12]
+    """
+    small = [d for d in range(1, int(number**0.5) + 1) if number % d == 0]
+    return sorted({*small, *(number // d for d in small)})
+
+
+def micros_of(start: str | None) -> int:
+    """A setting's time in microseconds; ``START`` where it says none.
+
+    Example:
+        >>> micros_of("1970-01-01T00:00:01.5Z")
+        1500000
+    """
+    at = datetime.fromisoformat((start or START).replace("Z", "+00:00"))
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+def settings_from(values: dict[str, Any]) -> Settings:
+    """Settings from values by name.
+
+    Raises:
+        UserError: names each option that is not allowed, its value and what is.
+
+    Example:
+        >>> settings_from({"rate": 0})
+        Traceback (most recent call last):
+        ...
+        model.errors.UserError: --rate 0: Input should be greater than 0
+    """
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        told = []
+        for problem in error.errors():
+            message = problem["msg"].removeprefix("Value error, ")
+            if problem["loc"]:
+                message = f"{option(str(problem['loc'][0]))} {problem['input']}: {message}"
+            told.append(message)
+        raise UserError("; ".join(told)) from error
+
+
+def option(field: str) -> str:
+    """The option of a field: ``--sample-rows`` of ``sample_rows``."""
+    return "--schema" if field == "schema_file" else "--" + field.replace("_", "-")

@@ -1,0 +1,132 @@
+"""The source that the settings ask for, and which part of event time it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from model.asof import floor, from_stamp, newest_allowed
+from model.batch import SECOND
+from model.errors import UserError
+from model.people import FIELDS, People
+from model.reading import Plan, plan
+from model.store import Store
+from pipeline.folder import RunFolder
+from pipeline.settings import Settings, micros_of
+from transforms.sources.files import FileReader, FileTickets
+from transforms.sources.people import PeopleReader, PeopleTickets, live_rows
+from transforms.sources.planner import Extent, ReadTickets
+
+
+class Span(NamedTuple):
+    """What of a stream a run reads, trains on and reports; microseconds.
+
+    Attributes:
+        extent: what is read.
+        begin: windows that start before are not trained on; None: all are.
+        report_from: refreshes before are not scored and reported; None: all are.
+    """
+
+    extent: Extent = Extent()
+    begin: int | None = None
+    report_from: int | None = None
+
+
+ALL = Span()
+
+
+def span_of(
+    first: int, last: int | None, settings: Settings, folder: RunFolder, busy: Callable[[int], bool]
+) -> Span:
+    """What a run has to read: all, or what is left of a run that is resumed.
+
+    Args:
+        first: the least event time of the stream.
+        last: its greatest, or None if it has no end.
+        settings: all options.
+        folder: the run's folder.
+        busy: whether a refresh, by its start, may hold rows.
+    """
+    every = settings.cadence.every
+    start = floor(first, every)
+    end = start + settings.refreshes * every if settings.refreshes else None
+    if not settings.resume:
+        return Span(Extent(start, end))
+    done = folder.reported()
+    missing = start
+    while (missing in done or not busy(missing)) and not (last is not None and missing > last):
+        missing += every
+    begin = _begin(missing, start, settings, Store(folder.models))
+    return Span(Extent(begin, end), begin if begin > start else None, missing)
+
+
+def _begin(missing: int, start: int, settings: Settings, store: Store) -> int:
+    """From where a resumed run reads.
+
+    That is the whole window of the first missing refresh's model, or everything if no older
+    model is left that may have to stand in for it.
+    """
+    cadence = settings.cadence
+    newest = newest_allowed(missing, cadence.every, cadence.lag)
+    older = store.newest(newest)
+    if older is None:
+        return start
+    return max(start, min(newest, from_stamp(older)) - settings.window * SECOND)
+
+
+def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, Span]:
+    """The synthetic people.
+
+    Raises:
+        UserError: if the schema names a column that people have not.
+    """
+    schema = settings.meaning
+    for name in schema.columns:
+        if name not in FIELDS:
+            raise UserError(f"column {name!r}: people have {', '.join(FIELDS)}")
+    people = People(
+        settings.people,
+        settings.seed,
+        settings.rate,
+        micros_of(settings.start),
+        settings.disorder * SECOND,
+    )
+    span = span_of(people.start, None, settings, folder, busy=lambda refresh: True)
+    rows = live_rows(settings.rate, settings.batch_rows) if settings.live else settings.batch_rows
+    return ReadTickets(
+        PeopleTickets(people, span.extent, rows, settings.live),
+        PeopleReader(people, span.extent, schema, settings.cadence.latency),
+        poll=0.05 if settings.live else 0.1,
+    ), span
+
+
+def file_source(
+    settings: Settings, folder: RunFolder, progress: Callable[[str], None]
+) -> tuple[ReadTickets, Span]:
+    """Files, planned: their bounds in event time are known before anything runs.
+
+    Raises:
+        UserError: see ``model.reading.plan``.
+    """
+    assert settings.input is not None
+    schema = settings.meaning
+    planned = plan(settings.input, schema, progress)
+    span = _file_span(planned, settings, folder)
+    latency = settings.cadence.latency
+    return ReadTickets(
+        FileTickets(planned, span.extent),
+        FileReader(planned, span.extent, schema, latency, settings.batch_rows),
+    ), span
+
+
+def _file_span(planned: Plan, settings: Settings, folder: RunFolder) -> Span:
+    if not planned.chunks:
+        return ALL
+    every = settings.cadence.every
+    bounds = [(chunk.least, chunk.greatest) for chunk in planned.chunks]
+
+    def busy(refresh: int) -> bool:
+        return any(least < refresh + every and greatest >= refresh for least, greatest in bounds)
+
+    first, last = bounds[0][0], max(greatest for _, greatest in bounds)
+    return span_of(first, last, settings, folder, busy)
