@@ -77,7 +77,8 @@ def execute(pipeline: Any, folder: RunFolder, out: Console, err: Console) -> int
     """Runs a pipeline to its end, and tells of it."""
     with Progress(folder, err) as progress:
         try:
-            pipeline.run().wait_until_finish()
+            with runners.handing_over(pipeline):
+                pipeline.run().wait_until_finish()
             progress.state = "done"
         except KeyboardInterrupt:
             progress.state = "interrupted"

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from apache_beam.transforms.window import FixedWindows
 
 from model import files
-from model.asof import floor, newest_allowed, stamp
+from model.asof import floor, stamp
 from model.batch import ID, LATE, SECOND, TIME, TIME_TYPE, by_time, column, concat, tag_of
 from model.metrics import Metrics
 from model.sample import bottom
@@ -249,7 +249,7 @@ class WriteReports(beam.DoFn):
         folder: where.
         store: whose artefacts are pruned.
         cadence: how event time is cut.
-        keep: how many artefacts that could serve the refresh stay; 0 keeps all.
+        keep: how many of the artefacts whose window ended by a refresh's start stay; 0 keeps all.
     """
 
     def __init__(self, folder: str, store: Store, cadence: Cadence, keep: int) -> None:
@@ -273,7 +273,10 @@ class WriteReports(beam.DoFn):
         yield metrics
 
     def prune(self, start: int) -> None:
-        """Removes the artefacts that are too old to serve after the refresh at ``start``."""
-        end = newest_allowed(start, self.cadence.every, self.cadence.lag)
-        for _ in self.store.prune(end, self.keep):
+        """Removes the artefacts that are too old to serve after the refresh at ``start``.
+
+        Of those whose window ended by then the newest stay: ``keep``, and with a lag no fewer
+        than may still have to serve.
+        """
+        for _ in self.store.prune(start, max(self.keep, self.cadence.lag)):
             count("models pruned")

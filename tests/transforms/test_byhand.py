@@ -1,0 +1,63 @@
+"""Batches handed over within one process are the same batches, and leave it never."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline import runners
+from pipeline.__main__ import main
+from transforms.byhand import MARK, by_hand
+from transforms.coders import RecordBatchCoder
+
+BATCH = pa.record_batch({"x": [1.0, 2.0]}).replace_schema_metadata({"key": "0/0/0"})
+
+
+def test_within_by_hand_a_batch_is_sixteen_bytes_and_comes_back_itself() -> None:
+    coder = RecordBatchCoder()
+    with by_hand():
+        encoded = coder.encode(BATCH)
+        assert len(encoded) == 16 and coder.decode(encoded) is BATCH
+
+
+def test_a_batch_in_bytes_is_read_within_by_hand_too() -> None:
+    coder = RecordBatchCoder()
+    encoded = coder.encode(BATCH)
+    assert not encoded.startswith(MARK)
+    with by_hand():
+        assert coder.decode(encoded).equals(BATCH, check_metadata=True)
+
+
+def test_a_number_that_has_left_its_process_is_an_error() -> None:
+    coder = RecordBatchCoder()
+    with by_hand():
+        encoded = coder.encode(BATCH)
+    with pytest.raises(RuntimeError, match="left its process"):
+        coder.decode(encoded)
+
+
+def test_by_hand_is_not_entered_twice() -> None:
+    with by_hand(), pytest.raises(RuntimeError, match="already"), by_hand():
+        pass
+
+
+def test_a_run_has_the_same_files_by_hand_and_by_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--windows", "3", "--rate", "50", "--learner", "ridge", "--output"]
+    assert main([*options, str(tmp_path / "hand")]) == 0
+    monkeypatch.setattr(runners, "handing_over", lambda pipeline: nullcontext())
+    assert main([*options, str(tmp_path / "bytes")]) == 0
+    by = {name: files(tmp_path / name) for name in ("hand", "bytes")}
+    assert by["hand"] == by["bytes"] and len(by["hand"]) > 10
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "timing" not in path.parts and path.name != "status.json"
+    }
