@@ -38,7 +38,7 @@ def row_ends(data: bytes, delimiter: str) -> npt.NDArray[np.int64]:
 
     Example:
         >>> row_ends(b'a,"x\ny"\nb,c\n', ",").tolist()
-        [9, 13]
+        [8, 12]
     """
     ends = line_ends(data)
     if b'"' not in data:
@@ -93,10 +93,12 @@ def begin(file: File, schema: Schema) -> File:
 
 def _names(header: bytes, file: File, delimiter: str) -> tuple[str, ...]:
     try:
-        text = header.decode("utf-8")
+        text = io.StringIO(header.decode("utf-8"), newline="")
+        return tuple(next(csv.reader(text, delimiter=delimiter)))
     except UnicodeDecodeError as error:
         raise UserError(f"{file.path}: is not UTF-8 text: its header row: {error}") from error
-    return tuple(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)))
+    except csv.Error as error:  # a name of more than 128 KiB, or a NUL
+        raise UserError(f"{file.path}: its header row is none: {error}") from error
 
 
 def _hint(names: tuple[str, ...]) -> str:

@@ -23,6 +23,8 @@ from model.validation import CATEGORIES, NUMBERS, is_category, is_number
 
 _SCAN_ROWS = 65_536
 _BUFFER = 1 << 20
+"""Bytes of a column that are held at a time: without it, and with Arrow's ``pre_buffer``, a
+row group is held whole."""
 _UNITS = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
 
 
@@ -34,7 +36,7 @@ def begin(file: File, schema: Schema) -> File:
             or has it twice, or a column's type cannot serve.
     """
     try:
-        columns = _footer(file).schema.to_arrow_schema()
+        _, columns = _footer(file)
     except pa.ArrowException as error:
         raise UserError(
             f"{file.path}: is no Parquet file, or is cut off: {one_line(error)}"
@@ -54,20 +56,21 @@ def _check_type(file: File, field: pa.Field, serves: bool, allowed: str) -> None
 
 
 @lru_cache(maxsize=32)
-def _footer(file: File) -> pq.FileMetaData:
-    """A file's footer, once a process: with many row groups it is large."""
+def _footer(file: File) -> tuple[pq.FileMetaData, pa.Schema]:
+    """A file's footer and columns, read once: with many row groups the footer is large."""
     with opened(file) as stream, pq.ParquetFile(stream) as parquet:
-        return parquet.metadata
+        return parquet.metadata, parquet.schema_arrow
 
 
 def scan(file: File, schema: Schema) -> Iterator[Span]:
     """The row groups that hold rows."""
-    footer = _footer(file)
+    footer, columns = _footer(file)
+    kind = columns.field(schema.time).type
     first = 0
     for index in range(footer.num_row_groups):
         group = footer.row_group(index)
         if group.num_rows:
-            times = _known_extent(group, footer, schema.time) or union(
+            times = _known_extent(group, schema.time, kind) or union(
                 [
                     extent(parse_times(batch.column(0)))
                     for batch in _batches(file, index, [schema.time], _SCAN_ROWS)
@@ -78,12 +81,13 @@ def scan(file: File, schema: Schema) -> Iterator[Span]:
 
 
 def _known_extent(
-    group: pq.RowGroupMetaData, footer: pq.FileMetaData, name: str
+    group: pq.RowGroupMetaData, name: str, kind: pa.DataType
 ) -> tuple[int, int] | None:
     """Least and greatest event time by the statistics; None if they do not tell."""
-    kind = footer.schema.to_arrow_schema().field(name).type
-    index = next(i for i in range(group.num_columns) if group.column(i).path_in_schema == name)
-    column = group.column(index)
+    leaves = [i for i in range(group.num_columns) if group.column(i).path_in_schema == name]
+    if len(leaves) > 1:  # a field of a struct has the path a.t, as a column named so
+        return None
+    column = group.column(leaves[0])
     statistics = column.statistics if column.is_stats_set else None
     if statistics is None or not statistics.has_min_max:
         return None
@@ -115,7 +119,9 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
 
 def _batches(file: File, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
     with opened(file) as stream:
-        parquet = pq.ParquetFile(stream, metadata=_footer(file), buffer_size=_BUFFER)
+        parquet = pq.ParquetFile(
+            stream, metadata=_footer(file)[0], buffer_size=_BUFFER, pre_buffer=False
+        )
         batches = parquet.iter_batches(rows, [group], columns, use_threads=False)
         for batch in batches:
             yield batch.select(columns)

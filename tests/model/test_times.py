@@ -37,7 +37,7 @@ def zones() -> st.SearchStrategy[timezone]:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.datetimes(**YEARS, timezones=st.none() | zones()), min_size=1),
+    st.lists(st.datetimes(**YEARS, timezones=st.one_of(st.none(), zones())), min_size=1),
     st.sampled_from("T "),
 )
 def test_iso_text_is_what_fromisoformat_reads(moments: list[datetime], between: str) -> None:
@@ -134,7 +134,7 @@ def test_a_form_of_text_is_read(text: str, same: str) -> None:
         "nan",
         "inf",
         "0x10",
-        "٢٠٢٤-٠٣-٠١",
+        "\u0662\u0660\u0662\u0664-\u0660\u0663-\u0660\u0661",
     ],
 )
 def test_an_unreadable_text_is_null(text: str) -> None:

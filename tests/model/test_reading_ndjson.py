@@ -1,0 +1,137 @@
+"""Reading NDJSON: against json.loads of each line, for any size of block."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from model.batch import ID, PROBLEM, TEXT, TIME, Key, Tag, with_tag
+from model.errors import UserError
+from model.reading import plan, read, text
+from model.validation import validate
+from tests.model.reading_kit import SCHEMA, rows_of
+
+GOOD = {"t": 5, "y": 1.5, "x": 2, "k": "a"}
+
+
+def write(tmp_path: Path, content: str | bytes, name: str = "in.ndjson") -> str:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(path)
+
+
+def as_lines(*rows: object) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def refused(path: str) -> str:
+    with pytest.raises(UserError) as caught:
+        plan(path, SCHEMA)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "t": st.integers(0, 10**10) | st.floats(0, 10**10) | st.none(),
+                "y": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+                "x": st.booleans() | st.integers(-(2**60), 2**60),
+                "k": st.text(max_size=4),
+            }
+        ),
+        max_size=12,
+    ),
+    st.sampled_from(["\n", "\r\n", "\n\n", "\n \n"]),
+    st.booleans(),
+    st.integers(1, 200),
+)
+def test_any_objects_come_back_with_their_lines(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: list[dict[str, object]],
+    newline: str,
+    bom: bool,
+    block: int,
+) -> None:
+    monkeypatch.setattr(text, "BLOCK", block)
+    rows = [*rows, GOOD]
+    content = newline.join(json.dumps(row, ensure_ascii=False) for row in rows)
+    path = write(tmp_path, content.encode("utf-8-sig" if bom else "utf-8"))
+    found = rows_of(plan(path, SCHEMA))
+    assert [row["k"] for row in found] == [row["k"] for row in rows]
+    for name in ("y", "x"):
+        want = [None if row[name] is None else float(str(row[name] + 0)) for row in rows]  # type: ignore[operator]
+        assert [row[name] for row in found] == want
+    assert [row[TIME] is None for row in found] == [row["t"] is None for row in rows]
+    step = newline.count("\n")
+    assert [row["line"] for row in found] == [1 + step * i for i in range(len(rows))]
+    assert [row[ID] for row in found] == list(range(len(rows)))
+
+
+def test_a_line_that_is_no_object_is_a_problem_in_its_place(tmp_path: Path) -> None:
+    bad = ["{half", "[1]", "7", "null", '"text"', "{'t': 1}", "[" * 100_000]
+    content = as_lines(GOOD) + "".join(f"{line}\n{json.dumps(GOOD)}\n" for line in bad)
+    rows = rows_of(plan(write(tmp_path, content), SCHEMA))
+    assert [row[TEXT] for row in rows[1::2]] == bad
+    assert all(str(row[PROBLEM]).startswith("is no JSON") for row in rows[1::2])
+    assert all(row[PROBLEM] is None and row["x"] == 2 for row in rows[::2])
+
+
+def test_an_absent_field_and_a_wrong_type_are_problems(tmp_path: Path) -> None:
+    path = write(tmp_path, as_lines(GOOD, {"t": 6, "y": 1, "k": "a"}, GOOD | {"y": "12.5"}))
+    told = [row[PROBLEM] for row in rows_of(plan(path, SCHEMA))]
+    assert told == [
+        None,
+        "column 'x' is missing: every row needs it (null is allowed)",
+        "column 'y': '12.5': a finite number or null is allowed",
+    ]
+
+
+def test_nan_is_a_null_and_infinity_is_rejected(tmp_path: Path) -> None:
+    path = write(tmp_path, as_lines(GOOD | {"x": math.nan}, GOOD | {"x": math.inf}))
+    planned = plan(path, SCHEMA)
+    raw = next(read(planned.files[0], planned.chunks[0], SCHEMA, 10))
+    accepted, rejects = validate(with_tag(raw, Tag(Key(0, 0, 0), 0, path, 1)), SCHEMA)
+    assert accepted.column(ID).to_pylist() == [0]
+    assert [reject.where for reject in rejects] == [f"{path}:2"]
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.json", "IN.NDJSON", "in.jsonl.gz"])
+def test_ndjson_is_known_by_its_suffix(tmp_path: Path, name: str) -> None:
+    content = as_lines(GOOD, GOOD).encode()
+    path = write(tmp_path, gzip.compress(content) if name.endswith(".gz") else content, name)
+    planned = plan(path, SCHEMA)
+    assert [file.format for file in planned.files] == ["ndjson"]
+    assert len(rows_of(planned)) == 2
+
+
+def test_a_file_in_which_no_line_is_an_object_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, json.dumps([GOOD, GOOD], indent=1).replace("{", "").replace("}", ""))
+    assert "is a JSON object: NDJSON, an object on each line, is allowed" in refused(path)
+
+
+def test_a_column_that_no_object_has_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, as_lines({"t": 1, "y": 2, "z": 1}, {"t": 1, "y": 2, "k": "a"}))
+    assert refused(path) == f"{path}: has no column 'x': its columns are t, y, z, k"
+
+
+def test_a_file_of_blank_lines_has_no_rows(tmp_path: Path) -> None:
+    planned = plan(write(tmp_path, "\n \n"), SCHEMA)
+    assert (planned.rows, planned.chunks) == (0, ())
+
+
+def test_text_that_is_not_utf8_is_refused_with_its_offset(tmp_path: Path) -> None:
+    content = as_lines(GOOD).encode() + b'{"t": "\xe3"}\n'
+    path = write(tmp_path, content)
+    assert f"byte {content.index(0xE3)} is 0xe3" in refused(path)
