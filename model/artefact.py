@@ -11,6 +11,8 @@ import hashlib
 import io
 import json
 import platform
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal, NamedTuple
@@ -115,6 +117,22 @@ class Artefact:
         if batch.num_rows == 0:
             return np.empty(0)
         return learners.predict(self.estimator, self.encoder.transform(batch))
+
+    def predict_columns(self, columns: Mapping[str, Sequence[Any]]) -> Matrix:
+        """Predictions of shape (rows,) for features by name, as lists, arrays or Series.
+
+        Args:
+            columns: every feature; None and NaN are nulls. What is no feature is ignored.
+
+        Raises:
+            KeyError: if a feature is missing.
+            ValueError: if a numeric feature holds text, or lengths differ.
+        """
+        numeric = {c: np.asarray(columns[c], dtype=np.float64) for c in self.schema.numeric}
+        categorical = {
+            c: pa.array(columns[c], pa.string(), from_pandas=True) for c in self.schema.categorical
+        }
+        return self.predict(pa.record_batch({**numeric, **categorical}))
 
     def __reduce__(self) -> tuple[Any, ...]:
         plain = self.schema.model_dump_json(), self.statistics.model_dump_json()
@@ -231,13 +249,12 @@ def evaluate(target: Matrix, prediction: Matrix) -> Fit:
     if len(target) == 0:
         return Fit(mae=None, rmse=None, r2=None)
     errors = prediction - target
-    squares = float(errors @ errors)
-    centred = target - target.mean()
-    total = float(centred @ centred)
+    squares = float(np.square(errors).sum())
+    total = float(np.square(target - target.mean()).sum())
     return Fit(
         mae=float(np.abs(errors).mean()),
         rmse=float(np.sqrt(squares / len(target))),
-        r2=1 - squares / total if np.ptp(target) > 0 else None,
+        r2=1 - squares / total if np.ptp(target) > 0 and total else None,
     )
 
 
@@ -249,10 +266,13 @@ def dump(artefact: Artefact) -> bytes:
 
 
 class SteadyPickler(NumpyPickler):
-    """joblib's pickler, but the gaps between the fields of structured arrays are zeros.
+    """joblib's pickler, but what is equal gives equal bytes.
 
-    A scikit-learn tree's nodes have seven such bytes each, which hold whatever the memory
-    held, so that the same tree would have another hash each time.
+    The gaps between the fields of structured arrays are zeros: a scikit-learn tree's nodes
+    have seven such bytes each, which hold whatever the memory held. Equal texts, and equal
+    dtypes, are one object: a pickler writes an object that it has met as a reference, and
+    whether two equal ones are the same depends on what the process did before (an array
+    that was unpickled has a dtype of its own).
     """
 
     def save(self, value: Any) -> None:
@@ -260,11 +280,16 @@ class SteadyPickler(NumpyPickler):
         if isinstance(value, np.ndarray) and value.dtype.names:
             value = without_gaps(value)
             self.kept.append(value)  # a pickler knows objects by their id
+        elif type(value) is str:
+            value = sys.intern(value)
+        elif isinstance(value, np.dtype):
+            value = self.dtypes.setdefault(value, value)
         super().save(value)
 
     def dump(self, value: Any) -> None:
         """Writes the whole."""
         self.kept: list[Any] = []
+        self.dtypes: dict[np.dtype[Any], np.dtype[Any]] = {}
         super().dump(value)
 
 

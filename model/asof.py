@@ -68,6 +68,7 @@ def from_stamp(name: str) -> int:
         ValueError: if it is none.
     """
     at = datetime.strptime(name, NAME).replace(tzinfo=timezone.utc)
-    if len(name) != 16:
+    time = (at - EPOCH) // timedelta(seconds=1) * SECOND
+    if stamp(time) != name:  # strptime takes small letters, spaces and other digits too
         raise ValueError(f"{name!r} is no name of the form 20261123T070100Z")
-    return (at - EPOCH) // timedelta(seconds=1) * SECOND
+    return time

@@ -38,7 +38,7 @@ def write_whole(path: str, data: bytes) -> None:
         OSError: if it cannot be written; what stood there before stands there still.
     """
     if not is_local(path):
-        with FileSystems.create(path) as remote:
+        with FileSystems.create(path, compression_type="uncompressed") as remote:
             remote.write(data)
         return
     target = Path(path)

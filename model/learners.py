@@ -76,20 +76,18 @@ def make(learner: str, parameters: Parameters, seed: int) -> Any:
         UserError: if there is no such learner or parameter, or it takes no such value.
     """
     factory = LEARNERS.get(learner) or _imported(learner)
-    given: dict[str, Any] = dict(parameters)
-    if learner in LEARNERS:
-        given["seed"] = seed
+    seeds = (seed,) if learner in LEARNERS else ()
     try:
-        estimator = factory(**given)
-    except TypeError as error:
+        estimator = factory(*seeds, **parameters)
+    except (TypeError, ValueError) as error:
         raise UserError(f"--learner {learner}: {_brief(error)}") from error
-    if not callable(getattr(estimator, "fit", None)) or not hasattr(estimator, "predict"):
+    able = callable(getattr(estimator, "fit", None)) and hasattr(estimator, "predict")
+    if not able or isinstance(estimator, type):
         raise UserError(
             f"--learner {learner}: gives a {type(estimator).__name__}; "
             "a regressor with fit and predict is allowed"
         )
-    unseeded = params_of(estimator).get("random_state", seed) is None
-    if unseeded and learner not in LEARNERS:
+    if params_of(estimator).get("random_state", seed) is None:
         estimator.set_params(random_state=seed)
     return estimator
 
@@ -126,7 +124,7 @@ def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
     threads = "n_jobs" in params_of(estimator) and _is_forest(estimator)
     if threads:
         estimator.set_params(n_jobs=os.cpu_count())
-    with _controller().limit(limits=1):
+    with _one_thread():
         estimator.fit(matrix, target)
     if "n_jobs" in params_of(estimator):
         estimator.set_params(n_jobs=1)
@@ -143,7 +141,7 @@ def predict(estimator: Any, matrix: Matrix) -> Matrix:
     A forest's rows are shared out to threads: each row's trees are still summed in order.
     """
     threads = min(os.cpu_count() or 1, len(matrix) // ROWS_A_THREAD)
-    with _controller().limit(limits=1):
+    with _one_thread():
         if threads < 2 or not _is_forest(estimator):
             return np.asarray(estimator.predict(matrix), dtype=np.float64).reshape(len(matrix))
         pieces = np.array_split(matrix, threads)
@@ -162,12 +160,23 @@ def params_of(estimator: Any) -> dict[str, Any]:
     return dict(get(deep=False)) if get else {}
 
 
+def _one_thread() -> Any:
+    """A context in which linear algebra and OpenMP have one thread.
+
+    OpenMP's limit is the calling thread's own. That of linear algebra is the process's, and
+    stays: given back at the end, it would change under another thread that still fits.
+    """
+    return _openmp().limit(limits=1)
+
+
 @cache
-def _controller() -> Any:
+def _openmp() -> Any:
     import sklearn.linear_model  # noqa: F401  (its libraries must be loaded to be found)
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    controller = ThreadpoolController()
+    controller.select(user_api="blas").limit(limits=1)
+    return controller.select(user_api="openmp")
 
 
 @cache
@@ -182,7 +191,7 @@ def _imported(path: str) -> Callable[..., Any]:
         raise UserError(f"--learner {path!r}: {names}, or package.module:factory is allowed")
     try:
         factory = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"--learner {path}: cannot be imported: {error}") from error
     if not callable(factory):
         raise UserError(f"--learner {path}: is no factory of a regressor: it cannot be called")
@@ -191,4 +200,4 @@ def _imported(path: str) -> Callable[..., Any]:
 
 
 def _brief(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

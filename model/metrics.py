@@ -102,9 +102,9 @@ def score(
         late=late,
         labelled=count,
         absolute=float(np.abs(errors).sum()),
-        squares=float(errors @ errors),
+        squares=float(np.square(errors).sum()),
         mean=mean,
-        spread=float(centred @ centred),
+        spread=float(np.square(centred).sum()),
         low=float(target.min(initial=np.inf)),
         high=float(target.max(initial=-np.inf)),
         baseline=float(np.abs(target - baseline).sum()),
@@ -125,7 +125,7 @@ def merge_two(a: Sums, b: Sums) -> Sums:
     if a.labelled and b.labelled:
         delta = b.mean - a.mean
         mean = a.mean + delta * b.labelled / labelled
-        between = delta**2 * a.labelled * b.labelled / labelled
+        between = delta * delta * (a.labelled * b.labelled / labelled)
     return Sums(
         rows=a.rows + b.rows,
         scored=a.scored + b.scored,
@@ -175,7 +175,7 @@ def figures(sums: Sums, start: int, end: int) -> Metrics:
         rejected=sums.rejected,
         mae=mae,
         rmse=float(np.sqrt(sums.squares / n)) if n else None,
-        r2=1 - sums.squares / sums.spread if n >= 2 and sums.low < sums.high else None,
+        r2=1 - sums.squares / sums.spread if sums.low < sums.high and sums.spread else None,
         baseline_mae=baseline,
         skill=1 - mae / baseline if mae is not None and baseline else None,
     )

@@ -9,6 +9,8 @@ its results are the same to the last digit whatever the bundling.
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterable
 from functools import reduce
 from typing import Any
@@ -30,7 +32,8 @@ class Numeric(BaseModel):
         count: values that are not null.
         nulls: values that are.
         mean, variance, min, max: of the values, variance that of the population (as
-            scikit-learn's StandardScaler has it); null if there is no value.
+            scikit-learn's StandardScaler has it); null if there is no value. A variance
+            beyond float64 is told as the greatest one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -105,13 +108,13 @@ def summarize(values: npt.NDArray[np.float64]) -> Numeric:
     nulls = len(values) - count
     if count == 0:
         return Numeric(count=0, nulls=nulls, mean=None, variance=None, min=None, max=None)
-    mean = total / count
+    mean = total / count if math.isfinite(total) else float((present / count).sum())
     centred = present - mean
     return Numeric(
         count=count,
         nulls=nulls,
         mean=mean,
-        variance=float(centred @ centred) / count,
+        variance=min(float(np.square(centred).sum()) / count, sys.float_info.max),
         min=float(present.min()),
         max=float(present.max()),
     )
@@ -145,14 +148,16 @@ def merge_numeric(a: Numeric, b: Numeric) -> Numeric:
     assert a.max is not None and b.max is not None
     count = a.count + b.count
     delta = b.mean - a.mean
-    squares = a.variance * a.count + b.variance * b.count + delta**2 * a.count * b.count / count
+    between = delta * delta * (a.count * b.count / count)
+    squares = a.variance * a.count + b.variance * b.count + between
+    low, high = min(a.min, b.min), max(a.max, b.max)
     return Numeric(
         count=count,
         nulls=nulls,
-        mean=a.mean + delta * b.count / count,
-        variance=squares / count,
-        min=min(a.min, b.min),
-        max=max(a.max, b.max),
+        mean=max(low, min(high, a.mean + delta * (b.count / count))),
+        variance=min(squares / count, sys.float_info.max),
+        min=low,
+        max=high,
     )
 
 

@@ -78,7 +78,8 @@ class Store:
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(p) for p in first["loc"])
-            raise DamagedArtefact(f"{name}: {MANIFEST}: {place} {first['msg']}") from error
+            told = f"{place} {first['msg']}".strip()
+            raise DamagedArtefact(f"{name}: {MANIFEST}: {told}") from error
 
     def reference(self, name: str) -> Reference:
         """What refers to an artefact.

@@ -1,0 +1,249 @@
+"""Learners: made by name or import path, fitted and asked so that no thread changes a digit."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import Ridge
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from model import learners
+from model.errors import UserError
+from model.learners import LEARNERS, check, fit, make, params_of, parse_parameter, predict
+
+MODULE = '''
+from sklearn.ensemble import RandomForestRegressor as Forest
+from sklearn.neighbors import KNeighborsRegressor
+
+class Mean:
+    """The least that a regressor needs."""
+    def fit(self, matrix, target):
+        self.mean = target.mean()
+    def predict(self, matrix):
+        return [[self.mean]] * len(matrix)
+
+def trees(n=3, seeded=None):
+    return Forest(n_estimators=n, random_state=seeded)
+
+def neighbours():
+    return KNeighborsRegressor(n_jobs=2)
+
+def picky(size):
+    if size < 1:
+        raise ValueError(f"size {size}: at least 1\\nis allowed")
+    return Mean()
+
+class Silent(Mean):
+    def fit(self, matrix, target):
+        raise RuntimeError
+
+def a_class():
+    return Forest
+
+number = 5
+def text():
+    return "no regressor"
+class OnlyFit:
+    def fit(self, matrix, target): ...
+'''
+
+
+@pytest.fixture(autouse=True)
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_learners.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def data(rows: int, seed: int = 0) -> tuple[learners.Matrix, learners.Matrix]:
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(rows, 6))
+    return matrix, matrix[:, 0] * 3 + np.sin(matrix[:, 1]) + rng.normal(size=rows)
+
+
+def test_each_name_gives_what_scikit_learn_gives_with_the_documented_parameters() -> None:
+    matrix, target = data(300)
+    same: dict[str, Any] = {
+        "forest": RandomForestRegressor(
+            n_estimators=100, min_samples_leaf=20, max_features=1 / 3, random_state=7
+        ),
+        "ridge": Ridge(),
+        "boosting": HistGradientBoostingRegressor(random_state=7),
+    }
+    assert same.keys() == LEARNERS.keys()
+    for name, estimator in same.items():
+        with threadpool_limits(1):
+            want = estimator.fit(matrix, target).predict(matrix)
+        got = predict(fit(make(name, {}, seed=7), matrix, target), matrix)
+        np.testing.assert_allclose(got, want, rtol=1e-12, err_msg=name)
+
+
+def test_parameters_reach_the_regressor_and_win_over_the_defaults() -> None:
+    forest = make("forest", {"n_estimators": 5, "random_state": 3}, seed=7)
+    assert (forest.n_estimators, forest.min_samples_leaf, forest.random_state) == (5, 20, 3)
+    assert make("ridge", {"alpha": 0.5}, seed=7).alpha == 0.5
+
+
+@pytest.mark.parametrize(
+    ("learner", "parameters", "told"),
+    [
+        ("tree", {}, "'tree': forest, ridge, boosting, or package.module:factory is allowed"),
+        ("forest", {"trees": 5}, "forest: .*unexpected keyword argument 'trees'"),
+        ("ridge", {"seed": 5}, "ridge: .*multiple values for argument 'seed'"),
+        ("no_such_module:f", {}, "no_such_module:f: cannot be imported: No module named"),
+        ("my_learners:absent", {}, "cannot be imported: .*no attribute 'absent'"),
+        (".my_learners:trees", {}, "cannot be imported: .*relative import"),
+        (":trees", {}, "cannot be imported: Empty module name"),
+        ("my_learners:number", {}, "is no factory of a regressor: it cannot be called"),
+        ("my_learners:text", {}, "gives a str; a regressor with fit and predict is allowed"),
+        ("my_learners:OnlyFit", {}, "gives a OnlyFit; a regressor with fit and predict"),
+        ("my_learners:a_class", {}, "gives a .*; a regressor with fit and predict is allowed"),
+        ("my_learners:trees", {"depth": 2}, "unexpected keyword argument 'depth'"),
+        ("my_learners:picky", {}, "missing 1 required positional argument: 'size'"),
+        ("my_learners:picky", {"size": 0}, "my_learners:picky: size 0: at least 1"),
+    ],
+)
+def test_what_cannot_be_made_is_told_in_one_line(
+    learner: str, parameters: dict[str, Any], told: str
+) -> None:
+    for ask in (make, check):
+        with pytest.raises(UserError, match=told) as caught:
+            ask(learner, parameters, 1)
+        assert str(caught.value).startswith("--learner ")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("learner", "parameters", "told"),
+    [
+        ("forest", {"n_estimators": "many"}, "forest: The 'n_estimators' parameter .* must be"),
+        ("boosting", {"loss": "none"}, "boosting: The 'loss' parameter"),
+        ("sklearn.linear_model:LogisticRegression", {}, "Unknown label type"),
+        ("my_learners:Silent", {}, "my_learners:Silent: RuntimeError"),
+    ],
+)
+def test_what_cannot_be_fitted_is_told_before_anything_runs(
+    learner: str, parameters: dict[str, Any], told: str
+) -> None:
+    make(learner, parameters, 1)
+    with pytest.raises(UserError, match=told):
+        check(learner, parameters, 1)
+
+
+@pytest.mark.parametrize("learner", [*LEARNERS, "my_learners:Mean", "my_learners:trees"])
+def test_a_good_learner_passes_the_check(learner: str) -> None:
+    check(learner, {}, 1)
+
+
+def test_a_factory_without_a_random_state_of_its_own_gets_the_seed() -> None:
+    assert make("my_learners:trees", {}, seed=9).random_state == 9
+    assert make("my_learners:trees", {"seeded": 4}, seed=9).random_state == 4
+    assert not hasattr(make("my_learners:Mean", {}, seed=9), "random_state")
+
+
+def test_a_solver_that_draws_gives_the_same_digits_each_time() -> None:
+    matrix, target = data(500)
+    for name, chosen in (("ridge", {"solver": "sag"}), ("forest", {"random_state": None})):
+        one, two = (predict(fit(make(name, chosen, 3), matrix, target), matrix) for _ in range(2))
+        assert one.tobytes() == two.tobytes()
+
+
+def test_a_forest_is_fitted_by_all_cores_and_kept_with_one() -> None:
+    matrix, target = data(500)
+
+    class Counting(RandomForestRegressor):
+        def fit(self, *given: Any) -> Any:
+            seen.append(self.n_jobs)
+            return super().fit(*given)
+
+    seen: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.cpu_count", lambda: 3)
+        fitted = fit(Counting(random_state=0, n_jobs=2), matrix, target)
+    assert (seen, fitted.n_jobs) == ([3], 1)
+    alone = RandomForestRegressor(random_state=0, n_jobs=1).fit(matrix, target)
+    assert fitted.predict(matrix).tobytes() == alone.predict(matrix).tobytes()
+
+
+def test_any_other_regressor_is_kept_with_one_job_too() -> None:
+    assert fit(make("my_learners:neighbours", {}, 0), *data(100)).n_jobs == 1
+
+
+@pytest.mark.parametrize("rows", [1, 999, 2_000, 7_001])
+def test_a_forest_asked_by_threads_gives_its_own_digits(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    forest = fit(make("forest", {}, 0), *data(2_000))
+    matrix, _ = data(rows, seed=1)
+    got = predict(forest, matrix)
+    assert got.dtype == np.float64 and got.shape == (rows,)
+    assert got.tobytes() == forest.predict(matrix).tobytes()
+
+
+def test_predictions_in_a_column_become_a_row_of_figures() -> None:
+    matrix, target = data(10)
+    mean = fit(make("my_learners:Mean", {}, 0), matrix, target)
+    assert predict(mean, matrix).tolist() == [target.mean()] * 10
+
+
+class Watched:
+    """A regressor that tells how many threads its libraries had at the end of a fit."""
+
+    def __init__(self, started: threading.Event, go_on: threading.Event) -> None:
+        self.started, self.go_on = started, go_on
+
+    def fit(self, matrix: Any, target: Any) -> None:
+        self.started.set()
+        assert self.go_on.wait(30)
+        self.threads = {pool["num_threads"] for pool in threadpool_info()}
+
+
+def test_a_fit_has_one_thread_to_its_end_though_another_fit_ends_before() -> None:
+    gates = [threading.Event() for _ in range(4)]
+    first, second = Watched(gates[0], gates[1]), Watched(gates[2], gates[3])
+    fits = [threading.Thread(target=fit, args=(w, *data(5))) for w in (first, second)]
+    fits[0].start()
+    assert gates[0].wait(30)
+    fits[1].start()
+    assert gates[2].wait(30)
+    gates[1].set()
+    fits[0].join()
+    gates[3].set()
+    fits[1].join()
+    assert (first.threads, second.threads) == ({1}, {1})
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("max_depth=8", "max_depth", 8),
+        ("max_features=0.5", "max_features", 0.5),
+        ("max_depth=None", "max_depth", None),
+        ("warm_start=True", "warm_start", True),
+        ("warm_start=false", "warm_start", False),
+        ("criterion=squared_error", "criterion", "squared_error"),
+        ("path=a=b", "path", "a=b"),
+        ("sizes=(1, 2)", "sizes", (1, 2)),
+        ("empty=", "empty", ""),
+    ],
+)
+def test_a_parameter_is_a_python_literal_or_text(text: str, name: str, value: object) -> None:
+    found = parse_parameter(text)
+    assert found == (name, value)
+    assert type(found[1]) is type(value)
+
+
+@pytest.mark.parametrize("text", ["max_depth", "=8", ""])
+def test_a_parameter_without_a_name_or_equals_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="name=value is allowed, as in max_depth=8"):
+        parse_parameter(text)
+
+
+def test_parameters_are_those_that_a_regressor_tells() -> None:
+    assert params_of(Ridge(alpha=2.0))["alpha"] == 2.0
+    assert params_of(object()) == {}

@@ -1,0 +1,128 @@
+"""The schema of a stream: what a TOML file may say, and what is told if it says something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from model.errors import UserError
+from model.schema import Csv, Features, Schema, load_schema
+
+FLIGHTS = """
+name = "flights"
+time = "time_hour"
+target = "arr_delay"
+[features]
+numeric = ["dep_delay", "distance"]
+categorical = ["carrier"]
+"""
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "schema.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_the_toml_of_the_contract_is_read(tmp_path: Path) -> None:
+    schema = load_schema(written(tmp_path, FLIGHTS))
+    assert schema == Schema(
+        name="flights",
+        time="time_hour",
+        target="arr_delay",
+        features=Features(numeric=("dep_delay", "distance"), categorical=("carrier",)),
+        csv=Csv(delimiter=","),
+    )
+    assert schema.columns == ("time_hour", "arr_delay", "dep_delay", "distance", "carrier")
+
+
+def test_a_csv_delimiter_can_be_named(tmp_path: Path) -> None:
+    schema = load_schema(written(tmp_path, FLIGHTS + '[csv]\ndelimiter = ";"\n'))
+    assert schema.csv.delimiter == ";"
+
+
+def test_column_names_may_be_any_text(tmp_path: Path) -> None:
+    text = FLIGHTS.replace("arr_delay", "atraso à chegada ✈")
+    assert load_schema(written(tmp_path, text)).target == "atraso à chegada ✈"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (('target = "arr_delay"\n', ""), "target: is missing"),
+        (("[features]\n", "[other]\n"), "features: is missing"),
+        (('target = "arr_delay"', "target = 5"), "target: Input should be a valid string (it is 5"),
+        (('name = "flights"', 'name = ""'), "name: String should have at least 1 character"),
+        (('name = "flights"', 'nam = "flights"'), "nam: is not a known key"),
+        (('["carrier"]', '"carrier"'), "features.categorical: Input should be a valid tuple"),
+        (
+            ('["dep_delay", "distance"]', "[1, 2]"),
+            "features.numeric.0: Input should be a valid str",
+        ),
+        (('"distance"]', '"arr_delay"]'), "column 'arr_delay' has two roles"),
+        (('"distance"]', '"dep_delay"]'), "column 'dep_delay' has two roles"),
+        (('["carrier"]', '["time_hour"]'), "column 'time_hour' has two roles"),
+        (('"distance"]', '""]'), "column '': a name that is not empty"),
+        (('"distance"]', '"__id"]'), "column '__id': a name that is not empty and does not begin"),
+        (
+            ('["dep_delay", "distance"]\ncategorical = ["carrier"]', "[]"),
+            "features: at least one numeric or categorical column is needed",
+        ),
+    ],
+)
+def test_a_wrong_schema_is_told_in_one_line_with_file_and_key(
+    tmp_path: Path, change: tuple[str, str], told: str
+) -> None:
+    assert change[0] in FLIGHTS
+    path = written(tmp_path, FLIGHTS.replace(*change))
+    with pytest.raises(UserError) as caught:
+        load_schema(path)
+    message = str(caught.value)
+    assert message.startswith(f"--schema {path}: ")
+    assert told in message
+    assert "\n" not in message
+
+
+def test_a_delimiter_of_two_characters_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, FLIGHTS + '[csv]\ndelimiter = "||"\n')
+    with pytest.raises(UserError, match=r"csv\.delimiter: .* 1 character \(it is '\|\|'\)"):
+        load_schema(path)
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    path = written(tmp_path, 'name = "x"\ncolour = "red"\n[features]\nnumeric = ["a"]\n')
+    with pytest.raises(UserError) as caught:
+        load_schema(path)
+    for told in ("time: is missing", "target: is missing", "colour: is not a known key"):
+        assert told in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"absent\.toml: cannot be read: No such file"):
+        load_schema(str(tmp_path / "absent.toml"))
+
+
+def test_a_folder_is_no_schema(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        load_schema(str(tmp_path))
+
+
+def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is not TOML: .*line 2"):
+        load_schema(written(tmp_path, 'name = "x"\nname: x\n'))
+
+
+def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
+    (tmp_path / "latin.toml").write_bytes('name = "ação"'.encode("latin-1"))
+    with pytest.raises(UserError, match="is not UTF-8 text"):
+        load_schema(str(tmp_path / "latin.toml"))
+
+
+def test_a_schema_made_in_code_is_checked_too_and_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="at least one"):
+        Schema(name="n", time="t", target="y", features=Features())
+    schema = Schema(name="n", time="t", target="y", features=Features(categorical=("c",)))
+    with pytest.raises(ValidationError, match="frozen"):
+        schema.target = "z"

@@ -1,0 +1,88 @@
+"""The shelf: few artefacts stay open, each is opened once, and a replaced one is refused."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from model.artefact import Artefact, Reference
+from model.asof import stamp
+from model.batch import SECOND
+from model.store import DamagedArtefact, Shelf, Store, shelf
+from tests.model.core_kit import NOON, RIDGE, rides, trained
+
+NAMES = [stamp(NOON + i * 60 * SECOND) for i in range(1, 5)]
+OLD, NEW = trained(RIDGE, rides(30, 0)), trained(RIDGE, rides(30, 1))
+
+
+@dataclass(frozen=True)
+class CountingStore(Store):
+    loads: list[str] = field(default_factory=list, compare=False)
+
+    def load(self, name: str, sha256: str | None = None) -> Artefact:
+        self.loads.append(name)
+        return super().load(name, sha256)
+
+
+def filled(path: Path, artefacts: int) -> tuple[CountingStore, list[Reference]]:
+    store = CountingStore(str(path))
+    for name in NAMES[:artefacts]:
+        store.commit(name, *OLD)
+    return store, [store.reference(name) for name in NAMES[:artefacts]]
+
+
+def test_a_shelf_keeps_the_artefacts_that_were_taken_last(tmp_path: Path) -> None:
+    store, (a, b, c) = filled(tmp_path, 3)
+    kept = Shelf(store, size=2)
+    first = kept.take(a)
+    kept.take(b)
+    assert kept.take(a) is first
+    kept.take(c)  # b was taken longest ago: it goes
+    assert kept.take(a) is first
+    kept.take(b)
+    assert store.loads == [a.name, b.name, c.name, b.name]
+
+
+def test_threads_that_take_the_same_artefacts_open_each_once(tmp_path: Path) -> None:
+    store, references = filled(tmp_path, 4)
+    taken: list[tuple[str, int]] = []
+    kept, start = Shelf(store), threading.Barrier(6)
+
+    def take() -> None:
+        start.wait()
+        taken.extend((r.name, id(kept.take(r))) for _ in range(20) for r in references)
+
+    threads = [threading.Thread(target=take) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 6 * 20 * 4
+    assert (len(set(taken)), sorted(store.loads)) == (4, NAMES[:4])
+
+
+def test_a_shelf_refuses_an_artefact_that_was_replaced(tmp_path: Path) -> None:
+    store, [old] = filled(tmp_path, 1)
+    store.commit(old.name, *NEW)
+    with pytest.raises(DamagedArtefact, match="changed since it was referred to"):
+        Shelf(store).take(old)
+    kept = Shelf(store)
+    assert kept.take(store.reference(old.name)).baseline == store.load(old.name).baseline
+
+
+def test_an_artefact_that_failed_to_open_is_tried_again(tmp_path: Path) -> None:
+    store, [reference] = filled(tmp_path, 1)
+    kept, model = Shelf(store), tmp_path / reference.name / "model.joblib"
+    model.write_bytes(b"damaged")
+    with pytest.raises(DamagedArtefact):
+        kept.take(reference)
+    model.write_bytes(OLD[0])
+    assert kept.take(reference) is kept.take(reference)
+
+
+def test_a_process_has_one_shelf_for_a_store(tmp_path: Path) -> None:
+    assert shelf(str(tmp_path)) is shelf(str(tmp_path))
+    assert shelf(str(tmp_path)) is not shelf(str(tmp_path / "other"))
