@@ -197,13 +197,13 @@ def fingerprint(rows: pa.RecordBatch, statistics: Statistics, schema: Schema) ->
     """SHA-256 of rows, in order, with their statistics and schema: hexadecimal."""
     digest = hashlib.sha256(schema.model_dump_json().encode())
     digest.update(statistics.model_dump_json().encode())
-    digest.update(ids(rows).tobytes())
-    digest.update(micros(rows).tobytes())
+    digest.update(ids(rows).data)
+    digest.update(micros(rows).data)
     for name in (schema.target, *schema.numeric):
-        digest.update(column(rows, name).tobytes())
+        digest.update(column(rows, name).data)
     for name in schema.categorical:
         known = tuple(statistics.categorical(name).values)
-        digest.update(codes(rows.column(name), known).astype(np.int32).tobytes())
+        digest.update(codes(rows.column(name), known).astype(np.int32).data)
     return digest.hexdigest()
 
 

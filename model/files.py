@@ -38,8 +38,9 @@ def write_whole(path: str, data: bytes) -> None:
         OSError: if it cannot be written; what stood there before stands there still.
     """
     if not is_local(path):
-        with FileSystems.create(path, compression_type="uncompressed") as remote:
-            remote.write(data)
+        remote = FileSystems.create(path, compression_type="uncompressed")
+        remote.write(data)
+        remote.close()  # what failed before is not closed, thus not shown
         return
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

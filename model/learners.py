@@ -87,9 +87,8 @@ def make(learner: str, parameters: Parameters, seed: int) -> Any:
             f"--learner {learner}: gives a {type(estimator).__name__}; "
             "a regressor with fit and predict is allowed"
         )
-    if params_of(estimator).get("random_state", seed) is None:
-        estimator.set_params(random_state=seed)
-    return estimator
+    unseeded = [name for name, value in _deep(estimator, "random_state").items() if value is None]
+    return _set(estimator, dict.fromkeys(unseeded, seed))
 
 
 def check(learner: str, parameters: Parameters, seed: int) -> None:
@@ -121,14 +120,13 @@ def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
         The estimator, fitted, with n_jobs=1: a forest that predicts with more sums its
         trees in the order in which they end.
     """
-    threads = "n_jobs" in params_of(estimator) and _is_forest(estimator)
-    if threads:
-        estimator.set_params(n_jobs=os.cpu_count())
+    alone = dict.fromkeys(_deep(estimator, "n_jobs"), 1)
+    _set(estimator, alone)
+    if _is_forest(estimator):
+        _set(estimator, {"n_jobs": os.cpu_count()})
     with _one_thread():
         estimator.fit(matrix, target)
-    if "n_jobs" in params_of(estimator):
-        estimator.set_params(n_jobs=1)
-    return estimator
+    return _set(estimator, alone)
 
 
 ROWS_A_THREAD = 1_000
@@ -158,6 +156,19 @@ def params_of(estimator: Any) -> dict[str, Any]:
     """A regressor's parameters by name; none if it cannot tell them."""
     get = getattr(estimator, "get_params", None)
     return dict(get(deep=False)) if get else {}
+
+
+def _deep(estimator: Any, last: str) -> dict[str, Any]:
+    """The parameters of that name, the estimator's own and those of estimators within it."""
+    get = getattr(estimator, "get_params", None)
+    deep = get(deep=True) if get else {}
+    return {name: value for name, value in deep.items() if name.split("__")[-1] == last}
+
+
+def _set(estimator: Any, parameters: dict[str, Any]) -> Any:
+    if parameters:
+        estimator.set_params(**parameters)
+    return estimator
 
 
 def _one_thread() -> Any:

@@ -37,6 +37,9 @@ from model.times import is_text
 
 NUMBERS = "a finite number or null is allowed"
 """What the target and a numeric feature may be, for messages."""
+GREATEST = 1e150
+"""No number may be greater, positive or negative: squares are summed, and must stay finite."""
+SMALLER = f"a number from {-GREATEST:g} to {GREATEST:g} or null is allowed"
 CATEGORIES = "text, an integer, a boolean or null is allowed"
 """What a categorical feature may be, for messages."""
 NULL_WORDS = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")
@@ -196,7 +199,7 @@ def _find_undated(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str]) 
 
 
 def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Array:
-    """A column as float64 without nulls; notes the rows that are infinite or text."""
+    """A column as float64 without nulls; notes the rows that are infinite, too great or text."""
     if _absent(raw, name, reasons):
         return pa.array(np.full(raw.num_rows, math.nan))
     values = raw.column(name)
@@ -212,10 +215,13 @@ def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Arra
         return pa.array(np.full(raw.num_rows, math.nan))
     if numbers.null_count:
         numbers = numbers.fill_null(math.nan)
-    infinite = np.isinf(numbers.to_numpy(zero_copy_only=True))
-    for mask in (infinite, bad):
-        if mask.any():
-            _note(values, mask, f"column {name!r}", NUMBERS, reasons)
+    floats = numbers.to_numpy(zero_copy_only=True)
+    beyond = np.abs(floats) > GREATEST
+    if beyond.any():
+        _note(values, np.isinf(floats), f"column {name!r}", NUMBERS, reasons)
+        _note(values, beyond, f"column {name!r}", SMALLER, reasons)
+    if bad.any():
+        _note(values, bad, f"column {name!r}", NUMBERS, reasons)
     return numbers
 
 

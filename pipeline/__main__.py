@@ -14,11 +14,16 @@ COMMANDS = ("models",)
 
 
 class Known(logging.Filter):
-    """Leaves out what Beam says at every start and nobody can act on."""
+    """Leaves out what Beam says at every start and nobody can act on.
+
+    And the traceback of what is told of in one line: a full disk, a file that has changed.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is shown."""
-        return not any(text in record.getMessage() for text in QUIET)
+        error = record.exc_info[1] if record.exc_info else None
+        told = isinstance(error, OSError | UserError)
+        return not told and not any(text in record.getMessage() for text in QUIET)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -48,6 +53,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         return 130
 
 

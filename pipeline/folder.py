@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePath
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from model import files
 from model.asof import from_stamp
 from model.errors import UserError
 from model.metrics import Metrics
+from model.schema import explain
 from pipeline.settings import Settings, option
 
 RUNS = "runs"
-PARTS = ("models", "metrics", "predictions", "sample", "rejected", "timing")
+NAME = "????????T??????Z"
+WRITTEN = (
+    *("settings.json", "status.json", f"timing/{NAME}.json", f"metrics/{NAME}.json"),
+    *(f"models/{NAME}/manifest.json", f"models/{NAME}/model.joblib", f"sample/{NAME}.parquet"),
+    *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
+)
+"""All files of a run, as globs."""
 NOT_KEPT = {"output", "resume", "overwrite", "runner"}
 """Options that settings.json leaves out: another value of them gives the same run."""
 
@@ -85,12 +93,12 @@ class RunFolder:
 
     def reports(self) -> list[Metrics]:
         """The reports that are written, in the order of their refreshes."""
-        found = files.list_files(self.metrics, "*.json")
+        found = files.list_files(self.metrics, f"{NAME}.json")
         return [Metrics.model_validate_json(files.read_whole(path)) for path in found]
 
     def reported(self) -> set[int]:
         """The starts of the refreshes that have a report, microseconds."""
-        found = files.list_files(self.metrics, "*.json")
+        found = files.list_files(self.metrics, f"{NAME}.json")
         return {from_stamp(PurePath(path).stem) for path in found}
 
     def fit_seconds(self, window_end: str) -> float | None:
@@ -113,51 +121,67 @@ def kept(settings: Settings) -> dict[str, Any]:
     return {**options, "schema": settings.meaning.model_dump(mode="json")}
 
 
-def open_folder(settings: Settings) -> RunFolder:
-    """Finds or makes the run's folder.
-
-    Returns:
-        A folder that is empty but for what ``--resume`` goes on from.
+def find_folder(settings: Settings) -> RunFolder:
+    """Finds the run's folder; writes nothing.
 
     Raises:
         UserError: if it holds anything and neither --resume nor --overwrite is given, if it
-            cannot be written, or if a run to resume had other settings.
+            cannot be looked at, or if a run to resume had other settings.
     """
-    path = fresh() if settings.output is None else settings.output.rstrip("/") or "/"
+    if settings.output is None:
+        return RunFolder(fresh())
+    path = settings.output.rstrip("/") or "/"
     folder = RunFolder(path)
     try:
-        if settings.overwrite:
-            clear(folder)
-        elif settings.resume:
-            _check_same(folder, settings)
-        elif holds_anything(path):
-            raise UserError(
-                f"--output {path}: is not empty; --resume goes on with its run, "
-                "--overwrite replaces it"
-            )
-        folder.write_json(folder.settings, kept(settings))
-    except OSError as error:
-        raise UserError(f"--output {path}: cannot be written: {error.strerror or error}") from error
+        holds = holds_anything(path)
+    except (OSError, ValueError) as error:  # a file system that Beam does not know
+        raise UserError(f"--output {path}: cannot be looked at: {_brief(error)}") from error
+    if settings.resume:
+        _check_same(folder, settings)
+    elif holds and not settings.overwrite:
+        raise UserError(
+            f"--output {path}: is not empty; --resume goes on with its run, --overwrite replaces it"
+        )
     return folder
 
 
+def open_folder(folder: RunFolder, settings: Settings) -> None:
+    """Makes the folder ready: empty but for what ``--resume`` goes on from.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    try:
+        sweep(folder)
+        if settings.overwrite:
+            clear(folder)
+        folder.write_json(folder.settings, kept(settings))
+        if settings.output is None:
+            _point_latest(folder)
+    except OSError as error:
+        raise UserError(f"--output {folder.path}: cannot be written: {_brief(error)}") from error
+
+
 def fresh() -> str:
-    """A folder of this moment's name below ``runs/``, to which ``runs/latest`` points."""
+    """A folder's path below ``runs/`` that nothing has yet, named by this moment."""
     name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     path = Path(RUNS, name)
     number = 1
     while path.exists():
         number += 1
         path = Path(RUNS, f"{name}-{number}")
-    try:
-        path.mkdir(parents=True)
-        link = Path(RUNS, f".latest.{os.getpid()}")
-        link.unlink(missing_ok=True)
-        link.symlink_to(path.name)
-        link.replace(Path(RUNS, "latest"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be made: {error.strerror}; see --output") from error
     return str(path)
+
+
+def _point_latest(folder: RunFolder) -> None:
+    link = Path(RUNS, f".latest.{os.getpid()}")
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path(folder.path).name)
+    link.replace(Path(RUNS, "latest"))
+
+
+def _brief(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def holds_anything(path: str) -> bool:
@@ -175,22 +199,20 @@ def holds_anything(path: str) -> bool:
 
 def clear(folder: RunFolder) -> None:
     """Removes what a run wrote into a folder, and nothing else."""
-    holds_anything(folder.path)
-    for name in (*PARTS, "settings.json", "status.json"):
-        part = files.join(folder.path, name)
-        if files.is_local(part) and Path(part).is_dir():
-            shutil.rmtree(part)
-        elif files.is_local(part):
-            files.remove(part)
-        else:
-            for path in [part, *files.list_files(part, "**")]:
-                files.remove(path)
+    for pattern in WRITTEN:
+        for path in files.list_files(folder.path, pattern):
+            files.remove(path)
+    for pattern in WRITTEN if files.is_local(folder.path) else ():
+        for parent in list(PurePath(pattern).parents)[:-1]:
+            for found in Path(folder.path).glob(str(parent)):
+                files.remove_folder_if_empty(str(found))
 
 
 def sweep(folder: RunFolder) -> None:
     """Removes the halves of files that a killed run left behind (local folders only)."""
-    if files.is_local(folder.path):
-        for part in Path(folder.path).rglob(f".*{files.PART}"):
+    for pattern in WRITTEN if files.is_local(folder.path) else ():
+        parts = PurePath(pattern).with_name(f".*{files.PART}")
+        for part in Path(folder.path).glob(str(parts)):
             part.unlink(missing_ok=True)
 
 
@@ -201,11 +223,13 @@ def earlier(folder: RunFolder) -> dict[str, Any]:
         UserError: if it holds none.
     """
     try:
-        found: dict[str, Any] = json.loads(files.read_whole(folder.settings))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"--resume: {folder.path} holds no run: no settings.json in it") from error
-    except ValueError as error:
-        raise UserError(f"--resume: {folder.settings} is not JSON: {error}") from error
+        data = files.read_whole(folder.settings)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder.path}: holds no run: no settings.json in it") from error
+    try:
+        found: dict[str, Any] = TypeAdapter(dict[str, Any]).validate_json(data)
+    except ValidationError as error:
+        raise UserError(f"{folder.settings}: is not a run's: {explain(error)}") from error
     return found
 
 
@@ -218,4 +242,3 @@ def _check_same(folder: RunFolder, settings: Settings) -> None:
     ]
     if differ:
         raise UserError(f"--resume {folder.path}: its run had other settings: {'; '.join(differ)}")
-    sweep(folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import RunInference
 
 from model.store import Store
 from pipeline.folder import RunFolder
@@ -14,7 +13,7 @@ from pipeline.source import ALL, Span
 from transforms.evaluate import Evaluate
 from transforms.handover import HandOver
 from transforms.normalize import Normalize
-from transforms.predict import ArtefactHandler
+from transforms.predict import Predict
 from transforms.resume import unreported
 from transforms.sinks import WritePredictions, WriteRejects, WriteReports, WriteSample
 from transforms.statistics import CollectWindows
@@ -56,11 +55,12 @@ def build(
     scored = (
         {"batches": batches, "models": models}
         | "HandOver" >> HandOver(cadence, store, settings.shards)
-        | "Predict" >> RunInference(ArtefactHandler(store.path), model_identifier="correnteza")
+        | "Predict" >> Predict(store.path)
     )
     reports = (
         {"scored": scored, "rejected": rejected}
         | "Evaluate" >> Evaluate(schema, cadence.every)
+        | "Settle" >> beam.Reshuffle()  # Prism finalizes only what begins a stage
         | "Report" >> beam.ParDo(WriteReports(folder.metrics, store, cadence, settings.keep))
     )
     rejected | "Rejects" >> WriteRejects(folder.rejected, cadence.every)

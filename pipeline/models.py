@@ -10,7 +10,7 @@ from rich.table import Table
 from model.errors import UserError
 from model.store import DamagedArtefact, Store, is_name
 from pipeline.arguments import Parser
-from pipeline.folder import RunFolder
+from pipeline.folder import RunFolder, earlier
 from pipeline.progress import consoles, shown
 
 EXAMPLES = """\
@@ -29,11 +29,13 @@ def parser() -> Parser:
         description="The models that a run keeps.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     made.add_argument("folder", help="a run's folder", metavar="OUTPUT")
-    made.add_argument("name", nargs="?", help="one model: shows its manifest")
-    made.add_argument("--verify", action="store_true", help="match every file with its hash")
-    made.add_argument("--prune", type=int, metavar="N", help="remove all but the newest N")
+    what = made.add_mutually_exclusive_group()
+    what.add_argument("name", nargs="?", help="one model: shows its manifest")
+    what.add_argument("--verify", action="store_true", help="match every file with its hash")
+    what.add_argument("--prune", type=int, metavar="N", help="remove all but the newest N")
     return made
 
 
@@ -52,6 +54,7 @@ def main(words: list[str]) -> int:
     folder = RunFolder(given.folder)
     if "://" not in given.folder and not Path(folder.path).is_dir():
         raise UserError(f"{given.folder}: is no folder; a run's folder is allowed")
+    earlier(folder)
     store = Store(folder.models)
     if given.name is not None:
         return show(store, given.name)

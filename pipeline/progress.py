@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from model.asof import iso
 from model.metrics import Metrics
@@ -44,7 +46,7 @@ class Progress:
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
     def __enter__(self) -> Progress:
-        self._write()
+        self._try_write()
         self._thread.start()
         return self
 
@@ -56,8 +58,7 @@ class Progress:
     ) -> None:
         self._over.set()
         self._thread.join()
-        with suppress(OSError):  # a full disk has been told of already
-            self._write()
+        self._try_write()
 
     @property
     def seconds(self) -> float:
@@ -82,7 +83,7 @@ class Progress:
         terminal = self.console.is_terminal
         if not terminal:
             while not self._over.wait(PLAIN_INTERVAL):
-                self.console.print(self.line(), highlight=False)
+                self.console.print(self.line())
                 self._try_write()
             return
         with self.console.status(self.line()) as status:
@@ -110,13 +111,37 @@ class Progress:
         )
 
 
+@contextmanager
+def telling(console: Console, first: str) -> Iterator[Callable[[str], None]]:
+    """Shows a line while something takes long; what the context gives replaces the line.
+
+    Without a terminal it prints a line now and then.
+    """
+    if console.is_terminal:
+        with console.status(Text(first)) as status:
+            yield lambda line: status.update(Text(line))
+        return
+    last = time.monotonic()
+
+    def tell(line: str) -> None:
+        nonlocal last
+        if time.monotonic() - last > PLAIN_INTERVAL:
+            last = time.monotonic()
+            console.print(line, soft_wrap=True)
+
+    yield tell
+
+
 def summary(folder: RunFolder, console: Console) -> None:
     """Prints a line a refresh, and where things are."""
     reports = folder.reports()
     if reports:
         console.print(_table(folder, reports[-SHOWN:]))
     if len(reports) > SHOWN:
-        console.print(f"the last {SHOWN} of {len(reports):,} refreshes; all: {folder.metrics}")
+        console.print(
+            f"the last {SHOWN} of {len(reports):,} refreshes; all: {folder.metrics}",
+            soft_wrap=True,
+        )
 
 
 def _table(folder: RunFolder, reports: list[Metrics]) -> Table:
@@ -150,4 +175,5 @@ def shown(value: float | None) -> str:
 def consoles() -> tuple[Console, Console]:
     """Standard output and standard error, as rich sees them."""
     width: dict[str, Any] = {} if sys.stdout.isatty() else {"width": 100}
-    return Console(**width), Console(stderr=True, **width)
+    plain: dict[str, Any] = {"markup": False, "highlight": False, **width}
+    return Console(**plain), Console(stderr=True, **plain)

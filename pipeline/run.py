@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,14 +12,16 @@ import apache_beam as beam
 from rich.console import Console
 
 from model import learners
+from model.store import Store
 from pipeline import runners
 from pipeline.arguments import parse
-from pipeline.folder import RunFolder, earlier, open_folder
+from pipeline.folder import RunFolder, earlier, find_folder, open_folder
 from pipeline.graph import build
-from pipeline.progress import Progress, consoles, summary
+from pipeline.progress import Progress, consoles, summary, telling
 from pipeline.settings import Settings
 from pipeline.source import Span, file_source, people_source
 from transforms import tally
+from transforms.sinks import WriteReports
 
 
 def run(words: list[str]) -> int:
@@ -41,13 +42,17 @@ def run(words: list[str]) -> int:
     runners.preflight(settings)
     learners.check(*settings.regressor)
     out, err = consoles()
-    folder = open_folder(settings)
+    folder = find_folder(settings)
     tally.reset()
     source, span = make_source(settings, folder, err)
+    open_folder(folder, settings)
+    catch_up(settings, folder, span)
     runner, options = runners.make(settings, beam_options)
     pipeline = beam.Pipeline(runner=runner, options=options)
     build(pipeline, source, settings, folder, span)
-    err.print(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
+    err.print(
+        f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)", soft_wrap=True
+    )
     return execute(pipeline, folder, out, err)
 
 
@@ -64,12 +69,21 @@ def with_start(settings: Settings) -> Settings:
     return settings.model_copy(update={"start": start})
 
 
+def catch_up(settings: Settings, folder: RunFolder, span: Span) -> None:
+    """Removes the old models of a run to resume that was ended before it came to that."""
+    if span.report_from is None or not settings.keep:
+        return
+    starts = [start for start in folder.reported() if start < span.report_from]
+    if starts:
+        store = Store(folder.models)
+        WriteReports(folder.metrics, store, settings.cadence, settings.keep).prune(starts)
+
+
 def make_source(settings: Settings, folder: RunFolder, err: Console) -> tuple[Any, Span]:
     """The source and what of it is read; says so while files are looked through."""
     if not settings.reads_files:
         return people_source(settings, folder)
-    with err.status("looking through the files") as status:
-        tell: Callable[[str], None] = status.update
+    with telling(err, "looking through the files") as tell:
         return file_source(settings, folder, tell)
 
 
@@ -78,7 +92,7 @@ def execute(pipeline: Any, folder: RunFolder, out: Console, err: Console) -> int
     with Progress(folder, err) as progress:
         try:
             with runners.handing_over(pipeline):
-                pipeline.run().wait_until_finish()
+                runners.work(pipeline)
             progress.state = "done"
         except KeyboardInterrupt:
             progress.state = "interrupted"
@@ -87,13 +101,17 @@ def execute(pipeline: Any, folder: RunFolder, out: Console, err: Console) -> int
             logging.getLogger(__name__).debug("the job failed", exc_info=True)
             failure = cause(error)
     if progress.state == "failed":
-        err.print(f"error: the job failed: {failure}", markup=False, highlight=False)
-        err.print(f"what was complete stays in {folder.path}: --resume goes on from there")
+        err.print(f"error: the job failed: {failure}", soft_wrap=True)
+        err.print(
+            f"what was complete stays in {folder.path}: --resume goes on from there", soft_wrap=True
+        )
         return 1
     summary(folder, out)
     if progress.state == "interrupted":
         told = f"interrupted: {len(folder.reported()):,} refreshes are complete in {folder.path}"
-        err.print(f"{told}; --output {folder.path} --resume goes on")
+        err.print(
+            f"{told}; the same options with --output {folder.path} --resume go on", soft_wrap=True
+        )
         leave(130)
     closing(folder, progress, out)
     return 0
@@ -115,7 +133,9 @@ def cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1].strip() if lines else 'no message'}"
+    told = lines[-1].strip() if lines else "no message"
+    # Beam's own RuntimeError repeats the error with its name
+    return told if type(error) is RuntimeError else f"{type(error).__name__}: {told}"
 
 
 def leave(code: int) -> None:

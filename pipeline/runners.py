@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from apache_beam import Pipeline
@@ -25,11 +30,14 @@ def preflight(settings: Settings) -> None:
     """
     if settings.runner != "direct":
         return
-    for asked, unbounded in (("--live", settings.live), ("--windows 0", endless(settings))):
-        if unbounded:
+    for asked, given, instead in (
+        ("--live", settings.live, "leave --live out"),
+        ("--windows 0", endless(settings), "--windows N"),
+    ):
+        if given:
             raise UserError(
                 f"{asked} needs a runner that streams: the embedded one (--runner direct) shows "
-                "windows only when its source ends; use --runner prism, or --windows N"
+                f"windows only when its source ends; use --runner prism, or {instead}"
             )
 
 
@@ -49,6 +57,41 @@ def handing_over(pipeline: Pipeline) -> AbstractContextManager[None]:
     return by_hand() if isinstance(pipeline.runner, FnApiRunner) and alone else nullcontext()
 
 
+def work(pipeline: Pipeline) -> None:
+    """Runs a pipeline to its end.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C; a runner of its own process has been told to cancel.
+    """
+    if isinstance(pipeline.runner, FnApiRunner):
+        in_background(lambda: pipeline.run().wait_until_finish())
+        return
+    running = pipeline.run()  # in this thread: Beam minds signals when it starts Prism
+    try:
+        in_background(running.wait_until_finish)
+    except KeyboardInterrupt:
+        running.cancel()
+        raise
+
+
+def in_background(work: Callable[[], Any]) -> Any:
+    """Does work in a thread of its own and waits for it.
+
+    Ctrl-C reaches this thread, which waits, and not the middle of a worker's bundle, where the
+    runner would take it for an error of the job.
+    """
+    done: Future[Any] = Future()
+
+    def do() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=do, name="job", daemon=True).start()
+    return done.result()
+
+
 def make(settings: Settings, beam_options: list[str]) -> tuple[PipelineRunner | str, Any]:
     """A runner and its options.
 
@@ -56,8 +99,22 @@ def make(settings: Settings, beam_options: list[str]) -> tuple[PipelineRunner | 
         settings: all options.
         beam_options: what is passed through to Beam, as on a command line.
     """
+    if settings.runner == "prism":
+        beam_options = with_prism(beam_options)
     options = PipelineOptions(beam_options, streaming=settings.runner != "direct")
     if settings.runner == "direct":
         # By name: DirectRunner looks for others first, and changes over in silence.
         return FnApiRunner(), options
     return NAMES[settings.runner], options
+
+
+def with_prism(beam_options: list[str]) -> list[str]:
+    """Beam's options with the place of a Prism at hand: ``make prism``'s, or the PATH's.
+
+    Without one Beam downloads it, which needs the open internet.
+    """
+    if any(word.startswith("--prism_location") for word in beam_options):
+        return beam_options
+    built = Path(__file__).parents[1] / ".tools" / "prism"
+    found = str(built) if built.is_file() else shutil.which("prism")
+    return [*beam_options, f"--prism_location={found}"] if found else beam_options

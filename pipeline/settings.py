@@ -34,6 +34,9 @@ RUNNERS = {
 }
 START = "2026-01-01T00:00:00Z"
 """The event time of the first synthetic person, unless --start or --live says otherwise."""
+EARLIEST, LATEST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2, 9901))
+LONGEST = 36_525 * 86_400
+"""Seconds: no duration is longer than a hundred years."""
 
 
 def seconds(value: Any) -> Any:
@@ -67,10 +70,12 @@ def moment(value: Any) -> Any:
     except ValueError as error:
         raise ValueError(f"an ISO 8601 time is allowed, as {START}") from error
     at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+    if not EARLIEST <= at <= LATEST:
+        raise ValueError("a time from the years 2 to 9900 is allowed")
     return at.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
-Duration = Annotated[int, BeforeValidator(seconds)]
+Duration = Annotated[int, BeforeValidator(seconds), Field(le=LONGEST)]
 Moment = Annotated[str, BeforeValidator(moment)]
 Runner = Annotated[
     Literal["direct", "prism", "flink", "dataflow"],
@@ -89,14 +94,17 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     runner: Runner = Field("direct", description="direct (embedded), prism, flink or dataflow")
-    output: str | None = Field(None, description="the run's folder (a fresh one below runs/)")
+    output: str | None = Field(
+        None, min_length=1, description="the run's folder (a fresh one below runs/)"
+    )
     resume: bool = Field(False, description="go on in a folder from its first missing report")
     overwrite: bool = Field(False, description="replace the run that a folder holds")
     source: Literal["people", "files"] | None = Field(
         None, description="people (synthetic) or files (the default with --input)"
     )
     people: Literal["learnable", "original"] = Field(
-        "learnable", description="learnable (drifts), or original: an independent salary"
+        "learnable",
+        description="learnable (it drifts), or original: an independent salary",
     )
     input: str | None = Field(
         None, description="glob of CSV, NDJSON or Parquet files, on any Beam file system"
@@ -109,7 +117,8 @@ class Settings(BaseModel):
         None, description="how long a model serves; the window is a multiple (= window)"
     )
     latency: Annotated[Duration, Field(ge=1)] | None = Field(
-        None, description="a row is scored so long after at the latest; divides --every"
+        None,
+        description="a row is scored so long after at the latest; divides --every (= every)",
     )
     windows: int | None = Field(
         None, ge=0, description="stop after so many refreshes; 0: endless (people 12, files all)"
@@ -126,7 +135,7 @@ class Settings(BaseModel):
         default_factory=dict, description="k=v for the learner; may be given more than once"
     )
     predictions: Literal["parquet", "none"] = Field(
-        "parquet", description="parquet, or none (figures only)"
+        "parquet", description="parquet (the default), or none: figures only"
     )
     disorder: Annotated[Duration, Field(ge=0)] = Field(
         0, description="how far people come out of order; rows behind it are late"
@@ -146,9 +155,10 @@ class Settings(BaseModel):
                 "times --every is allowed"
             )
         if self.refresh % self.serve:
+            nearest = ", ".join(f"{d}s" for d in divisors(self.refresh)[-5:])
             raise ValueError(
                 f"--latency {self.serve}s does not divide --every {self.refresh}s: "
-                f"{', '.join(f'{d}' for d in divisors(self.refresh)[-5:])}… seconds are allowed"
+                f"a divisor is allowed, as {nearest}"
             )
         if self.resume and self.overwrite:
             raise ValueError("--resume and --overwrite: one of them is allowed")

@@ -6,13 +6,17 @@ Every hot element is a ``pyarrow.RecordBatch``: an Arrow IPC stream.
 from __future__ import annotations
 
 import json
+import pickle
 import struct
+from typing import Any
 
 import pyarrow as pa
 from apache_beam import coders
+from apache_beam.ml.inference.base import PredictionResult
 
+from model.artefact import Normalized
 from model.batch import Key, decode, encode
-from model.metrics import Sums
+from model.metrics import Metrics, Sums
 from transforms.byhand import give, take
 from transforms.sources.planner import Ticket
 
@@ -27,11 +31,50 @@ class RecordBatchCoder(coders.Coder):
         kept = take(encoded)
         return decode(encoded) if kept is None else kept
 
+    def estimate_size(self, value: pa.RecordBatch) -> int:
+        return value.nbytes
+
     def is_deterministic(self) -> bool:
         return True
 
     def to_type_hint(self) -> type:
         return pa.RecordBatch
+
+
+class MetricsCoder(coders.Coder):
+    """A refresh's figures, as the JSON of its report, which keeps every digit."""
+
+    def encode(self, value: Metrics) -> bytes:
+        return value.as_json()
+
+    def decode(self, encoded: bytes) -> Metrics:
+        return Metrics.model_validate_json(encoded)
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def to_type_hint(self) -> type:
+        return Metrics
+
+
+class FusedCoder(coders.Coder):
+    """For what is passed on within a bundle: pickled where a runner insists.
+
+    Beam samples the sizes of what flows; without a size of its own it would pickle whole
+    windows for that.
+    """
+
+    def encode(self, value: Any) -> bytes:
+        return pickle.dumps(value)
+
+    def decode(self, encoded: bytes) -> Any:
+        return pickle.loads(encoded)
+
+    def estimate_size(self, value: Any) -> int:
+        return 0
+
+    def to_type_hint(self) -> type:
+        return object
 
 
 class TicketCoder(coders.Coder):
@@ -69,3 +112,6 @@ BATCHES = coders.IterableCoder(RecordBatchCoder())
 
 coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
 coders.registry.register_coder(Ticket, TicketCoder)
+coders.registry.register_coder(Metrics, MetricsCoder)
+for fused in (Normalized, PredictionResult):
+    coders.registry.register_coder(fused, FusedCoder)

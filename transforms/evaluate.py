@@ -95,5 +95,5 @@ class Evaluate(beam.PTransform[Any, Any]):
             (scored, rejected)
             | "Both" >> beam.Flatten()
             | "Merge" >> beam.CombinePerKey(MergeSums())
-            | "Figures" >> beam.Map(refresh_figures)
+            | "Figures" >> beam.Map(refresh_figures).with_output_types(tuple[int, Metrics])
         )

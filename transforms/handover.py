@@ -12,16 +12,27 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.coders import registry
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.utils.timestamp import Duration
 
 from model.artefact import Reference
 from model.asof import floor, newest_allowed, serves
 from model.batch import SECOND, Key, tag_of
 from model.store import Store
+from transforms.coders import FusedCoder
 from transforms.sources.planner import beam_time
 from transforms.train import Committed
 
 BATCHES, MODELS = "batches", "models"
+Request = tuple[Reference | None, pa.RecordBatch]
+
+
+class Requests(list[Request]):
+    """A serve window's batches of one shard, each with the model that scores it, or None."""
+
+
+registry.register_coder(Requests, FusedCoder)
 
 
 class Cadence(NamedTuple):
@@ -87,7 +98,7 @@ class Choose(beam.DoFn):
         self,
         grouped: tuple[int, dict[str, list[pa.RecordBatch]]],
         window: Any = beam.DoFn.WindowParam,
-    ) -> Iterator[list[tuple[Reference | None, pa.RecordBatch]]]:
+    ) -> Iterator[Any]:
         batches = sorted(grouped[1][BATCHES], key=lambda batch: tag_of(batch).key)
         if not batches:
             return
@@ -95,7 +106,11 @@ class Choose(beam.DoFn):
         if len(sent) > 1:
             raise ValueError(f"two models for one serve window: {sorted(sent)}")
         reference = sent.pop() if sent else self._older(window.start.micros)
-        yield [(reference, batch) for batch in batches]
+        # Beam's own stamp, the window's last microsecond, is rounded into the next one by its
+        # coders if it is before 1970.
+        last = window.end - Duration(micros=1000)
+        requests = Requests((reference, batch) for batch in batches)
+        yield TimestampedValue(requests, last)
 
     def _older(self, start: int) -> Reference | None:
         _, every, lag = self.cadence
@@ -140,5 +155,5 @@ class HandOver(beam.PTransform[Any, Any]):
         return (
             {BATCHES: batches, MODELS: models}
             | "Meet" >> beam.CoGroupByKey()
-            | "Choose" >> beam.ParDo(Choose(self.cadence, self.store))
+            | "Choose" >> beam.ParDo(Choose(self.cadence, self.store)).with_output_types(Requests)
         )

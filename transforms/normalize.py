@@ -35,4 +35,4 @@ class Normalize(beam.PTransform[Any, Any]):
         self.schema = schema
 
     def expand(self, windows: Any) -> Any:
-        return windows | beam.ParDo(NormalizeFn(self.schema))
+        return windows | beam.ParDo(NormalizeFn(self.schema)).with_output_types(Normalized)

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
 
 from model.artefact import Reference
 from model.learners import Matrix
 from model.store import Shelf, shelf
+from transforms.handover import Request
 from transforms.tally import count
-
-Request = tuple[Reference | None, pa.RecordBatch]
 
 
 class Inference(NamedTuple):
@@ -75,3 +74,19 @@ class ArtefactHandler(ModelHandler[Request, PredictionResult, Shelf]):
 
     def should_skip_batching(self) -> bool:
         return True
+
+
+class Predict(beam.PTransform[Any, Any]):
+    """Requests in (``HandOver``), scored batches out, as Beam's ``PredictionResult``.
+
+    Attributes:
+        store: the path of the store.
+    """
+
+    def __init__(self, store: str) -> None:
+        super().__init__()
+        self.store = store
+
+    def expand(self, requests: Any) -> Any:
+        inference = RunInference(ArtefactHandler(self.store), model_identifier="correnteza")
+        return requests | inference.with_output_types(PredictionResult)

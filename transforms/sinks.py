@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -258,25 +259,28 @@ class WriteReports(beam.DoFn):
         self.cadence = cadence
         self.keep = keep
 
+    def start_bundle(self) -> None:
+        self.starts: list[int] = []
+
     def process(
         self,
         keyed: tuple[int, Metrics],
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
     ) -> Iterator[Metrics]:
         start, metrics = keyed
-        path = files.join(self.folder, f"{stamp(start)}.json")
-        files.write_whole(path, metrics.as_json())
+        files.write_whole(files.join(self.folder, f"{stamp(start)}.json"), metrics.as_json())
         note("newest report", start)
         count("refreshes reported")
-        if self.keep:
-            finalizer.register(lambda: self.prune(start))
+        if self.keep and not self.starts:
+            finalizer.register(partial(self.prune, self.starts))
+        self.starts.append(start)
         yield metrics
 
-    def prune(self, start: int) -> None:
-        """Removes the artefacts that are too old to serve after the refresh at ``start``.
+    def prune(self, starts: list[int]) -> None:
+        """Removes the artefacts that are too old to serve after the refreshes at ``starts``.
 
-        Of those whose window ended by then the newest stay: ``keep``, and with a lag no fewer
-        than may still have to serve.
+        Of those whose window ended by the last of them the newest stay: ``keep``, and with a
+        lag no fewer than may still have to serve.
         """
-        for _ in self.store.prune(start, max(self.keep, self.cadence.lag)):
+        for _ in self.store.prune(max(starts), max(self.keep, self.cadence.lag)):
             count("models pruned")

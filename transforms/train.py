@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam.coders import registry
 
 from model import files
 from model.artefact import (
@@ -22,8 +23,10 @@ from model.artefact import (
     train,
     training_fingerprint,
 )
+from model.asof import iso
 from model.schema import Schema
 from model.store import DamagedArtefact, Store
+from transforms.coders import FusedCoder
 from transforms.tally import count
 
 
@@ -48,6 +51,10 @@ class Committed(NamedTuple):
 
     window: Window
     reference: Reference
+
+
+for fused in (Trained, Committed):
+    registry.register_coder(fused, FusedCoder)
 
 
 def committed(store: Store, name: str, fingerprint: str) -> Manifest | None:
@@ -107,7 +114,7 @@ class CommitFn(beam.DoFn):
             "rows": trained.manifest.rows,
             "fit_seconds": round(trained.seconds, 6),
             "commit_seconds": round(seconds, 6),
-            "committed": time.time(),
+            "committed": iso(time.time_ns() // 1000),
         }
         path = files.join(self.timing, f"{trained.window.name}.json")
         files.write_whole(path, (json.dumps(told, indent=2) + "\n").encode())
@@ -129,7 +136,8 @@ class Train(beam.PTransform[Any, Any]):
         self.store = store
 
     def expand(self, windows: Any) -> Any:
-        return windows | beam.ParDo(TrainFn(self.schema, self.learner, self.store))
+        training = beam.ParDo(TrainFn(self.schema, self.learner, self.store))
+        return windows | training.with_output_types(Trained)
 
 
 class Commit(beam.PTransform[Any, Any]):
@@ -146,4 +154,5 @@ class Commit(beam.PTransform[Any, Any]):
         self.timing = timing
 
     def expand(self, models: Any) -> Any:
-        return models | beam.ParDo(CommitFn(self.store, self.timing))
+        committing = beam.ParDo(CommitFn(self.store, self.timing))
+        return models | committing.with_output_types(Committed)

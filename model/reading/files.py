@@ -38,17 +38,19 @@ def find(pattern: str) -> list[File]:
             f"--input {pattern}: is a folder: a file or a glob such as "
             f"{os.path.join(pattern, '*.csv')} is allowed"
         )
-    try:
-        found = FileSystems.match([pattern])[0].metadata_list
+    here = "" if os.path.dirname(pattern) else os.path.join(os.curdir, "")
+    try:  # Beam finds nothing by a glob that names no folder
+        found = FileSystems.match([here + pattern])[0].metadata_list
     except (BeamIOError, ValueError, OSError) as error:
         raise UserError(f"--input {pattern}: cannot be listed: {one_line(error)}") from error
     if not found:
         raise UserError(f"--input {pattern}: no file matches")
-    return [_file(metadata) for metadata in sorted(found, key=lambda each: str(each.path))]
+    files = [_file(metadata, metadata.path.removeprefix(here)) for metadata in found]
+    return sorted(files, key=lambda file: file.path)
 
 
-def _file(metadata: FileMetadata) -> File:
-    path, size = metadata.path, metadata.size_in_bytes
+def _file(metadata: FileMetadata, path: str) -> File:
+    size = metadata.size_in_bytes
     if size == 0:
         raise UserError(f"{path}: is empty (0 bytes)")
     name, suffix = os.path.splitext(path.lower())

@@ -30,6 +30,11 @@ class Mean:
 def trees(n=3, seeded=None):
     return Forest(n_estimators=n, random_state=seeded)
 
+def scaled():
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    return make_pipeline(StandardScaler(), Forest(n_estimators=3, n_jobs=2))
+
 def neighbours():
     return KNeighborsRegressor(n_jobs=2)
 
@@ -247,3 +252,11 @@ def test_a_parameter_without_a_name_or_equals_is_refused(text: str) -> None:
 def test_parameters_are_those_that_a_regressor_tells() -> None:
     assert params_of(Ridge(alpha=2.0))["alpha"] == 2.0
     assert params_of(object()) == {}
+
+
+def test_an_estimator_within_a_learner_is_seeded_and_predicts_with_one_thread() -> None:
+    matrix, target = np.random.default_rng(0).normal(size=(50, 2)), np.arange(50.0)
+    made = [fit(make("my_learners:scaled", {}, seed=7), matrix, target) for _ in range(2)]
+    inner = made[0].steps[1][1]
+    assert (inner.random_state, inner.n_jobs) == (7, 1)
+    assert (predict(made[0], matrix) == predict(made[1], matrix)).all()

@@ -44,10 +44,7 @@ class FileTickets:
         """The ticket at a position; None at the end."""
         if position >= len(self.chunks):
             return None
-        chunk = self.chunks[position]
-        begin = self.extent.begin
-        at = chunk.least if begin is None else max(chunk.least, begin)
-        return Ticket(*chunk[:6], at)
+        return Ticket(*self.chunks[position][:7])
 
     def due(self, position: int) -> float:
         """At once: files are replayed as fast as they are read."""

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from apache_beam.io.unbounded_source import UnboundedReader
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.batch import ID, LATE, SECOND, TIME, TIME_TYPE, Key, Tag, encode, tag_of, with_tag
+from transforms.sources.planner import (
+    TICKETS_A_BUNDLE,
+    Extent,
+    Planner,
+    Read,
+    ReadTickets,
+    Ticket,
+    beam_time,
+)
+from transforms.testing import Gather, embedded
+
+stamps = st.lists(st.integers(-(10**15), 10**15), max_size=30).map(sorted)
+
+
+def ticket(number: int, at: int) -> Ticket:
+    """A ticket of one row."""
+    return Ticket(*(0,) * (len(Ticket._fields) - 1), at=at)._replace(start=number, first=number)
+
+
+class Listed:
+    """Tickets from a list of stamps, each due at a given second."""
+
+    def __init__(self, ats: list[int], dues: list[float] | None = None) -> None:
+        self.tickets = [ticket(i, at) for i, at in enumerate(ats)]
+        self.dues = dues or [0.0] * len(ats)
+
+    def get(self, position: int) -> Ticket | None:
+        return self.tickets[position] if position < len(self.tickets) else None
+
+    def due(self, position: int) -> float:
+        return self.dues[position]
+
+
+def read(reader: UnboundedReader, most: int | None = None) -> list[Ticket]:
+    """What a reader gives at once, up to so many tickets."""
+    found: list[Ticket] = []
+    ready = reader.start()
+    while ready:
+        found.append(reader.get_current())
+        if len(found) == most:
+            break
+        ready = reader.advance()
+    return found
+
+
+def test_the_planner_has_one_split_whatever_is_asked_for() -> None:
+    planner = Planner(Listed([1, 2]))
+    for wanted in (1, 2, 100):
+        assert planner.split(wanted) == [planner]
+
+
+@given(stamps, st.data())
+@settings(deadline=None, max_examples=60)
+def test_a_reader_resumed_from_a_checkpoint_gives_just_the_tickets_that_are_left(
+    ats: list[int], data: Any
+) -> None:
+    planner = Planner(Listed(ats))
+    coder = planner.get_checkpoint_mark_coder()
+    stops = data.draw(st.lists(st.integers(1, 7), max_size=10))
+    found: list[Ticket] = []
+    mark = None
+    for stop in stops:
+        reader = planner.create_reader(None, mark)
+        found += read(reader, stop)
+        mark = coder.decode(coder.encode(reader.get_checkpoint_mark()))
+    found += read(planner.create_reader(None, mark))
+    assert found == Listed(ats).tickets
+
+
+def test_a_checkpoint_is_eight_bytes_and_its_coder_deterministic() -> None:
+    planner = Planner(Listed([1]))
+    coder = planner.get_checkpoint_mark_coder()
+    mark = planner.create_reader(None, None).get_checkpoint_mark()
+    assert len(coder.encode(mark)) == 8
+    assert coder.is_deterministic()
+
+
+@given(stamps)
+@settings(deadline=None, max_examples=60)
+def test_the_watermark_is_never_ahead_of_an_unread_ticket_nor_goes_back(ats: list[int]) -> None:
+    reader = Planner(Listed(ats)).create_reader(None, None)
+    before = reader.get_watermark()
+    ready = reader.start()
+    for position in range(1, len(ats) + 1):
+        assert ready
+        now = reader.get_watermark()
+        assert before <= now
+        assert all(now.micros <= at for at in ats[position:])
+        assert before.micros <= reader.get_current_timestamp().micros <= ats[position - 1]
+        before, ready = now, reader.advance()
+    assert not ready
+    assert reader.get_watermark() == MAX_TIMESTAMP
+
+
+def test_without_any_ticket_time_is_over_at_once() -> None:
+    reader = Planner(Listed([])).create_reader(None, None)
+    assert reader.get_watermark() == MAX_TIMESTAMP
+    assert not reader.start()
+
+
+def test_a_live_ticket_leaves_when_it_is_due_and_holds_the_watermark_until_then() -> None:
+    clock = [100.0]
+    tickets = Listed([100 * SECOND, 102 * SECOND, 103 * SECOND], [101.0, 103.0, 103.5])
+    reader = Planner(tickets, lambda: clock[0]).create_reader(None, None)
+    left = []
+    ready = reader.start()
+    for now in (100.999, 101.0, 102.9, 103.0, 103.4, 104.0):
+        clock[0] = now
+        ready = reader.advance()
+        left.append(reader.get_current().start if ready else None)
+        if now < 103.5:
+            assert (
+                reader.get_watermark().micros == [100, 102, 102, 103, 103][len(left) - 1] * SECOND
+            )
+    assert left == [None, 0, None, 1, None, 2]
+    assert reader.get_watermark() == MAX_TIMESTAMP
+
+
+@given(st.integers(-(10**16), 10**16))
+@settings(deadline=None, max_examples=60)
+def test_a_stamp_is_rounded_down_to_whole_milliseconds(at: int) -> None:
+    stamp = beam_time(at)
+    assert stamp == Timestamp(micros=stamp.micros)
+    assert stamp.micros % 1000 == 0 and 0 <= at - stamp.micros < 1000
+
+
+class Reader:
+    """Two batches a ticket, a second apart, of one row each."""
+
+    def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
+        for part in (0, 1):
+            at = ticket.at + part * SECOND
+            rows = pa.record_batch(
+                {
+                    ID: pa.array([2 * ticket.start + part]),
+                    TIME: pa.array([at]).cast(TIME_TYPE),
+                    LATE: pa.array([False]),
+                }
+            )
+            yield with_tag(rows, Tag(Key(0, ticket.start, part), at, "here", 0))
+
+
+def test_a_ticket_that_is_read_twice_gives_the_same_bytes_and_stamps() -> None:
+    first, again = (list(Read(Reader()).process(ticket(3, 7_000_500))) for _ in range(2))
+    assert all(isinstance(one, TimestampedValue) for one in first)
+    assert [encode(one.value) for one in first] == [encode(one.value) for one in again]
+    assert [one.timestamp.micros for one in first] == [7_000_000, 8_000_000]
+
+
+def test_a_batch_is_stamped_with_its_own_time_and_not_its_tickets() -> None:
+    ats = [minute * 60 * SECOND + 999 for minute in range(3 * TICKETS_A_BUNDLE)]
+    with embedded() as pipeline:
+        seen = pipeline | ReadTickets(Listed(ats), Reader()) | Gather()
+    stamps = {one.value.column(ID)[0].as_py(): one.at for one in seen}
+    assert len(seen) == len(stamps) == 2 * len(ats)
+    assert stamps == {
+        2 * i + part: at - 999 + part * SECOND for i, at in enumerate(ats) for part in (0, 1)
+    }
+    assert {one.window for one in seen} == {None}
+
+
+@pytest.mark.parametrize(
+    ("extent", "kept"),
+    [
+        (Extent(), [0, 10, 20, 30]),
+        (Extent(10), [10, 20, 30]),
+        (Extent(None, 20), [0, 10]),
+        (Extent(10, 30), [10, 20]),
+        (Extent(30, 30), []),
+    ],
+)
+def test_an_extent_holds_its_begin_and_not_its_end(extent: Extent, kept: list[int]) -> None:
+    rows = pa.record_batch({ID: np.arange(1)})
+    batches = [with_tag(rows, Tag(Key(0, at, 0), at, "", 0)) for at in (0, 10, 20, 30)]
+    assert [tag_of(batch).at for batch in extent.within(iter(batches))] == kept

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import pytest
+from apache_beam.transforms.window import TimestampedValue
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.batch import ID, SECOND, micros, tag_of
+from tests.transforms.streams import MINUTE, SCHEMA, row, stream
+from transforms.sources.rows import FromRows, MakeBatches, as_dict, row_id
+from transforms.testing import Gather, embedded
+
+
+class Named(NamedTuple):
+    t: float
+    y: float
+    x: float
+    z: float
+    c: str
+
+
+def made(rows: list[Any], stamps: list[float] | None = None, **arguments: Any) -> list[Any]:
+    """What ``FromRows`` makes of rows, stamped or not, in the order of batch stamps."""
+    with embedded() as pipeline:
+        created = pipeline | beam.Create(list(enumerate(rows)), reshuffle=False)
+        if stamps is None:
+            flow = created | beam.Map(lambda pair: pair[1])
+        else:
+            flow = created | beam.Map(lambda pair: TimestampedValue(pair[1], stamps[pair[0]]))
+        seen = flow | FromRows(SCHEMA, MINUTE, **arguments) | Gather()
+    return sorted(seen, key=lambda one: one.at)
+
+
+def told(seen: list[Any], name: str) -> list[Any]:
+    return [value for one in seen for value in one.value[name].to_pylist()]
+
+
+@pytest.mark.parametrize("batch_rows", [1, 7, 1000])
+def test_each_row_is_in_one_batch_that_is_stamped_with_its_least_time(batch_rows: int) -> None:
+    rows = stream(60, 300, shuffled=True)
+    seen = made(rows, batch_rows=batch_rows)
+    key = lambda r: repr(sorted(r.items()))  # noqa: E731
+    columns = [told(seen, name) for name in ("t", "y", "x", "z", "c")]
+    found = [dict(zip("tyxzc", values, strict=True)) for values in zip(*columns, strict=True)]
+    wanted = [{**r, "z": 7.0} for r in rows]
+    assert sorted(map(key, found)) == sorted(map(key, wanted))
+    for one in seen:
+        times = micros(one.value)
+        assert one.at == tag_of(one.value).at == times.min()
+        assert one.window is None
+        assert len(set(times // MINUTE)) == 1
+        assert one.value.num_rows <= batch_rows
+
+
+def test_dicts_beam_rows_and_named_tuples_give_the_same_rows() -> None:
+    values = {"t": 1.0, "y": 2.0, "x": 3.0, "z": 4.0, "c": "a"}
+    kinds = [values, beam.Row(**values), Named(**values)]
+    assert [as_dict(kind) for kind in kinds] == [values] * 3
+    found = [made([kind])[0].value for kind in kinds]
+    assert found[0].equals(found[1]) and found[1].equals(found[2])
+
+
+def test_something_else_than_a_row_is_refused_by_its_type() -> None:
+    with pytest.raises(TypeError, match=r"a row is a list; a dict, beam\.Row or NamedTuple"):
+        as_dict([1, 2])
+
+
+def test_a_row_has_the_same_id_on_every_retry_and_another_row_another() -> None:
+    rows = stream(200, 300)
+    first = [row_id(r) for r in rows]
+    assert first == [row_id(dict(reversed(r.items()))) for r in rows]
+    assert all(0 <= i < 2**63 for i in first)
+    assert len(set(first)) == len({repr(r) for r in rows})
+
+
+def test_a_column_may_name_the_rows() -> None:
+    rows = [{**row(t), "number": 90 - t} for t in (0, 5)]
+    seen = made(rows, id_column="number")
+    assert told(seen, ID) == [90, 85]
+    assert tag_of(seen[0].value).key == (0, 85, 0)
+
+
+def test_a_row_behind_its_stamp_is_late_and_counts_where_it_is_stamped() -> None:
+    seen = made([row(10), row(70), row(5)], stamps=[10, 70, 65])
+    assert [(one.at // SECOND, one.value["t"].to_pylist()) for one in seen] == [
+        (10, [10.0]),
+        (65, [70.0, 5.0]),
+    ]
+    assert told(seen, "__late") == [False, False, True]
+
+
+def test_a_row_without_a_time_counts_where_it_is_stamped_or_with_the_first_that_has_one() -> None:
+    [one] = made([row("soon"), row(10)], stamps=[20, 10])  # type: ignore[arg-type]
+    assert one.at == 10 * SECOND and told([one], "__time").count(None) == 1
+    [one] = made([row("soon"), row(130)])  # type: ignore[arg-type]
+    assert one.at == 130 * SECOND
+    [one] = made([row("soon")])  # type: ignore[arg-type]
+    assert one.at == 0
+
+
+def test_no_row_gives_no_batch() -> None:
+    assert made([]) == []
+
+
+@given(st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=30), st.integers(1, 9))
+@settings(deadline=None, max_examples=30)
+def test_the_same_bundle_gives_the_same_batches(times: list[int], batch_rows: int) -> None:
+    def run() -> list[Any]:
+        fn = MakeBatches(SCHEMA, MINUTE, None, batch_rows)
+        fn.start_bundle()
+        stamp = beam.utils.timestamp.MIN_TIMESTAMP
+        found = [out for t in times for out in fn.process(row(t), stamp)]
+        return [out.value for out in [*found, *fn.finish_bundle()]]
+
+    first, again = run(), run()
+    assert all(a.equals(b, check_metadata=True) for a, b in zip(first, again, strict=True))
+    assert sorted(t for b in first for t in b["t"].to_pylist()) == sorted(times)
