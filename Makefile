@@ -17,10 +17,11 @@ PROGRESS := awk '/^Collecting/ && ++n % 20 == 0 { print "   " n " packages found
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test lint types fast slow coverage flights bench lock clean
+.PHONY: help setup run test lint types fast slow coverage flights bench lock clean \
+	prism flink-up flink-down
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 setup: $(CORE) ## make .venv (once; again when the lock or setup.py changes)
 	@echo "set-up: .venv is ready"
@@ -58,12 +59,21 @@ flights: $(TEST) ## write flights.csv, 336,776 real flights to try the job on
 bench: $(TEST) ## the job beside a plain loop, in one run
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+prism: ## build Prism, the local streaming runner (needs Go); another: PRISM_VERSION=2.76.0
+	@deploy/prism.sh
+
+flink-up: $(CORE) ## install (once) and start a Flink cluster and Beam's job server (needs Java, mvn)
+	@$(BIN)/python -m deploy.local up
+
+flink-down: ## stop them
+	@$(PYTHON) -m deploy.local down
+
 lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
 	@$(LOCK) -o requirements/core.txt
 	@$(LOCK) --extra test -c requirements/core.txt -o requirements/test.txt
 	@rm -rf correnteza.egg-info
 
-clean: ## remove .venv, tools and caches; runs/ stays
+clean: flink-down ## remove .venv, tools and caches; runs/ stays
 	rm -rf .venv .tools .cache build dist *.egg-info .coverage* \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -86,5 +96,5 @@ $(TEST): $(CORE) requirements/test.txt
 	@touch $@
 
 .tools/bin/uv:
-	@$(PYTHON) -m venv --clear .tools
+	@$(PYTHON) -m venv .tools  # not --clear: the runners live there too
 	@.tools/bin/python -m pip --disable-pip-version-check install --quiet uv

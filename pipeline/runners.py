@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -19,6 +20,8 @@ from model.errors import UserError
 from pipeline.settings import Settings
 from transforms.byhand import by_hand
 
+CANCEL_SECONDS = 10
+"""So long a runner may take to cancel a job before it is left alone."""
 NAMES = {"prism": "PrismRunner", "flink": "FlinkRunner", "dataflow": "DataflowRunner"}
 
 
@@ -67,10 +70,13 @@ def work(pipeline: Pipeline) -> None:
         in_background(lambda: pipeline.run().wait_until_finish())
         return
     running = pipeline.run()  # in this thread: Beam minds signals when it starts Prism
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         in_background(running.wait_until_finish)
     except KeyboardInterrupt:
-        running.cancel()
+        cancelling = threading.Thread(target=running.cancel, daemon=True)
+        cancelling.start()
+        cancelling.join(CANCEL_SECONDS)
         raise
 
 

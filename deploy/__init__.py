@@ -1,0 +1,1 @@
+"""How the job runs elsewhere: Prism, Flink, containers. See README.md here."""

@@ -1,0 +1,1 @@
+"""A Flink cluster and Beam's job server on this machine, from the registries."""
