@@ -42,11 +42,11 @@ types: $(TEST)
 
 fast: $(TEST)
 	@echo "== fast tests and doctests"
-	@$(BIN)/python -m pytest -q -m "not slow" --cov --cov-report=
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow" --cov --cov-report=
 
 slow: $(TEST)
 	@echo "== slow tests"
-	@$(BIN)/python -m pytest -q -m slow --cov --cov-append --cov-report=
+	@$(BIN)/python -m pytest -q -n 2 -m slow --cov --cov-append --cov-report=
 
 coverage: $(TEST)
 	@echo "== coverage (of model/ at least 95 %)"

@@ -32,6 +32,7 @@ EXTRAS = {
         "pytest>=8.3,<10",
         "pytest-cov>=6,<8",
         "pytest-timeout>=2.3,<3",
+        "pytest-xdist>=3.6,<4",
         "ruff>=0.8,<1",
     ],
 }

@@ -38,8 +38,9 @@ def find(pattern: str) -> list[File]:
             f"--input {pattern}: is a folder: a file or a glob such as "
             f"{os.path.join(pattern, '*.csv')} is allowed"
         )
-    here = "" if os.path.dirname(pattern) else os.path.join(os.curdir, "")
-    try:  # Beam finds nothing by a glob that names no folder
+    relative = FileSystems.get_scheme(pattern) is None and not os.path.isabs(pattern)
+    here = os.path.join(os.curdir, "") if relative else ""
+    try:  # Beam finds nothing by a glob without a folder before its first mark
         found = FileSystems.match([here + pattern])[0].metadata_list
     except (BeamIOError, ValueError, OSError) as error:
         raise UserError(f"--input {pattern}: cannot be listed: {one_line(error)}") from error

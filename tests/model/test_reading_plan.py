@@ -245,3 +245,23 @@ def test_files_without_rows_are_a_plan_without_chunks(tmp_path: Path) -> None:
     write(tmp_path / "b.csv")
     planned = plan(str(tmp_path / "*.csv"), SCHEMA)
     assert (len(planned.files), planned.chunks, planned.rows) == (2, (), 0)
+
+
+@pytest.mark.parametrize("pattern", ["*.csv", "a*.csv", "./*.csv", "a.csv", "?.csv"])
+def test_a_glob_in_the_current_folder_finds_files_by_their_names(
+    pattern: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text(f"{','.join(SCHEMA.columns)}\n")
+    [file] = plan(pattern, SCHEMA).files
+    assert Path(file.path) == Path("a.csv")
+
+
+def test_a_glob_of_folders_finds_the_files_in_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("d1", "d2"):
+        Path(folder).mkdir()
+        Path(folder, "a.csv").write_text(f"{','.join(SCHEMA.columns)}\n")
+    assert [file.path for file in plan("d*/a.csv", SCHEMA).files] == ["d1/a.csv", "d2/a.csv"]

@@ -1,0 +1,5 @@
+"""Command lines run in an empty folder, as in ``tests/pipeline``."""
+
+from tests.pipeline.conftest import home, job
+
+__all__ = ["home", "job"]

@@ -1,0 +1,178 @@
+"""The oracle: what the job must say of a stream, by a plain loop in pandas and scikit-learn.
+
+Group the rows by window, fit a StandardScaler and a regressor to each window, predict the next
+one with it. Nothing of the project is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+from sklearn.preprocessing import StandardScaler
+
+CATEGORIES = 64
+SECOND = "second"
+"""The column with a row's event time, rounded down to a second since the epoch."""
+
+Floats = npt.NDArray[np.float64]
+
+
+class Stream(NamedTuple):
+    """Which column means what."""
+
+    time: str
+    target: str
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+
+
+class Cadence(NamedTuple):
+    """How time is cut, in seconds; a model serves from ``lag - 1`` refreshes after its window."""
+
+    window: int
+    every: int
+    lag: int = 1
+
+
+@dataclass
+class Model:
+    """A window's model, and what it was trained on."""
+
+    rows: pd.DataFrame
+    stream: Stream
+    regressor: Any
+    scaler: StandardScaler = field(init=False)
+    categories: dict[str, list[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        numbers = self.rows[list(self.stream.numeric)].to_numpy(np.float64)
+        self.scaler = StandardScaler().fit(numbers)
+        self.categories = {name: frequent(self.rows[name]) for name in self.stream.categorical}
+        self.regressor.fit(self.features(self.rows), self.target)
+
+    @property
+    def target(self) -> Floats:
+        """The targets that it was trained on."""
+        return np.asarray(self.rows[self.stream.target], dtype=np.float64)
+
+    def features(self, rows: pd.DataFrame) -> Floats:
+        """Standard scores, 0 for a null; then 0/1 columns, one a category and one for others."""
+        numbers = rows[list(self.stream.numeric)].to_numpy(np.float64)
+        parts = [np.nan_to_num(self.scaler.transform(numbers), nan=0.0)]
+        for name, values in self.categories.items():
+            parts += [(rows[name] == value).to_numpy()[:, None] for value in values]
+            parts += [~rows[name].isin(values).to_numpy()[:, None]]
+        return np.ascontiguousarray(np.hstack(parts), dtype=np.float64)
+
+    def predict(self, rows: pd.DataFrame) -> Floats:
+        """Predictions, one a row."""
+        return np.asarray(self.regressor.predict(self.features(rows)), dtype=np.float64)
+
+
+def frequent(values: pd.Series) -> list[str]:
+    """The most frequent values, ties by name; sorted."""
+    counts = values.dropna().value_counts().to_dict()
+    ranked = sorted(counts, key=lambda value: (-counts[value], value))
+    return sorted(ranked[:CATEGORIES])
+
+
+class Report(NamedTuple):
+    """What is expected of a refresh.
+
+    Attributes:
+        model: the end of its model's window, seconds; None without one.
+        figures: by the names of the metrics file.
+        rows: its rows in the order of (time, id), with a column ``prediction``.
+    """
+
+    model: int | None
+    figures: dict[str, float | None]
+    rows: pd.DataFrame
+
+
+def in_time(rows: pd.DataFrame, stream: Stream) -> pd.DataFrame:
+    """Rows in the order of time, those of the same time in that of their ids (the index)."""
+    ordered = rows.sort_index().sort_values(stream.time, kind="stable")
+    epoch = pd.Timestamp(0, tz="UTC")
+    return ordered.assign(**{SECOND: (ordered[stream.time] - epoch) // pd.Timedelta("1s")})
+
+
+def fit_windows(
+    rows: pd.DataFrame, stream: Stream, cadence: Cadence, regressor: Callable[[], Any]
+) -> dict[int, Model]:
+    """The model of every window that holds a labelled row, by the window's end."""
+    labelled = in_time(rows, stream).dropna(subset=[stream.target])
+    window, every, _ = cadence
+    first = labelled[SECOND] // every * every
+    ends = {end for n in range(window // every) for end in (first + (n + 1) * every).unique()}
+    times = labelled[SECOND]
+    return {
+        int(end): Model(
+            labelled[(times >= end - window) & (times < end)].copy(), stream, regressor()
+        )
+        for end in sorted(ends)
+    }
+
+
+def replay(
+    rows: pd.DataFrame, stream: Stream, cadence: Cadence, regressor: Callable[[], Any]
+) -> dict[int, Report]:
+    """The whole loop.
+
+    Args:
+        rows: the index is the row id; times are timestamps with a zone.
+        stream: which column means what.
+        cadence: how time is cut.
+        regressor: makes one that is not fitted yet.
+
+    Returns:
+        What is expected of each refresh that holds a row, by its start in seconds.
+    """
+    models = fit_windows(rows, stream, cadence, regressor)
+    ordered = in_time(rows, stream)
+    reports = {}
+    for start, refresh in ordered.groupby(ordered[SECOND] // cadence.every * cadence.every):
+        newest = int(start) - (cadence.lag - 1) * cadence.every
+        end = max((end for end in models if end <= newest), default=None)
+        reports[int(start)] = report(refresh, end, models[end] if end is not None else None, stream)
+    return reports
+
+
+def report(rows: pd.DataFrame, end: int | None, model: Model | None, stream: Stream) -> Report:
+    """What is expected of a refresh that a model scores."""
+    counts = {
+        "rows": len(rows),
+        "scored": 0 if model is None else len(rows),
+        "unlabelled": int(rows[stream.target].isna().sum()),
+        "late": 0,
+        "rejected": 0,
+    }
+    if model is None:
+        unscored = rows.assign(prediction=np.nan)
+        return Report(end, {**counts, **figures(np.empty(0), np.empty(0), 0.0)}, unscored)
+    scored = rows.assign(prediction=model.predict(rows))
+    known = scored.dropna(subset=[stream.target])
+    target, prediction = known[stream.target].to_numpy(), known["prediction"].to_numpy()
+    return Report(end, {**counts, **figures(target, prediction, model.target.mean())}, scored)
+
+
+def figures(target: Floats, prediction: Floats, mean: float) -> dict[str, float | None]:
+    """The figures of scored rows with a target; None where the contract has null."""
+    if len(target) == 0:
+        return dict.fromkeys(("mae", "rmse", "r2", "baseline_mae", "skill"))
+    mae = float(mean_absolute_error(target, prediction))
+    baseline = float(mean_absolute_error(target, np.full(len(target), mean)))
+    varies = len(target) > 1 and target.min() < target.max()
+    return {
+        "mae": mae,
+        "rmse": float(root_mean_squared_error(target, prediction)),
+        "r2": float(r2_score(target, prediction)) if varies else None,
+        "baseline_mae": baseline,
+        "skill": 1 - mae / baseline if baseline else None,
+    }

@@ -1,0 +1,148 @@
+"""What the tests of the command line share: running it, and looking at what it wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import joblib
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("--windows", "3", "--rate", "20", "--learner", "ridge")
+SCHEMA = """\
+name = "s"
+time = "t"
+target = "y"
+[features]
+numeric = ["x"]
+categorical = ["c"]
+"""
+HEADER = "t,y,x,c\n"
+GOOD = "".join(
+    f"2026-01-01T00:0{minute}:{second:02d}Z,{minute + second},{second},a\n"
+    for minute in range(3)
+    for second in range(0, 60, 20)
+)
+"""Nine rows of three minutes."""
+
+
+class Told(NamedTuple):
+    """What a command line ended with, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line that tells of the error; there must be one, and no traceback."""
+        lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1 and "Traceback" not in self.err, self.err
+        return lines[0]
+
+
+class Job:
+    """Runs command lines in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def __call__(self, *words: object) -> Told:
+        self.capsys.readouterr()
+        code = main([str(word) for word in words])
+        return Told(code, *self.capsys.readouterr())
+
+    def refused(self, *words: object) -> str:
+        """The one line with which a command line is refused; nothing else may be said."""
+        told = self(*words)
+        assert (told.code, told.out) == (2, "")
+        assert told.err == told.error + "\n"
+        return told.error.removeprefix("error: ")
+
+    def ran(self, *words: object) -> Told:
+        """What a command line told that did its work."""
+        told = self(*words)
+        assert told.code == 0, told.err
+        return told
+
+
+def process(*words: object, seed: str = "0") -> subprocess.Popen[str]:
+    """``python -m pipeline`` in a process of its own, in the current folder."""
+    paths = {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *map(str, words)],
+        env={**os.environ, **paths},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(running: subprocess.Popen[str]) -> Told:
+    """What a process told in the end."""
+    out, err = running.communicate(timeout=120)
+    return Told(running.returncode, out, err)
+
+
+def content(folder: Path | str) -> dict[str, str]:
+    """The SHA-256 of each file of a run by its name, but for timing/ and status.json."""
+    names = {path: path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file()}
+    return {
+        str(name): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path, name in names.items()
+        if name.parts[0] not in ("timing", "status.json")
+    }
+
+
+def assert_whole(folder: Path | str) -> None:
+    """Asserts that each file of a run that can be seen is whole."""
+    for path in Path(folder).rglob("*"):
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        if path.suffix == ".json":
+            assert json.loads(path.read_text())["format"] == 1
+        elif path.suffix == ".parquet":
+            pq.read_table(path)
+        elif path.suffix == ".ndjson":
+            assert [json.loads(line) for line in path.read_text().splitlines()]
+        else:
+            assert path.name == "model.joblib"
+            assert joblib.load(path).schema
+    for path in Path(folder).glob("models/*/manifest.json"):
+        model = path.with_name("model.joblib").read_bytes()
+        assert json.loads(path.read_text())["sha256"] == hashlib.sha256(model).hexdigest()
+
+
+def metrics(folder: Path | str) -> list[dict[str, Any]]:
+    """The reports of a run, in their order."""
+    return [json.loads(path.read_text()) for path in sorted(Path(folder).glob("metrics/*.json"))]
+
+
+def models(folder: Path | str) -> dict[str, dict[str, Any]]:
+    """The manifests of a run's models by name, in their order."""
+    paths = sorted(Path(folder).glob("models/*/manifest.json"))
+    return {path.parent.name: json.loads(path.read_text()) for path in paths}
+
+
+def rejects(folder: Path | str) -> dict[str, list[dict[str, Any]]]:
+    """The rejects of a run by refresh, in the order of where they were read."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(Path(folder).glob("rejected/*/*.ndjson")):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        found.setdefault(path.parent.name, []).extend(lines)
+    return found
+
+
+def status(folder: Path | str) -> dict[str, Any]:
+    """The status of a run."""
+    found: dict[str, Any] = json.loads(Path(folder, "status.json").read_text())
+    return found

@@ -1,0 +1,240 @@
+"""The run folder: fresh ones, full ones, resumed and overwritten ones, and those that are none."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.errors import UserError
+from pipeline.folder import (
+    RunFolder,
+    clear,
+    earlier,
+    find_folder,
+    fresh,
+    holds_anything,
+    kept,
+    open_folder,
+    sweep,
+)
+from pipeline.settings import Settings, settings_from
+from tests.pipeline.job import SMALL, Job, content, metrics
+
+
+def opened(**values: Any) -> RunFolder:
+    settings = settings_from(values)
+    folder = find_folder(settings)
+    open_folder(folder, settings)
+    return folder
+
+
+def refused(**values: Any) -> str:
+    with pytest.raises(UserError) as told:
+        opened(**values)
+    return str(told.value)
+
+
+def test_a_run_without_an_output_has_a_fresh_folder_and_latest_points_to_it(job: Job) -> None:
+    told = job.ran(*SMALL)
+    [folder] = [path for path in Path("runs").iterdir() if not path.is_symlink()]
+    assert Path("runs/latest").readlink() == Path(folder.name)
+    assert f"run folder: {folder}" in told.out
+    assert len(metrics("runs/latest")) == 3
+
+
+def test_two_runs_in_one_second_have_two_folders_and_latest_is_the_second(home: Path) -> None:
+    first, second = opened(), opened()
+    assert first.path != second.path
+    assert Path("runs/latest").resolve() == Path(second.path).resolve()
+    assert sorted(os.listdir("runs")) == sorted(
+        [Path(first.path).name, Path(second.path).name, "latest"]
+    )
+
+
+def test_looking_for_a_fresh_folder_writes_nothing(home: Path) -> None:
+    path = fresh()
+    assert path.startswith("runs/20") and path.endswith("Z")
+    assert list(home.iterdir()) == []
+
+
+def test_runs_that_is_a_file_is_told_of(job: Job) -> None:
+    Path("runs").write_text("")
+    assert "cannot be written: Not a directory" in job.refused(*SMALL)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", ".hidden", "metrics"])
+def test_a_folder_that_holds_anything_needs_resume_or_overwrite(name: str, home: Path) -> None:
+    Path("o", name).mkdir(parents=True)
+    told = refused(output="o")
+    assert told == (
+        "--output o: is not empty; --resume goes on with its run, --overwrite replaces it"
+    )
+    assert os.listdir("o") == [name]
+
+
+@pytest.mark.parametrize("path", ["o", "o/", "o//", "deep/er/o"])
+def test_an_empty_or_missing_folder_is_taken(path: str, home: Path) -> None:
+    Path("o").mkdir()
+    folder = opened(output=path)
+    assert not folder.path.endswith("/")
+    assert json.loads(Path(folder.settings).read_text())["format"] == 1
+
+
+def test_overwrite_removes_what_a_run_wrote_and_nothing_else(job: Job) -> None:
+    job.ran(*SMALL, "--output", "o", "--windows", 5, "--keep", 0)
+    mine = ["notes.txt", "models/mine.joblib", "metrics/mine.json", "predictions/mine/a.parquet"]
+    mine += ["rejected/mine.ndjson", "sample/mine.parquet", "timing/mine.txt"]
+    for name in mine:
+        Path("o", name).parent.mkdir(exist_ok=True)
+        Path("o", name).write_text("mine")
+    job.ran(*SMALL, "--output", "o", "--overwrite")
+    job.ran(*SMALL, "--output", "new")
+    kept_ = {name: sha for name, sha in content("o").items() if name not in mine}
+    assert kept_ == content("new")
+    assert [Path("o", name).read_text() for name in mine] == ["mine"] * len(mine)
+
+
+def test_overwrite_of_a_folder_without_a_run_takes_it(job: Job) -> None:
+    Path("o").mkdir()
+    Path("o/notes.txt").write_text("mine")
+    job.ran(*SMALL, "--output", "o", "--overwrite")
+    assert Path("o/notes.txt").read_text() == "mine"
+    assert len(metrics("o")) == 3
+
+
+def test_clearing_leaves_no_empty_folder_of_a_runs_behind(job: Job) -> None:
+    job.ran(*SMALL, "--output", "o")
+    Path("o/models/20300101T000000Z").mkdir()
+    clear(RunFolder("o"))
+    assert os.listdir("o") == []
+
+
+def test_an_error_in_the_input_leaves_the_run_that_would_be_overwritten(job: Job) -> None:
+    job.ran(*SMALL, "--output", "o")
+    before = content("o")
+    Path("s.toml").write_text("name =")
+    job.refused("--input", "a.csv", "--schema", "s.toml", "--output", "o", "--overwrite")
+    assert content("o") == before
+
+
+def test_an_error_in_the_input_makes_no_folder(job: Job) -> None:
+    Path("s.toml").write_text('name = "s"\ntime = "t"\ntarget = "y"\n[features]\nnumeric = ["x"]\n')
+    job.refused("--input", "a.csv", "--schema", "s.toml")
+    job.refused("--input", "a.csv", "--schema", "s.toml", "--output", "o")
+    assert os.listdir() == ["s.toml"]
+
+
+def test_a_file_is_no_folder(home: Path) -> None:
+    Path("o").write_text("mine")
+    for more in ({}, {"overwrite": True}, {"resume": True}):
+        assert refused(output="o", **more) == "--output o: is a file; a folder is allowed"
+    assert Path("o").read_text() == "mine"
+
+
+@pytest.mark.parametrize("path", ["file/o", "/proc/o", "/dev/null/o", "/proc/version/o"])
+def test_a_folder_that_cannot_be_written_is_told_of(path: str, home: Path) -> None:
+    Path("file").write_text("")
+    told = refused(output=path)
+    assert told.startswith(f"--output {path}: cannot be ") and "\n" not in told
+
+
+def test_a_file_system_that_is_unknown_is_told_of(job: Job) -> None:
+    for words in (["--output", "foo://bar"], ["--output", "foo://bar", "--overwrite"]):
+        assert "--output foo://bar: cannot be looked at" in job.refused(*SMALL, *words)
+
+
+def test_resume_of_a_folder_without_a_run_is_refused(home: Path) -> None:
+    Path("o").mkdir()
+    for path in ("o", "missing"):
+        told = refused(output=path, resume=True)
+        assert told == f"{path}: holds no run: no settings.json in it"
+    assert os.listdir("o") == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", '"x"'])
+def test_resume_of_settings_that_are_none_is_refused(text: str, home: Path) -> None:
+    Path("o").mkdir()
+    Path("o/settings.json").write_text(text)
+    assert refused(output="o", resume=True).startswith("o/settings.json: is not a run's: ")
+    assert Path("o/settings.json").read_text() == text
+
+
+def test_resume_with_other_settings_names_each_difference(home: Path) -> None:
+    opened(output="o", learner="ridge", window="2m")
+    told = refused(output="o", resume=True, learner="boosting", window="2m", lag=2)
+    assert told == (
+        "--resume o: its run had other settings: "
+        "--learner was 'ridge', is 'boosting'; --lag was 1, is 2"
+    )
+
+
+def test_resume_with_another_schema_names_it(home: Path) -> None:
+    schema = 'name = "{}"\ntime = "t"\ntarget = "y"\n[features]\nnumeric = ["x"]\n'
+    Path("s.toml").write_text(schema.format("one"))
+    opened(output="o", input="a.csv", schema_file="s.toml")
+    opened(output="o", input="a.csv", schema_file="s.toml", resume=True)
+    Path("s.toml").write_text(schema.format("two"))
+    told = refused(output="o", input="a.csv", schema_file="s.toml", resume=True)
+    assert "--schema was {'name': 'one'" in told and "is {'name': 'two'" in told
+
+
+def test_resume_with_settings_that_lack_an_option_names_it(home: Path) -> None:
+    opened(output="o")
+    written = json.loads(Path("o/settings.json").read_text())
+    del written["shards"]
+    Path("o/settings.json").write_text(json.dumps(written))
+    assert "--shards was None, is 4" in refused(output="o", resume=True)
+
+
+def test_a_run_may_be_resumed_on_another_runner_and_under_another_path(home: Path) -> None:
+    opened(output="o", runner="prism")
+    Path("o").rename("p")
+    assert opened(output="p", runner="direct", resume=True).path == "p"
+
+
+def test_settings_are_the_same_bytes_again(home: Path) -> None:
+    values = {"learner_param": {"alpha": 2.0}, "learner": "ridge"}
+    first = Path(opened(output="o", **values).settings).read_bytes()
+    assert Path(opened(output="p", **values).settings).read_bytes() == first
+    assert json.loads(first) == {"format": 1, **kept(settings_from(values))}
+    assert earlier(RunFolder("o")) == json.loads(first)
+
+
+def test_settings_leave_out_what_changes_nothing() -> None:
+    told = set(kept(Settings()))
+    left_out = {"output", "resume", "overwrite", "runner", "schema_file"}
+    assert told == (set(Settings.model_fields) - left_out) | {"schema"}
+
+
+def test_halves_that_a_killed_run_left_are_swept_away_and_others_stay(home: Path) -> None:
+    opened(output="o")
+    names = [".settings.json.1.2.part", "metrics/.20260101T000000Z.json.1.2.part"]
+    names += ["models/20260101T000000Z/.model.joblib.1.2.part", "rejected/undated/.a.ndjson.1.part"]
+    names += ["predictions/20260101T000000Z/.00000.parquet.1.2.part"]
+    others = [".mine.txt", "mine.part", "mine/.download.part"]
+    for name in (*names, *others):
+        Path("o", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("o", name).write_text("half")
+    sweep(RunFolder("o"))
+    assert [name for name in names if Path("o", name).exists()] == []
+    assert all(Path("o", name).exists() for name in others)
+
+
+def test_a_folder_holds_anything_if_it_holds_something(home: Path) -> None:
+    Path("o").mkdir()
+    assert not holds_anything("missing") and not holds_anything("o")
+    Path("o/a").write_text("")
+    assert holds_anything("o")
+
+
+def test_how_long_a_fit_took_is_none_if_it_was_not_noted(home: Path) -> None:
+    Path("o/timing").mkdir(parents=True)
+    Path("o/timing/20260101T000100Z.json").write_text('{"format": 1, "fit_seconds": 1.5}')
+    folder = RunFolder("o")
+    assert folder.fit_seconds("20260101T000100Z") == 1.5
+    assert folder.fit_seconds("20260101T000200Z") is None
+    assert folder.reports() == [] and folder.reported() == set()

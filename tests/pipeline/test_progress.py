@@ -1,0 +1,165 @@
+"""Progress: the line, status.json, the summary; and that none of them can end a run."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from model.metrics import Sums, figures
+from pipeline import progress
+from pipeline.folder import RunFolder
+from pipeline.progress import Progress, consoles, shown, summary, telling
+from tests.pipeline.job import status
+from transforms import tally
+
+MINUTE = 60_000_000
+
+
+@pytest.fixture(autouse=True)
+def counts() -> Iterator[None]:
+    """An empty tally before and after."""
+    tally.reset()
+    yield
+    tally.reset()
+
+
+def console(terminal: bool = False) -> Console:
+    return Console(file=io.StringIO(), width=100, force_terminal=terminal, markup=False)
+
+
+def text_of(told: Console) -> str:
+    assert isinstance(told.file, io.StringIO)
+    return told.file.getvalue()
+
+
+def reported(folder: RunFolder, refreshes: int) -> None:
+    """Writes so many reports of refreshes without a row."""
+    Path(folder.metrics).mkdir(parents=True)
+    for number in range(refreshes):
+        made = figures(Sums(), number * MINUTE, (number + 1) * MINUTE)
+        name = (datetime(1970, 1, 1) + timedelta(minutes=number)).strftime("%Y%m%dT%H%M%SZ")
+        Path(folder.metrics, f"{name}.json").write_bytes(made.as_json())
+
+
+def test_the_line_counts_rows_windows_and_refreshes(home: Path) -> None:
+    watched = Progress(RunFolder("o"), console())
+    assert watched.line().endswith("0 s  0 rows read (0/s)")
+    for name, number in {
+        "rows read": 12_000,
+        "models trained": 2,
+        "models found": 1,
+        "rows scored": 8_000,
+        "refreshes reported": 2,
+    }.items():
+        tally.count(name, number)
+    line = watched.line()
+    assert "12,000 rows read (" in line
+    assert line.endswith("3 windows trained, 8,000 rows scored, 2 refreshes reported")
+
+
+def test_the_status_says_running_and_then_how_it_ended(home: Path) -> None:
+    with Progress(RunFolder("o"), console()) as watched:
+        first = status("o")
+        tally.count("rows read", 5)
+        tally.note("watermark", 90 * 1_000_000)
+        watched.state = "done"
+    last = status("o")
+    assert (first["format"], first["state"], first["rows_read"]) == (1, "running", 0)
+    assert first["watermark"] is None
+    assert (last["state"], last["rows_read"]) == ("done", 5)
+    assert last["watermark"] == "1970-01-01T00:01:30Z"
+    assert last["rate"] > 0
+    age = datetime.now(timezone.utc) - datetime.fromisoformat(last["updated"][:-1] + "+00:00")
+    assert timedelta(0) <= age < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_line_is_shown_now_and_then_and_status_is_kept(
+    terminal: bool, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "INTERVAL", 0.01)
+    monkeypatch.setattr(progress, "PLAIN_INTERVAL", 0.01)
+    told = console(terminal)
+    with Progress(RunFolder("o"), told) as watched:
+        tally.count("rows read", 77)
+        while status("o")["rows_read"] < 77 or "77 rows read" not in text_of(told):
+            assert watched.seconds < 10
+    assert "77 rows read" in text_of(told)
+
+
+def test_a_status_that_cannot_be_written_ends_no_run(home: Path) -> None:
+    Path("o").write_text("a file, where a folder should be")
+    with Progress(RunFolder("o"), console()) as watched:
+        watched.state = "done"
+    assert Path("o").is_file()
+
+
+def test_the_summary_has_a_line_a_refresh_the_last_24_of_many(home: Path) -> None:
+    folder, told = RunFolder("o"), console()
+    reported(folder, 30)
+    summary(folder, told)
+    lines = text_of(told).splitlines()
+    assert [line[11:16] for line in lines[1:25]] == [f"00:{m:02d}" for m in range(6, 30)]
+    assert lines[25] == "the last 24 of 30 refreshes; all: o/metrics"
+
+
+def test_the_summary_of_a_run_without_a_report_is_empty(home: Path) -> None:
+    told = console()
+    summary(RunFolder("o"), told)
+    assert text_of(told) == ""
+
+
+def test_a_refresh_without_a_model_has_dashes(home: Path) -> None:
+    told = console()
+    reported(RunFolder("o"), 1)
+    summary(RunFolder("o"), told)
+    assert text_of(told).splitlines()[1].split() == ["1970-01-01", "00:00:00", "0", *"-----"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0.0, "0"),
+        (0.12345, "0.123"),
+        (999.4, "999"),
+        (-1234.5, "-1,234"),
+        (1e6, "1,000,000"),
+    ],
+)
+def test_a_figure_is_short(value: float | None, text: str) -> None:
+    assert shown(value) == text
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_takes_long_is_told_as_it_stands(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PLAIN_INTERVAL", -1.0)
+    told = console(terminal)
+    with telling(told, "first [/x]") as tell:
+        tell("looking through [/b]red[/].csv")
+    if not terminal:
+        assert text_of(told) == "looking through [/b]red[/].csv\n"
+
+
+def test_nothing_that_is_printed_is_taken_for_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    out, err = consoles()
+    out.print("[/x] [bold]a[/bold]")
+    err.print("[red]")
+    assert capsys.readouterr() == ("[/x] [bold]a[/bold]\n", "[red]\n")
+
+
+def test_status_is_json_without_nan(home: Path) -> None:
+    with Progress(RunFolder("o"), console()):
+        pass
+    assert "NaN" not in Path("o/status.json").read_text()
+    assert set(json.loads(Path("o/status.json").read_text())) == {
+        *("format", "state", "rows_read", "rate", "watermark", "updated")
+    }

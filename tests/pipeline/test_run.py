@@ -1,0 +1,268 @@
+"""Whole runs of the command line on the embedded runner: what they write and what they tell."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from model.errors import UserError
+from pipeline import __main__, run
+from pipeline.run import cause, with_start
+from pipeline.settings import Settings
+from tests.pipeline.job import (
+    ROOT,
+    SMALL,
+    Job,
+    assert_whole,
+    content,
+    finished,
+    metrics,
+    models,
+    process,
+    status,
+)
+
+
+def predictions(folder: str) -> pd.DataFrame:
+    """All predictions of a run, with the minute in which a row falls by its event time."""
+    paths = sorted(Path(folder).glob("predictions/*/*.parquet"))
+    parts = [pd.read_parquet(path).assign(refresh=path.parent.name) for path in paths]
+    rows = pd.concat(parts, ignore_index=True)
+    return rows.assign(minute=rows["time"].dt.floor("60s"))
+
+
+def name(minute: pd.Timestamp) -> str:
+    return minute.strftime("%Y%m%dT%H%M%SZ")
+
+
+def test_a_run_writes_every_part_of_the_contract_and_tells_where(job: Job) -> None:
+    told = job.ran(*SMALL, "--output", "o")
+    assert_whole("o")
+    assert sorted(os.listdir("o")) == [
+        *("metrics", "models", "predictions", "sample", "settings.json", "status.json", "timing")
+    ]
+    refreshes = [f"20260101T000{minute}00Z" for minute in range(4)]
+    assert sorted(os.listdir("o/metrics")) == [f"{name}.json" for name in refreshes[:3]]
+    assert sorted(os.listdir("o/sample")) == [f"{name}.parquet" for name in refreshes[:3]]
+    assert sorted(os.listdir("o/predictions")) == refreshes[:3]
+    assert sorted(os.listdir("o/models")) == refreshes[1:]
+    assert sorted(os.listdir("o/timing")) == [f"{name}.json" for name in refreshes[1:]]
+    lines = told.out.splitlines()
+    assert [line.split()[2] for line in lines[1:4]] == ["1,200"] * 3
+    assert [line.split()[3] for line in lines[1:4]] == ["-", *refreshes[1:3]]
+    assert lines[-2].startswith("3,600 rows read in ") and lines[-1] == "run folder: o"
+    assert told.err.splitlines()[0] == "people -> o (direct runner)"
+    assert (status("o")["state"], status("o")["rows_read"]) == ("done", 3600)
+
+
+def test_figures_only_leaves_predictions_and_samples_out(job: Job) -> None:
+    job.ran(*SMALL, "--output", "o")
+    job.ran(*SMALL, "--output", "p", "--predictions", "none")
+    assert not Path("p/predictions").exists() and not Path("p/sample").exists()
+    assert metrics("p") == metrics("o")
+
+
+def test_a_row_is_scored_by_the_model_of_the_window_before_its_refresh(job: Job) -> None:
+    job.ran(*SMALL, "--output", "o")
+    rows = predictions("o")
+    first = rows["minute"] == rows["minute"].min()
+    assert rows.loc[first, ["model", "prediction"]].isna().all(axis=None)
+    assert (rows.loc[~first, "model"] == rows.loc[~first, "minute"].map(name)).all()
+    for report, (_, part) in zip(metrics("o"), rows.groupby("minute"), strict=True):
+        assert report["rows"] == len(part)
+        if report["model"] is not None:
+            mae = (part["prediction"] - part["target"]).abs().mean()
+            assert report["mae"] == pytest.approx(mae, rel=1e-12)
+
+
+@pytest.mark.parametrize("lag", [2, 3])
+def test_with_a_lag_models_are_so_many_refreshes_older(lag: int, job: Job) -> None:
+    job.ran(*SMALL, "--windows", 5, "--output", "o", "--lag", lag, "--keep", 0)
+    expected = [None] * lag + [f"20260101T000{minute}00Z" for minute in range(1, 6 - lag)]
+    assert [report["model"] for report in metrics("o")] == expected
+    assert len(models("o")) == 5
+
+
+def test_sliding_windows_train_on_the_last_three_minutes_every_minute(job: Job) -> None:
+    words = ["--window", "3m", "--every", "1m", "--windows", 5, "--keep", 0]
+    job.ran(*SMALL, *words, "--output", "o")
+    per_minute = predictions("o").groupby("minute").size()
+    for end, manifest in models("o").items():
+        stop = pd.Timestamp(end)
+        start = stop - pd.Timedelta(minutes=3)
+        assert manifest["window_end"] == stop.isoformat().replace("+00:00", "Z")
+        assert manifest["window_start"] == start.isoformat().replace("+00:00", "Z")
+        within = (per_minute.index >= start) & (per_minute.index < stop)
+        assert manifest["rows"] == per_minute[within].sum()
+    assert [report["model"] for report in metrics("o")][1:] == [
+        f"20260101T000{minute}00Z" for minute in range(1, 5)
+    ]
+
+
+def test_the_original_people_cannot_be_learnt_and_the_learnable_ones_can(job: Job) -> None:
+    job.ran(*SMALL, "--rate", 100, "--output", "o", "--people", "original")
+    job.ran(*SMALL, "--rate", 100, "--output", "p")
+    assert all(abs(report["skill"]) < 0.05 for report in metrics("o")[1:])
+    assert all(report["skill"] > 0.4 for report in metrics("p")[1:])
+
+
+def test_late_rows_are_scored_and_counted_but_not_trained_on(job: Job) -> None:
+    words = ["--rate", 60, "--disorder", "5s", "--windows", 4, "--keep", 0]
+    job.ran(*SMALL, *words, "--output", "o")
+    rows = predictions("o")
+    assert rows["late"].any()
+    reports = {report["refresh_start"]: report for report in metrics("o")}
+    for refresh, part in rows.groupby("refresh"):
+        report = reports[pd.Timestamp(str(refresh)).isoformat().replace("+00:00", "Z")]
+        assert (report["rows"], report["late"]) == (len(part), part["late"].sum())
+        assert report["scored"] == (0 if report["model"] is None else len(part))
+        assert part.loc[part["model"].notna(), "prediction"].notna().all()
+    trained = rows[~rows["late"] & rows["target"].notna()].groupby("minute").size()
+    for end, manifest in models("o").items():
+        assert manifest["rows"] == trained[pd.Timestamp(end) - pd.Timedelta(minutes=1)]
+    late = rows[rows["late"]]
+    assert (late["time"].dt.floor("60s").map(name) <= late["refresh"]).all()
+    assert status("o")["rows_read"] == sum(report["rows"] for report in metrics("o"))
+
+
+def test_twelve_windows_leave_the_newest_four_models_and_keep_0_leaves_all(job: Job) -> None:
+    words = [*SMALL, "--windows", 12, "--rate", 2]
+    job.ran(*words, "--output", "o")
+    job.ran(*words, "--output", "p", "--keep", 0)
+    assert list(models("o")) == list(models("p"))[-4:]
+    assert len(models("p")) == 12
+    assert metrics("o") == metrics("p")
+
+
+@pytest.mark.parametrize("learner", ["forest", pytest.param("ridge", marks=pytest.mark.slow)])
+def test_two_runs_differ_in_timing_and_status_alone_whatever_the_hash_seed(
+    learner: str, home: Path
+) -> None:
+    words = [*SMALL, "--learner", learner, "--batch-rows", 500]
+    both = [process(*words, "--output", f"o{seed}", seed=seed) for seed in ("1", "2")]
+    assert [finished(each).code for each in both] == [0, 0]
+    assert content("o1") == content("o2")
+    assert len(content("o1")) == 1 + 2 * 3 + 3 * 2 + len(list(Path("o1/predictions").glob("*/*")))
+
+
+def test_the_same_run_again_in_this_process_writes_the_same_bytes(job: Job) -> None:
+    for folder in ("o", "p"):
+        job.ran(*SMALL, "--output", folder, "--disorder", "3s", "--window", "2m", "--every", "1m")
+    assert content("o") == content("p")
+
+
+def test_other_batches_and_shards_agree_to_rounding(job: Job) -> None:
+    job.ran(*SMALL, "--output", "o")
+    job.ran(*SMALL, "--output", "p", "--batch-rows", 77, "--shards", 3)
+    one, other = pd.DataFrame(metrics("o")), pd.DataFrame(metrics("p"))
+    pd.testing.assert_frame_equal(one, other, rtol=1e-9, atol=0)
+
+
+MINE = """\
+import os
+import numpy as np
+class Mean:
+    def fit(self, matrix, target):
+        if os.path.exists("fail") and len(target) > 1000:
+            raise ArithmeticError("this window\\nis [/b]no good")
+        self.mean = target.mean()
+    def predict(self, matrix):
+        return np.full(len(matrix), self.mean)
+"""
+
+
+def test_a_learner_of_ones_own_is_found_in_the_current_folder(job: Job) -> None:
+    Path("learner_of_mine.py").write_text(MINE)
+    job.ran(*SMALL, "--learner", "learner_of_mine:Mean", "--output", "o")
+    assert all(report["skill"] == 0 for report in metrics("o")[1:])
+
+
+def test_a_job_that_fails_tells_why_in_a_line_and_can_be_resumed(job: Job) -> None:
+    words = [*SMALL, "--learner", "learner_that_fails:Mean", "--output", "o"]
+    Path("learner_that_fails.py").write_text(MINE)
+    Path("fail").touch()
+    told = job(*words)
+    assert told.code == 1
+    [line] = [line for line in told.err.splitlines() if line.startswith("error: ")]
+    assert "the job failed: " in line and "is [/b]no good" in line
+    assert told.err.splitlines()[-1] == (
+        "what was complete stays in o: --resume goes on from there"
+    )
+    assert status("o")["state"] == "failed"
+    assert_whole("o")
+    Path("fail").unlink()
+    job.ran(*words, "--resume")
+    assert (status("o")["state"], len(metrics("o"))) == ("done", 3)
+
+
+def test_help_is_shown_without_loading_what_only_a_run_needs(home: Path) -> None:
+    code = "import sys\nfrom pipeline.__main__ import main\ntry: main(['--help'])\nfinally: print("
+    code += "[name for name in ('sklearn', 'faker') if name in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_interrupt_before_anything_runs_ends_with_130(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(words: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "run", interrupted)
+    assert job() == (130, "", "interrupted\n")
+
+
+def test_a_live_run_starts_now_and_a_resumed_one_when_it_did(home: Path) -> None:
+    live = Settings(live=True, runner="prism")
+    now = with_start(live).start
+    assert now is not None
+    assert abs(pd.Timestamp(now) - pd.Timestamp.now(tz="UTC")) < pd.Timedelta(minutes=1)
+    assert with_start(Settings()).start is None
+    assert with_start(live.model_copy(update={"start": "2026-01-01"})).start == "2026-01-01"
+    Path("o").mkdir()
+    Path("o/settings.json").write_text('{"start": "2026-05-01T00:00:00Z"}')
+    again = Settings(live=True, runner="prism", resume=True, output="o")
+    assert with_start(again).start == "2026-05-01T00:00:00Z"
+
+
+def chained(*errors: Exception) -> Exception:
+    for error, reason in pairwise(errors):
+        error.__cause__ = reason
+    return errors[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("a\nb\n"), "ValueError: b"),
+        (ValueError(), "ValueError: no message"),
+        (RuntimeError("OSError: [Errno 28] full [while running 'x']"), None),
+        (chained(ValueError("last"), OSError(28, "full")), "OSError: [Errno 28] full"),
+    ],
+)
+def test_the_cause_of_a_failure_is_the_first_error_in_one_line(
+    error: Exception, told: str | None
+) -> None:
+    assert cause(error) == (told or str(error))
+
+
+def test_what_beam_says_at_every_start_is_left_out_and_the_rest_is_not() -> None:
+    def shown(text: str, error: Exception | None = None) -> bool:
+        details = (type(error), error, None) if error else None
+        record = __main__.logging.LogRecord("x", 30, "x", 1, text, None, details)  # type: ignore[arg-type]
+        return __main__.Known().filter(record)
+
+    assert not shown("apitools not found, and so on")
+    assert shown("your disk smokes")
+    assert shown("failed", ValueError("in a bundle"))
+    assert not shown("failed", OSError("told of in one line"))
+    assert not shown("failed", UserError("told of in one line"))

@@ -1,0 +1,200 @@
+"""Settings: defaults, durations, times, and what does not go together."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from model.errors import UserError
+from model.people import SCHEMA as PEOPLE
+from pipeline.settings import Settings, divisors, micros_of, settings_from
+
+FILES = {"input": "a.csv", "schema_file": "s.toml"}
+DEFAULTS = {
+    "runner": "direct",
+    "output": None,
+    "resume": False,
+    "overwrite": False,
+    "people": "learnable",
+    "input": None,
+    "schema_file": None,
+    "window": 60,
+    "refresh": 60,
+    "serve": 60,
+    "refreshes": 12,
+    "live": False,
+    "rate": 250,
+    "learner": "forest",
+    "learner_param": {},
+    "predictions": "parquet",
+    "disorder": 0,
+    "sample_rows": 1_000_000,
+    "batch_rows": 10_000,
+    "shards": 4,
+    "lag": 1,
+    "keep": 3,
+    "seed": 42,
+}
+
+
+def refused(**values: Any) -> str:
+    with pytest.raises(UserError) as told:
+        settings_from(values)
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+@pytest.mark.parametrize(("name", "value"), DEFAULTS.items())
+def test_each_default_is_that_of_the_design(name: str, value: object) -> None:
+    assert getattr(Settings(), name) == value
+
+
+def test_every_option_is_known_to_these_tests() -> None:
+    derived = {"refresh": "every", "serve": "latency", "refreshes": "windows"}
+    known = {derived.get(name, name) for name in DEFAULTS}
+    assert set(Settings.model_fields) == known | {"source", "start"}
+
+
+def test_files_are_the_source_where_an_input_is_given_and_are_all_read() -> None:
+    assert not Settings().reads_files
+    assert Settings(**FILES).reads_files
+    assert Settings(**FILES).refreshes == 0
+    assert Settings(**FILES, windows=5).refreshes == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("60", 60), ("90s", 90), ("5m", 300), ("1h", 3600), ("1d", 86_400), (7, 7), ("007", 7)],
+)
+def test_a_duration_is_whole_seconds_minutes_hours_or_days(text: object, seconds: int) -> None:
+    assert settings_from({"window": text}).window == seconds
+
+
+@pytest.mark.parametrize(
+    "value", ["0", "-60", "1w", "5 m", "1.5", "1.5m", "", "m", "60sm", "1e3", 1.5, True, None, []]
+)
+def test_what_is_no_duration_is_refused_by_name_and_value(value: object) -> None:
+    told = refused(window=value)
+    assert told.startswith(f"--window {value}: ")
+    assert "60, 90s, 5m, 1h, 1d" in told or "greater than or equal to 1" in told
+
+
+@pytest.mark.parametrize("option", ["every", "latency"])
+def test_no_time_may_be_zero_but_disorder(option: str) -> None:
+    assert refused(**{option: "0"}).startswith(f"--{option} 0: ")
+    assert settings_from({"disorder": "0"}).disorder == 0
+
+
+@pytest.mark.parametrize("option", ["window", "every", "latency", "disorder"])
+def test_no_time_may_be_longer_than_a_hundred_years(option: str) -> None:
+    assert refused(**{option: "99999999999d"}).startswith(f"--{option} 99999999999d: ")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"rate": 0}, ["--rate 0", "greater than 0"]),
+        ({"rate": "nan"}, ["--rate nan", "finite"]),
+        ({"rate": "inf"}, ["--rate inf", "finite"]),
+        ({"rate": "quick"}, ["--rate quick", "number"]),
+        ({"lag": 0}, ["--lag 0", "greater than or equal to 1"]),
+        ({"keep": -1}, ["--keep -1", "greater than or equal to 0"]),
+        ({"seed": 2**32}, ["--seed 4294967296", "less than 4294967296"]),
+        ({"shards": 0}, ["--shards 0"]),
+        ({"batch_rows": 0}, ["--batch-rows 0"]),
+        ({"sample_rows": "many"}, ["--sample-rows many", "integer"]),
+        ({"windows": -1}, ["--windows -1"]),
+        ({"runner": "spark"}, ["--runner spark", "'direct', 'prism', 'flink' or 'dataflow'"]),
+        ({"source": "kafka"}, ["--source kafka", "'people' or 'files'"]),
+        ({"people": "me"}, ["--people me", "'learnable' or 'original'"]),
+        ({"predictions": "csv"}, ["--predictions csv", "'parquet' or 'none'"]),
+        ({"output": ""}, ["--output", "at least 1 character"]),
+        ({"start": "soon"}, ["--start soon", "ISO 8601"]),
+        ({"start": "0001-01-01T00:00:00+01:00"}, ["--start", "years 2 to 9900"]),
+        ({"start": "9999-12-31T00:00:00Z"}, ["--start", "years 2 to 9900"]),
+        ({"window": 90, "every": 60}, ["--window 90s", "multiple of --every 60s", "allowed"]),
+        ({"window": 60, "every": 90}, ["--window 60s", "multiple of --every 90s"]),
+        ({"every": 60, "latency": 7}, ["--latency 7s", "--every 60s", "12s, 15s, 20s, 30s, 60s"]),
+        ({"latency": 120}, ["--latency 120s", "does not divide", "--every 60s"]),
+        ({"resume": True, "overwrite": True, "output": "a"}, ["--resume and --overwrite"]),
+        ({"resume": True}, ["--resume", "--output FOLDER"]),
+        ({"overwrite": True}, ["--overwrite", "--output FOLDER"]),
+        ({"source": "files"}, ["--source files", "--input"]),
+        ({"input": "a.csv"}, ["--schema"]),
+        ({"source": "people", **FILES}, ["--input", "--source files"]),
+        ({**FILES, "live": True}, ["--live", "--source people"]),
+        ({**FILES, "start": "2026-01-01"}, ["--start", "--source people"]),
+        ({"colour": "red"}, ["--colour", "not permitted"]),
+        ({"rate": 0, "lag": 0}, ["--rate 0", "--lag 0"]),
+    ],
+)
+def test_a_bad_value_names_the_option_the_value_and_what_is_allowed(
+    values: dict[str, Any], words: list[str]
+) -> None:
+    told = refused(**values)
+    assert [word for word in words if word not in told] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "runner"),
+    [
+        ("direct", "direct"),
+        ("DirectRunner", "direct"),
+        ("FnApiRunner", "direct"),
+        ("PrismRunner", "prism"),
+        ("FlinkRunner", "flink"),
+        ("DataflowRunner", "dataflow"),
+    ],
+)
+def test_beams_class_names_are_runners_too(name: str, runner: str) -> None:
+    assert settings_from({"runner": name}).runner == runner
+
+
+def test_a_refresh_is_a_window_and_a_serve_window_is_a_refresh_unless_told() -> None:
+    assert (Settings(window=300).refresh, Settings(window=300).serve) == (300, 300)
+    assert Settings(window=300, every=60).serve == 60
+    cut = Settings(window="3m", every="1m", latency="20s", lag=2)
+    assert cut.cadence == (20_000_000, 60_000_000, 2)
+    assert cut.windowing == (180_000_000, 60_000_000, 1_000_000, 2)
+
+
+@examples(max_examples=50, deadline=None)
+@given(st.integers(1, 200_000))
+def test_a_live_serve_window_is_a_second_or_the_600th_part_of_a_refresh(every: int) -> None:
+    told = Settings(live=True, window=every).serve
+    assert told == min(d for d in range(1, every + 1) if every % d == 0 and every / d <= 600)
+    assert Settings(live=True, window=600, latency=60).serve == 60
+
+
+@examples(max_examples=50, deadline=None)
+@given(st.integers(1, 5000))
+def test_divisors_are_all_that_leave_no_rest(number: int) -> None:
+    assert divisors(number) == [d for d in range(1, number + 1) if number % d == 0]
+
+
+@examples(max_examples=50, deadline=None)
+@given(
+    st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)),
+    st.integers(-23, 23).map(lambda hours: timezone(timedelta(hours=hours))),
+)
+def test_a_start_is_the_same_moment_in_every_zone(at: datetime, zone: timezone) -> None:
+    aware = at.replace(tzinfo=zone)
+    start = settings_from({"start": aware.isoformat()}).start
+    epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
+    assert micros_of(start) == (aware - epoch) // timedelta(microseconds=1)
+    assert start is not None and start.endswith("Z")
+
+
+def test_a_start_without_a_zone_is_utc_and_none_is_the_default() -> None:
+    assert settings_from({"start": "2026-05-01"}).start == "2026-05-01T00:00:00Z"
+    new_year = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
+    assert micros_of(None) == new_year * 1_000_000
+
+
+def test_people_have_their_own_schema() -> None:
+    assert Settings().meaning == PEOPLE
