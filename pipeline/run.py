@@ -112,7 +112,9 @@ def execute(pipeline: Any, folder: RunFolder, out: Console, err: Console) -> int
         err.print(
             f"{told}; the same options with --output {folder.path} --resume go on", soft_wrap=True
         )
-        leave(130)
+        if runners.is_embedded(pipeline):
+            leave(130)
+        return 130  # what Beam started for the job, as Prism, it ends at exit
     closing(folder, progress, out)
     return 0
 

@@ -49,6 +49,11 @@ def endless(settings: Settings) -> bool:
     return not settings.reads_files and settings.refreshes == 0
 
 
+def is_embedded(pipeline: Pipeline) -> bool:
+    """Whether a pipeline runs within this process."""
+    return isinstance(pipeline.runner, FnApiRunner)
+
+
 def handing_over(pipeline: Pipeline) -> AbstractContextManager[None]:
     """The context in which a pipeline runs.
 
@@ -57,7 +62,7 @@ def handing_over(pipeline: Pipeline) -> AbstractContextManager[None]:
     """
     workers = pipeline.options.view_as(DirectOptions)
     alone = workers.direct_num_workers == 1 and workers.direct_running_mode == "in_memory"
-    return by_hand() if isinstance(pipeline.runner, FnApiRunner) and alone else nullcontext()
+    return by_hand() if is_embedded(pipeline) and alone else nullcontext()
 
 
 def work(pipeline: Pipeline) -> None:
@@ -66,7 +71,7 @@ def work(pipeline: Pipeline) -> None:
     Raises:
         KeyboardInterrupt: after Ctrl-C; a runner of its own process has been told to cancel.
     """
-    if isinstance(pipeline.runner, FnApiRunner):
+    if is_embedded(pipeline):
         in_background(lambda: pipeline.run().wait_until_finish())
         return
     running = pipeline.run()  # in this thread: Beam minds signals when it starts Prism
@@ -115,12 +120,16 @@ def make(settings: Settings, beam_options: list[str]) -> tuple[PipelineRunner | 
 
 
 def with_prism(beam_options: list[str]) -> list[str]:
-    """Beam's options with the place of a Prism at hand: ``make prism``'s, or the PATH's.
+    """Beam's options with the place of the Prism at hand, unless they name one.
 
     Without one Beam downloads it, which needs the open internet.
     """
-    if any(word.startswith("--prism_location") for word in beam_options):
-        return beam_options
+    given = any(word.startswith("--prism_location") for word in beam_options)
+    found = None if given else prism()
+    return beam_options if found is None else [*beam_options, f"--prism_location={found}"]
+
+
+def prism() -> str | None:
+    """The path of a Prism at hand: ``make prism``'s, or that of the PATH; None without one."""
     built = Path(__file__).parents[1] / ".tools" / "prism"
-    found = str(built) if built.is_file() else shutil.which("prism")
-    return [*beam_options, f"--prism_location={found}"] if found else beam_options
+    return str(built) if built.is_file() else shutil.which("prism")

@@ -10,6 +10,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -213,7 +214,9 @@ def test_a_process_ends_with_2_and_one_line(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-def rejected(job: Job, text: str, name: str = "in.csv", schema: str = SCHEMA) -> list[dict]:
+def rejected(
+    job: Job, text: str, name: str = "in.csv", schema: str = SCHEMA
+) -> list[dict[str, Any]]:
     """Runs the job on good rows and these; gives the rejects, after counting all of them."""
     Path("s.toml").write_text(schema)
     Path(name).write_text(text)
@@ -453,6 +456,14 @@ def test_however_full_the_disk_is_it_is_told_in_a_line(
     assert "No space left on device" in told.error
     assert_whole("o")
     assert not list(Path("o").rglob(".*"))
+
+
+def test_a_process_that_may_not_write_so_much_ends_with_one_line_of_error(home: Path) -> None:
+    told = finished(process(*SMALL, "--output", "o", longest=10_000))
+    assert (told.code, told.out) == (1, "")
+    assert "the job failed: " in told.error and "[Errno 27] File too large" in told.error
+    assert [line.split()[0] for line in told.err.splitlines()] == ["people", "error:", "what"]
+    assert_whole("o")
 
 
 def test_a_run_goes_on_when_the_disk_has_room_again(job: Job) -> None:

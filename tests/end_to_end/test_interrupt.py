@@ -24,8 +24,10 @@ from tests.pipeline.job import (
     status,
 )
 
-RUN = ("--learner", "forest", "--learner-param", "n_estimators=8", "--window", "2s")
-RUN = (*RUN, "--windows", "20", "--rate", "100", "--batch-rows", "170", "--disorder", "1s")
+RUN = (
+    *("--learner", "forest", "--learner-param", "n_estimators=8", "--window", "2s"),
+    *("--windows", "20", "--rate", "100", "--batch-rows", "170", "--disorder", "1s"),
+)
 DISTURBED = {
     "when its status is there": ("status.json", 1),
     "in its first model": ("models/*/.model.joblib.*", 1),

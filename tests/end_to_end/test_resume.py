@@ -21,7 +21,7 @@ from tests.pipeline.job import (
     status,
 )
 
-PEOPLE = (*SMALL, "--windows", 8, "--batch-rows", 700)
+PEOPLE: tuple[object, ...] = (*SMALL, "--windows", 8, "--batch-rows", 700)
 RUNS = {
     "one batch": (*SMALL, "--windows", 8),
     "batches that straddle refreshes": PEOPLE,
@@ -82,6 +82,23 @@ def without_models(number: int) -> None:
             shutil.rmtree(path)
 
 
+def halves() -> None:
+    """Takes back the last report, as a run that was killed while it wrote some files."""
+    report(-1).unlink()
+    for name in ("status.json", "metrics/a.json", f"models/{max(models('o'))}/model.joblib"):
+        path = Path("o", name)
+        path.with_name(f".{path.name}.1.2.part").write_text("{")
+
+
+def without_more_models(number: int) -> None:
+    """Takes back all from a refresh on, and the models of the two windows before it too."""
+    name = report(number - 2).stem
+    after(number)
+    for path in Path("o/models").iterdir():
+        if path.name > name:
+            shutil.rmtree(path)
+
+
 def damage(number: int) -> None:
     """Takes back all from a refresh on, and changes a byte in each model."""
     after(number)
@@ -91,17 +108,19 @@ def damage(number: int) -> None:
         path.write_bytes(data)
 
 
-FAST = {"late rows", "a lag with sliding windows", "files"}
-FAST |= {"all models", "the models' soundness", "the last report"}
-LOSSES: dict[str, Callable[[], object]] = {
+FAST = {"late rows", "files"}
+FAST |= {"the models' soundness", "a report, but with halves of others"}
+LOSSES: dict[str, Callable[[], None]] = {
     "nothing": lambda: None,
     "the last report": lambda: report(-1).unlink(),
     "a report in the middle": lambda: report(4).unlink(),
-    "all reports": lambda: [path.unlink() for path in Path("o/metrics").iterdir()],
+    "all reports": lambda: shutil.rmtree("o/metrics"),
     "all after half": lambda: after(4),
     "all but the first": lambda: without_models(1),
     "half with its models": lambda: without_models(4),
-    "all models": lambda: (after(4), shutil.rmtree("o/models")),
+    "half with more models": lambda: without_more_models(4),
+    "a report, but with halves of others": halves,
+    "all models": lambda: without_models(0),
     "the models' soundness": lambda: damage(5),
 }
 
@@ -127,7 +146,7 @@ def test_a_run_that_lost_its_second_half_ends_the_same_whatever_its_settings(
     write_files()
     job.ran(*RUNS[kind], "--output", "o")
     before, found = content("o"), rejects("o")
-    for loss in ("half with its models", "a report in the middle"):
+    for loss in ("half with its models", "half with more models", "a report in the middle"):
         LOSSES[loss]()
         job.ran(*RUNS[kind], "--output", "o", "--resume")
         assert rejects("o") == found
@@ -139,8 +158,15 @@ def test_a_run_that_lost_its_second_half_ends_the_same_whatever_its_settings(
 def test_a_file_run_that_lost_any_part_ends_the_same(seed: int, job: Job) -> None:
     write_files()
     rng = np.random.default_rng(seed)
-    words = ("--input", "part*.csv", "--schema", "s.toml", "--learner", "ridge")
-    words = (*words, "--every", "1m", "--window", f"{rng.integers(1, 4)}m", "--output", "o")
+    words: tuple[object, ...] = (
+        *RUNS["files"],
+        "--every",
+        "1m",
+        "--window",
+        f"{rng.integers(1, 4)}m",
+        "--output",
+        "o",
+    )
     words = (*words, "--lag", int(rng.integers(1, 4)), "--keep", int(rng.integers(0, 4)))
     job.ran(*words)
     before = content("o")

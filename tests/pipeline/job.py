@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.__main__ import main
+from pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--windows", "3", "--rate", "20", "--learner", "ridge")
@@ -33,6 +36,11 @@ GOOD = "".join(
     for second in range(0, 60, 20)
 )
 """Nine rows of three minutes."""
+
+
+def made(**values: Any) -> Settings:
+    """Settings with some options; the types are those that a command line or TOML gives."""
+    return Settings.model_validate(values)
 
 
 class Told(NamedTuple):
@@ -75,8 +83,14 @@ class Job:
         return told
 
 
-def process(*words: object, seed: str = "0") -> subprocess.Popen[str]:
-    """``python -m pipeline`` in a process of its own, in the current folder."""
+def process(*words: object, seed: str = "0", longest: int = -1) -> subprocess.Popen[str]:
+    """``python -m pipeline`` in a process of its own, in the current folder.
+
+    Args:
+        words: the command line.
+        seed: of its hashes.
+        longest: no file that it writes may have more bytes; -1: as many as there is room for.
+    """
     paths = {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline", *map(str, words)],
@@ -84,6 +98,7 @@ def process(*words: object, seed: str = "0") -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (longest, -1)),
     )
 
 

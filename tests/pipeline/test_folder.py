@@ -22,7 +22,7 @@ from pipeline.folder import (
     sweep,
 )
 from pipeline.settings import Settings, settings_from
-from tests.pipeline.job import SMALL, Job, content, metrics
+from tests.pipeline.job import SMALL, Job, content, made, metrics
 
 
 def opened(**values: Any) -> RunFolder:
@@ -205,7 +205,7 @@ def test_settings_are_the_same_bytes_again(home: Path) -> None:
 
 
 def test_settings_leave_out_what_changes_nothing() -> None:
-    told = set(kept(Settings()))
+    told = set(kept(made()))
     left_out = {"output", "resume", "overwrite", "runner", "schema_file"}
     assert told == (set(Settings.model_fields) - left_out) | {"schema"}
 

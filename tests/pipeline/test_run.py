@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import pytest
 from model.errors import UserError
 from pipeline import __main__, run
 from pipeline.run import cause, with_start
-from pipeline.settings import Settings
 from tests.pipeline.job import (
     ROOT,
     SMALL,
@@ -22,6 +22,7 @@ from tests.pipeline.job import (
     assert_whole,
     content,
     finished,
+    made,
     metrics,
     models,
     process,
@@ -38,7 +39,7 @@ def predictions(folder: str) -> pd.DataFrame:
 
 
 def name(minute: pd.Timestamp) -> str:
-    return minute.strftime("%Y%m%dT%H%M%SZ")
+    return str(minute.strftime("%Y%m%dT%H%M%SZ"))
 
 
 def test_a_run_writes_every_part_of_the_contract_and_tells_where(job: Job) -> None:
@@ -61,6 +62,7 @@ def test_a_run_writes_every_part_of_the_contract_and_tells_where(job: Job) -> No
     assert (status("o")["state"], status("o")["rows_read"]) == ("done", 3600)
 
 
+@pytest.mark.slow
 def test_figures_only_leaves_predictions_and_samples_out(job: Job) -> None:
     job.ran(*SMALL, "--output", "o")
     job.ran(*SMALL, "--output", "p", "--predictions", "none")
@@ -81,7 +83,7 @@ def test_a_row_is_scored_by_the_model_of_the_window_before_its_refresh(job: Job)
             assert report["mae"] == pytest.approx(mae, rel=1e-12)
 
 
-@pytest.mark.parametrize("lag", [2, 3])
+@pytest.mark.parametrize("lag", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_with_a_lag_models_are_so_many_refreshes_older(lag: int, job: Job) -> None:
     job.ran(*SMALL, "--windows", 5, "--output", "o", "--lag", lag, "--keep", 0)
     expected = [None] * lag + [f"20260101T000{minute}00Z" for minute in range(1, 6 - lag)]
@@ -151,12 +153,14 @@ def test_two_runs_differ_in_timing_and_status_alone_whatever_the_hash_seed(
     assert len(content("o1")) == 1 + 2 * 3 + 3 * 2 + len(list(Path("o1/predictions").glob("*/*")))
 
 
+@pytest.mark.slow
 def test_the_same_run_again_in_this_process_writes_the_same_bytes(job: Job) -> None:
     for folder in ("o", "p"):
         job.ran(*SMALL, "--output", folder, "--disorder", "3s", "--window", "2m", "--every", "1m")
     assert content("o") == content("p")
 
 
+@pytest.mark.slow
 def test_other_batches_and_shards_agree_to_rounding(job: Job) -> None:
     job.ran(*SMALL, "--output", "o")
     job.ran(*SMALL, "--output", "p", "--batch-rows", 77, "--shards", 3)
@@ -222,15 +226,15 @@ def test_an_interrupt_before_anything_runs_ends_with_130(
 
 
 def test_a_live_run_starts_now_and_a_resumed_one_when_it_did(home: Path) -> None:
-    live = Settings(live=True, runner="prism")
+    live = made(live=True, runner="prism")
     now = with_start(live).start
     assert now is not None
     assert abs(pd.Timestamp(now) - pd.Timestamp.now(tz="UTC")) < pd.Timedelta(minutes=1)
-    assert with_start(Settings()).start is None
+    assert with_start(made()).start is None
     assert with_start(live.model_copy(update={"start": "2026-01-01"})).start == "2026-01-01"
     Path("o").mkdir()
     Path("o/settings.json").write_text('{"start": "2026-05-01T00:00:00Z"}')
-    again = Settings(live=True, runner="prism", resume=True, output="o")
+    again = made(live=True, runner="prism", resume=True, output="o")
     assert with_start(again).start == "2026-05-01T00:00:00Z"
 
 
@@ -258,7 +262,7 @@ def test_the_cause_of_a_failure_is_the_first_error_in_one_line(
 def test_what_beam_says_at_every_start_is_left_out_and_the_rest_is_not() -> None:
     def shown(text: str, error: Exception | None = None) -> bool:
         details = (type(error), error, None) if error else None
-        record = __main__.logging.LogRecord("x", 30, "x", 1, text, None, details)  # type: ignore[arg-type]
+        record = logging.LogRecord("x", 30, "x", 1, text, None, details)
         return __main__.Known().filter(record)
 
     assert not shown("apitools not found, and so on")

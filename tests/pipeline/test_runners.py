@@ -10,8 +10,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from model.errors import UserError
 from pipeline import runners
-from pipeline.settings import Settings
-from tests.pipeline.job import Job
+from tests.pipeline.job import Job, made
 
 FILES = {"input": "a.csv", "schema_file": "s.toml"}
 
@@ -31,18 +30,18 @@ def test_the_embedded_runner_refuses_what_never_ends_and_names_the_way_out(
 
 @pytest.mark.parametrize("runner", ["prism", "flink", "dataflow"])
 def test_a_runner_that_streams_is_refused_nothing(runner: str) -> None:
-    runners.preflight(Settings(runner=runner, live=True, windows=0))
+    runners.preflight(made(runner=runner, live=True, windows=0))
 
 
 def test_files_end_by_themselves_so_windows_0_is_no_matter() -> None:
-    runners.preflight(Settings(**FILES, windows=0))
-    runners.preflight(Settings(**FILES))
+    runners.preflight(made(**FILES, windows=0))
+    runners.preflight(made(**FILES))
     with pytest.raises(UserError):
-        runners.preflight(Settings(windows=0))
+        runners.preflight(made(windows=0))
 
 
 def test_the_embedded_runner_is_the_fn_api_runner_itself_and_does_not_stream() -> None:
-    runner, options = runners.make(Settings(), ["--direct_num_workers=2"])
+    runner, options = runners.make(made(), ["--direct_num_workers=2"])
     assert type(runner) is FnApiRunner
     assert options.view_as(StandardOptions).streaming is False
     assert options.view_as(DirectOptions).direct_num_workers == 2
@@ -53,6 +52,6 @@ def test_the_embedded_runner_is_the_fn_api_runner_itself_and_does_not_stream() -
     [("prism", "PrismRunner"), ("flink", "FlinkRunner"), ("dataflow", "DataflowRunner")],
 )
 def test_other_runners_are_named_to_beam_and_stream(name: str, beams: str) -> None:
-    runner, options = runners.make(Settings(runner=name), [])
+    runner, options = runners.make(made(runner=name), [])
     assert runner == beams
     assert options.view_as(StandardOptions).streaming is True

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from model.errors import UserError
 from model.people import SCHEMA as PEOPLE
 from pipeline.settings import Settings, divisors, micros_of, settings_from
+from tests.pipeline.job import made
 
 FILES = {"input": "a.csv", "schema_file": "s.toml"}
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "runner": "direct",
     "output": None,
     "resume": False,
@@ -51,7 +52,7 @@ def refused(**values: Any) -> str:
 
 @pytest.mark.parametrize(("name", "value"), DEFAULTS.items())
 def test_each_default_is_that_of_the_design(name: str, value: object) -> None:
-    assert getattr(Settings(), name) == value
+    assert getattr(made(), name) == value
 
 
 def test_every_option_is_known_to_these_tests() -> None:
@@ -61,10 +62,10 @@ def test_every_option_is_known_to_these_tests() -> None:
 
 
 def test_files_are_the_source_where_an_input_is_given_and_are_all_read() -> None:
-    assert not Settings().reads_files
-    assert Settings(**FILES).reads_files
-    assert Settings(**FILES).refreshes == 0
-    assert Settings(**FILES, windows=5).refreshes == 5
+    assert not made().reads_files
+    assert made(**FILES).reads_files
+    assert made(**FILES).refreshes == 0
+    assert made(**FILES, windows=5).refreshes == 5
 
 
 @pytest.mark.parametrize(
@@ -156,9 +157,9 @@ def test_beams_class_names_are_runners_too(name: str, runner: str) -> None:
 
 
 def test_a_refresh_is_a_window_and_a_serve_window_is_a_refresh_unless_told() -> None:
-    assert (Settings(window=300).refresh, Settings(window=300).serve) == (300, 300)
-    assert Settings(window=300, every=60).serve == 60
-    cut = Settings(window="3m", every="1m", latency="20s", lag=2)
+    assert (made(window=300).refresh, made(window=300).serve) == (300, 300)
+    assert made(window=300, every=60).serve == 60
+    cut = made(window="3m", every="1m", latency="20s", lag=2)
     assert cut.cadence == (20_000_000, 60_000_000, 2)
     assert cut.windowing == (180_000_000, 60_000_000, 1_000_000, 2)
 
@@ -166,9 +167,9 @@ def test_a_refresh_is_a_window_and_a_serve_window_is_a_refresh_unless_told() -> 
 @examples(max_examples=50, deadline=None)
 @given(st.integers(1, 200_000))
 def test_a_live_serve_window_is_a_second_or_the_600th_part_of_a_refresh(every: int) -> None:
-    told = Settings(live=True, window=every).serve
+    told = made(live=True, window=every).serve
     assert told == min(d for d in range(1, every + 1) if every % d == 0 and every / d <= 600)
-    assert Settings(live=True, window=600, latency=60).serve == 60
+    assert made(live=True, window=600, latency=60).serve == 60
 
 
 @examples(max_examples=50, deadline=None)
@@ -197,4 +198,4 @@ def test_a_start_without_a_zone_is_utc_and_none_is_the_default() -> None:
 
 
 def test_people_have_their_own_schema() -> None:
-    assert Settings().meaning == PEOPLE
+    assert made().meaning == PEOPLE

@@ -1,0 +1,77 @@
+"""The same job on Prism: the same files, windows that show as they close, a clean Ctrl-C.
+
+``make prism`` builds it; CI does so before the tests.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.runners import prism
+from tests.end_to_end.streams import MADE, made, parquet_files, schema_file
+from tests.pipeline.job import assert_whole, content, finished, process
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism"),
+]
+RIDGE = ("--learner", "ridge", "--rate", "50", "--windows", "6")
+LIVE = ("--live", "--runner", "prism", "--learner", "ridge", "--rate", "500", "--window", "3")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (*RIDGE, "--lag", "2"),
+        (*RIDGE, "--window", "3m", "--every", "1m", "--latency", "10s"),
+        (*RIDGE, "--disorder", "20", "--batch-rows", "100"),
+        ("--rate", "20", "--windows", "3", "--keep", "0"),
+    ],
+    ids=["ridge with lag 2", "sliding windows", "late rows", "forest"],
+)
+def test_prism_writes_the_same_files_as_the_embedded_runner(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    for runner in ("direct", "prism"):
+        told = finished(process(*options, "--runner", runner, "--output", tmp_path / runner))
+        assert told.code == 0, told.err
+    assert content(tmp_path / "prism") == content(tmp_path / "direct")
+
+
+def test_several_files_with_gaps_and_rejects_give_the_same_files_on_prism(tmp_path: Path) -> None:
+    rows = made(windows=40, rows_a_window=60, seed=5)
+    rows.loc[::50, "x"] = float("inf")
+    given = parquet_files(rows, tmp_path / "in", pieces=3, group=97)
+    schema = schema_file(MADE, tmp_path / "made.toml")
+    for runner in ("direct", "prism"):
+        words = ("--input", given, "--schema", schema, "--learner", "ridge", "--runner", runner)
+        told = finished(process(*words, "--output", tmp_path / runner))
+        assert told.code == 0, told.err
+    assert content(tmp_path / "prism") == content(tmp_path / "direct")
+
+
+def test_live_windows_are_reported_while_the_job_runs_and_ctrl_c_ends_it_cleanly(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    running = process(*LIVE, "--windows", "0", "--output", run)
+    deadline = time.monotonic() + 90
+    while len(list(run.glob("metrics/*.json"))) < 3:
+        assert running.poll() is None and time.monotonic() < deadline, running.communicate()
+        time.sleep(0.2)
+    started = psutil.Process(running.pid).children(recursive=True)
+    assert any("prism" in child.name() for child in started)
+    running.send_signal(signal.SIGINT)
+    told = finished(running)
+    assert psutil.wait_procs(started, timeout=10)[1] == []
+    assert told.code == 130 and "interrupted" in told.err
+    assert json.loads((run / "status.json").read_text())["state"] == "interrupted"
+    scored = [json.loads(path.read_text())["scored"] for path in run.glob("metrics/*.json")]
+    assert sum(scored) > 1_000
+    assert_whole(run)
