@@ -14,6 +14,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Literal, NamedTuple
 
@@ -232,10 +233,16 @@ def train(data: Normalized, schema: Schema, learner: Learner) -> tuple[bytes, Ma
         statistics=data.statistics.columns,
         training=report,
         fingerprint=training_fingerprint(data, learner),
-        versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        versions=versions(),
         sha256=hashlib.sha256(dumped).hexdigest(),
         bytes=len(dumped),
     )
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What this process trains with: the versions of Python and of the packages."""
+    return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
 
 
 def training_fingerprint(data: Normalized, learner: Learner) -> str:

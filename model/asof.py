@@ -13,6 +13,8 @@ from model.batch import SECOND
 
 NAME = "%Y%m%dT%H%M%SZ"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+LEAST = (datetime.min.replace(tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
+GREATEST = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
 
 
 def floor(time: int, step: int) -> int:
@@ -36,8 +38,11 @@ def newest_allowed(refresh: int, every: int, lag: int) -> int:
 
 
 def utc(time: int) -> datetime:
-    """A time in microseconds as a datetime in UTC."""
-    return EPOCH + timedelta(microseconds=time)
+    """A time in microseconds as a datetime in UTC.
+
+    A window's edge before year 1 or after 9999 is told as the first or last moment there is.
+    """
+    return EPOCH + timedelta(microseconds=min(max(time, LEAST), GREATEST))
 
 
 def iso(time: int) -> str:

@@ -118,7 +118,7 @@ class RunFolder:
 def kept(settings: Settings) -> dict[str, Any]:
     """What settings.json says: the options that decide the run's files, and the schema."""
     options = settings.model_dump(mode="json", exclude=NOT_KEPT | {"schema_file"})
-    return {**options, "schema": settings.meaning.model_dump(mode="json")}
+    return {**options, **settings.resolved, "schema": settings.meaning.model_dump(mode="json")}
 
 
 def find_folder(settings: Settings) -> RunFolder:

@@ -91,8 +91,7 @@ def execute(pipeline: Any, folder: RunFolder, out: Console, err: Console) -> int
     """Runs a pipeline to its end, and tells of it."""
     with Progress(folder, err) as progress:
         try:
-            with runners.handing_over(pipeline):
-                runners.work(pipeline)
+            runners.work(pipeline)
             progress.state = "done"
         except KeyboardInterrupt:
             progress.state = "interrupted"

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def work(pipeline: Pipeline) -> None:
         KeyboardInterrupt: after Ctrl-C; a runner of its own process has been told to cancel.
     """
     if is_embedded(pipeline):
-        in_background(lambda: pipeline.run().wait_until_finish())
+        in_background(partial(embedded, pipeline))
         return
     running = pipeline.run()  # in this thread: Beam minds signals when it starts Prism
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -83,6 +84,12 @@ def work(pipeline: Pipeline) -> None:
         cancelling.start()
         cancelling.join(CANCEL_SECONDS)
         raise
+
+
+def embedded(pipeline: Pipeline) -> None:
+    """Runs a pipeline within this process to its end."""
+    with handing_over(pipeline):
+        pipeline.run().wait_until_finish()
 
 
 def in_background(work: Callable[[], Any]) -> Any:

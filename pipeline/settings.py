@@ -185,6 +185,17 @@ class Settings(BaseModel):
         return self.source == "files" or (self.source is None and self.input is not None)
 
     @property
+    def resolved(self) -> dict[str, Any]:
+        """The options whose default depends on others, as they come out."""
+        return {
+            "source": "files" if self.reads_files else "people",
+            "every": self.refresh,
+            "latency": self.serve,
+            "windows": self.refreshes,
+            "start": None if self.reads_files else self.start or START,
+        }
+
+    @property
     def refresh(self) -> int:
         """``every``, or its default; seconds."""
         return self.every or self.window

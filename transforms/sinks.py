@@ -39,6 +39,8 @@ PREDICTIONS = pa.schema(
     ]
 )
 SAMPLE_ROWS = 1_000
+PREDICTION, NORMALIZED = "__prediction", "__normalized:"
+"""Columns of a sample on its way; no schema names a column so."""
 
 
 def parquet_bytes(rows: pa.Table) -> bytes:
@@ -131,7 +133,7 @@ class Sample(beam.DoFn):
         inference = result.inference
         rows = result.example
         prediction = np.full(rows.num_rows, np.nan) if inference is None else inference.prediction
-        rows = rows.append_column("prediction", nullable(prediction))
+        rows = rows.append_column(PREDICTION, nullable(prediction))
         [rows] = bottom([rows], SAMPLE_ROWS)
         yield 0, self._normalized(rows, None if inference is None else inference.reference)
 
@@ -141,7 +143,7 @@ class Sample(beam.DoFn):
             values = np.full(rows.num_rows, np.nan)
             if encoder is not None:
                 values = encoder.standardize(rows, name)
-            rows = rows.append_column(f"{name} (normalized)", nullable(values))
+            rows = rows.append_column(NORMALIZED + name, nullable(values))
         return rows
 
 
@@ -198,6 +200,14 @@ class WriteSample(beam.PTransform[Any, Any]):
         )
 
 
+def sample_name(column: str, schema: Schema) -> str:
+    """What a column of a sample is called in its file; the schema's own names go before ours."""
+    ours = {ID: "id", TIME: "time", LATE: "late", PREDICTION: "prediction"}.get(column, column)
+    if column.startswith(NORMALIZED):
+        ours = f"{column.removeprefix(NORMALIZED)} (normalized)"
+    return column if ours in schema.columns else ours
+
+
 def write_sample(
     keyed: tuple[int, pa.RecordBatch],
     folder: str,
@@ -209,8 +219,7 @@ def write_sample(
     for name in (schema.target, *schema.numeric):
         at = rows.schema.get_field_index(name)
         rows = rows.set_column(at, name, nullable(rows.column(name).to_numpy()))
-    renamed = {ID: "id", TIME: "time", LATE: "late"}
-    rows = rows.rename_columns([renamed.get(name, name) for name in rows.column_names])
+    rows = rows.rename_columns([sample_name(name, schema) for name in rows.column_names])
     path = files.join(folder, f"{stamp(window.start.micros)}.parquet")
     files.write_whole(path, parquet_bytes(rows))
     return path

@@ -493,3 +493,21 @@ def test_a_file_that_changes_while_it_is_read_fails_with_a_line(
     assert told.code == 1
     assert "in.csv" in told.error and "changed since it was planned" in told.error
     assert status("o")["state"] == "failed"
+
+
+def test_rows_at_both_ends_of_time_and_columns_named_as_ours_are_no_trouble(job: Job) -> None:
+    Path("s.toml").write_text(
+        'name = "s"\ntime = "t"\ntarget = "id"\n[features]\n'
+        'numeric = ["x", "x (normalized)", "prediction", "late"]\n'
+    )
+    times = ("0001-01-01T00:00:01Z", "2026-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
+    lines = [f"{time},{n},1,2,3,4" for n, time in enumerate(times)]
+    Path("in.csv").write_text("\n".join(["t,id,x,x (normalized),prediction,late", *lines]) + "\n")
+    words = ("--input", "in.csv", "--schema", "s.toml", "--window", "7d", "--learner", "ridge")
+    job.ran(*words, "--output", "o")
+    told = metrics("o")
+    assert [refresh["rows"] for refresh in told] == [1, 1, 1]
+    assert [refresh["scored"] for refresh in told] == [0, 1, 1]
+    [sample] = Path("o/sample").glob("2026*.parquet")
+    names = pq.read_schema(sample).names
+    assert len(set(names)) == len(names) and {"prediction", "x (normalized)"} <= set(names)

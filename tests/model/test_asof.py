@@ -87,3 +87,9 @@ def test_the_names_of_the_contract() -> None:
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError):
         from_stamp(name)
+
+
+def test_an_edge_beyond_the_years_that_can_be_told_is_told_as_the_last_moment() -> None:
+    last = datetime(9999, 12, 31, tzinfo=timezone.utc)
+    beyond = (last - EPOCH) // timedelta(microseconds=1) + 9 * 86400 * SECOND
+    assert iso(beyond) == "9999-12-31T23:59:59.999999Z" and stamp(beyond) == "99991231T235959Z"

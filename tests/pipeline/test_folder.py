@@ -238,3 +238,9 @@ def test_how_long_a_fit_took_is_none_if_it_was_not_noted(home: Path) -> None:
     assert folder.fit_seconds("20260101T000100Z") == 1.5
     assert folder.fit_seconds("20260101T000200Z") is None
     assert folder.reports() == [] and folder.reported() == set()
+
+
+def test_spelling_a_default_out_is_no_other_setting(home: Path) -> None:
+    opened(output="o")
+    spelt = {"source": "people", "every": "60", "latency": "1m", "windows": 12}
+    assert opened(output="o", resume=True, start="2026-01-01", **spelt).path == "o"
