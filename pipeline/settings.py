@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
+import pyarrow as pa
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -17,11 +18,12 @@ from pydantic import (
 )
 
 from model.artefact import Learner
-from model.asof import EPOCH
+from model.asof import EPOCH, iso
 from model.batch import SECOND
 from model.errors import UserError
 from model.people import SCHEMA as PEOPLE
 from model.schema import Schema
+from model.times import parse_times
 from transforms.handover import Cadence
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -34,7 +36,10 @@ RUNNERS = {
 }
 START = "2026-01-01T00:00:00Z"
 """The event time of the first synthetic person, unless --start or --live says otherwise."""
-EARLIEST, LATEST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2, 9901))
+EARLIEST, LATEST = (
+    (datetime(year, 1, 1, tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
+    for year in (2, 9901)
+)
 LONGEST = 36_525 * 86_400
 """Seconds: no duration is longer than a hundred years."""
 
@@ -65,14 +70,10 @@ def moment(value: Any) -> Any:
     """
     if value is None:
         return None
-    try:
-        at = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-    except ValueError as error:
-        raise ValueError(f"an ISO 8601 time is allowed, as {START}") from error
-    at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
-    if not EARLIEST <= at <= LATEST:
-        raise ValueError("a time from the years 2 to 9900 is allowed")
-    return at.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    [at] = parse_times(pa.array([str(value)])).cast(pa.int64()).to_pylist()
+    if at is None or not EARLIEST <= at <= LATEST:
+        raise ValueError(f"an ISO 8601 time of the years 2 to 9900 is allowed, as {START}")
+    return iso(at)
 
 
 Duration = Annotated[int, BeforeValidator(seconds), Field(le=LONGEST)]
@@ -260,8 +261,8 @@ def micros_of(start: str | None) -> int:
         >>> micros_of("1970-01-01T00:00:01.5Z")
         1500000
     """
-    at = datetime.fromisoformat((start or START).replace("Z", "+00:00"))
-    return (at - EPOCH) // timedelta(microseconds=1)
+    [at] = parse_times(pa.array([start or START])).cast(pa.int64()).to_pylist()
+    return int(at)
 
 
 def settings_from(values: dict[str, Any]) -> Settings:
