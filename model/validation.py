@@ -205,7 +205,7 @@ def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Arra
     values = raw.column(name)
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    bad = np.zeros(0, np.bool_)
+    bad: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
     if is_text(values.type):
         numbers, bad = parse_numbers(values)
     elif is_number(values.type):
