@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import signal
+import statistics
 import time
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -75,3 +77,38 @@ def test_live_windows_are_reported_while_the_job_runs_and_ctrl_c_ends_it_cleanly
     scored = [json.loads(path.read_text())["scored"] for path in run.glob("metrics/*.json")]
     assert sum(scored) > 1_000
     assert_whole(run)
+
+
+SLOW = """
+import time
+from sklearn.linear_model import Ridge
+
+class Slow(Ridge):
+    def fit(self, matrix, target):
+        if len(target) > 64:  # not the rows on which a learner is tried
+            time.sleep(3)
+        return super().fit(matrix, target)
+"""
+
+
+def lateness(folder: Path) -> float:
+    """How long behind a refresh's end its report stood, seconds: the median of the last four."""
+    behind = []
+    for path in sorted(folder.glob("metrics/*.json"))[-4:]:
+        end = json.loads(path.read_text())["refresh_end"].replace("Z", "+00:00")
+        behind.append(path.stat().st_mtime - datetime.fromisoformat(end).timestamp())
+    return statistics.median(behind)
+
+
+def test_with_a_lag_a_fit_slower_than_a_refresh_holds_up_no_prediction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_learner.py").write_text(SLOW)
+    monkeypatch.chdir(tmp_path)
+    live = (*LIVE[:3], "--window", "2", "--latency", "1", "--windows", "8", "--rate", "200")
+    for lag in ("1", "3"):
+        words = (*live, "--learner", "slow_learner:Slow", "--lag", lag)
+        told = finished(process(*words, "--output", f"lag {lag}"))
+        assert told.code == 0, told.err
+    # a fit takes 3 s, a refresh 2 s: with lag 1 each refresh waits for the fit before it
+    assert lateness(tmp_path / "lag 1") > lateness(tmp_path / "lag 3") + 1.5
