@@ -118,3 +118,14 @@ def test_the_same_bundle_gives_the_same_batches(times: list[int], batch_rows: in
     first, again = run(), run()
     assert all(a.equals(b, check_metadata=True) for a, b in zip(first, again, strict=True))
     assert sorted(t for b in first for t in b["t"].to_pylist()) == sorted(times)
+
+
+def test_a_row_without_a_usable_id_takes_the_hash_of_its_content() -> None:
+    rows = [
+        {**row(1), "number": 5},
+        row(2),
+        {**row(3), "number": "six"},
+        {**row(4), "number": 2**63},
+    ]
+    seen = made(rows, id_column="number")
+    assert sorted(told(seen, ID)) == sorted([5, *map(row_id, rows[1:])])

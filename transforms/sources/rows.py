@@ -56,8 +56,8 @@ class FromRows(beam.PTransform[Any, Any]):
     Attributes:
         schema: the meaning of the columns.
         latency: a serve window's length, microseconds: no batch straddles two.
-        id_column: a column of whole numbers that names each row; without it the id is a hash
-            of the row, and rows that are equal have the same.
+        id_column: a column of whole numbers that names each row. Without it, and for a row
+            that has none there, the id is a hash of the row; rows that are equal share it.
         batch_rows: rows of a batch, at most; a bundle's end ends a batch too.
 
     Example:
@@ -123,9 +123,9 @@ class MakeBatches(beam.DoFn):
         yield from split(batch, tag, self.latency, stamps)
 
     def _id(self, row: dict[str, Any]) -> int:
-        if self.id_column is None:
-            return row_id(row)
-        return int(row[self.id_column])
+        given = None if self.id_column is None else row.get(self.id_column)
+        whole = isinstance(given, int) and -(2**63) <= given < 2**63
+        return int(given) if whole and given is not None else row_id(row)
 
 
 def arrived(batch: pa.RecordBatch, stamps: list[int]) -> tuple[pa.RecordBatch, Any]:
