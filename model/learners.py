@@ -152,17 +152,21 @@ def _is_forest(estimator: Any) -> bool:
     return isinstance(estimator, ForestRegressor)
 
 
-def params_of(estimator: Any) -> dict[str, Any]:
-    """A regressor's parameters by name; none if it cannot tell them."""
+def params_of(estimator: Any, deep: bool = False) -> dict[str, Any]:
+    """A regressor's parameters by name; none if it cannot tell them.
+
+    Args:
+        estimator: a regressor.
+        deep: with those of estimators within it, as ``step__alpha``.
+    """
     get = getattr(estimator, "get_params", None)
-    return dict(get(deep=False)) if get else {}
+    return dict(get(deep=deep)) if get else {}
 
 
 def _deep(estimator: Any, last: str) -> dict[str, Any]:
     """The parameters of that name, the estimator's own and those of estimators within it."""
-    get = getattr(estimator, "get_params", None)
-    deep = get(deep=True) if get else {}
-    return {name: value for name, value in deep.items() if name.split("__")[-1] == last}
+    every = params_of(estimator, deep=True)
+    return {name: value for name, value in every.items() if name.split("__")[-1] == last}
 
 
 def _set(estimator: Any, parameters: dict[str, Any]) -> Any:

@@ -96,17 +96,17 @@ class Store:
             FileNotFoundError: if there is no such artefact.
             DamagedArtefact: if manifest and model file do not agree.
         """
-        if sha256 is not None and self.manifest(name).sha256 != sha256:
-            raise DamagedArtefact(f"{name}: its manifest has changed since it was referred to")
-        return load_bytes(self.verified(name))
+        return load_bytes(self.verified(name, sha256))
 
-    def verified(self, name: str) -> bytes:
+    def verified(self, name: str, sha256: str | None = None) -> bytes:
         """The bytes of an artefact's model file, once their hash has matched.
 
         Raises:
             FileNotFoundError, DamagedArtefact: as ``load``.
         """
         manifest = self.manifest(name)
+        if sha256 is not None and manifest.sha256 != sha256:
+            raise DamagedArtefact(f"{name}: its manifest has changed since it was referred to")
         try:
             data = files.read_whole(self._file(name, MODEL))
         except FileNotFoundError as error:

@@ -21,7 +21,7 @@ from pipeline.progress import Progress, consoles, summary, telling
 from pipeline.settings import Settings
 from pipeline.source import Span, file_source, people_source
 from transforms import tally
-from transforms.sinks import WriteReports
+from transforms.sinks import retain
 
 
 def run(words: list[str]) -> int:
@@ -75,8 +75,7 @@ def catch_up(settings: Settings, folder: RunFolder, span: Span) -> None:
         return
     starts = [start for start in folder.reported() if start < span.report_from]
     if starts:
-        store = Store(folder.models)
-        WriteReports(folder.metrics, store, settings.cadence, settings.keep).prune(starts)
+        retain(Store(folder.models), starts, settings.keep, settings.lag)
 
 
 def make_source(settings: Settings, folder: RunFolder, err: Console) -> tuple[Any, Span]:

@@ -54,6 +54,11 @@ def shard_of(key: Key, shards: int) -> int:
     return hash(key) % shards
 
 
+def sharded(batch: pa.RecordBatch, shards: int) -> tuple[int, pa.RecordBatch]:
+    """A batch with its shard as key."""
+    return shard_of(tag_of(batch).key, shards), batch
+
+
 def as_batch(reference: Reference) -> pa.RecordBatch:
     """A reference as an empty batch: it travels with the coder of the batches that it meets."""
     return pa.record_batch({}).replace_schema_metadata(reference._asdict())
@@ -141,10 +146,7 @@ class HandOver(beam.PTransform[Any, Any]):
         keyed = tuple[int, pa.RecordBatch]
         batches = (
             inputs[BATCHES]
-            | "Shard"
-            >> beam.Map(
-                lambda b, n: (shard_of(tag_of(b).key, n), b), self.shards
-            ).with_output_types(keyed)
+            | "Shard" >> beam.Map(sharded, self.shards).with_output_types(keyed)
             | "ServeWindow" >> beam.WindowInto(serve_windows)
         )
         models = (

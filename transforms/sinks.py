@@ -24,8 +24,8 @@ from model.sample import bottom
 from model.schema import Schema
 from model.store import Shelf, Store, shelf
 from transforms.coders import BATCHES
-from transforms.handover import Cadence, shard_of
-from transforms.tally import count, note
+from transforms.handover import Cadence, sharded
+from transforms.tally import count
 from transforms.validate import Rejects
 
 PREDICTIONS = pa.schema(
@@ -96,9 +96,7 @@ class WritePredictions(beam.PTransform[Any, Any]):
             scored
             | "Predicted" >> beam.Map(predicted, self.schema).with_output_types(pa.RecordBatch)
             | "Shard"
-            >> beam.Map(
-                lambda b, n: (shard_of(tag_of(b).key, n), b), self.shards
-            ).with_output_types(tuple[int, pa.RecordBatch])
+            >> beam.Map(sharded, self.shards).with_output_types(tuple[int, pa.RecordBatch])
             | "Refresh" >> beam.WindowInto(FixedWindows(self.every // SECOND))
             | "Group" >> beam.GroupByKey()
             | "Write" >> beam.Map(write_predictions, self.folder)
@@ -278,18 +276,20 @@ class WriteReports(beam.DoFn):
     ) -> Iterator[Metrics]:
         start, metrics = keyed
         files.write_whole(files.join(self.folder, f"{stamp(start)}.json"), metrics.as_json())
-        note("newest report", start)
         count("refreshes reported")
         if self.keep and not self.starts:
-            finalizer.register(partial(self.prune, self.starts))
+            finalizer.register(
+                partial(retain, self.store, self.starts, self.keep, self.cadence.lag)
+            )
         self.starts.append(start)
         yield metrics
 
-    def prune(self, starts: list[int]) -> None:
-        """Removes the artefacts that are too old to serve after the refreshes at ``starts``.
 
-        Of those whose window ended by the last of them the newest stay: ``keep``, and with a
-        lag no fewer than may still have to serve.
-        """
-        for _ in self.store.prune(max(starts), max(self.keep, self.cadence.lag)):
-            count("models pruned")
+def retain(store: Store, starts: list[int], keep: int, lag: int) -> None:
+    """Removes the artefacts that are too old to serve after the refreshes at ``starts``.
+
+    Of those whose window ended by the last of them the newest stay: ``keep``, and with a lag
+    no fewer than may still have to serve.
+    """
+    for _ in store.prune(max(starts), max(keep, lag)):
+        count("models pruned")
