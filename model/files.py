@@ -6,6 +6,7 @@ only when its upload has ended, so there it is written in place.
 
 from __future__ import annotations
 
+import glob
 import os
 import threading
 from pathlib import Path
@@ -71,9 +72,9 @@ def read_whole(path: str) -> bytes:
 def list_files(folder: str, name: str = "*") -> list[str]:
     """The paths of the files that match a glob below a folder, sorted; none if it is missing."""
     if is_local(folder):
-        return sorted(
-            str(p) for p in Path(folder).glob(name) if p.is_file() and not p.name.startswith(".")
-        )
+        # not Path.glob, which fails if retention removes a folder that it is about to enter
+        found = (Path(folder, path) for path in glob.glob(name, root_dir=folder))
+        return sorted(str(path) for path in found if path.is_file())
     [match] = FileSystems.match([join(folder, name)])
     return sorted(metadata.path for metadata in match.metadata_list)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 import signal
 import subprocess
@@ -66,7 +67,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def disturb(running: subprocess.Popen[str], moment: str, signal_: signal.Signals) -> None:
     """Sends a signal as soon as the moment has come; a run that has ended does not mind."""
     pattern, number = DISTURBED[moment]
-    while len(list(Path("o").glob(pattern))) < number and running.poll() is None:
+    while len(glob.glob(pattern, root_dir="o")) < number and running.poll() is None:
         time.sleep(0.001)
     running.send_signal(signal_)
 
