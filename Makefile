@@ -78,6 +78,8 @@ clean: flink-down ## remove .venv, tools and caches; runs/ stays
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# --no-deps: the lock is whole. Else an older pip takes coverage[toml] for something that is not
+# pinned, as soon as there is a newer coverage.
 # A stamp is written last: what was interrupted before it is made anew.
 $(CORE): requirements/core.txt setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo \
@@ -85,14 +87,15 @@ $(CORE): requirements/core.txt setup.py
 		exit 1; }
 	@echo "== set-up: .venv from requirements/core.txt (once, a minute or two)"
 	@$(PYTHON) -m venv --clear .venv
-	@{ $(PIP) install --require-hashes -r requirements/core.txt && echo done; } | $(PROGRESS)
+	@{ $(PIP) install --no-deps --require-hashes -r requirements/core.txt && echo done; } | $(PROGRESS)
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@$(PIP) check
 	@touch $@
 
 $(TEST): $(CORE) requirements/test.txt
 	@echo "== set-up: .venv, tools for the tests from requirements/test.txt"
-	@{ $(PIP) install --require-hashes -r requirements/test.txt && echo done; } | $(PROGRESS)
+	@{ $(PIP) install --no-deps --require-hashes -r requirements/test.txt && echo done; } | $(PROGRESS)
+	@$(PIP) check
 	@touch $@
 
 .tools/bin/uv:

@@ -18,6 +18,7 @@ from pipeline.arguments import parse
 from pipeline.folder import RunFolder, earlier, find_folder, open_folder
 from pipeline.graph import build
 from pipeline.progress import Progress, consoles, summary, telling
+from pipeline.runners import working
 from pipeline.settings import Settings
 from pipeline.source import Span, file_source, people_source
 from transforms import tally
@@ -39,7 +40,7 @@ def run(words: list[str]) -> int:
     """
     settings, beam_options = parse(words)
     settings = with_start(settings)
-    runners.preflight(settings)
+    runners.preflight(settings, beam_options)
     learners.check(*settings.regressor)
     out, err = consoles()
     folder = find_folder(settings)
@@ -90,7 +91,7 @@ def execute(pipeline: Any, folder: RunFolder, out: Console, err: Console) -> int
     """Runs a pipeline to its end, and tells of it."""
     with Progress(folder, err) as progress:
         try:
-            runners.work(pipeline)
+            working.work(pipeline)
             progress.state = "done"
         except KeyboardInterrupt:
             progress.state = "interrupted"
@@ -110,7 +111,7 @@ def execute(pipeline: Any, folder: RunFolder, out: Console, err: Console) -> int
         err.print(
             f"{told}; the same options with --output {folder.path} --resume go on", soft_wrap=True
         )
-        if runners.is_embedded(pipeline):
+        if working.is_embedded(pipeline):
             leave(130)
         return 130  # what Beam started for the job, as Prism, it ends at exit
     closing(folder, progress, out)

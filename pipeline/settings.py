@@ -231,6 +231,11 @@ class Settings(BaseModel):
         """Stop after so many; 0 is never."""
         return (0 if self.reads_files else 12) if self.windows is None else self.windows
 
+    @property
+    def endless(self) -> bool:
+        """Whether the source never ends by itself."""
+        return not self.reads_files and self.refreshes == 0
+
     @cached_property
     def meaning(self) -> Schema:
         """The schema: of the file, or the people's own.

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.runners import prism
+from pipeline.runners.prism import prism
 from tests.end_to_end.streams import MADE, made, parquet_files, schema_file
 from tests.pipeline.job import assert_whole, content, finished, process
 

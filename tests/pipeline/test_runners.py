@@ -30,14 +30,14 @@ def test_the_embedded_runner_refuses_what_never_ends_and_names_the_way_out(
 
 @pytest.mark.parametrize("runner", ["prism", "flink", "dataflow"])
 def test_a_runner_that_streams_is_refused_nothing(runner: str) -> None:
-    runners.preflight(made(runner=runner, live=True, windows=0))
+    runners.preflight(made(runner=runner, live=True, windows=0), [])
 
 
 def test_files_end_by_themselves_so_windows_0_is_no_matter() -> None:
-    runners.preflight(made(**FILES, windows=0))
-    runners.preflight(made(**FILES))
+    runners.preflight(made(**FILES, windows=0), [])
+    runners.preflight(made(**FILES), [])
     with pytest.raises(UserError):
-        runners.preflight(made(windows=0))
+        runners.preflight(made(windows=0), [])
 
 
 def test_the_embedded_runner_is_the_fn_api_runner_itself_and_does_not_stream() -> None:
@@ -49,7 +49,7 @@ def test_the_embedded_runner_is_the_fn_api_runner_itself_and_does_not_stream() -
 
 @pytest.mark.parametrize(
     ("name", "beams"),
-    [("prism", "PrismRunner"), ("flink", "FlinkRunner"), ("dataflow", "DataflowRunner")],
+    [("prism", "PrismRunner"), ("flink", "PortableRunner"), ("dataflow", "DataflowRunner")],
 )
 def test_other_runners_are_named_to_beam_and_stream(name: str, beams: str) -> None:
     runner, options = runners.make(made(runner=name), [])

@@ -1,53 +1,23 @@
-"""The runners: what Beam needs to be told for each, and what each cannot carry."""
+"""Runs a pipeline to its end, and minds Ctrl-C."""
 
 from __future__ import annotations
 
-import shutil
 import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from apache_beam import Pipeline
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.runners.runner import PipelineRunner
 
-from model.errors import UserError
-from pipeline.settings import Settings
 from transforms.byhand import by_hand
 
 CANCEL_SECONDS = 10
 """So long a runner may take to cancel a job before it is left alone."""
-NAMES = {"prism": "PrismRunner", "flink": "FlinkRunner", "dataflow": "DataflowRunner"}
-
-
-def preflight(settings: Settings) -> None:
-    """Refuses what a runner cannot carry, before anything runs.
-
-    Raises:
-        UserError: says why, and the way out.
-    """
-    if settings.runner != "direct":
-        return
-    for asked, given, instead in (
-        ("--live", settings.live, "leave --live out"),
-        ("--windows 0", endless(settings), "--windows N"),
-    ):
-        if given:
-            raise UserError(
-                f"{asked} needs a runner that streams: the embedded one (--runner direct) shows "
-                f"windows only when its source ends; use --runner prism, or {instead}"
-            )
-
-
-def endless(settings: Settings) -> bool:
-    """Whether the source never ends by itself."""
-    return not settings.reads_files and settings.refreshes == 0
 
 
 def is_embedded(pipeline: Pipeline) -> bool:
@@ -108,35 +78,3 @@ def in_background(work: Callable[[], Any]) -> Any:
 
     threading.Thread(target=do, name="job", daemon=True).start()
     return done.result()
-
-
-def make(settings: Settings, beam_options: list[str]) -> tuple[PipelineRunner | str, Any]:
-    """A runner and its options.
-
-    Args:
-        settings: all options.
-        beam_options: what is passed through to Beam, as on a command line.
-    """
-    if settings.runner == "prism":
-        beam_options = with_prism(beam_options)
-    options = PipelineOptions(beam_options, streaming=settings.runner != "direct")
-    if settings.runner == "direct":
-        # By name: DirectRunner looks for others first, and changes over in silence.
-        return FnApiRunner(), options
-    return NAMES[settings.runner], options
-
-
-def with_prism(beam_options: list[str]) -> list[str]:
-    """Beam's options with the place of the Prism at hand, unless they name one.
-
-    Without one Beam downloads it, which needs the open internet.
-    """
-    given = any(word.startswith("--prism_location") for word in beam_options)
-    found = None if given else prism()
-    return beam_options if found is None else [*beam_options, f"--prism_location={found}"]
-
-
-def prism() -> str | None:
-    """The path of a Prism at hand: ``make prism``'s, or that of the PATH; None without one."""
-    built = Path(__file__).parents[1] / ".tools" / "prism"
-    return str(built) if built.is_file() else shutil.which("prism")

@@ -1,0 +1,42 @@
+"""Prism: Beam's local streaming runner, a process beside this one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.runners.needs import Need, value_of, with_defaults
+from pipeline.settings import Settings
+
+
+def prism() -> str | None:
+    """The path of a Prism at hand: ``make prism``'s, or that of the PATH; None without one."""
+    built = Path(__file__).parents[2] / ".tools" / "prism"
+    return str(built) if built.is_file() else shutil.which("prism")
+
+
+def needs(settings: Settings, words: list[str]) -> Iterator[Need]:
+    """What Prism needs for a job: that it is there."""
+    what = "Prism, as a program"
+    given = value_of(words, "--prism_location")
+    if value_of(words, "--job_endpoint") is not None or (given and "://" in given):
+        yield Need(what)  # Beam goes there, or downloads it
+    elif given is not None and not os.access(given, os.X_OK):
+        yield Need(what, f"--prism_location {given}: is no program", "make prism builds one")
+    elif given is None and prism() is None:
+        yield Need(
+            what,
+            "--runner prism: Prism is not at hand",
+            "make prism builds it (needs Go), or --prism_location names one",
+        )
+    else:
+        yield Need(what)
+
+
+def words_for(settings: Settings, words: list[str]) -> list[str]:
+    """Beam's options for a job on it: where it is, unless they say so."""
+    if value_of(words, "--job_endpoint") is not None:
+        return words
+    return with_defaults(words, {"--prism_location": str(prism())})
