@@ -23,6 +23,7 @@ EXTRAS = {
     "kafka": ["confluent-kafka>=2.6,<3"],
     "serve": ["fastapi>=0.115,<1", "prometheus-client>=0.21,<1", "uvicorn>=0.32,<1"],
     "test": [
+        "apache-beam[gcp]>=2.77,<2.78",  # a job for Dataflow is made in the tests, not run
         "coverage>=7.6,<8",
         "hypothesis>=6.130,<7",
         "mypy>=1.13,<3",

@@ -24,6 +24,15 @@ if [[ ! -x $built ]]; then
          { print } { fflush() }'
   mv "$part/prism" "$built"
 fi
-ln -sfn "prism-$version" .tools/prism
+# What is run ends with the launcher, however that ends: Beam would leave a Prism behind whose
+# launcher was killed. (Linux; elsewhere there is no setpriv.)
+cat >".tools/prism.$$" <<EOF
+#!/bin/sh
+built=\$(dirname "\$0")/prism-$version
+if command -v setpriv >/dev/null; then exec setpriv --pdeathsig TERM "\$built" "\$@"; fi
+exec "\$built" "\$@"
+EOF
+chmod +x ".tools/prism.$$"
+mv -f ".tools/prism.$$" .tools/prism
 echo "Prism $version is ready: .tools/prism"
 echo "run on it: python -m pipeline --runner prism"

@@ -54,6 +54,11 @@ def write_whole(path: str, data: bytes) -> None:
         raise
 
 
+def exists(path: str) -> bool:
+    """Whether there is a file."""
+    return Path(path).is_file() if is_local(path) else bool(FileSystems.exists(path))
+
+
 def read_whole(path: str) -> bytes:
     """A file's bytes.
 
@@ -62,7 +67,7 @@ def read_whole(path: str) -> bytes:
     """
     if is_local(path):
         return Path(path).read_bytes()
-    if not FileSystems.exists(path):
+    if not exists(path):
         raise FileNotFoundError(path)
     with FileSystems.open(path, compression_type="uncompressed") as file:
         data: bytes = file.read()
@@ -83,7 +88,7 @@ def remove(path: str) -> None:
     """Removes a file; it is no error if it is gone, since a retry removes it again."""
     if is_local(path):
         Path(path).unlink(missing_ok=True)
-    elif FileSystems.exists(path):
+    elif exists(path):
         FileSystems.delete([path])
 
 

@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.errors import UserError
 from model.learners import parse_parameter
+from pipeline.runners.flink import JOB_SERVERS
 from pipeline.settings import Settings, option, settings_from
 
 if sys.version_info >= (3, 11):
@@ -21,7 +22,9 @@ else:
     import tomli as tomllib
 
 GROUPS = {
-    "where it runs and writes": ("runner", "output", "resume", "overwrite", "predictions"),
+    "where it runs and writes": (
+        *("runner", "output", "shared", "resume", "overwrite", "predictions", "on_interrupt"),
+    ),
     "what it reads": (
         *("source", "people", "input", "schema_file"),
         *("windows", "live", "rate", "start", "disorder", "seed"),
@@ -128,6 +131,8 @@ def _config(path: str) -> dict[str, Any]:
 def _check_beam(words: list[str]) -> None:
     """Raises UserError for a word that is no option of Beam's either."""
     beam = _beam_parser()
+    for name in JOB_SERVERS:
+        beam.add_argument(f"--{name}", nargs="?")
     _, unknown = beam.parse_known_args(words)
     for word in unknown:
         name = word.split("=")[0]

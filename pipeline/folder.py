@@ -25,12 +25,19 @@ from pipeline.settings import Settings, option
 RUNS = "runs"
 NAME = "????????T??????Z"
 WRITTEN = (
-    *("settings.json", "status.json", f"timing/{NAME}.json", f"metrics/{NAME}.json"),
+    *(
+        "settings.json",
+        "status.json",
+        "ended.json",
+        "drain.json",
+        f"timing/{NAME}.json",
+        f"metrics/{NAME}.json",
+    ),
     *(f"models/{NAME}/manifest.json", f"models/{NAME}/model.joblib", f"sample/{NAME}.parquet"),
     *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
 )
 """All files of a run, as globs."""
-NOT_KEPT = {"output", "resume", "overwrite", "runner"}
+NOT_KEPT = {"output", "resume", "overwrite", "runner", "on_interrupt", "shared"}
 """Options that settings.json leaves out: another value of them gives the same run."""
 
 
@@ -87,6 +94,16 @@ class RunFolder:
     def status(self) -> str:
         """``status.json``: the run's state."""
         return self._part("status.json")
+
+    @property
+    def ended(self) -> str:
+        """``ended.json``: there when the stream has ended and all of it is written."""
+        return self._part("ended.json")
+
+    @property
+    def drain(self) -> str:
+        """``drain.json``: who writes it asks the source to end with its refresh."""
+        return self._part("drain.json")
 
     def _part(self, name: str) -> str:
         return files.join(self.path, name)
@@ -155,6 +172,8 @@ def open_folder(folder: RunFolder, settings: Settings) -> None:
         sweep(folder)
         if settings.overwrite:
             clear(folder)
+        for path in (folder.ended, folder.drain):
+            files.remove(path)
         folder.write_json(folder.settings, kept(settings))
         if settings.output is None:
             _point_latest(folder)

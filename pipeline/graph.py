@@ -15,7 +15,7 @@ from transforms.handover import HandOver
 from transforms.normalize import Normalize
 from transforms.predict import Predict
 from transforms.resume import unreported
-from transforms.sinks import WritePredictions, WriteRejects, WriteReports, WriteSample
+from transforms.sinks import WriteEnd, WritePredictions, WriteRejects, WriteReports, WriteSample
 from transforms.statistics import CollectWindows
 from transforms.train import Commit, Train
 from transforms.validate import Validate
@@ -55,18 +55,18 @@ def build(
     scored = (
         {"batches": batches, "models": models}
         | "HandOver" >> HandOver(cadence, store, settings.shards)
-        | "Predict" >> Predict(store.path)
+        | "Predict" >> Predict(store.path, settings.timed)
     )
+    written = [rejected | "Rejects" >> WriteRejects(folder.rejected, cadence.every)]
+    if settings.predictions == "parquet":
+        predictions = WritePredictions(folder.predictions, schema, cadence.every, settings.shards)
+        sample = WriteSample(folder.sample, schema, cadence.every, store.path)
+        written += [scored | "Predictions" >> predictions, scored | "Sample" >> sample]
     reports = (
-        {"scored": scored, "rejected": rejected}
+        {"scored": scored, "rejected": rejected, "written": written | "Written" >> beam.Flatten()}
         | "Evaluate" >> Evaluate(schema, cadence.every)
         | "Settle" >> beam.Reshuffle()  # Prism finalizes only what begins a stage
         | "Report" >> beam.ParDo(WriteReports(folder.metrics, store, cadence, settings.keep))
     )
-    rejected | "Rejects" >> WriteRejects(folder.rejected, cadence.every)
-    if settings.predictions == "parquet":
-        scored | "Predictions" >> WritePredictions(
-            folder.predictions, schema, cadence.every, settings.shards
-        )
-        scored | "Sample" >> WriteSample(folder.sample, schema, cadence.every, store.path)
+    reports | "End" >> WriteEnd(folder.ended)
     return reports

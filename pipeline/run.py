@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -18,7 +19,9 @@ from pipeline.arguments import parse
 from pipeline.folder import RunFolder, earlier, find_folder, open_folder
 from pipeline.graph import build
 from pipeline.progress import Progress, consoles, summary, telling
-from pipeline.runners import working
+from pipeline.runners import dataflow, needs, working
+from pipeline.runners.guides import RunGuide
+from pipeline.runners.prism import prism
 from pipeline.settings import Settings
 from pipeline.source import Span, file_source, people_source
 from transforms import tally
@@ -39,22 +42,53 @@ def run(words: list[str]) -> int:
         KeyboardInterrupt: after Ctrl-C; what is complete has been told.
     """
     settings, beam_options = parse(words)
-    settings = with_start(settings)
+    dry = settings.runner == "dataflow" and dataflow.is_dry(beam_options)
+    settings = with_start(settings.model_copy(update={"resume": settings.resume and not dry}))
     runners.preflight(settings, beam_options)
     learners.check(*settings.regressor)
     out, err = consoles()
-    folder = find_folder(settings)
+    tell = partial(err.print, soft_wrap=True)
+    # A dry run looks at no folder and writes nothing.
+    folder = RunFolder(str(settings.output)) if dry else find_folder(settings)
     tally.reset()
-    source, span = make_source(settings, folder, err)
-    open_folder(folder, settings)
-    catch_up(settings, folder, span)
-    runner, options = runners.make(settings, beam_options)
+    source, span = make_source(as_read(settings, beam_options), folder, err)
+    if not dry:
+        open_folder(folder, settings)
+        catch_up(settings, folder, span)
+    placed = settings.model_copy(update={"output": folder.path})
+    runner, options = runners.make(placed, beam_options)
     pipeline = beam.Pipeline(runner=runner, options=options)
     build(pipeline, source, settings, folder, span)
-    err.print(
-        f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)", soft_wrap=True
-    )
-    return execute(pipeline, folder, out, err)
+    tell(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
+    if settings.runner == "direct" and prism() is not None:
+        tell("windows show when the source has ended; --runner prism shows them as they close")
+    farewell = dataflow.told_at_launch(beam_options) if settings.runner == "dataflow" else None
+    if farewell is not None:
+        return launch(pipeline, farewell, out, err)
+    return execute(pipeline, runners.guide(settings, beam_options, folder, tell), out, err)
+
+
+def as_read(settings: Settings, beam_options: list[str]) -> Settings:
+    """The settings as the source has them.
+
+    What a savepoint, or a job to update, holds of a stream is the whole run's, not what a
+    resumed one has left.
+    """
+    goes_on = ("--savepoint_path", "--update")
+    whole = any(needs.value_of(beam_options, name) is not None for name in goes_on)
+    return settings.model_copy(update={"resume": settings.resume and not whole})
+
+
+def launch(pipeline: Any, farewell: str, out: Console, err: Console) -> int:
+    """Hands a job over that is not waited for: a template, or one that goes on by itself."""
+    try:
+        pipeline.run()
+    except Exception as error:
+        logging.getLogger(__name__).debug("the launch failed", exc_info=True)
+        err.print(f"error: the job was not launched: {cause(error)}", soft_wrap=True)
+        return 1
+    out.print(farewell, soft_wrap=True)
+    return 0
 
 
 def with_start(settings: Settings) -> Settings:
@@ -72,10 +106,22 @@ def with_start(settings: Settings) -> Settings:
 
 def catch_up(settings: Settings, folder: RunFolder, span: Span) -> None:
     """Removes the old models of a run to resume that was ended before it came to that."""
-    if span.report_from is None or not settings.keep:
-        return
-    starts = [start for start in folder.reported() if start < span.report_from]
-    if starts:
+    if span.report_from is not None:
+        prune(settings, folder, before=span.report_from)
+
+
+def prune(settings: Settings, folder: RunFolder, before: int | None = None) -> None:
+    """Removes models that are too old to serve after the refreshes that are reported.
+
+    The job does so itself; one that is cancelled as soon as all is written may not come to it.
+
+    Args:
+        settings: all options.
+        folder: the run's folder.
+        before: only refreshes that start before count, microseconds; None: all.
+    """
+    starts = [start for start in folder.reported() if before is None or start < before]
+    if settings.keep and starts:
         retain(Store(folder.models), starts, settings.keep, settings.lag)
 
 
@@ -87,12 +133,13 @@ def make_source(settings: Settings, folder: RunFolder, err: Console) -> tuple[An
         return file_source(settings, folder, tell)
 
 
-def execute(pipeline: Any, folder: RunFolder, out: Console, err: Console) -> int:
+def execute(pipeline: Any, guide: RunGuide, out: Console, err: Console) -> int:
     """Runs a pipeline to its end, and tells of it."""
+    folder = guide.folder
     with Progress(folder, err) as progress:
         try:
-            working.work(pipeline)
-            progress.state = "done"
+            working.work(pipeline, guide)
+            progress.state = "drained" if guide.draining else "done"
         except KeyboardInterrupt:
             progress.state = "interrupted"
         except Exception as error:
@@ -101,20 +148,20 @@ def execute(pipeline: Any, folder: RunFolder, out: Console, err: Console) -> int
             failure = cause(error)
     if progress.state == "failed":
         err.print(f"error: the job failed: {failure}", soft_wrap=True)
-        err.print(
-            f"what was complete stays in {folder.path}: --resume goes on from there", soft_wrap=True
-        )
+        told = f"what was complete stays in {folder.path}: the same options with {guide.way_on}"
+        err.print(f"{told} go on", soft_wrap=True)
         return 1
     summary(folder, out)
     if progress.state == "interrupted":
         told = f"interrupted: {len(folder.reported()):,} refreshes are complete in {folder.path}"
-        err.print(
-            f"{told}; the same options with --output {folder.path} --resume go on", soft_wrap=True
-        )
+        err.print(f"{told}; the same options with {guide.way_on} go on", soft_wrap=True)
         if working.is_embedded(pipeline):
             leave(130)
         return 130  # what Beam started for the job, as Prism, it ends at exit
+    prune(guide.settings, folder)
     closing(folder, progress, out)
+    if guide.draining:
+        out.print(f"drained: the same options with {guide.way_on} go on", soft_wrap=True)
     return 0
 
 

@@ -146,6 +146,14 @@ class Settings(BaseModel):
     shards: int = Field(4, ge=1, le=1024, description="how many batches are scored side by side")
     lag: int = Field(1, ge=1, le=1000, description="how many refreshes a fit may take")
     keep: int = Field(3, ge=0, description="how many old models stay; 0 keeps all")
+    on_interrupt: Literal["cancel", "drain", "savepoint"] = Field(
+        "cancel",
+        description="at Ctrl-C: cancel (at once), drain (the refresh that has begun is read, "
+        "scored and reported first), or savepoint (Flink)",
+    )
+    shared: bool = Field(
+        False, description="the run's folder is on a volume that all workers reach"
+    )
     seed: int = Field(42, ge=0, lt=2**32, description="of people and learners")
 
     @model_validator(mode="after")
@@ -215,6 +223,11 @@ class Settings(BaseModel):
     def cadence(self) -> Cadence:
         """How event time is cut; microseconds."""
         return Cadence(self.serve * SECOND, self.refresh * SECOND, self.lag)
+
+    @property
+    def timed(self) -> int | None:
+        """A serve window's length, microseconds, if event time is the wall clock; else None."""
+        return self.cadence.latency if self.live else None
 
     @property
     def windowing(self) -> tuple[int, int, int, int]:

@@ -15,7 +15,7 @@ from pipeline.folder import RunFolder
 from pipeline.settings import Settings, micros_of
 from transforms.sources.files import FileReader, FileTickets
 from transforms.sources.people import PeopleReader, PeopleTickets, live_rows
-from transforms.sources.planner import Extent, ReadTickets
+from transforms.sources.planner import Drain, Extent, ReadTickets
 
 
 class Span(NamedTuple):
@@ -95,8 +95,9 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, S
     rows = live_rows(settings.rate, settings.batch_rows) if settings.live else settings.batch_rows
     return ReadTickets(
         PeopleTickets(people, span.extent, rows, settings.live),
-        PeopleReader(people, span.extent, schema, settings.cadence.latency),
+        PeopleReader(people, span.extent.begin, schema, settings.cadence.latency),
         poll=0.05 if settings.live else 0.1,
+        drain=Drain(folder.drain, settings.cadence.every),
     ), span
 
 
@@ -115,7 +116,8 @@ def file_source(
     latency = settings.cadence.latency
     return ReadTickets(
         FileTickets(planned, span.extent),
-        FileReader(planned, span.extent, schema, latency, settings.batch_rows),
+        FileReader(planned, span.extent.begin, schema, latency, settings.batch_rows),
+        drain=Drain(folder.drain, settings.cadence.every),
     ), span
 
 

@@ -1,6 +1,13 @@
 """How what is shuffled and kept is written as bytes. Importing this registers the coders.
 
-Every hot element is a ``pyarrow.RecordBatch``: an Arrow IPC stream.
+Every hot element is a ``pyarrow.RecordBatch``: an Arrow IPC stream. What crosses a shuffle
+lies in a runner's savepoint too, from which a changed program may be started. So each coder's
+bytes begin with a head: what they are, and in which version. Bytes of another version are
+refused (``OtherVersion``), never misread.
+
+A change of what a coder's bytes mean, be it of a field's order or of a batch's columns and
+metadata, raises the version in its head; ``tests/pipeline/test_upgrade.py`` has the bytes of
+each version and says so. What is pickled (``FusedCoder``) stays within a bundle.
 """
 
 from __future__ import annotations
@@ -8,28 +15,102 @@ from __future__ import annotations
 import json
 import pickle
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from apache_beam import coders
 from apache_beam.ml.inference.base import PredictionResult
 
 from model.artefact import Normalized
-from model.batch import Key, decode, encode
+from model.batch import Key, decode
 from model.metrics import Metrics, Sums
 from transforms.byhand import give, take
 from transforms.sources.planner import Ticket
 
+MAGIC = b"Cz"
+KINDS = {
+    b"B": "a batch",
+    b"C": "a planner's checkpoint",
+    b"M": "a refresh's figures",
+    b"S": "a batch's sums",
+    b"T": "a ticket",
+}
+"""What bytes may be, by the letter in their head."""
+
+
+class OtherVersion(ValueError):
+    """Bytes that another version of the program wrote, as into a savepoint."""
+
+
+def head(kind: bytes, version: int) -> bytes:
+    """The four bytes that a coder's bytes begin with.
+
+    Args:
+        kind: a letter of ``KINDS``.
+        version: from 1 to 255.
+    """
+    return MAGIC + kind + bytes([version])
+
+
+def named(encoded: bytes) -> str:
+    """What bytes are by their head, for a person to read.
+
+    Example:
+        >>> named(head(b"T", 2)), named(bytes(4))
+        ('a ticket of version 2', 'bytes without a version (00000000)')
+    """
+    kind = KINDS.get(encoded[2:3])
+    if kind is None or not encoded.startswith(MAGIC) or len(encoded) < 4:
+        return f"bytes without a version ({encoded[:4].hex()})"
+    return f"{kind} of version {encoded[3]}"
+
+
+def behind(head: bytes, encoded: bytes) -> bytes:
+    """What stands behind a head.
+
+    Raises:
+        OtherVersion: if the bytes begin with another one.
+
+    Example:
+        >>> behind(head(b"T", 1), b"CzT" + bytes([1]) + b"body")
+        b'body'
+    """
+    if not encoded.startswith(head):
+        raise OtherVersion(
+            f"{named(encoded)}: this program reads {named(head)}. A savepoint (or checkpoint) "
+            "is read by the version of the program that took it: start from it with that one, "
+            "drain the job instead of a savepoint, and go on with this one and --resume"
+        )
+    return encoded[len(head) :]
+
 
 class RecordBatchCoder(coders.Coder):
-    """A RecordBatch with its metadata, as an Arrow IPC stream (or ``byhand``)."""
+    """A RecordBatch with its metadata, as an Arrow IPC stream (or ``byhand``).
+
+    Its head is filled up to eight bytes, to which Arrow aligns the columns: they are read
+    where they lie.
+    """
+
+    head = head(b"B", 1) + bytes(4)
 
     def encode(self, value: pa.RecordBatch) -> bytes:
-        return give(value) or encode(value)
+        number = give(value)
+        if number is not None:
+            return number
+        sink = pa.BufferOutputStream()
+        sink.write(self.head)  # first, not put before the stream's bytes: that would copy them
+        with pa.ipc.new_stream(sink, value.schema) as writer:
+            writer.write_batch(value)
+        data: bytes = sink.getvalue().to_pybytes()
+        return data
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
         kept = take(encoded)
-        return decode(encoded) if kept is None else kept
+        if kept is not None:
+            return kept
+        if not encoded.startswith(self.head):
+            behind(self.head, encoded)
+        return decode(pa.py_buffer(encoded).slice(len(self.head)))
 
     def estimate_size(self, value: pa.RecordBatch) -> int:
         return value.nbytes
@@ -44,11 +125,13 @@ class RecordBatchCoder(coders.Coder):
 class MetricsCoder(coders.Coder):
     """A refresh's figures, as the JSON of its report, which keeps every digit."""
 
+    head = head(b"M", 1)
+
     def encode(self, value: Metrics) -> bytes:
-        return value.as_json()
+        return self.head + value.as_json()
 
     def decode(self, encoded: bytes) -> Metrics:
-        return Metrics.model_validate_json(encoded)
+        return Metrics.model_validate_json(behind(self.head, encoded))
 
     def is_deterministic(self) -> bool:
         return True
@@ -78,15 +161,17 @@ class FusedCoder(coders.Coder):
 
 
 class TicketCoder(coders.Coder):
-    """A ticket: its seven whole numbers, eight bytes each."""
+    """A ticket: its whole numbers, eight bytes each."""
 
-    layout = struct.Struct(">7q")
+    head = head(b"T", 1)
+    layout = struct.Struct(f">4s{len(Ticket._fields)}q")
 
     def encode(self, value: Ticket) -> bytes:
-        return self.layout.pack(*value)
+        return self.layout.pack(self.head, *value)
 
     def decode(self, encoded: bytes) -> Ticket:
-        return Ticket(*self.layout.unpack(encoded))
+        behind(self.head, encoded)
+        return Ticket(*self.layout.unpack(encoded)[1:])
 
     def is_deterministic(self) -> bool:
         return True
@@ -95,23 +180,38 @@ class TicketCoder(coders.Coder):
         return Ticket
 
 
+class KeyedSums(NamedTuple):
+    """A batch's key and sums: what is merged into its refresh's."""
+
+    key: Key
+    sums: Sums
+
+
 class SumsCoder(coders.Coder):
-    """A list of batches' keys and sums, as JSON, which keeps every digit."""
+    """A batch's key and sums, as JSON, which keeps every digit."""
 
-    def encode(self, value: list[tuple[Key, Sums]]) -> bytes:
-        return json.dumps(value).encode()
+    head = head(b"S", 1)
 
-    def decode(self, encoded: bytes) -> list[tuple[Key, Sums]]:
-        return [(Key(*key), Sums(*sums)) for key, sums in json.loads(encoded)]
+    def encode(self, value: KeyedSums) -> bytes:
+        return self.head + json.dumps(value).encode()
+
+    def decode(self, encoded: bytes) -> KeyedSums:
+        key, sums = json.loads(behind(self.head, encoded))
+        return KeyedSums(Key(*key), Sums(*sums))
 
     def is_deterministic(self) -> bool:
         return True
 
+    def to_type_hint(self) -> type:
+        return KeyedSums
+
 
 BATCHES = coders.IterableCoder(RecordBatchCoder())
+SUMS = coders.IterableCoder(SumsCoder())
 
 coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
 coders.registry.register_coder(Ticket, TicketCoder)
+coders.registry.register_coder(KeyedSums, SumsCoder)
 coders.registry.register_coder(Metrics, MetricsCoder)
 for fused in (Normalized, PredictionResult):
     coders.registry.register_coder(fused, FusedCoder)

@@ -1,4 +1,8 @@
-"""Evaluate: prequential figures of every refresh, from mergeable sums."""
+"""Evaluate: prequential figures of every refresh, from mergeable sums.
+
+A refresh's figures come out when all of it has been scored and what is to be written of it
+has been written: who sees a report may rely on the files that belong to it.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ from apache_beam.transforms.window import FixedWindows
 from model.batch import SECOND, Key, column, late, tag_of
 from model.metrics import Metrics, Sums, figures, merge, score
 from model.schema import Schema
-from transforms.coders import SumsCoder
+from transforms.coders import SUMS, KeyedSums
 from transforms.validate import Rejects
 
-Keyed = list[tuple[Key, Sums]]
+Keyed = list[KeyedSums]
 
 
-def scored_sums(result: Any, schema: Schema) -> tuple[int, tuple[Key, Sums]]:
+def scored_sums(result: Any, schema: Schema) -> tuple[int, KeyedSums]:
     """The sums of a scored batch."""
     batch, inference = result.example, result.inference
     sums = score(
@@ -27,12 +31,17 @@ def scored_sums(result: Any, schema: Schema) -> tuple[int, tuple[Key, Sums]]:
         baseline=0.0 if inference is None else inference.baseline,
         model=result.model_id,
     )
-    return 0, (tag_of(batch).key, sums)
+    return 0, KeyedSums(tag_of(batch).key, sums)
 
 
-def rejected_sums(rejects: Rejects) -> tuple[int, tuple[Key, Sums]]:
+def rejected_sums(rejects: Rejects) -> tuple[int, KeyedSums]:
     """The sums of a batch's rejects."""
-    return 0, (rejects.tag.key, Sums(rejected=len(rejects.items)))
+    return 0, KeyedSums(rejects.tag.key, Sums(rejected=len(rejects.items)))
+
+
+def no_sums(written: object) -> tuple[int, KeyedSums]:
+    """Sums that add nothing: they only hold up the refresh in which something is written."""
+    return 0, KeyedSums(Key(0, 0, 0), Sums())
 
 
 class MergeSums(beam.CombineFn):
@@ -41,7 +50,7 @@ class MergeSums(beam.CombineFn):
     def create_accumulator(self) -> Keyed:
         return []
 
-    def add_input(self, accumulator: Keyed, keyed: tuple[Key, Sums]) -> Keyed:
+    def add_input(self, accumulator: Keyed, keyed: KeyedSums) -> Keyed:
         accumulator.append(keyed)
         return accumulator
 
@@ -51,8 +60,8 @@ class MergeSums(beam.CombineFn):
     def extract_output(self, accumulator: Keyed) -> Sums:
         return merge(sums for _, sums in sorted(accumulator))
 
-    def get_accumulator_coder(self) -> SumsCoder:
-        return SumsCoder()
+    def get_accumulator_coder(self) -> Any:
+        return SUMS
 
 
 def refresh_figures(
@@ -64,7 +73,10 @@ def refresh_figures(
 
 
 class Evaluate(beam.PTransform[Any, Any]):
-    """``{scored, rejected}`` in; for each refresh its start and its figures (``Metrics``) out.
+    """For each refresh its start and its figures (``Metrics``), from three inputs.
+
+    ``scored`` are scored batches, ``rejected`` batches' rejects, and ``written`` anything that
+    is stamped within a refresh when a file of that refresh has been written.
 
     A refresh that held any row has figures, be they null.
 
@@ -79,7 +91,7 @@ class Evaluate(beam.PTransform[Any, Any]):
         self.every = every
 
     def expand(self, inputs: dict[str, Any]) -> Any:
-        keyed = tuple[int, tuple[Key, Sums]]
+        keyed = tuple[int, KeyedSums]
         refreshes = FixedWindows(self.every // SECOND)
         scored = (
             inputs["scored"]
@@ -91,9 +103,14 @@ class Evaluate(beam.PTransform[Any, Any]):
             | "Count" >> beam.Map(rejected_sums).with_output_types(keyed)
             | "RejectedRefresh" >> beam.WindowInto(refreshes)
         )
+        written = (
+            inputs["written"]
+            | "Nothing" >> beam.Map(no_sums).with_output_types(keyed)
+            | "WrittenRefresh" >> beam.WindowInto(refreshes)
+        )
         return (
-            (scored, rejected)
-            | "Both" >> beam.Flatten()
+            (scored, rejected, written)
+            | "All" >> beam.Flatten()
             | "Merge" >> beam.CombinePerKey(MergeSums())
             | "Figures" >> beam.Map(refresh_figures).with_output_types(tuple[int, Metrics])
         )

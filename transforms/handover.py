@@ -14,14 +14,13 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.coders import registry
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
-from apache_beam.utils.timestamp import Duration
 
 from model.artefact import Reference
 from model.asof import floor, newest_allowed, serves
 from model.batch import SECOND, Key, tag_of
 from model.store import Store
 from transforms.coders import FusedCoder
-from transforms.sources.planner import beam_time
+from transforms.sources.planner import beam_time, last_time
 from transforms.train import Committed
 
 BATCHES, MODELS = "batches", "models"
@@ -111,11 +110,8 @@ class Choose(beam.DoFn):
         if len(sent) > 1:
             raise ValueError(f"two models for one serve window: {sorted(sent)}")
         reference = sent.pop() if sent else self._older(window.start.micros)
-        # Beam's own stamp, the window's last microsecond, is rounded into the next one by its
-        # coders if it is before 1970.
-        last = window.end - Duration(micros=1000)
         requests = Requests((reference, batch) for batch in batches)
-        yield TimestampedValue(requests, last)
+        yield TimestampedValue(requests, last_time(window))
 
     def _older(self, start: int) -> Reference | None:
         _, every, lag = self.cadence

@@ -7,17 +7,21 @@ event time, and is not used.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
 
 from model.artefact import Reference
+from model.asof import floor
+from model.batch import SECOND, tag_of
 from model.learners import Matrix
 from model.store import Shelf, shelf
 from transforms.handover import Request
-from transforms.tally import count
+from transforms.tally import count, observe
 
 
 class Inference(NamedTuple):
@@ -42,11 +46,14 @@ class ArtefactHandler(ModelHandler[Request, PredictionResult, Shelf]):
 
     Attributes:
         store: the path of the store.
+        timed: a serve window's length, microseconds, if event time is the wall clock: how long
+            after its end rows are scored is then observed. None: it is not.
     """
 
-    def __init__(self, store: str) -> None:
+    def __init__(self, store: str, timed: int | None = None) -> None:
         super().__init__()
         self.store = store
+        self.timed = timed
 
     def load_model(self) -> Shelf:
         return shelf(self.store)
@@ -58,13 +65,20 @@ class ArtefactHandler(ModelHandler[Request, PredictionResult, Shelf]):
         inference_args: dict[str, Any] | None = None,
     ) -> Iterator[PredictionResult]:
         for reference, rows in batch:
+            yield self._score(reference, rows, model)
             count("rows scored", rows.num_rows)
-            if reference is None:
-                yield PredictionResult(rows, None, None)
-                continue
-            artefact = model.take(reference)
-            inference = Inference(artefact.predict(rows), artefact.baseline, reference)
-            yield PredictionResult(rows, inference, reference.name)
+            if self.timed is not None:
+                due = floor(tag_of(rows).at, self.timed) + self.timed
+                observe("scored behind", time.time() - due / SECOND)
+
+    def _score(
+        self, reference: Reference | None, rows: pa.RecordBatch, model: Shelf
+    ) -> PredictionResult:
+        if reference is None:
+            return PredictionResult(rows, None, None)
+        artefact = model.take(reference)
+        inference = Inference(artefact.predict(rows), artefact.baseline, reference)
+        return PredictionResult(rows, inference, reference.name)
 
     def get_num_bytes(self, batch: Sequence[Request]) -> int:
         return sum(rows.nbytes for _, rows in batch)
@@ -80,13 +94,16 @@ class Predict(beam.PTransform[Any, Any]):
     """Requests in (``HandOver``), scored batches out, as Beam's ``PredictionResult``.
 
     Attributes:
-        store: the path of the store.
+        store, timed: see ``ArtefactHandler``.
     """
 
-    def __init__(self, store: str) -> None:
+    def __init__(self, store: str, timed: int | None = None) -> None:
         super().__init__()
         self.store = store
+        self.timed = timed
 
     def expand(self, requests: Any) -> Any:
-        inference = RunInference(ArtefactHandler(self.store), model_identifier="correnteza")
+        inference = RunInference(
+            ArtefactHandler(self.store, self.timed), model_identifier="correnteza"
+        )
         return requests | inference.with_output_types(PredictionResult)

@@ -14,7 +14,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.transforms.window import FixedWindows
+from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 from model import files
 from model.asof import floor, stamp
@@ -25,6 +25,7 @@ from model.schema import Schema
 from model.store import Shelf, Store, shelf
 from transforms.coders import BATCHES
 from transforms.handover import Cadence, sharded
+from transforms.sources.planner import last_time
 from transforms.tally import count
 from transforms.validate import Rejects
 
@@ -39,6 +40,9 @@ PREDICTIONS = pa.schema(
     ]
 )
 SAMPLE_ROWS = 1_000
+ALL_OF_TIME = FixedWindows(315_537_897_599, offset=-62_135_596_800)
+"""One window of the years 1 to 9999. (Beam groups nothing of a stream in its global window
+without a trigger, and the embedded runner takes none there.)"""
 PREDICTION, NORMALIZED = "__prediction", "__normalized:"
 """Columns of a sample on its way; no schema names a column so."""
 
@@ -73,7 +77,7 @@ def predicted(result: Any, schema: Schema) -> pa.RecordBatch:
 
 
 class WritePredictions(beam.PTransform[Any, Any]):
-    """Scored batches in; ``<refresh start>/<shard>.parquet`` below a folder.
+    """Scored batches in; the paths of ``<refresh start>/<shard>.parquet`` below a folder out.
 
     Rows are in the order of (event time, row id).
 
@@ -107,14 +111,14 @@ def write_predictions(
     keyed: tuple[int, Iterable[pa.RecordBatch]],
     folder: str,
     window: Any = beam.DoFn.WindowParam,
-) -> str:
-    """Writes a shard of a refresh's predictions; returns the path."""
+) -> Any:
+    """Writes a shard of a refresh's predictions; returns the path, stamped."""
     shard, batches = keyed
     path = files.join(folder, stamp(window.start.micros), f"{shard:05d}.parquet")
     table = pa.Table.from_batches([b.replace_schema_metadata(None) for b in batches])
     ordered = table.sort_by([("time", "ascending"), ("id", "ascending")])
     files.write_whole(path, parquet_bytes(ordered))
-    return path
+    return TimestampedValue(path, last_time(window))
 
 
 class Sample(beam.DoFn):
@@ -169,7 +173,9 @@ class BottomRows(beam.CombineFn):
 
 
 class WriteSample(beam.PTransform[Any, Any]):
-    """Scored batches in; ``<refresh start>.parquet`` below a folder, of up to 1,000 rows.
+    """Scored batches in; the paths of ``<refresh start>.parquet`` below a folder out.
+
+    Each has up to 1,000 rows.
 
     Attributes:
         folder: where.
@@ -211,8 +217,8 @@ def write_sample(
     folder: str,
     schema: Schema,
     window: Any = beam.DoFn.WindowParam,
-) -> str:
-    """Writes a refresh's sample; returns the path."""
+) -> Any:
+    """Writes a refresh's sample; returns the path, stamped."""
     rows = pa.Table.from_batches([keyed[1].replace_schema_metadata(None)])
     for name in (schema.target, *schema.numeric):
         at = rows.schema.get_field_index(name)
@@ -220,11 +226,11 @@ def write_sample(
     rows = rows.rename_columns([sample_name(name, schema) for name in rows.column_names])
     path = files.join(folder, f"{stamp(window.start.micros)}.parquet")
     files.write_whole(path, parquet_bytes(rows))
-    return path
+    return TimestampedValue(path, last_time(window))
 
 
 class WriteRejects(beam.PTransform[Any, Any]):
-    """Rejects in; ``<refresh start or undated>/<part>.ndjson`` below a folder.
+    """Rejects in; the paths of ``<refresh start or undated>/<part>.ndjson`` below a folder out.
 
     Attributes:
         folder: where.
@@ -237,17 +243,62 @@ class WriteRejects(beam.PTransform[Any, Any]):
         self.every = every
 
     def expand(self, rejected: Any) -> Any:
-        return rejected | beam.Map(write_rejects, self.folder, self.every)
+        return (
+            rejected
+            | "Write" >> beam.FlatMap(write_rejects, self.folder, self.every)
+            | "Refresh" >> beam.WindowInto(FixedWindows(self.every // SECOND))
+        )
 
 
-def write_rejects(rejects: Rejects, folder: str, every: int) -> None:
-    """Writes a batch's rejects, those without a readable event time apart."""
+def write_rejects(rejects: Rejects, folder: str, every: int) -> Iterator[str]:
+    """Writes a batch's rejects, those without a readable event time apart; gives the paths."""
     refresh = stamp(floor(rejects.tag.at, every))
     part = "-".join(map(str, rejects.tag.key)) + ".ndjson"
     for name, dated in ((refresh, True), ("undated", False)):
         lines = [reject.as_json() + "\n" for reject in rejects.items if reject.dated is dated]
         if lines:
-            files.write_whole(files.join(folder, name, part), "".join(lines).encode())
+            path = files.join(folder, name, part)
+            files.write_whole(path, "".join(lines).encode())
+            yield path
+
+
+class WriteEnd(beam.PTransform[Any, Any]):
+    """Any input in; writes a file when that input, and so all it waited for, has ended.
+
+    It is written without any input too. A stream that does not end never writes it.
+
+    Attributes:
+        path: the file: ``{"format": 1}``.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def expand(self, last: Any) -> Any:
+        keyed = tuple[int, int]
+        ended = (
+            last
+            | "Nothing" >> beam.Map(lambda element: (0, 0)).with_output_types(keyed)
+            | "WholeStream" >> beam.WindowInto(ALL_OF_TIME)
+        )
+        one = (
+            last.pipeline
+            | "One" >> beam.Create([0], reshuffle=False)
+            | "At" >> beam.Map(lambda at: TimestampedValue((at, 0), at)).with_output_types(keyed)
+            | "WholeToo" >> beam.WindowInto(ALL_OF_TIME)
+        )
+        return (
+            (ended, one)
+            | "Both" >> beam.Flatten()
+            | "AtTheEnd" >> beam.GroupByKey()
+            | "Write" >> beam.Map(lambda keyed, path: write_end(path), self.path)
+        )
+
+
+def write_end(path: str) -> None:
+    """Writes the file that says that a run has ended."""
+    files.write_whole(path, b'{\n  "format": 1\n}\n')
 
 
 class WriteReports(beam.DoFn):

@@ -6,15 +6,19 @@ a job, and ``words_for`` completes Beam's options.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner
 
-from pipeline.runners import dataflow, direct, flink, prism
-from pipeline.runners.needs import refuse
+from pipeline.folder import RunFolder
+from pipeline.runners import dataflow, direct, flink, needs, prism
+from pipeline.runners.guides import FlinkGuide, RunGuide
 from pipeline.settings import Settings
+
+__all__ = ["NAMES", "RUNNERS", "guide", "make", "needed", "preflight"]
 
 RUNNERS: dict[str, ModuleType] = {
     "direct": direct,
@@ -32,7 +36,25 @@ def preflight(settings: Settings, words: list[str]) -> None:
     Raises:
         UserError: says why, and the way out.
     """
-    refuse(RUNNERS[settings.runner].needs(settings, words))
+    needs.refuse(needed(settings, words))
+
+
+def needed(settings: Settings, words: list[str]) -> Iterator[needs.Need]:
+    """All that a runner needs to carry a job."""
+    yield _triggers(words)
+    yield from RUNNERS[settings.runner].needs(settings, words)
+
+
+def _triggers(words: list[str]) -> needs.Need:
+    what = "safe triggers"
+    if needs.value_of(words, "--allow_unsafe_triggers") is None:
+        return needs.Need(what)
+    return needs.Need(
+        what,
+        "--allow_unsafe_triggers: a window with an unsafe trigger may fire once and lose the rows "
+        "that come after, in silence",
+        "leave it out; the job fires each window once, whole",
+    )
 
 
 def make(settings: Settings, words: list[str]) -> tuple[PipelineRunner | str, PipelineOptions]:
@@ -50,4 +72,18 @@ def make(settings: Settings, words: list[str]) -> tuple[PipelineRunner | str, Pi
     return NAMES[settings.runner], options
 
 
-__all__ = ["NAMES", "RUNNERS", "make", "preflight"]
+def guide(
+    settings: Settings, words: list[str], folder: RunFolder, tell: Callable[[str], None]
+) -> RunGuide:
+    """What the job of a run is told while it runs.
+
+    Args:
+        settings: all options.
+        words: what is passed through to Beam.
+        folder: the run's folder.
+        tell: shows a line to the user.
+    """
+    if settings.runner != "flink":
+        return RunGuide(folder, settings, tell)
+    name = needs.value_of(words, "--job_name") or flink.job_name(folder.path)
+    return FlinkGuide(folder, settings, tell, flink.cluster_of(words), name)

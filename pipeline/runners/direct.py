@@ -13,6 +13,7 @@ def needs(settings: Settings, words: list[str]) -> Iterator[Need]:
     for asked, given, instead in (
         ("--live", settings.live, "leave --live out"),
         ("--windows 0", settings.endless, "--windows N"),
+        ("--on-interrupt drain", settings.on_interrupt == "drain", "leave it out"),
     ):
         lacks = (
             f"{asked} needs a runner that streams: the embedded one (--runner direct) shows "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def needs(settings: Settings, words: list[str]) -> Iterator[Need]:
     given = value_of(words, "--prism_location")
     if value_of(words, "--job_endpoint") is not None or (given and "://" in given):
         yield Need(what)  # Beam goes there, or downloads it
-    elif given is not None and not os.access(given, os.X_OK):
+    elif given is not None and not _runs(given):
         yield Need(what, f"--prism_location {given}: is no program", "make prism builds one")
     elif given is None and prism() is None:
         yield Need(
@@ -33,6 +34,12 @@ def needs(settings: Settings, words: list[str]) -> Iterator[Need]:
         )
     else:
         yield Need(what)
+
+
+def _runs(path: str) -> bool:
+    """Whether Beam takes a file as Prism: a program, or the zip of a release."""
+    is_zip = zipfile.is_zipfile(path)
+    return Path(path).is_file() and (is_zip or os.access(path, os.X_OK))
 
 
 def words_for(settings: Settings, words: list[str]) -> list[str]:

@@ -6,16 +6,20 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Any
 
 from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import DirectOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineResult
 
 from transforms.byhand import by_hand
 
+TICK = 0.25
+"""Seconds between two looks at a job that runs elsewhere."""
 CANCEL_SECONDS = 10
 """So long a runner may take to cancel a job before it is left alone."""
 
@@ -36,24 +40,74 @@ def handing_over(pipeline: Pipeline) -> AbstractContextManager[None]:
     return by_hand() if is_embedded(pipeline) and alone else nullcontext()
 
 
-def work(pipeline: Pipeline) -> None:
+class Guide:
+    """What a job is told while it runs elsewhere: when it has ended, what Ctrl-C means.
+
+    This one leaves the end to the runner, and cancels at Ctrl-C.
+    """
+
+    def tick(self) -> None:
+        """Some time has passed (``TICK``)."""
+
+    def ended(self) -> bool:
+        """Whether all is done, though the runner keeps the job."""
+        return False
+
+    def interrupted(self) -> bool:
+        """Ctrl-C: whether to go on waiting; else the job is cancelled."""
+        return False
+
+    def cancelling(self) -> None:
+        """The runner is about to be told to cancel the job."""
+
+
+def work(pipeline: Pipeline, guide: Guide) -> None:
     """Runs a pipeline to its end.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C; a runner of its own process has been told to cancel.
+        Exception: if the job failed.
     """
     if is_embedded(pipeline):
-        in_background(partial(embedded, pipeline))
+        in_background(partial(embedded, pipeline)).result()
         return
-    running = pipeline.run()  # in this thread: Beam minds signals when it starts Prism
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        in_background(running.wait_until_finish)
+        running = pipeline.run()  # in this thread: Beam minds signals when it starts Prism
     except KeyboardInterrupt:
-        cancelling = threading.Thread(target=running.cancel, daemon=True)
-        cancelling.start()
-        cancelling.join(CANCEL_SECONDS)
+        guide.cancelling()  # the job may be on its way
         raise
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    waiting = in_background(running.wait_until_finish)
+    try:
+        _wait(waiting, guide)
+    except KeyboardInterrupt:
+        cancel(running, guide)
+        raise
+    if waiting.done():
+        waiting.result()
+    else:
+        cancel(running, guide)
+
+
+def _wait(waiting: Future[Any], guide: Guide) -> None:
+    """Waits until a job has ended, or is as good as ended."""
+    while not waiting.done():
+        try:
+            with suppress(TimeoutError, FutureTimeout):
+                waiting.exception(TICK)
+            guide.tick()
+            if guide.ended():
+                return
+        except KeyboardInterrupt:
+            if not guide.interrupted():
+                raise
+
+
+def cancel(running: PipelineResult, guide: Guide) -> None:
+    """Tells a runner to cancel a job, and gives it some seconds."""
+    guide.cancelling()
+    with suppress(FutureTimeout, TimeoutError):
+        in_background(running.cancel).exception(CANCEL_SECONDS)
 
 
 def embedded(pipeline: Pipeline) -> None:
@@ -62,8 +116,8 @@ def embedded(pipeline: Pipeline) -> None:
         pipeline.run().wait_until_finish()
 
 
-def in_background(work: Callable[[], Any]) -> Any:
-    """Does work in a thread of its own and waits for it.
+def in_background(work: Callable[[], Any]) -> Future[Any]:
+    """Does work in a thread of its own.
 
     Ctrl-C reaches this thread, which waits, and not the middle of a worker's bundle, where the
     runner would take it for an error of the job.
@@ -77,4 +131,4 @@ def in_background(work: Callable[[], Any]) -> Any:
             done.set_exception(error)
 
     threading.Thread(target=do, name="job", daemon=True).start()
-    return done.result()
+    return done

@@ -314,7 +314,7 @@ def shuffled(options: list[str], seed: int) -> Path:
     open_folder(folder, settings)
     planned = plan(str(settings.input), settings.meaning)
     reader = FileReader(
-        planned, Extent(), settings.meaning, settings.cadence.latency, settings.batch_rows
+        planned, None, settings.meaning, settings.cadence.latency, settings.batch_rows
     )
     plans = FileTickets(planned, Extent())
     tickets = [plans.get(number) for number in range(len(plans.chunks))]

@@ -58,6 +58,11 @@ class Told(NamedTuple):
         return lines[0]
 
 
+def said(told: Told) -> list[str]:
+    """The lines of standard error, but for the one that tells of Prism where it is at hand."""
+    return [line for line in told.err.splitlines() if "--runner prism shows" not in line]
+
+
 class Job:
     """Runs command lines in this process."""
 

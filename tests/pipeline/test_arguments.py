@@ -14,6 +14,7 @@ from tests.pipeline.job import Job
 
 OPTIONS: dict[str, tuple[str, Any]] = {
     "runner": ("prism", "prism"),
+    "on_interrupt": ("drain", "drain"),
     "output": ("somewhere", "somewhere"),
     "people": ("original", "original"),
     "source": ("people", "people"),
@@ -34,7 +35,7 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "seed": ("7", 7),
 }
 """Options that can stand alone: what is written, what it means."""
-FLAGS = {"live": [], "resume": ["--output", "o"], "overwrite": ["--output", "o"]}
+FLAGS = {"live": [], "shared": [], "resume": ["--output", "o"], "overwrite": ["--output", "o"]}
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -148,7 +149,8 @@ def test_a_toml_file_that_is_missing_or_no_text_is_refused(job: Job) -> None:
         (["--live=yes"], "argument --live: ignored explicit argument 'yes'"),
         (["--direct_num_workers=x"], "argument --direct_num_workers: invalid int value: 'x'"),
         (["--learner-param", "8"], "--learner-param '8': name=value is allowed, as in max_depth=8"),
-        (["chek"], "unknown command 'chek': models is allowed, or options alone"),
+        (["chek"], "unknown command 'chek': do you mean check?"),
+        (["run"], "unknown command 'run': check, models is allowed, or options alone"),
     ],
 )
 def test_a_wrong_word_is_refused_with_the_nearest_right_one_and_nothing_is_written(

@@ -46,7 +46,8 @@ def test_a_run_writes_every_part_of_the_contract_and_tells_where(job: Job) -> No
     told = job.ran(*SMALL, "--output", "o")
     assert_whole("o")
     assert sorted(os.listdir("o")) == [
-        *("metrics", "models", "predictions", "sample", "settings.json", "status.json", "timing")
+        *("ended.json", "metrics", "models", "predictions", "sample", "settings.json"),
+        *("status.json", "timing"),
     ]
     refreshes = [f"20260101T000{minute}00Z" for minute in range(4)]
     assert sorted(os.listdir("o/metrics")) == [f"{name}.json" for name in refreshes[:3]]
@@ -150,7 +151,7 @@ def test_two_runs_differ_in_timing_and_status_alone_whatever_the_hash_seed(
     both = [process(*words, "--output", f"o{seed}", seed=seed) for seed in ("1", "2")]
     assert [finished(each).code for each in both] == [0, 0]
     assert content("o1") == content("o2")
-    assert len(content("o1")) == 1 + 2 * 3 + 3 * 2 + len(list(Path("o1/predictions").glob("*/*")))
+    assert len(content("o1")) == 2 + 2 * 3 + 3 * 2 + len(list(Path("o1/predictions").glob("*/*")))
 
 
 @pytest.mark.slow
@@ -196,7 +197,7 @@ def test_a_job_that_fails_tells_why_in_a_line_and_can_be_resumed(job: Job) -> No
     [line] = [line for line in told.err.splitlines() if line.startswith("error: ")]
     assert "the job failed: " in line and "is [/b]no good" in line
     assert told.err.splitlines()[-1] == (
-        "what was complete stays in o: --resume goes on from there"
+        "what was complete stays in o: the same options with --output o --resume go on"
     )
     assert status("o")["state"] == "failed"
     assert_whole("o")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +13,29 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from model.errors import UserError
 from pipeline import runners
+from pipeline.folder import RunFolder
+from pipeline.runners import flink, prism
+from pipeline.runners.guides import FlinkGuide, RunGuide
+from pipeline.runners.needs import Need
+from tests.pipeline.fake_flink import FakeFlink, closed_port, serving
 from tests.pipeline.job import Job, made
 
 FILES = {"input": "a.csv", "schema_file": "s.toml"}
+GOOGLE = ("--project=my-project", "--region=europe-west1", "--temp_location=gs://my-bucket/tmp")
+
+
+@pytest.fixture
+def cluster() -> Iterator[FakeFlink]:
+    """A Flink that has all that a job needs."""
+    with serving() as fake:
+        yield fake
+
+
+def refused(*words: str, **values: object) -> str:
+    """What a job is refused with."""
+    with pytest.raises(UserError) as error:
+        runners.preflight(made(**values), list(words))
+    return str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -28,9 +51,193 @@ def test_the_embedded_runner_refuses_what_never_ends_and_names_the_way_out(
     assert not Path("o").exists()
 
 
-@pytest.mark.parametrize("runner", ["prism", "flink", "dataflow"])
-def test_a_runner_that_streams_is_refused_nothing(runner: str) -> None:
-    runners.preflight(made(runner=runner, live=True, windows=0), [])
+def test_a_runner_that_streams_is_refused_nothing_if_it_is_there(cluster: FakeFlink) -> None:
+    for runner, words in (
+        ("prism", [f"--prism_location={sys.executable}"]),
+        ("flink", cluster.words),
+    ):
+        runners.preflight(made(runner=runner, live=True, windows=0, on_interrupt="drain"), words)
+
+
+def test_draining_is_refused_where_windows_show_only_at_the_end(job: Job) -> None:
+    told = job.refused("--on-interrupt", "drain")
+    assert told.startswith("--on-interrupt drain needs a runner that streams")
+    assert told.endswith("use --runner prism, or leave it out")
+
+
+@pytest.mark.parametrize("runner", ["direct", "prism", "flink", "dataflow"])
+def test_an_unsafe_trigger_is_refused_on_every_runner_with_the_reason(runner: str) -> None:
+    told = refused("--allow_unsafe_triggers", *GOOGLE, runner=runner, output="gs://b/o")
+    assert told.startswith("--allow_unsafe_triggers: a window with an unsafe trigger may fire once")
+    assert "lose the rows" in told and ": leave it out" in told
+
+
+def test_a_refused_run_leaves_nothing(job: Job, home: Path) -> None:
+    assert "leave it out" in job.refused("--allow_unsafe_triggers", "--output", "o")
+    assert list(home.iterdir()) == []
+
+
+def test_prism_that_is_not_at_hand_is_named_with_what_builds_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prism, "prism", lambda: None)
+    told = refused(runner="prism")
+    assert told.startswith("--runner prism: Prism is not at hand: make prism builds it")
+    runners.preflight(made(runner="prism"), ["--job_endpoint=localhost:1"])
+    runners.preflight(made(runner="prism"), ["--prism_location=https://a.b/prism.zip"])
+
+
+def test_a_prism_that_is_no_program_is_refused_and_the_zip_of_a_release_is_not(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "text").write_text("no program")
+    for given in (tmp_path, tmp_path / "text", tmp_path / "gone"):
+        told = refused(f"--prism_location={given}", runner="prism")
+        assert told == f"--prism_location {given}: is no program: make prism builds one"
+    with zipfile.ZipFile(tmp_path / "prism.zip", "w") as release:
+        release.writestr("prism", "a program")
+    runners.preflight(made(runner="prism"), [f"--prism_location={tmp_path / 'prism.zip'}"])
+
+
+def test_beam_is_told_of_the_prism_at_hand_unless_the_words_name_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prism, "prism", lambda: "/at/hand")
+    settings = made(runner="prism")
+    assert prism.words_for(settings, []) == ["--prism_location=/at/hand"]
+    for words in (["--prism_location=/mine"], ["--job_endpoint=a:1"]):
+        assert prism.words_for(settings, words) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--checkpointing_interval=0"], "without checkpoints a crash starts the job anew"),
+        (["--checkpointing_interval", "-1"], "without checkpoints a crash starts the job anew"),
+        (["--finish_bundle_before_checkpointing=false"], "may hang from its start"),
+        (["--finish_bundle_before_checkpointing", "False"], "may hang from its start"),
+        (["--checkpointing_interval=soon"], "a whole number from 1 on is allowed"),
+        (["--parallelism=0"], "a whole number from 1 on is allowed"),
+        (["--parallelism=-1"], "a whole number from 1 on is allowed"),
+        (["--parallelism=x"], "a whole number from 1 on is allowed"),
+        (["--parallelism", "1.5"], "a whole number from 1 on is allowed"),
+        (["--parallelism=\u00b2"], "a whole number from 1 on is allowed"),
+        (["--job_endpoint=nonsense"], "HOST:PORT is allowed, as localhost:8099"),
+        (["--job_endpoint=localhost:x"], "HOST:PORT is allowed, as localhost:8099"),
+    ],
+)
+def test_a_value_with_which_flink_would_lose_rows_or_hang_is_refused(
+    words: list[str], told: str, cluster: FakeFlink
+) -> None:
+    found = refused(*cluster.words, *words, runner="flink")
+    assert found.startswith("=".join(words) if len(words) == 1 else words[0])
+    assert told in found
+    lacking = [n for n in runners.needed(made(runner="flink"), [*cluster.words, *words]) if n.lacks]
+    assert len(lacking) == 1  # told once, and the needs behind it can be looked at all the same
+
+
+def folder_need(*words: str, **values: object) -> Need:
+    """What Flink needs of a run's folder."""
+    needs = flink.needs(made(runner="flink", **values), list(words))
+    return next(need for need in needs if need.what == "a run folder that the workers reach")
+
+
+DOCKER = ("--environment_type=DOCKER",)
+REMOTE = ("--environment_type=EXTERNAL", "--job_endpoint=flink.example:8099")
+
+
+@pytest.mark.parametrize("words", [DOCKER, REMOTE, ("--environment_type=external", REMOTE[1])])
+def test_workers_elsewhere_do_not_reach_a_folder_of_this_machine(words: tuple[str, ...]) -> None:
+    need = folder_need(*words, output="runs/a")
+    assert need.lacks.startswith("--output runs/a: a folder of this machine, which workers else")
+    assert "--shared" in need.way_out and "gs://" in need.way_out
+    assert folder_need(*words).lacks.startswith("--output (a fresh folder below runs/): ")
+    assert folder_need(*words, output="runs/a", shared=True).met
+    assert folder_need(*words, output="gs://my-bucket/a").met
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--environment_type=EXTERNAL",), ("--job_endpoint=flink.example:8099",)]
+)
+def test_workers_here_reach_a_folder_of_this_machine(words: tuple[str, ...]) -> None:
+    assert folder_need(*words, output="runs/a").met
+
+
+def test_a_checkpoint_to_start_from_goes_with_its_runs_folder(
+    cluster: FakeFlink, tmp_path: Path
+) -> None:
+    kept = tmp_path / "chk-7"
+    word = f"--savepoint_path=file:{kept}"
+    told = refused(*cluster.words, word, runner="flink")
+    assert told.startswith(f"{word}: goes with its run's folder: --output FOLDER --resume")
+    again = {"runner": "flink", "output": str(tmp_path), "resume": True}
+    told = refused(*cluster.words, word, **again)
+    assert told.startswith(f"{word}: no checkpoint of Flink's is there: ")
+    assert "without --savepoint_path the run goes on from its first missing report" in told
+    kept.mkdir()
+    (kept / "_metadata").touch()
+    runners.preflight(made(**again), [*cluster.words, word])
+
+
+def test_a_job_server_that_is_not_there_is_refused_with_what_starts_one(
+    cluster: FakeFlink,
+) -> None:
+    endpoint = f"localhost:{closed_port()}"
+    told = refused(*cluster.words, f"--job_endpoint={endpoint}", runner="flink")
+    assert told.startswith(f"no job server of Beam's answers at {endpoint} (")
+    assert told.endswith("make flink-up starts one here; another: --job_endpoint=HOST:PORT")
+
+
+def test_a_cluster_that_is_not_there_is_refused_with_what_starts_one(cluster: FakeFlink) -> None:
+    page = f"localhost:{closed_port()}"
+    told = refused(*cluster.words, f"--flink_master={page}", runner="flink")
+    assert told.startswith(f"http://{page} does not answer as Flink does: ")
+    assert told.endswith("make flink-up starts one; another: --flink_master=HOST:PORT")
+
+
+def test_a_cluster_with_too_few_free_slots_is_refused(cluster: FakeFlink) -> None:
+    cluster.free = 2
+    runners.preflight(made(runner="flink"), cluster.words)
+    told = refused(*cluster.words, "--parallelism=3", runner="flink")
+    assert told.startswith("2 of 8 task slots are free at http://localhost:")
+    assert ", 3 are needed: cancel another job there, or give a smaller --parallelism" in told
+
+
+@pytest.mark.parametrize("key", ["state.checkpoints.dir", "execution.checkpointing.dir"])
+def test_a_cluster_that_keeps_checkpoints_in_memory_is_refused(
+    key: str, cluster: FakeFlink
+) -> None:
+    cluster.config = {key: "file:///c"}
+    runners.preflight(made(runner="flink"), cluster.words)
+    cluster.config = {}
+    told = refused(*cluster.words, runner="flink")
+    assert "keeps checkpoints in memory, where each over 5 MB fails" in told
+    assert told.endswith(
+        "set state.checkpoints.dir in its configuration, as deploy/flink/config.yaml does"
+    )
+
+
+def test_flink_is_told_what_a_job_needs_and_words_that_are_given_stay() -> None:
+    words = flink.words_for(made(runner="flink", output="runs/a"), ["--parallelism=4"])
+    assert words[0] == "--parallelism=4" and "--parallelism=2" not in words
+    assert {"--checkpointing_interval=3000", "--finish_bundle_before_checkpointing"} < {*words}
+    assert {"--environment_type=LOOPBACK", "--job_endpoint=localhost:8099"} < {*words}
+    assert f"--job_name={flink.job_name('runs/a')}" in words
+    assert flink.job_name("runs/a") != flink.job_name("other/a")
+
+
+def test_a_job_on_flink_is_found_by_its_name_and_others_need_no_cluster(
+    cluster: FakeFlink,
+) -> None:
+    def guide(runner: str, *words: str) -> RunGuide:
+        given = [*cluster.words, *words]
+        return runners.guide(made(runner=runner), given, RunFolder("runs/a"), print)
+
+    found = guide("flink")
+    assert isinstance(found, FlinkGuide) and found.name == flink.job_name("runs/a")
+    named = guide("flink", "--job_name=mine")
+    assert isinstance(named, FlinkGuide) and named.name == "mine"
+    assert type(guide("prism")) is RunGuide and type(guide("direct")) is RunGuide
 
 
 def test_files_end_by_themselves_so_windows_0_is_no_matter() -> None:

@@ -18,6 +18,8 @@ from tests.pipeline.job import made
 FILES = {"input": "a.csv", "schema_file": "s.toml"}
 DEFAULTS: dict[str, Any] = {
     "runner": "direct",
+    "on_interrupt": "cancel",
+    "shared": False,
     "output": None,
     "resume": False,
     "overwrite": False,

@@ -3,33 +3,34 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import apache_beam as beam
 import pyarrow as pa
 import pytest
 from apache_beam.coders import registry
 from apache_beam.ml.inference.base import PredictionResult
-from apache_beam.portability import common_urns
-from apache_beam.portability.api import beam_runner_api_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.artefact import Normalized, Reference, Window
 from model.batch import Key
 from model.metrics import Metrics, Sums, figures
-from pipeline.folder import RunFolder
-from pipeline.graph import build
-from pipeline.settings import settings_from
-from pipeline.source import people_source
 from tests.transforms.streams import MINUTE, SCHEMA, stream
+from transforms.byhand import MARK
 from transforms.coders import (
     BATCHES,
+    KINDS,
+    SUMS,
     FusedCoder,
+    KeyedSums,
     MetricsCoder,
+    OtherVersion,
     RecordBatchCoder,
     SumsCoder,
     TicketCoder,
+    behind,
+    head,
+    named,
 )
-from transforms.sources.planner import Ticket
+from transforms.sources.planner import Mark, MarkCoder, Ticket
 from transforms.statistics import summarized
 from transforms.testing import accepted, batches
 from transforms.train import Committed, Trained
@@ -41,6 +42,10 @@ some_sums = st.builds(
     Sums, *[counts] * 6, *[floats] * 7, model=st.sampled_from(["", "20261123T070100Z"])
 )
 keys = st.builds(Key, whole, whole, whole)
+keyed_sums = st.builds(KeyedSums, keys, some_sums)
+tickets = st.builds(Ticket, *[whole] * len(Ticket._fields))
+OURS: list[Any] = [RecordBatchCoder, TicketCoder, SumsCoder, MetricsCoder, MarkCoder]
+"""The coders of what crosses a shuffle or is kept."""
 
 
 def same(a: pa.RecordBatch, b: pa.RecordBatch) -> bool:
@@ -72,31 +77,110 @@ def test_a_list_of_batches_round_trips() -> None:
     assert list(BATCHES.decode(BATCHES.encode([]))) == []
 
 
-@given(st.builds(Ticket, *[whole] * len(Ticket._fields)))
+@given(tickets)
 @settings(deadline=None, max_examples=50)
 def test_a_ticket_round_trips_in_a_few_bytes(ticket: Ticket) -> None:
     data = TicketCoder().encode(ticket)
-    assert len(data) == 8 * len(ticket)
+    assert len(data) == 4 + 8 * len(ticket)
     assert TicketCoder().decode(data) == ticket
     assert type(TicketCoder().decode(data)) is Ticket
 
 
-@given(st.lists(st.tuples(keys, some_sums), max_size=4))
+@given(st.integers(0, 2**63 - 1), whole)
+def test_a_planner_s_checkpoint_round_trips(count: int, until: int) -> None:
+    data = MarkCoder().encode(Mark(count, until))
+    assert len(data) == 4 + 2 * 8
+    again = MarkCoder().decode(data)
+    assert (again.count, again.until) == (count, until)
+
+
+@given(keyed_sums)
 @settings(deadline=None, max_examples=50)
-def test_sums_round_trip_to_the_last_digit(keyed: list[tuple[Key, Sums]]) -> None:
-    coder = SumsCoder()
-    again = coder.decode(coder.encode(keyed))
+def test_sums_round_trip_to_the_last_digit(keyed: KeyedSums) -> None:
+    again = SumsCoder().decode(SumsCoder().encode(keyed))
     assert again == keyed
-    assert all(type(key) is Key and type(sums) is Sums for key, sums in again)
+    assert (type(again), type(again.key), type(again.sums)) == (KeyedSums, Key, Sums)
+
+
+@given(st.lists(keyed_sums, max_size=4))
+@settings(deadline=None, max_examples=20)
+def test_a_list_of_sums_round_trips(keyed: list[KeyedSums]) -> None:
+    assert list(SUMS.decode(SUMS.encode(keyed))) == keyed
 
 
 def test_sums_without_a_row_keep_their_infinities() -> None:
     coder = SumsCoder()
-    [(_, sums)] = coder.decode(coder.encode([(Key(0, 0, 0), Sums())]))
+    sums = coder.decode(coder.encode(KeyedSums(Key(0, 0, 0), Sums()))).sums
     assert (sums.low, sums.high) == (math.inf, -math.inf)
 
 
-@pytest.mark.parametrize("coder", [RecordBatchCoder, TicketCoder, SumsCoder, MetricsCoder])
+def test_a_batch_is_read_where_its_bytes_lie_and_aligned() -> None:
+    [batch] = accepted(batches(stream(50, 50), SCHEMA, MINUTE), SCHEMA)
+    data = RecordBatchCoder().encode(batch)
+    lies = pa.py_buffer(data)
+    for column in RecordBatchCoder().decode(data).columns:
+        for buffer in filter(None, column.buffers()):
+            assert lies.address < buffer.address < lies.address + lies.size
+            assert (buffer.address - lies.address) % 8 == 0
+
+
+def some_bytes(coder: type) -> bytes:
+    """The bytes of something that a coder writes."""
+    [batch] = batches(stream(9, 50), SCHEMA, MINUTE)
+    values: dict[Any, Any] = {
+        RecordBatchCoder: batch,
+        TicketCoder: Ticket(*range(len(Ticket._fields))),
+        SumsCoder: KeyedSums(Key(0, 0, 0), Sums(rows=3)),
+        MetricsCoder: figures(Sums(rows=3), 0, MINUTE),
+        MarkCoder: Mark(7),
+    }
+    data: bytes = coder().encode(values[coder])
+    return data
+
+
+def test_each_coder_has_a_head_of_its_own_that_its_bytes_begin_with() -> None:
+    heads = {coder.head[:4] for coder in OURS}
+    assert len(heads) == len(OURS) and {found[2:3] for found in heads} == set(KINDS)
+    assert all(some_bytes(coder).startswith(coder.head) for coder in OURS)
+
+
+@pytest.mark.parametrize("coder", OURS)
+@given(st.data())
+@settings(deadline=None, max_examples=30)
+def test_bytes_of_another_version_are_refused_by_name(coder: Any, data: Any) -> None:
+    own = coder.head[3]
+    other = data.draw(st.integers(0, 255).filter(lambda version: version != own))
+    written = coder.head[:3] + bytes([other]) + some_bytes(coder)[4:]
+    what = KINDS[coder.head[2:3]]
+    with pytest.raises(OtherVersion) as refused:
+        coder().decode(written)
+    told = f"{what} of version {other}: this program reads {what} of version {own}. "
+    assert str(refused.value).startswith(told)
+    assert "drain the job instead of a savepoint" in str(refused.value)
+
+
+@pytest.mark.parametrize("coder", OURS)
+@pytest.mark.parametrize("other", OURS)
+def test_bytes_of_another_coder_are_refused_by_name(coder: Any, other: Any) -> None:
+    if other is not coder:
+        with pytest.raises(OtherVersion, match=f"^{named(other.head)}: this program reads"):
+            coder().decode(some_bytes(other))
+
+
+@pytest.mark.parametrize("coder", OURS)
+@given(st.binary(max_size=80).filter(lambda data: not data.startswith((b"Cz", MARK))))
+@settings(deadline=None, max_examples=30)
+def test_bytes_without_a_version_are_refused(coder: Any, data: bytes) -> None:
+    with pytest.raises(OtherVersion, match=f"^bytes without a version .{data[:4].hex()}.: "):
+        coder().decode(data)
+
+
+@given(st.sampled_from(sorted(KINDS)), st.integers(1, 255), st.binary())
+def test_what_stands_behind_a_head_comes_back(kind: bytes, version: int, body: bytes) -> None:
+    assert behind(head(kind, version), head(kind, version) + body) == body
+
+
+@pytest.mark.parametrize("coder", OURS)
 def test_every_coder_may_write_keys_and_be_compared(coder: Any) -> None:
     assert coder().is_deterministic()
 
@@ -104,6 +188,8 @@ def test_every_coder_may_write_keys_and_be_compared(coder: Any) -> None:
 def test_beam_takes_our_coders_by_type() -> None:
     assert isinstance(registry.get_coder(pa.RecordBatch), RecordBatchCoder)
     assert isinstance(registry.get_coder(Ticket), TicketCoder)
+    assert isinstance(registry.get_coder(KeyedSums), SumsCoder)
+    assert SumsCoder().to_type_hint() is KeyedSums
     assert RecordBatchCoder().to_type_hint() is pa.RecordBatch
     assert TicketCoder().to_type_hint() is Ticket
 
@@ -139,65 +225,3 @@ def test_figures_round_trip_to_the_last_digit(some: Any) -> None:
     assert isinstance(coder, MetricsCoder)
     assert coder.to_type_hint() is Metrics
     assert coder.decode(coder.encode(metrics)) == metrics
-
-
-WINDOW = "_OrderedUnionCoder"
-"""What a reshuffle in windows writes a window with."""
-
-
-def leaves(coder: Any) -> set[str]:
-    """The names of the coders that a coder is made of; a reshuffled stamp's is 'stamp'."""
-    name = type(coder).__name__
-    if name == "NullableCoder":
-        return {"stamp"}
-    parts = coder._get_component_coders()
-    return {name} if not parts else set().union(*map(leaves, parts))
-
-
-def shuffled(**options: Any) -> dict[str, set[str]]:
-    """The coders of what each GroupByKey of the whole graph takes in, by its name."""
-    settings = settings_from({"window": 120, "every": 60, "lag": 2, **options})
-    folder = RunFolder("nowhere")
-    pipeline = beam.Pipeline("FnApiRunner")
-    source, span = people_source(settings, folder)
-    build(pipeline, source, settings, folder, span)
-    proto, context = pipeline.to_runner_api(return_context=True)
-    parts = proto.components
-    found = {}
-    for transform in parts.transforms.values():
-        if transform.spec.urn == common_urns.primitives.GROUP_BY_KEY.urn:
-            [taken] = transform.inputs.values()
-            coder = context.coders.get_by_id(parts.pcollections[taken].coder_id)
-            found[transform.unique_name] = leaves(coder)
-        elif transform.spec.urn == common_urns.composites.COMBINE_PER_KEY.urn:
-            payload = beam_runner_api_pb2.CombinePayload.FromString(transform.spec.payload)
-            coder = context.coders.get_by_id(payload.accumulator_coder_id)
-            found[f"{transform.unique_name} (accumulator)"] = leaves(coder)
-    return found
-
-
-def test_each_shuffle_of_the_graph_writes_batches_by_their_own_coder() -> None:
-    found = shuffled()
-    batch, reshuffled = {"VarIntCoder", "RecordBatchCoder"}, {"stamp", "PaneInfoCoder"}
-    assert found == {
-        "Source/Spread/ReshufflePerKey/GroupByKey": {"VarIntCoder", "TicketCoder"} | reshuffled,
-        "Windows/Combine/GroupByKey": batch,
-        "Windows/Combine (accumulator)": {"RecordBatchCoder"},
-        "Windows/Spread/ReshufflePerKey/GroupByKey": batch | reshuffled,
-        "HandOver/Meet/CoGroupByKeyImpl/GroupByKey": batch | {"StrUtf8Coder"},
-        # What is not combined before the shuffle there is a key and some sums, no batch.
-        "Evaluate/Merge/GroupByKey": {"VarIntCoder", "FastPrimitivesCoder"},
-        "Evaluate/Merge (accumulator)": {"SumsCoder"},
-        "Settle/ReshufflePerKey/GroupByKey": {"VarIntCoder", "MetricsCoder", WINDOW},
-        "Predictions/Group": batch,
-        "Sample/Combine/GroupByKey": batch,
-        "Sample/Combine (accumulator)": {"RecordBatchCoder"},
-    }
-
-
-def test_without_predictions_and_lag_nothing_more_is_shuffled() -> None:
-    found = shuffled(predictions="none", lag=1)
-    assert {name.split("/")[0] for name in found} == {
-        *("Source", "Windows", "HandOver", "Evaluate", "Settle")
-    }
-    assert not any("Windows/Spread" in name for name in found)

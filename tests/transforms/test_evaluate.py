@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -47,8 +48,12 @@ def evaluated(
     rejected: list[Rejects] | None = None,
     disorder: int | None = None,
     seed: int = 0,
+    written: Sequence[int] = (),
 ) -> list[Any]:
-    """What ``Evaluate`` gives; the first minute has no model, every other one its own."""
+    """What ``Evaluate`` gives; the first minute has no model, every other one its own.
+
+    ``written`` are the stamps, microseconds, at which something is written.
+    """
     made = accepted(batches(rows, SCHEMA, MINUTE, batch_rows, disorder), SCHEMA)
     results = [result(batch, model_of(tag_of(batch).at)) for batch in shuffle(made, seed)]
     with embedded() as pipeline:
@@ -62,7 +67,13 @@ def evaluated(
             | "R" >> beam.Create(rejected or [])
             | "RS" >> beam.Map(lambda r: TimestampedValue(r, beam_time(r.tag.at)))
         )
-        seen = {"scored": scored, "rejected": bad} | Evaluate(SCHEMA, MINUTE) | Gather()
+        files = (
+            pipeline
+            | "W" >> beam.Create(list(written))
+            | "WS" >> beam.Map(lambda at: TimestampedValue(at, beam_time(at)))
+        )
+        inputs = {"scored": scored, "rejected": bad, "written": files}
+        seen = inputs | Evaluate(SCHEMA, MINUTE) | Gather()
     return sorted(seen, key=lambda one: one.at)
 
 
@@ -177,3 +188,10 @@ def test_two_models_in_one_refresh_are_an_error() -> None:
 
 def test_nothing_at_all_gives_no_report() -> None:
     assert evaluated([]) == []
+
+
+def test_what_is_written_of_a_refresh_changes_no_figure_of_it() -> None:
+    rows = stream(60, 120)
+    alone, beside = evaluated(rows), evaluated(rows, written=[0, 1, 2 * MINUTE - 1])
+    assert [one.value for one in beside] == [one.value for one in alone]
+    assert len(alone) == 2

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.batch import ID, LATE, SECOND, TIME, TIME_TYPE, Key, Tag, encode, tag_of, with_tag
+from transforms.coders import OtherVersion
 from transforms.sources.planner import (
+    DRAIN_SECONDS,
     TICKETS_A_BUNDLE,
+    Drain,
     Extent,
     Planner,
     Read,
@@ -29,7 +34,7 @@ stamps = st.lists(st.integers(-(10**15), 10**15), max_size=30).map(sorted)
 
 def ticket(number: int, at: int) -> Ticket:
     """A ticket of one row."""
-    return Ticket(*(0,) * (len(Ticket._fields) - 1), at=at)._replace(start=number, first=number)
+    return Ticket(0, number, 0, number, 0, 0, at)
 
 
 class Listed:
@@ -44,6 +49,15 @@ class Listed:
 
     def due(self, position: int) -> float:
         return self.dues[position]
+
+    def reach(self, position: int) -> int:
+        return self.tickets[position - 1].at + 1 if position else 0
+
+    def before(self, end: int) -> Listed:
+        kept = [one._replace(until=min(one.until, end)) for one in self.tickets if one.at < end]
+        shorter = Listed([], self.dues)
+        shorter.tickets = kept
+        return shorter
 
 
 def read(reader: UnboundedReader, most: int | None = None) -> list[Ticket]:
@@ -82,11 +96,11 @@ def test_a_reader_resumed_from_a_checkpoint_gives_just_the_tickets_that_are_left
     assert found == Listed(ats).tickets
 
 
-def test_a_checkpoint_is_eight_bytes_and_its_coder_deterministic() -> None:
+def test_a_checkpoint_is_twenty_bytes_and_its_coder_deterministic() -> None:
     planner = Planner(Listed([1]))
     coder = planner.get_checkpoint_mark_coder()
     mark = planner.create_reader(None, None).get_checkpoint_mark()
-    assert len(coder.encode(mark)) == 8
+    assert len(coder.encode(mark)) == 20
     assert coder.is_deterministic()
 
 
@@ -188,3 +202,53 @@ def test_an_extent_holds_its_begin_and_not_its_end(extent: Extent, kept: list[in
     rows = pa.record_batch({ID: np.arange(1)})
     batches = [with_tag(rows, Tag(Key(0, at, 0), at, "", 0)) for at in (0, 10, 20, 30)]
     assert [tag_of(batch).at for batch in extent.within(iter(batches))] == kept
+
+
+def drained(ats: list[int], path: Path, after: int, resumed: bool) -> list[Ticket]:
+    """What a planner gives that is asked to drain after so many tickets; refreshes of 10 µs."""
+    clock = [1000.0]
+    planner = Planner(Listed(ats), lambda: clock[0], Drain(str(path), every=10))
+    reader = planner.create_reader(None, None)
+    found = read(reader, after) if after else []
+    path.write_text("{}")
+    clock[0] += 10 * DRAIN_SECONDS
+    ready = reader.advance() if after else reader.start()
+    while ready:
+        found.append(reader.get_current())
+        if resumed:  # from a checkpoint, as after a crash
+            coder = planner.get_checkpoint_mark_coder()
+            mark = coder.decode(coder.encode(reader.get_checkpoint_mark()))
+            reader = planner.create_reader(None, mark)
+            clock[0] += 10 * DRAIN_SECONDS
+            ready = reader.start()
+        else:
+            ready = reader.advance()
+    assert reader.get_watermark() == MAX_TIMESTAMP
+    return found
+
+
+@given(st.lists(st.integers(0, 200), min_size=1, max_size=30, unique=True).map(sorted), st.data())
+@settings(deadline=None, max_examples=60)
+def test_a_planner_asked_to_drain_ends_with_the_refresh_that_has_begun(
+    ats: list[int], data: Any
+) -> None:
+    after = data.draw(st.integers(0, len(ats)))
+    for resumed in (False, True):
+        with TemporaryDirectory() as folder:
+            found = drained(ats, Path(folder, "drain.json"), after, resumed)
+        reach = ats[after - 1] + 1 if after else 0
+        end = -(-reach // 10) * 10
+        assert [one.at for one in found] == [at for at in ats if at < end]
+        assert {one.until for one in found[after:]} <= {end}
+
+
+def test_a_planner_that_nobody_asks_to_drain_goes_on(tmp_path: Path) -> None:
+    planner = Planner(Listed([1, 2]), lambda: 1e9, Drain(str(tmp_path / "drain.json"), 10))
+    assert len(read(planner.create_reader(None, None))) == 2
+
+
+def test_a_planner_of_another_version_is_refused() -> None:
+    planner = Planner(Listed([1]))
+    planner.__setstate__(planner.__getstate__())
+    with pytest.raises(OtherVersion, match="a source of version 7, where 1 is allowed"):
+        planner.__setstate__({**planner.__getstate__(), "version": 7})

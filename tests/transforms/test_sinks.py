@@ -33,7 +33,7 @@ from tests.transforms.test_statistics import splitmix
 from tests.transforms.test_train import RIDGE, committed, files_of
 from transforms.handover import Cadence, shard_of
 from transforms.predict import ArtefactHandler
-from transforms.sinks import WritePredictions, WriteRejects, WriteReports, WriteSample
+from transforms.sinks import WriteEnd, WritePredictions, WriteRejects, WriteReports, WriteSample
 from transforms.sources.planner import beam_time
 from transforms.testing import FromBatches, accepted, batches, embedded
 from transforms.validate import Validate
@@ -255,3 +255,13 @@ def test_of_twelve_windows_retention_leaves_those_to_keep_and_the_newest(
     assert Store(run.models).names() == HOUR[12 - left + 1 : 13]
     reports = run.reports()
     assert [r.model for r in reports] == [None] * lag + HOUR[1 : 13 - lag]
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_the_end_is_written_when_all_has_gone_by(number: int, tmp_path: Path) -> None:
+    path = tmp_path / "ended.json"
+    with embedded() as pipeline:
+        source = pipeline | beam.Create(list(range(number)))
+        assert not path.exists()
+        source | WriteEnd(str(path))
+    assert json.loads(path.read_text()) == {"format": 1}

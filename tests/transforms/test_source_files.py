@@ -42,7 +42,7 @@ def planned(tickets: FileTickets) -> list[Ticket]:
 
 
 def source(files: Plan, extent: Extent, batch_rows: int) -> tuple[FileTickets, FileReader]:
-    return FileTickets(files, extent), FileReader(files, extent, SCHEMA, MINUTE, batch_rows)
+    return FileTickets(files, extent), FileReader(files, extent.begin, SCHEMA, MINUTE, batch_rows)
 
 
 def times_by_id(batches: list[pa.RecordBatch]) -> dict[int, int]:

@@ -30,7 +30,9 @@ def planned(tickets: PeopleTickets) -> list[Ticket]:
 def source(
     table: People, extent: Extent, batch_rows: int, latency: int = MINUTE
 ) -> tuple[PeopleTickets, PeopleReader]:
-    return PeopleTickets(table, extent, batch_rows), PeopleReader(table, extent, SCHEMA, latency)
+    return PeopleTickets(table, extent, batch_rows), PeopleReader(
+        table, extent.begin, SCHEMA, latency
+    )
 
 
 def rows_read(table: People, extent: Extent, batch_rows: int) -> list[pa.RecordBatch]:

@@ -7,7 +7,7 @@ no row of unsorted files is late, and the watermark still moves.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -44,11 +44,22 @@ class FileTickets:
         """The ticket at a position; None at the end."""
         if position >= len(self.chunks):
             return None
-        return Ticket(*self.chunks[position][:7])
+        return Ticket(*self.chunks[position][:7], self.extent.until)
 
     def due(self, position: int) -> float:
         """At once: files are replayed as fast as they are read."""
         return 0.0
+
+    def reach(self, position: int) -> int:
+        """All rows of the chunks before a position are stamped before; microseconds."""
+        before = self.chunks[:position]
+        if not before:
+            return self.chunks[0].least if self.chunks else 0
+        return max(chunk.greatest for chunk in before) + 1
+
+    def before(self, end: int) -> FileTickets:
+        """The same tickets, without the rows that are stamped from ``end`` on."""
+        return replace(self, extent=self.extent.before(end))
 
 
 @dataclass(frozen=True)
@@ -57,25 +68,25 @@ class FileReader:
 
     Attributes:
         plan: the files.
-        extent: rows outside of it are left out.
+        begin: rows that are stamped before are left out; None: none are.
         schema: whose columns are read, no others.
         latency: a serve window's length, microseconds: no batch straddles two.
         batch_rows: rows of a batch, at most.
     """
 
     plan: Plan
-    extent: Extent
+    begin: int | None
     schema: Schema
     latency: int
     batch_rows: int
 
     def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
         """The ticket's batches."""
-        return self.extent.within(self._batches(ticket))
+        return Extent(self.begin, ticket.until).within(self._batches(ticket))
 
     def _batches(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
         file = self.plan.files[ticket.partition]
-        chunk = Chunk(*ticket, greatest=ticket.at)
+        chunk = Chunk(*ticket[:7], greatest=ticket.at)
         line = ticket.line - ticket.first
         part = 0
         for rows in read(file, chunk, self.schema, self.batch_rows):

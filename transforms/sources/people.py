@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -44,12 +44,23 @@ class PeopleTickets:
             return None
         at = self.people.time(first) - self.people.disorder
         at = at if begin is None else max(at, begin)
-        return Ticket(0, first, stop, first, stop - first, 1, at)
+        return Ticket(0, first, stop, first, stop - first, 1, at, self.extent.until)
 
     def due(self, position: int) -> float:
         """When the last row of the ticket at a position exists, in seconds since the epoch."""
         ticket = self.get(position) if self.live else None
         return 0.0 if ticket is None else self.people.time(ticket.stop) / SECOND
+
+    def reach(self, position: int) -> int:
+        """All people before a position are stamped before; microseconds."""
+        following = self.get(position)
+        if following is None:
+            return self.extent.until
+        return self.people.time(following.first - 1) + 1
+
+    def before(self, end: int) -> PeopleTickets:
+        """The same tickets, without the people that are stamped from ``end`` on."""
+        return replace(self, extent=self.extent.before(end))
 
 
 @dataclass(frozen=True)
@@ -58,13 +69,13 @@ class PeopleReader:
 
     Attributes:
         people: the endless table.
-        extent: rows that are stamped outside of it are left out.
+        begin: rows that are stamped before are left out; None: none are.
         schema: whose columns are made, no others.
         latency: a serve window's length, microseconds: no batch straddles two.
     """
 
     people: People
-    extent: Extent
+    begin: int | None
     schema: Schema
     latency: int
 
@@ -72,7 +83,7 @@ class PeopleReader:
         """The ticket's batches."""
         rows, stamps = self.people.arrivals(ticket.start, ticket.stop, self.schema.columns)
         tag = Tag(Key(ticket.partition, ticket.start, 0), ticket.at, "people", 1)
-        return self.extent.within(split(rows, tag, self.latency, stamps))
+        return Extent(self.begin, ticket.until).within(split(rows, tag, self.latency, stamps))
 
 
 def live_rows(rate: float, batch_rows: int) -> int:

@@ -8,6 +8,7 @@ windows early on some runners, since a slower one does not hold the watermark th
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
@@ -22,15 +23,23 @@ from apache_beam.io.unbounded_source import (
     UnboundedSource,
 )
 from apache_beam.transforms.window import TimestampedValue
-from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Duration, Timestamp
 from typing_extensions import override
 
+from model import files
 from model.batch import tag_of
 from transforms.tally import count, note
 
 TICKETS_A_BUNDLE = 100
 """A bundle of the planner ends after so many tickets, or a second: the watermark moves only
 between bundles, and what waits for it waits in memory."""
+
+
+OPEN = 2**63 - 1
+"""The end of an extent that has none, as a ticket has it."""
+DRAIN_SECONDS = 1.0
+"""A planner looks so often whether it is asked to drain."""
+_looked: dict[str, float] = {}
 
 
 class Ticket(NamedTuple):
@@ -42,6 +51,7 @@ class Ticket(NamedTuple):
         rows: how many there are.
         line: where the first row stands, from 1.
         at: no row of it is stamped before; microseconds.
+        until: rows that are stamped from here on are left out; microseconds.
     """
 
     partition: int
@@ -51,6 +61,7 @@ class Ticket(NamedTuple):
     rows: int
     line: int
     at: int
+    until: int = OPEN
 
 
 class Extent(NamedTuple):
@@ -61,6 +72,15 @@ class Extent(NamedTuple):
 
     begin: int | None = None
     end: int | None = None
+
+    @property
+    def until(self) -> int:
+        """The end as a ticket has it."""
+        return OPEN if self.end is None else self.end
+
+    def before(self, end: int) -> Extent:
+        """The part of it before a time."""
+        return Extent(self.begin, min(self.until, end))
 
     def within(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The batches that are stamped within."""
@@ -79,6 +99,34 @@ class Tickets(Protocol):
     def due(self, position: int) -> float:
         """When the ticket at a position may leave, in seconds since the epoch; 0 at once."""
 
+    def reach(self, position: int) -> int:
+        """All rows of the tickets before a position are stamped before; microseconds."""
+
+    def before(self, end: int) -> Tickets:
+        """The same tickets, by position, without the rows that are stamped from ``end`` on."""
+
+
+class Drain(NamedTuple):
+    """How a source is asked to end early: by a file that appears.
+
+    Attributes:
+        path: the file. What it holds does not matter.
+        every: the source ends where a refresh ends, so that each is whole; microseconds.
+    """
+
+    path: str
+    every: int
+
+    def asked(self, now: float) -> bool:
+        """Whether the file is there; it is looked for once in ``DRAIN_SECONDS``.
+
+        A reader may live shorter than that, so this is known to the process.
+        """
+        if now >= _looked.get(self.path, 0.0) + DRAIN_SECONDS:
+            _looked[self.path] = now
+            return files.exists(self.path)
+        return False
+
 
 class Reader(Protocol):
     """What turns a ticket into tagged raw batches, none straddling a serve window."""
@@ -87,10 +135,16 @@ class Reader(Protocol):
 
 
 class Mark(CheckpointMark):
-    """A planner's checkpoint: how many tickets have left."""
+    """A planner's checkpoint.
 
-    def __init__(self, count: int) -> None:
+    Attributes:
+        count: how many tickets have left.
+        until: where it ends since it was asked to drain; ``OPEN`` if it was not.
+    """
+
+    def __init__(self, count: int, until: int = OPEN) -> None:
         self.count = count
+        self.until = until
 
 
 def beam_time(micros: int) -> Timestamp:
@@ -102,12 +156,43 @@ def beam_time(micros: int) -> Timestamp:
     return Timestamp(micros=micros // 1000 * 1000)
 
 
-class Planner(UnboundedSource):
-    """The unbounded source of a plan's tickets: one split, checkpointed by position."""
+def last_time(window: Any) -> Timestamp:
+    """A window's last millisecond.
 
-    def __init__(self, tickets: Tickets, clock: Callable[[], float] = time.time) -> None:
+    Beam stamps what it groups with the last microsecond, which its coders round into the next
+    window if that is before 1970.
+    """
+    return window.end - Duration(micros=1000)
+
+
+class Planner(UnboundedSource):
+    """The unbounded source of a plan's tickets: one split, checkpointed by position.
+
+    Beam keeps it, pickled, in a savepoint, beside its checkpoint.
+    """
+
+    version = 1
+
+    def __init__(
+        self,
+        tickets: Tickets,
+        clock: Callable[[], float] = time.time,
+        drain: Drain | None = None,
+    ) -> None:
         self.tickets = tickets
         self.clock = clock
+        self.drain = drain
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"version": self.version, **self.__dict__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from transforms.coders import OtherVersion  # here, since that module imports this one
+
+        version = state.pop("version", 0)
+        if version != self.version:
+            raise OtherVersion(f"a source of version {version}, where {self.version} is allowed")
+        self.__dict__.update(state)
 
     @override
     def split(self, desired_num_splits: int, options: Any = None) -> list[UnboundedSource]:
@@ -117,8 +202,8 @@ class Planner(UnboundedSource):
     def create_reader(
         self, options: Any, checkpoint_mark: CheckpointMark | None
     ) -> UnboundedReader:
-        position = checkpoint_mark.count if isinstance(checkpoint_mark, Mark) else 0
-        return PlannerReader(self.tickets, position, self.clock)
+        mark = checkpoint_mark if isinstance(checkpoint_mark, Mark) else Mark(0)
+        return PlannerReader(self.tickets, mark, self.clock, self.drain)
 
     @override
     def get_checkpoint_mark_coder(self) -> Coder:
@@ -126,12 +211,23 @@ class Planner(UnboundedSource):
 
 
 class PlannerReader(UnboundedReader):
-    """Emits the tickets that are due; its watermark is the stamp of the next one."""
+    """Emits the tickets that are due; its watermark is the stamp of the next one.
 
-    def __init__(self, tickets: Tickets, position: int, clock: Callable[[], float]) -> None:
-        self.tickets = tickets
+    Asked to drain, it goes on to the end of the refresh that has begun, and ends there.
+    """
+
+    def __init__(
+        self,
+        tickets: Tickets,
+        mark: Mark,
+        clock: Callable[[], float],
+        drain: Drain | None = None,
+    ) -> None:
+        self.tickets = tickets.before(mark.until)
+        self.until = mark.until
         self.clock = clock
-        self.next = position
+        self.drain = drain
+        self.next = mark.count
         self.current: Ticket | None = None
 
     @override
@@ -140,12 +236,19 @@ class PlannerReader(UnboundedReader):
 
     @override
     def advance(self) -> bool:
+        self._mind_drain()
         ticket = self.tickets.get(self.next)
         if ticket is None or self.tickets.due(self.next) > self.clock():
             return False
         self.current = ticket
         self.next += 1
         return True
+
+    def _mind_drain(self) -> None:
+        if self.until == OPEN and self.drain is not None and self.drain.asked(self.clock()):
+            every = self.drain.every
+            self.until = -(-self.tickets.reach(self.next) // every) * every
+            self.tickets = self.tickets.before(self.until)
 
     @override
     def get_current(self) -> Ticket:
@@ -163,17 +266,22 @@ class PlannerReader(UnboundedReader):
 
     @override
     def get_checkpoint_mark(self) -> CheckpointMark:
-        return Mark(self.next)
+        return Mark(self.next, self.until)
 
 
 class MarkCoder(Coder):
-    """A planner's checkpoint as eight bytes."""
+    """A planner's checkpoint as two numbers, behind their version (``transforms.coders``)."""
+
+    head = b"CzC\x01"
+    layout = struct.Struct(">2q")
 
     def encode(self, value: Mark) -> bytes:
-        return value.count.to_bytes(8, "big")
+        return self.head + self.layout.pack(value.count, value.until)
 
     def decode(self, encoded: bytes) -> Mark:
-        return Mark(int.from_bytes(encoded, "big"))
+        from transforms.coders import behind  # here, since that module imports this one
+
+        return Mark(*self.layout.unpack(behind(self.head, encoded)))
 
     def is_deterministic(self) -> bool:
         return True
@@ -199,20 +307,24 @@ class ReadTickets(beam.PTransform[Any, Any]):
         tickets: the plan.
         reader: what reads a ticket.
         poll: seconds until a planner that had no ticket due looks again.
+        drain: how it is asked to end early; None: it is not.
     """
 
-    def __init__(self, tickets: Tickets, reader: Reader, poll: float = 0.1) -> None:
+    def __init__(
+        self, tickets: Tickets, reader: Reader, poll: float = 0.1, drain: Drain | None = None
+    ) -> None:
         super().__init__()
         self.tickets = tickets
         self.reader = reader
         self.poll = poll
+        self.drain = drain
 
     def expand(self, root: Any) -> Any:
         return (
             root
             | "Plan"
             >> ReadFromUnboundedSource(
-                Planner(self.tickets),
+                Planner(self.tickets, drain=self.drain),
                 poll_interval=self.poll,
                 max_records_per_bundle=TICKETS_A_BUNDLE,
                 max_read_time_seconds=1,

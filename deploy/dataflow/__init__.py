@@ -1,0 +1,1 @@
+"""The job as a flex template of Dataflow. See README.md here."""

@@ -1,0 +1,151 @@
+"""A Flink cluster as its REST interface shows it: what its page shows, for programs.
+
+See Flink's documentation, "REST API": /jobs, /jobs/:id/checkpoints, /jobmanager/config.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+SECONDS = 5.0
+"""A cluster has so long to answer."""
+CANCEL_SECONDS = 20.0
+SAVEPOINT_SECONDS = 120.0
+OVER = {"FINISHED", "FAILED", "CANCELED"}
+
+
+class Unreachable(Exception):
+    """The cluster does not answer, or not as Flink does."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Flink cluster.
+
+    Attributes:
+        address: ``host:port`` of its page, or a URL.
+    """
+
+    address: str
+
+    @property
+    def page(self) -> str:
+        """The URL of its page."""
+        address = self.address.rstrip("/")
+        return address if "://" in address else f"http://{address}"
+
+    def get(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
+        """What the cluster answers to a path; with a body it is posted.
+
+        Raises:
+            Unreachable: if it does not answer with JSON.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        asked = Request(self.page + path, data, {"Content-Type": "application/json"}, method=method)
+        try:
+            with urlopen(asked, timeout=SECONDS) as answer:
+                return json.load(answer)
+        except HTTPError as error:
+            raise Unreachable(f"{self.page}{path}: {_reason(error)}") from error
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"{self.page} does not answer as Flink does: {error}") from error
+
+    def slots(self) -> tuple[int, int]:
+        """How many task slots are free, and how many there are."""
+        told = self.get("/overview")
+        return int(told["slots-available"]), int(told["slots-total"])
+
+    def configured(self) -> dict[str, str]:
+        """The cluster's configuration."""
+        return {entry["key"]: entry["value"] for entry in self.get("/jobmanager/config")}
+
+    def jobs(self, name: str) -> list[Job]:
+        """All jobs of a name that it remembers, the newest last."""
+        jobs = [job for job in self.get("/jobs/overview")["jobs"] if job["name"] == name]
+        return [Job(self, job["jid"]) for job in sorted(jobs, key=lambda j: int(j["start-time"]))]
+
+
+def _reason(error: HTTPError) -> str:
+    try:
+        told: str = json.load(error)["errors"][-1]
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return str(error)
+    lines = [line for line in told.splitlines() if line.strip() and not line.startswith("\tat")]
+    return lines[-1].strip() if lines else str(error)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job on a cluster.
+
+    Attributes:
+        cluster: where it runs.
+        id: what Flink calls it.
+    """
+
+    cluster: Cluster
+    id: str
+
+    @property
+    def state(self) -> str:
+        """RUNNING, RESTARTING, FAILED, CANCELED, ..."""
+        return str(self.cluster.get(f"/jobs/{self.id}")["state"])
+
+    def restarts(self) -> int:
+        """How often it was started again after a failure."""
+        told = self.cluster.get(f"/jobs/{self.id}/metrics?get=numRestarts")
+        return int(told[0]["value"]) if told else 0
+
+    def checkpoints(self) -> dict[str, Any]:
+        """What Flink tells of its checkpoints."""
+        told: dict[str, Any] = self.cluster.get(f"/jobs/{self.id}/checkpoints")
+        return told
+
+    def last_checkpoint(self) -> str | None:
+        """The path of its last checkpoint, or savepoint; None before the first."""
+        latest = self.checkpoints()["latest"]
+        kept = [latest[kind] for kind in ("completed", "savepoint") if latest.get(kind)]
+        newest = max(kept, key=lambda one: int(one["id"]), default=None)
+        return None if newest is None else str(newest["external_path"])
+
+    def cancel(self) -> None:
+        """Cancels it, and waits until it is over; its retained checkpoints stay.
+
+        Raises:
+            Unreachable: if it is not over in time.
+        """
+        if self.state not in OVER:
+            self.cluster.get(f"/jobs/{self.id}?mode=cancel", method="PATCH")
+        until = time.monotonic() + CANCEL_SECONDS
+        while self.state not in OVER:
+            if time.monotonic() > until:
+                raise Unreachable(f"job {self.id} is not cancelled in {CANCEL_SECONDS:.0f} s")
+            time.sleep(0.1)
+
+    def savepoint(self) -> str:
+        """Takes a savepoint and cancels the job; gives the savepoint's path.
+
+        Raises:
+            Unreachable: if the cluster cannot; the job goes on then.
+        """
+        asked = self.cluster.get(f"/jobs/{self.id}/savepoints", {"cancel-job": True})
+        until = time.monotonic() + SAVEPOINT_SECONDS
+        while time.monotonic() < until:
+            told = self.cluster.get(f"/jobs/{self.id}/savepoints/{asked['request-id']}")
+            if told["status"]["id"] == "COMPLETED":
+                return _location(told["operation"])
+            time.sleep(0.5)
+        raise Unreachable(f"no savepoint within {SAVEPOINT_SECONDS:.0f} s")
+
+
+def _location(operation: dict[str, Any]) -> str:
+    if "location" in operation:
+        return str(operation["location"])
+    trace = operation["failure-cause"].get("stack-trace", "")
+    causes = [line for line in trace.splitlines() if line.startswith("Caused by: ")]
+    raise Unreachable(causes[-1] if causes else operation["failure-cause"]["class"])

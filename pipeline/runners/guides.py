@@ -1,0 +1,147 @@
+"""What a run's job is told while it runs elsewhere: when it has ended, what Ctrl-C means."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from typing_extensions import override
+
+from model import files
+from pipeline.folder import RunFolder
+from pipeline.runners.cluster import Cluster, Job, Unreachable
+from pipeline.runners.working import Guide
+from pipeline.settings import Settings
+
+LOOK_SECONDS = 2.0
+"""The cluster is asked so often how the job does."""
+START_SECONDS = 40.0
+"""The job server may take so long to start a job on the cluster."""
+
+
+class RunGuide(Guide):
+    """Drains at Ctrl-C, if the settings say so; a second Ctrl-C cancels.
+
+    Attributes:
+        folder: the run's folder.
+        settings: all options.
+        tell: shows a line to the user.
+        draining: whether the source has been asked to end.
+    """
+
+    def __init__(self, folder: RunFolder, settings: Settings, tell: Callable[[str], None]) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.tell = tell
+        self.draining = False
+
+    @property
+    def way_on(self) -> str:
+        """The options with which the run goes on."""
+        return f"--output {self.folder.path} --resume"
+
+    @override
+    def interrupted(self) -> bool:
+        if self.settings.on_interrupt != "drain" or self.draining:
+            return False
+        self.draining = True
+        self.folder.write_json(self.folder.drain, {})
+        self.tell(
+            "draining: the refresh that has begun is read, scored and reported first "
+            f"(at most {self.settings.refresh} s of event time); Ctrl-C again cancels"
+        )
+        return True
+
+
+class FlinkGuide(RunGuide):
+    """Knows the job on the cluster: its restarts, its checkpoints; takes a savepoint.
+
+    With checkpoints on, Flink keeps a job running whose source has ended: that all is written
+    is seen in the run's folder.
+
+    Attributes:
+        cluster, name: where the job is found.
+        restarts: how often it was restarted.
+        checkpoint: the path of its last checkpoint or savepoint, or None.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        settings: Settings,
+        tell: Callable[[str], None],
+        cluster: Cluster,
+        name: str,
+    ) -> None:
+        super().__init__(folder, settings, tell)
+        self.cluster = cluster
+        self.name = name
+        self.restarts = 0
+        self.checkpoint: str | None = None
+        self._before = cluster.jobs(name)
+        self._job: Job | None = None
+        self._asked = False  # for a savepoint
+        self._looked = 0.0
+
+    @property
+    @override
+    def way_on(self) -> str:
+        if self.checkpoint is None:
+            return super().way_on
+        return f"{super().way_on} --savepoint_path={self.checkpoint}"
+
+    @override
+    def tick(self) -> None:
+        if time.monotonic() < self._looked + LOOK_SECONDS:
+            return
+        with suppress(Unreachable):  # a cluster that is away for good fails the job
+            self._look()
+        self._looked = time.monotonic()
+
+    def _look(self) -> None:
+        if self._job is None:
+            new = [job for job in self.cluster.jobs(self.name) if job not in self._before]
+            self._job = new[-1] if new else None
+        if self._job is None:
+            return
+        self.checkpoint = self._job.last_checkpoint() or self.checkpoint
+        restarts = self._job.restarts()
+        if restarts > self.restarts:
+            self.tell(f"Flink has restarted the job from its last checkpoint ({restarts} times)")
+        self.restarts = max(restarts, self.restarts)
+
+    @override
+    def ended(self) -> bool:
+        return files.exists(self.folder.ended)
+
+    @override
+    def cancelling(self) -> None:
+        # The job server only forgets a job that it is told to cancel: Flink goes on with it,
+        # or starts it even then.
+        with suppress(Unreachable):
+            self._find()
+            if self._job is not None:
+                self._job.cancel()
+
+    def _find(self) -> None:
+        self._look()
+        if self._job is None:
+            self.tell("waiting until Flink has started the job, to cancel it")
+        until = time.monotonic() + START_SECONDS
+        while self._job is None and time.monotonic() < until:
+            time.sleep(0.5)
+            self._look()
+
+    @override
+    def interrupted(self) -> bool:
+        if self.settings.on_interrupt != "savepoint" or self._job is None or self._asked:
+            return super().interrupted()
+        self._asked = True
+        self.tell("taking a savepoint; Ctrl-C again cancels without one")
+        try:
+            self.checkpoint = self._job.savepoint()
+        except Unreachable as error:
+            self.tell(f"no savepoint: {error}; the job goes on; Ctrl-C again cancels it")
+            return True
+        return False

@@ -1,0 +1,113 @@
+"""A Flink of a few lines that answers as its REST interface does, for what it is asked here."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class FakeJob:
+    """A job on it.
+
+    Attributes:
+        saved: the path of the savepoint that it can take; None: it fails to.
+    """
+
+    name: str
+    id: str = "1"
+    state: str = "RUNNING"
+    restarts: int = 0
+    checkpoint: str | None = None
+    saved: str | None = None
+    start: int = 0
+
+    def answer(self, method: str, rest: str) -> Any:
+        if method == "PATCH":
+            self.state = "CANCELED"
+            return {}
+        if rest == "":
+            return {"state": self.state}
+        if rest.startswith("/metrics"):
+            return [{"id": "numRestarts", "value": str(self.restarts)}]
+        if rest == "/checkpoints":
+            kept = self.checkpoint and {"id": 1, "external_path": self.checkpoint}
+            return {"latest": {"completed": kept, "savepoint": None}}
+        if method == "POST":
+            return {"request-id": "r"}
+        assert rest == "/savepoints/r"
+        return {"status": {"id": "COMPLETED"}, "operation": self._operation()}
+
+    def _operation(self) -> dict[str, Any]:
+        if self.saved is None:
+            trace = "a.B: failed\n\tat c.D\nCaused by: a.B: the disk is full\n\tat e.F"
+            return {"failure-cause": {"class": "a.B", "stack-trace": trace}}
+        self.state = "CANCELED"
+        return {"location": self.saved}
+
+
+@dataclass
+class FakeFlink:
+    """What it has; a test changes that as it likes."""
+
+    port: int
+    free: int = 8
+    config: dict[str, str] = field(default_factory=lambda: {"state.checkpoints.dir": "file:///c"})
+    jobs: list[FakeJob] = field(default_factory=list)
+
+    @property
+    def words(self) -> list[str]:
+        """Beam's options for a job on it; as a job server it only takes a connection."""
+        here = f"localhost:{self.port}"
+        return ["--job_endpoint", here, "--flink_master", here]
+
+    def answer(self, method: str, path: str) -> Any:
+        if path == "/overview":
+            return {"slots-available": self.free, "slots-total": 8}
+        if path == "/jobmanager/config":
+            return [{"key": key, "value": value} for key, value in self.config.items()]
+        if path == "/jobs/overview":
+            return {
+                "jobs": [{"jid": j.id, "name": j.name, "start-time": j.start} for j in self.jobs]
+            }
+        name = path.removeprefix("/jobs/")
+        [job] = [job for job in self.jobs if name[: len(job.id)] == job.id]
+        return job.answer(method, name[len(job.id) :].removesuffix("?mode=cancel"))
+
+
+@contextmanager
+def serving() -> Iterator[FakeFlink]:
+    """A Flink that answers while the context lasts."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = json.dumps(flink.answer(self.command, self.path)).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PATCH = answer
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("localhost", 0), Handler) as server:
+        flink = FakeFlink(server.server_port)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield flink
+        server.shutdown()
+
+
+def closed_port() -> int:
+    """A port of this machine at which nothing answers."""
+    with socket.create_server(("localhost", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port

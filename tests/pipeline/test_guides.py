@@ -1,0 +1,164 @@
+"""What a run's job is told while it runs elsewhere: Ctrl-C, and what Flink tells of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.folder import RunFolder
+from pipeline.runners import guides
+from pipeline.runners.cluster import Cluster
+from pipeline.runners.guides import FlinkGuide, RunGuide
+from tests.pipeline.fake_flink import FakeFlink, FakeJob, closed_port, serving
+from tests.pipeline.job import made
+
+NAME = "correnteza-a"
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeFlink]:
+    """A Flink that is asked whenever it can be."""
+    monkeypatch.setattr(guides, "LOOK_SECONDS", 0)
+    with serving() as fake:
+        yield fake
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """The lines that the user is shown."""
+    return []
+
+
+def flink_guide(
+    cluster: FakeFlink, folder: Path, told: list[str], on_interrupt: str = "cancel"
+) -> FlinkGuide:
+    settings = made(runner="flink", on_interrupt=on_interrupt)
+    found = Cluster(f"localhost:{cluster.port}")
+    return FlinkGuide(RunFolder(str(folder)), settings, told.append, found, NAME)
+
+
+def started(cluster: FakeFlink, guide: FlinkGuide, **values: str) -> FakeJob:
+    """The guide's job, after it has been seen."""
+    job = FakeJob(NAME, id="b", start=2, **values)
+    cluster.jobs.append(job)
+    guide.tick()
+    return job
+
+
+def test_the_first_ctrl_c_drains_and_the_second_cancels(tmp_path: Path, told: list[str]) -> None:
+    settings = made(runner="prism", on_interrupt="drain", window="3m", every="1m")
+    guide = RunGuide(RunFolder(str(tmp_path)), settings, told.append)
+    assert guide.interrupted() and guide.draining
+    assert json.loads((tmp_path / "drain.json").read_text())["format"] == 1
+    assert len(told) == 1 and "at most 60 s of event time" in told[0]
+    assert "Ctrl-C again cancels" in told[0]
+    assert not guide.interrupted()
+    assert guide.way_on == f"--output {tmp_path} --resume"
+
+
+def test_without_on_interrupt_the_first_ctrl_c_cancels(tmp_path: Path, told: list[str]) -> None:
+    guide = RunGuide(RunFolder(str(tmp_path)), made(runner="prism"), told.append)
+    assert not guide.interrupted() and not guide.draining
+    assert told == [] and list(tmp_path.iterdir()) == []
+
+
+def test_a_savepoint_ends_the_job_and_the_way_on_starts_from_it(
+    cluster: FakeFlink, tmp_path: Path, told: list[str]
+) -> None:
+    guide = flink_guide(cluster, tmp_path, told, "savepoint")
+    job = started(cluster, guide, saved="file:/s/savepoint-1")
+    assert not guide.interrupted()  # the job is over: no more waiting
+    assert guide.way_on == f"--output {tmp_path} --resume --savepoint_path=file:/s/savepoint-1"
+    assert job.state == "CANCELED"
+
+
+def test_a_savepoint_that_fails_leaves_the_job_running_and_the_next_ctrl_c_cancels(
+    cluster: FakeFlink, tmp_path: Path, told: list[str]
+) -> None:
+    guide = flink_guide(cluster, tmp_path, told, "savepoint")
+    job = started(cluster, guide)
+    assert guide.interrupted()
+    assert job.state == "RUNNING"
+    assert told[-1].startswith("no savepoint: Caused by: a.B: the disk is full; the job goes on")
+    guide.tick()
+    job.saved = "file:/s/savepoint-1"  # it could by now, but was announced otherwise
+    assert not guide.interrupted()
+    guide.cancelling()
+    assert job.state == "CANCELED" and guide.checkpoint is None
+
+
+def test_a_savepoint_of_a_job_that_has_not_begun_is_not_waited_for(
+    cluster: FakeFlink, tmp_path: Path, told: list[str]
+) -> None:
+    assert not flink_guide(cluster, tmp_path, told, "savepoint").interrupted()
+    assert told == []
+
+
+def test_an_earlier_job_of_the_same_folder_is_not_taken_for_this_one(
+    cluster: FakeFlink, tmp_path: Path, told: list[str]
+) -> None:
+    earlier = FakeJob(NAME, id="a", checkpoint="file:/c/a/chk-9", start=1)
+    other = FakeJob("correnteza-b", id="c", checkpoint="file:/c/c/chk-9", start=3)
+    cluster.jobs += [earlier, other]
+    guide = flink_guide(cluster, tmp_path, told)
+    guide.tick()
+    assert guide.checkpoint is None
+    job = started(cluster, guide, checkpoint="file:/c/b/chk-1")
+    assert guide.checkpoint == "file:/c/b/chk-1"
+    assert guide.way_on.endswith("--resume --savepoint_path=file:/c/b/chk-1")
+    guide.cancelling()
+    assert [each.state for each in (earlier, job, other)] == ["RUNNING", "CANCELED", "RUNNING"]
+
+
+def test_each_restart_is_told_of_once(cluster: FakeFlink, tmp_path: Path, told: list[str]) -> None:
+    guide = flink_guide(cluster, tmp_path, told)
+    job = started(cluster, guide)
+    for restarts in (0, 1, 1, 3):
+        job.restarts = restarts
+        guide.tick()
+    assert [line[-9:] for line in told] == ["(1 times)", "(3 times)"]
+    assert guide.restarts == 3
+
+
+def test_a_job_that_starts_only_after_ctrl_c_is_waited_for_and_cancelled(
+    cluster: FakeFlink, tmp_path: Path, told: list[str]
+) -> None:
+    guide = flink_guide(cluster, tmp_path, told)
+    job = FakeJob(NAME)
+    threading.Timer(0.7, cluster.jobs.append, [job]).start()
+    guide.cancelling()
+    assert job.state == "CANCELED"
+    assert told == ["waiting until Flink has started the job, to cancel it"]
+
+
+def test_a_job_that_never_starts_is_not_waited_for_without_end(
+    cluster: FakeFlink, tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guides, "START_SECONDS", 0.1)
+    flink_guide(cluster, tmp_path, told).cancelling()
+    assert told == ["waiting until Flink has started the job, to cancel it"]
+
+
+def test_a_cluster_that_is_away_for_a_while_does_not_end_the_run(
+    cluster: FakeFlink, tmp_path: Path, told: list[str]
+) -> None:
+    guide = flink_guide(cluster, tmp_path, told)
+    started(cluster, guide, checkpoint="file:/c/b/chk-1")
+    guide.cluster = Cluster(f"localhost:{closed_port()}")
+    guide._job = None  # what knows the cluster by its old address
+    guide.tick()
+    guide.cancelling()
+    assert guide.checkpoint == "file:/c/b/chk-1"
+
+
+def test_all_is_written_when_the_folder_says_so(
+    cluster: FakeFlink, tmp_path: Path, told: list[str]
+) -> None:
+    guide = flink_guide(cluster, tmp_path, told)
+    assert not guide.ended()
+    guide.folder.write_json(guide.folder.ended, {})
+    assert guide.ended()
