@@ -1,0 +1,55 @@
+"""A local Flink cluster for tests: ``make flink-up`` starts it; CI does so before the tests.
+
+Tests on it share one group of pytest-xdist, since some kill its processes.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from deploy.local import cluster, processes
+from deploy.local.parameters import from_environment
+from pipeline.runners.cluster import Cluster, Job
+from tests.pipeline.job import ROOT
+
+PARAMETERS = from_environment()
+CLUSTER = Cluster(PARAMETERS.page)
+ENDPOINT = f"localhost:{PARAMETERS.beam_job_port}"
+WORDS = (
+    *("--runner", "flink", "--job_endpoint", ENDPOINT),
+    *("--flink_master", f"localhost:{PARAMETERS.flink_rest_port}"),
+)
+needs_flink = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("flink"),
+    pytest.mark.skipif(
+        not all(cluster.healthy(role, PARAMETERS) for role in processes.ROLES),
+        reason="Flink is not up: make flink-up",
+    ),
+]
+"""The marks of a test that runs on the cluster."""
+
+
+def mend() -> None:
+    """Starts what has died of the cluster, and waits until all of it answers."""
+    words = [sys.executable, "-m", "deploy.local", "up"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def kill(role: str) -> None:
+    """Kills the cluster's process of a role, at once."""
+    pids = processes.alive(role)
+    assert pids, f"no {role} is there to kill"
+    for pid in pids:
+        os.kill(pid, 9)
+
+
+def running() -> list[Job]:
+    """The jobs that run on the cluster."""
+    told = CLUSTER.get("/jobs/overview")["jobs"]
+    return [Job(CLUSTER, job["jid"]) for job in told if job["state"] == "RUNNING"]
