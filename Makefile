@@ -17,7 +17,7 @@ PROGRESS := awk '/^Collecting/ && ++n % 20 == 0 { print "   " n " packages found
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test lint types fast slow coverage flights bench lock clean \
+.PHONY: help setup run test lint types fast slow coverage flights bench soak chaos lock clean \
 	prism flink-up flink-down
 
 help: ## this list
@@ -46,7 +46,7 @@ fast: $(TEST)
 
 slow: $(TEST)
 	@echo "== slow tests"
-	@$(BIN)/python -m pytest -q -n 2 -m slow --cov --cov-append --cov-report=
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m slow --cov --cov-append --cov-report=
 
 coverage: $(TEST)
 	@echo "== coverage (of model/ at least 95 %)"
@@ -58,6 +58,12 @@ flights: $(TEST) ## write flights.csv, 336,776 real flights to try the job on
 
 bench: $(TEST) ## the job beside a plain loop, in one run
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: $(TEST) ## ten minutes live on Prism and on Flink (make prism flink-up): is all steady?
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+chaos: $(TEST) ## kill each part of a live job on Flink ten times (make flink-up): does it show?
+	@$(BIN)/python -m tests.end_to_end.chaos $(ARGS)
 
 prism: ## build Prism, the local streaming runner (needs Go); another: PRISM_VERSION=2.76.0
 	@deploy/prism.sh

@@ -1,7 +1,8 @@
-"""``python -m pipeline``: runs the job; ``python -m pipeline models``: its models."""
+"""``python -m pipeline``: runs the job; ``check``: can it run here? ``models``: its models."""
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import sys
@@ -9,8 +10,11 @@ import warnings
 
 from model.errors import UserError
 
-QUIET = ("apitools not found", "Could not import torch", "Resource module is not available")
-COMMANDS = ("models",)
+QUIET = (
+    *("apitools not found", "Could not import torch", "Resource module is not available"),
+    *("Unparseable argument", "Job was cancelled", "not in a finalizable state"),
+)
+COMMANDS = ("check", "models")
 
 
 class Known(logging.Filter):
@@ -38,14 +42,16 @@ def main(words: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", module="apache_beam")
     sys.path.insert(0, os.getcwd())  # for --learner package.module:factory
     try:
+        if words and words[0] == "check":
+            from pipeline import check
+
+            return check.main(words[1:])
         if words and words[0] == "models":
             from pipeline import models
 
             return models.main(words[1:])
         if words and not words[0].startswith("-"):
-            raise UserError(
-                f"unknown command {words[0]!r}: {', '.join(COMMANDS)} is allowed, or options alone"
-            )
+            raise UserError(f"unknown command {words[0]!r}: {nearest(words[0])}")
         from pipeline.run import run
 
         return run(words)
@@ -55,6 +61,14 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def nearest(word: str) -> str:
+    """What to type instead of a word that is no command."""
+    close = difflib.get_close_matches(word, COMMANDS, n=1)
+    if close:
+        return f"do you mean {close[0]}?"
+    return f"{', '.join(COMMANDS)} is allowed, or options alone"
 
 
 if __name__ == "__main__":

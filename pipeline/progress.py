@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,13 +18,17 @@ from rich.text import Text
 from model.asof import iso
 from model.metrics import Metrics
 from pipeline.folder import RunFolder
-from transforms.tally import tally
+from transforms.tally import observed, tally
 
 INTERVAL = 0.5
 PLAIN_INTERVAL = 5.0
 """Seconds between progress lines: on a terminal, where a line replaces the last, and not."""
 SHOWN = 24
 """A summary shows so many refreshes at the most."""
+DELAYS = ("scored behind",)
+"""What is observed of a live run, in seconds; see ``transforms.predict``."""
+SETTLED = 60.0
+"""Seconds: what is observed earlier in a run counts only until then; it tells of start-up."""
 
 
 class Progress:
@@ -42,6 +47,7 @@ class Progress:
         self.console = console
         self.state = "running"
         self._began = time.monotonic()
+        self._settles = time.time() + SETTLED
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
@@ -77,7 +83,19 @@ class Progress:
             parts.append(f"{counts['rows scored']:,} rows scored")
         if counts.get("refreshes reported"):
             parts.append(f"{counts['refreshes reported']:,} refreshes reported")
+        for name, told in self.delays().items():
+            done, behind = name.split()
+            parts.append(f"{done} {told['p95']:.1f} s {behind} (p95)")
         return f"{self.seconds:5.0f} s  " + ", ".join(parts)
+
+    def delays(self) -> dict[str, dict[str, float]]:
+        """How late a live run is, by kind: count, percentiles and maximum, in seconds.
+
+        They are of the latest observations in this process (``transforms.tally.OBSERVED``),
+        without those of the run's first minute (``SETTLED``) as soon as it is over.
+        """
+        since = self._settles if time.time() >= self._settles else 0.0
+        return {name: percentiles(seen) for name in DELAYS if (seen := observed(name, since))}
 
     def _watch(self) -> None:
         terminal = self.console.is_terminal
@@ -99,6 +117,7 @@ class Progress:
         counts = tally()
         rows = counts.get("rows read", 0)
         watermark = counts.get("watermark")
+        delays = self.delays()
         self.folder.write_json(
             self.folder.status,
             {
@@ -107,8 +126,20 @@ class Progress:
                 "rate": round(rows / max(self.seconds, 1e-9), 1),
                 "watermark": None if watermark is None else iso(watermark),
                 "updated": iso(time.time_ns() // 1000),
+                **({"delays": delays} if delays else {}),
             },
         )
+
+
+def percentiles(seen: Sequence[float]) -> dict[str, float]:
+    """Count, median, 95th and 99th percentile and maximum of seconds, at least one of them.
+
+    Example:
+        >>> percentiles([0.25, 0.5, 0.75])
+        {'count': 3, 'p50': 0.5, 'p95': 0.725, 'p99': 0.745, 'max': 0.75}
+    """
+    values = np.percentile(seen, (50, 95, 99, 100)).round(3).tolist()
+    return {"count": len(seen), **dict(zip(("p50", "p95", "p99", "max"), values, strict=True))}
 
 
 @contextmanager

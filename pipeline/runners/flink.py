@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 from collections.abc import Iterator
 from pathlib import PurePath
 
 from model import files
 from pipeline.runners.cluster import Cluster, Unreachable
-from pipeline.runners.needs import Need, value_of, with_defaults
+from pipeline.runners.needs import Need, job_server, value_of, with_defaults
 from pipeline.settings import Settings
 
 ENDPOINT, PAGE = "localhost:8099", "localhost:8081"
@@ -19,6 +18,7 @@ DEFAULTS = {
     "--parallelism": "2",
     "--checkpointing_interval": "3000",
     "--finish_bundle_before_checkpointing": "",
+    "--max_bundle_time_mills": "500",
 }
 """See deploy/README.md for the reason of each."""
 LOCAL = {"localhost", "127.0.0.1", "::1", "[::1]"}
@@ -68,7 +68,7 @@ def needs(settings: Settings, words: list[str]) -> Iterator[Need]:
     yield from _options(given)
     yield _folder(settings, given, endpoint)
     yield from _savepoint(settings, words)
-    yield _job_server(endpoint)
+    yield job_server(endpoint, "make flink-up starts one here")
     yield from _cluster(cluster_of(words), _whole(given, "--parallelism") or 1)
 
 
@@ -129,22 +129,6 @@ def _savepoint(settings: Settings, words: list[str]) -> Iterator[Need]:
             f"--savepoint_path={path}: no checkpoint of Flink's is there",
             "a folder with a file _metadata is allowed, as .tools/flink/checkpoints/ID/chk-7; "
             "without --savepoint_path the run goes on from its first missing report",
-        )
-
-
-def _job_server(endpoint: str) -> Need:
-    what = "Beam's job server"
-    host, _, port = endpoint.rpartition(":")
-    if not host or not port.isdigit():
-        return Need(what, f"--job_endpoint={endpoint}", "HOST:PORT is allowed, as " + ENDPOINT)
-    try:
-        with socket.create_connection((host, int(port)), timeout=2):
-            return Need(what)
-    except OSError as error:
-        return Need(
-            what,
-            f"no job server of Beam's answers at {endpoint} ({error.strerror or error})",
-            "make flink-up starts one here; another: --job_endpoint=HOST:PORT",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -67,3 +68,22 @@ def with_defaults(words: list[str], defaults: dict[str, str]) -> list[str]:
     """
     missing = {name: value for name, value in defaults.items() if value_of(words, name) is None}
     return [*words, *(f"{name}={value}" if value else name for name, value in missing.items())]
+
+
+def job_server(endpoint: str, way_out: str) -> Need:
+    """That Beam's job server answers, at ``HOST:PORT``.
+
+    Args:
+        endpoint: where.
+        way_out: what starts one.
+    """
+    what = "Beam's job server"
+    host, _, port = endpoint.rpartition(":")
+    if not host or not port.isdigit():
+        return Need(what, f"--job_endpoint={endpoint}", "HOST:PORT is allowed, as localhost:8099")
+    try:
+        with socket.create_connection((host, int(port)), timeout=2):
+            return Need(what)
+    except (OSError, OverflowError) as error:
+        lacks = f"no job server of Beam's answers at {endpoint} ({error})"
+        return Need(what, lacks, f"{way_out}; another: --job_endpoint=HOST:PORT")

@@ -8,8 +8,11 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.runners.needs import Need, value_of, with_defaults
+from pipeline.runners.needs import Need, job_server, value_of, with_defaults
 from pipeline.settings import Settings
+
+FOR_EVER = "31536000"
+"""Seconds. Beam waits no longer for a job on Prism than for its job server: 300 s, by default."""
 
 
 def prism() -> str | None:
@@ -22,8 +25,11 @@ def needs(settings: Settings, words: list[str]) -> Iterator[Need]:
     """What Prism needs for a job: that it is there."""
     what = "Prism, as a program"
     given = value_of(words, "--prism_location")
-    if value_of(words, "--job_endpoint") is not None or (given and "://" in given):
-        yield Need(what)  # Beam goes there, or downloads it
+    endpoint = value_of(words, "--job_endpoint")
+    if endpoint is not None:
+        yield job_server(endpoint, "make prism builds it, and without --job_endpoint it is started")
+    elif given and "://" in given:
+        yield Need(what)  # Beam downloads it
     elif given is not None and not _runs(given):
         yield Need(what, f"--prism_location {given}: is no program", "make prism builds one")
     elif given is None and prism() is None:
@@ -46,4 +52,5 @@ def words_for(settings: Settings, words: list[str]) -> list[str]:
     """Beam's options for a job on it: where it is, unless they say so."""
     if value_of(words, "--job_endpoint") is not None:
         return words
-    return with_defaults(words, {"--prism_location": str(prism())})
+    defaults = {"--prism_location": str(prism()), "--job_server_timeout": FOR_EVER}
+    return with_defaults(words, defaults)

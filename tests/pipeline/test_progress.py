@@ -79,6 +79,33 @@ def test_the_status_says_running_and_then_how_it_ended(home: Path) -> None:
     assert timedelta(0) <= age < timedelta(minutes=1)
 
 
+def test_a_live_run_tells_how_late_it_is(home: Path) -> None:
+    for hundredths in range(101):
+        tally.observe("scored behind", hundredths / 100)
+    with Progress(RunFolder("o"), console()) as watched:
+        assert watched.line().endswith("0 rows read (0/s), scored 0.9 s behind (p95)")
+    assert status("o")["delays"] == {
+        "scored behind": {"count": 101, "p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+    }
+
+
+def test_the_delays_of_the_first_minute_count_only_until_it_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(progress.time, "time", lambda: now)
+    watched = Progress(RunFolder("o"), console())
+    now = 1059.5
+    tally.observe("scored behind", 30.0)
+    assert watched.delays()["scored behind"]["max"] == 30.0
+    now = 1060.0
+    assert watched.delays() == {}
+    tally.observe("scored behind", 0.25)
+    assert watched.delays() == {
+        "scored behind": {"count": 1, "p50": 0.25, "p95": 0.25, "p99": 0.25, "max": 0.25}
+    }
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_the_line_is_shown_now_and_then_and_status_is_kept(
     terminal: bool, home: Path, monkeypatch: pytest.MonkeyPatch

@@ -83,7 +83,6 @@ def test_prism_that_is_not_at_hand_is_named_with_what_builds_it(
     monkeypatch.setattr(prism, "prism", lambda: None)
     told = refused(runner="prism")
     assert told.startswith("--runner prism: Prism is not at hand: make prism builds it")
-    runners.preflight(made(runner="prism"), ["--job_endpoint=localhost:1"])
     runners.preflight(made(runner="prism"), ["--prism_location=https://a.b/prism.zip"])
 
 
@@ -104,9 +103,10 @@ def test_beam_is_told_of_the_prism_at_hand_unless_the_words_name_one(
 ) -> None:
     monkeypatch.setattr(prism, "prism", lambda: "/at/hand")
     settings = made(runner="prism")
-    assert prism.words_for(settings, []) == ["--prism_location=/at/hand"]
-    for words in (["--prism_location=/mine"], ["--job_endpoint=a:1"]):
-        assert prism.words_for(settings, words) == words
+    for_ever = f"--job_server_timeout={prism.FOR_EVER}"
+    assert prism.words_for(settings, []) == ["--prism_location=/at/hand", for_ever]
+    assert prism.words_for(settings, ["--prism_location=/mine"])[1:] == [for_ever]
+    assert prism.words_for(settings, ["--job_endpoint=a:1"]) == ["--job_endpoint=a:1"]
 
 
 @pytest.mark.parametrize(

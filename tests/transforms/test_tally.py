@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import apache_beam as beam
 import pytest
@@ -50,3 +51,36 @@ def test_workers_count_for_beam_and_for_this_process_alike() -> None:
     [counter] = result.metrics().query(MetricsFilter().with_namespace(tally.NAMESPACE))["counters"]
     assert (counter.key.metric.name, counter.committed) == ("rows", 9)
     assert tally.tally() == {"rows": 9}
+
+
+def test_of_what_is_observed_the_latest_are_at_hand_by_kind_in_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tally, "OBSERVED", 3)
+    for seconds in (0.1, 0.4, 0.2, 0.3):
+        tally.observe("scored behind", seconds)
+    tally.observe("another", 7.0)
+    assert tally.observed("scored behind") == [0.4, 0.2, 0.3]
+    assert tally.observed("another") == [7.0]
+    assert tally.observed("never") == []
+    tally.reset()
+    assert tally.observed("scored behind") == []
+
+
+def test_what_was_observed_before_a_time_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(tally.time, "time", lambda: now)
+    for now in (100.0, 160.0, 161.0):
+        tally.observe("scored behind", now / 100)
+    assert tally.observed("scored behind", since=160.0) == [1.6, 1.61]
+
+
+def test_what_workers_observe_is_beams_distribution_too_in_milliseconds() -> None:
+    pipeline = embedded()
+    pipeline | beam.Create([0.5, 0.75]) | beam.Map(partial(tally.observe, "scored behind"))
+    result = pipeline.run()
+    ours = MetricsFilter().with_namespace(tally.NAMESPACE)
+    [found] = result.metrics().query(ours)["distributions"]
+    assert found.key.metric.name == "scored behind (ms)"
+    assert (found.committed.min, found.committed.max) == (500, 750)
+    assert sorted(tally.observed("scored behind")) == [0.5, 0.75]

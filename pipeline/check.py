@@ -1,0 +1,305 @@
+"""``python -m pipeline check``: which runners can carry a job here, and what the others lack.
+
+The needs are those by which a run is refused (``pipeline.runners``), so a run is told the same.
+On one runner, named by ``--runner``, a small job is run too: only windows that come out prove
+that windows fire there. It is a process of its own, since that can be ended on every runner.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from model import files, learners
+from pipeline import runners
+from pipeline.arguments import parse
+from pipeline.folder import RUNS, RunFolder, clear
+from pipeline.progress import consoles, telling
+from pipeline.runners import needs
+from pipeline.runners.needs import Need
+from pipeline.settings import Settings
+
+HELP = """\
+usage: python -m pipeline check [options] [Beam options]
+
+Tell for each runner whether it can run this job here, what is missing and what brings it.
+With --runner X: look at that one, and run two small windows of synthetic people on it.
+
+The options are the job's: see python -m pipeline --help. The exit code is 0 if the runner
+(without --runner: any) can, else 1.
+
+examples:
+  python -m pipeline check                              a table of all runners
+  python -m pipeline check --live                       which can run it live?
+  python -m pipeline check --runner flink               with a trial of two windows
+"""
+LIMIT = 120
+"""A trial has so many seconds."""
+WINDOW = 2
+"""A trial's windows are so long, seconds."""
+POLL = 0.2
+CANCEL_SECONDS = 60.0
+"""The job of a trial has so long to end when it is told to; Flink's may first have to start."""
+TRIAL = ("--learner", "ridge", "--rate", "100", "--window", str(WINDOW))
+NOT_TRIED = ("--savepoint_path", "--job_name")
+"""Options of Beam's that name one run: a trial is another."""
+NO_TRIAL = "no trial: only Google's service can run it; --dry_run=True checks the job's graph"
+REMARKS = {
+    "direct": ("it shows windows only when its source ends", "--runner prism, if that matters"),
+    "prism": ("it keeps all in memory: no crash is survived", "--resume goes on from the folder"),
+    "flink": ("its workers are in the launcher, which stays", "--environment_type EXTERNAL"),
+    "dataflow": ("only Google's service can try it", "--dry_run=True checks the job's graph"),
+}
+"""What to know of a runner that can, and what to do about it."""
+
+
+class Row(NamedTuple):
+    """A line of the table of all runners: whether a runner can, and one reason why (not)."""
+
+    can: str
+    why: str = ""
+    way_out: str = ""
+
+
+class Trial(NamedTuple):
+    """How a trial ended.
+
+    Attributes:
+        fired: whether two windows came out, the second scored by the model of the first.
+        told: how, in a line.
+    """
+
+    fired: bool
+    told: str
+
+
+def main(words: list[str]) -> int:
+    """Runs the command.
+
+    Returns:
+        0 if the runner that is chosen, on the command line or in its ``--config`` file, can
+        carry the job; without one, if any can. Else 1.
+
+    Raises:
+        UserError: for what is wrong on every runner: an option, the schema, the learner.
+    """
+    if {"-h", "--help"} & set(words):
+        print(HELP, end="")
+        return 0
+    settings, beams = parse(words)
+    assert settings.meaning
+    learners.check(*settings.regressor)
+    chosen = "runner" in settings.model_fields_set
+    return (one if chosen else each)(settings, beams, *consoles())
+
+
+def each(settings: Settings, words: list[str], out: Console, err: Console) -> int:
+    """Shows all runners."""
+    table = _table("runner", "can it?", "what is missing, or to know", "what to do")
+    able = False
+    with telling(err, "looking at the runners"):
+        for name in runners.RUNNERS:
+            found = list(rows(settings.model_copy(update={"runner": name}), words))
+            able |= found[0].can != "no"
+            for number, row in enumerate(found):
+                first = ("", "") if number else (name, _told(row.can))
+                table.add_row(*first, row.why, row.way_out)
+    out.print(table)
+    return 0 if able else 1
+
+
+def rows(settings: Settings, words: list[str]) -> Iterator[Row]:
+    """The lines of a runner: what it lacks; or, if that is nothing, what to know of it."""
+    lacking = [need for need in runners.needed(settings, words) if not need.met]
+    for need in lacking:
+        yield Row("no", need.lacks, need.way_out)
+    if lacking:
+        return
+    workers = needs.value_of(words, "--environment_type") or "LOOPBACK"
+    if settings.runner == "flink" and workers.upper() != "LOOPBACK":
+        yield Row("yes")
+    else:
+        yield Row("yes, but", *REMARKS[settings.runner])
+
+
+def one(settings: Settings, words: list[str], out: Console, err: Console) -> int:
+    """Shows what one runner needs; if it has all, tries it."""
+    with telling(err, f"looking at {settings.runner}"):
+        needed = merged(runners.needed(settings, words))
+    table = _table(f"{settings.runner} needs", "here?", "what is missing", "what to do")
+    for need in needed:
+        table.add_row(need.what, _told("yes" if need.met else "no"), need.lacks, need.way_out)
+    out.print(table)
+    if not all(need.met for need in needed):
+        return 1
+    if settings.runner == "dataflow":
+        out.print(NO_TRIAL, soft_wrap=True)
+        return 0
+    began = time.monotonic()
+    fired, told = trial(settings, words, err)
+    out.print(f"trial: {told} ({time.monotonic() - began:.0f} s)", soft_wrap=True)
+    return 0 if fired else 1
+
+
+def merged(needed: Iterable[Need]) -> list[Need]:
+    """Needs by what they are of: all that are not met, or one that is."""
+    by_thing: dict[str, list[Need]] = {}
+    for need in needed:
+        by_thing.setdefault(need.what, []).append(need)
+    return [
+        need
+        for found in by_thing.values()
+        for need in ([lacking for lacking in found if not lacking.met] or found[:1])
+    ]
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(titles[0])
+    table.add_column(titles[1], no_wrap=True)
+    for title in titles[2:]:
+        table.add_column(title, overflow="fold")
+    return table
+
+
+def _told(can: str) -> Text:
+    return Text(can, style={"yes": "green", "no": "red"}.get(can, "yellow"))
+
+
+def trial(settings: Settings, words: list[str], err: Console) -> Trial:
+    """Runs a small job on a runner, until two of its windows are reported.
+
+    On a runner that streams it is a live one, whose source goes on for longer than ``LIMIT``:
+    a window that is reported has fired while the source was running.
+    """
+    live = ("--live", "--windows", str(LIMIT // WINDOW + 2))
+    stream = ("--windows", "2") if settings.runner == "direct" else live
+    shared = ["--shared"] if settings.shared else []
+    with trial_folder(settings) as folder, tempfile.TemporaryFile("w+") as said:
+        given = (*TRIAL, *stream, *shared, "--runner", settings.runner, "--output", folder.path)
+        err.print(f"trial: windows of {WINDOW} s of synthetic people on {settings.runner} ...")
+        with process([*given, *without(words, *NOT_TRIED)], said) as running:
+            ended = watched(running, folder, said, err)
+    meanwhile = ", while the source went on" if ended.fired and stream is live else ""
+    return Trial(ended.fired, ended.told + meanwhile)
+
+
+def watched(
+    running: subprocess.Popen[str], folder: RunFolder, said: IO[str], err: Console
+) -> Trial:
+    """Waits until two windows of a trial are reported, it has ended, or its time is up."""
+    began = time.monotonic()
+    with telling(err, "waiting for its windows") as tell:
+        while time.monotonic() < began + LIMIT:
+            over = running.poll() is not None  # before the look at what it wrote
+            if fired(folder):
+                return Trial(True, "two windows fired, the second scored by the first one's model")
+            if over:
+                return Trial(False, f"the job ended before two windows had fired: {last(said)}")
+            number = len(folder.reported())
+            tell(f"{time.monotonic() - began:5.0f} s  {number} windows reported")
+            time.sleep(POLL)
+    return Trial(False, f"no two windows fired within {LIMIT} s; the job is cancelled")
+
+
+def fired(folder: RunFolder) -> bool:
+    """Whether a window is reported that the model of the window before it has scored."""
+    return any(
+        after.scored and after.model == _name(before.refresh_end)
+        for before, after in pairwise(folder.reports())
+    )
+
+
+def _name(moment: str) -> str:
+    return moment.replace("-", "").replace(":", "")
+
+
+@contextmanager
+def process(words: list[str], said: IO[str]) -> Iterator[subprocess.Popen[str]]:
+    """The job in a process of its own; it is cancelled, as by Ctrl-C, when the context ends.
+
+    Args:
+        words: the job's options.
+        said: where its messages go.
+    """
+    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *words],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=said,
+        text=True,
+        start_new_session=True,  # Ctrl-C comes here, and reaches it once
+    )
+    try:
+        yield running
+    finally:
+        end(running)
+
+
+def end(running: subprocess.Popen[str]) -> None:
+    """Ends a job's process: as by Ctrl-C, and if it does not mind that, at once."""
+    if running.poll() is not None:
+        return
+    running.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        running.wait(CANCEL_SECONDS)
+    if running.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)  # with what it started, as Prism
+        running.wait()
+
+
+@contextmanager
+def trial_folder(settings: Settings) -> Iterator[RunFolder]:
+    """An empty folder that the runner's workers reach; it is removed when the context ends.
+
+    It stands beside the run's own, if that is where workers elsewhere reach it.
+    """
+    made = tempfile.mkdtemp(prefix="correnteza-check-")
+    beside = settings.shared or not files.is_local(settings.output or "")
+    stem = f"{settings.output.rstrip('/')}-" if settings.output else f"{RUNS}/"
+    folder = RunFolder(stem + Path(made).name if beside else made)
+    try:
+        yield folder
+    finally:
+        clear(folder)
+        for path in (made, folder.path):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def without(words: list[str], *names: str) -> list[str]:
+    """Beam's words without some options.
+
+    Example:
+        >>> without(["--job_name", "a", "--parallelism=2"], "--job_name")
+        ['--parallelism=2']
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in names:
+        parser.add_argument(name, nargs="?")
+    return parser.parse_known_args(words)[1]
+
+
+def last(said: IO[str]) -> str:
+    """The last message of a job that tells of an error, or its last one."""
+    said.seek(0)
+    lines = [line.strip() for line in said if line.strip()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    return (errors or lines or ["it said nothing"])[-1].removeprefix("error: ")

@@ -1,0 +1,247 @@
+"""Kills parts of a live job on Flink at random moments, and looks whether anything shows.
+
+``make chaos`` kills each part ten times; the tests kill each once. A run that was disturbed must
+end with the files of one that was not: the same people, replayed embedded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from tests.end_to_end import flink
+from tests.end_to_end.exactness import Cadence, assert_exact
+from tests.pipeline.job import ROOT, assert_whole, content
+
+RATE, WINDOW = 1_000, 5
+LIVE = (
+    *("--learner", "ridge", "--window", str(WINDOW), "--latency", "1", "--keep", "0"),
+    *("--rate", str(RATE)),
+)
+BATCH = RATE // 5
+"""Rows of a live batch: those of 200 ms."""
+POOL_PORT = 50_321
+
+
+class Live:
+    """A live job on Flink, in a process of its own; what it says goes into a file.
+
+    Attributes:
+        folder: the run's.
+        words: its options, without those that resume it.
+        patience: seconds until it counts as stuck.
+    """
+
+    def __init__(self, folder: Path, words: tuple[str, ...], patience: float = 180) -> None:
+        self.folder = folder
+        self.words = (*LIVE, "--live", *flink.WORDS, *words, "--output", str(folder))
+        self.patience = patience
+        self.log = folder.with_name(folder.name + ".log")
+        self.process: subprocess.Popen[bytes] = self._start(())
+
+    def _start(self, more: tuple[str, ...]) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-m", "pipeline", *self.words, *more]
+        with self.log.open("ab") as out:
+            return subprocess.Popen(words, cwd=ROOT, stdout=out, stderr=out)
+
+    @property
+    def reports(self) -> int:
+        """How many refreshes it has reported."""
+        return len(list(self.folder.glob("metrics/*.json")))
+
+    def wait_for(self, ready: Callable[[], bool], what: str) -> None:
+        """Waits while it works.
+
+        Raises:
+            AssertionError: if it ends or takes too long before; shows what it said.
+        """
+        until = time.monotonic() + self.patience
+        while not ready():
+            assert self.process.poll() is None, f"it ended before {what}: {self.said}"
+            assert time.monotonic() < until, f"too long until {what}: {self.said}"
+            time.sleep(0.1)
+
+    def wait_for_more(self) -> None:
+        """Waits until it has reported a refresh more than now."""
+        before = self.reports
+        self.wait_for(lambda: self.reports > before, "another report")
+
+    @property
+    def said(self) -> str:
+        """What it has said so far."""
+        return self.log.read_text(errors="replace")
+
+    def end(self) -> int:
+        """Waits for its end; gives the exit code."""
+        return self.process.wait(self.patience)
+
+    def go_on(self) -> None:
+        """Starts it again as it said that it goes on: from its last checkpoint."""
+        told = re.findall(r"the same options with --output \S+ (--resume .*) go on", self.said)
+        assert told, self.said
+        self.process = self._start(tuple(shlex.split(told[-1])))
+
+
+def taskmanager(live: Live) -> None:
+    """Kills Flink's TaskManager, and has another started."""
+    flink.kill("taskmanager")
+    flink.mend()
+
+
+def worker(live: Live) -> None:
+    """Kills the Python worker."""
+    workers = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any("SdkHarness(" in word for word in process.info["cmdline"] or ())
+    ]
+    assert workers, "no worker is there to kill"
+    for process in workers:
+        process.kill()
+
+
+def jobmanager(live: Live) -> None:
+    """Kills Flink's JobManager, has another started, and goes on from the last checkpoint."""
+    flink.kill("jobmanager")
+    flink.mend()
+    assert live.end() == 1, live.said
+    live.go_on()
+
+
+KILLS = {"taskmanager": taskmanager, "worker": worker, "jobmanager": jobmanager}
+WORDS = {
+    "worker": ("--environment_type=EXTERNAL", f"--environment_config=localhost:{POOL_PORT}"),
+}
+
+
+@contextmanager
+def pool(log: Path) -> Iterator[None]:
+    """Beam's pool of Python workers, in a process of its own."""
+    words = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    out: IO[bytes]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*words, f"--service_port={POOL_PORT}"],
+            cwd=ROOT,
+            env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        yield
+    finally:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+        process.kill()
+        process.wait()
+
+
+def disturbed(part: str, kills: int, folder: Path, seed: int, windows: int) -> Path:
+    """Runs a live job of so many refreshes and kills a part of it at random moments.
+
+    Args:
+        part: which of ``KILLS``.
+        kills: how often.
+        folder: an empty one.
+        seed: of the moments.
+        windows: so many refreshes; it must be alive at the last kill.
+
+    Returns:
+        The run's folder.
+    """
+    moments = random.Random(seed)
+    live = Live(folder / part, ("--windows", str(windows), *WORDS.get(part, ())))
+    live.wait_for(lambda: live.reports >= 2, "its second report")
+    for number in range(kills):
+        pause = moments.uniform(0, WINDOW + 3)
+        time.sleep(pause)
+        told = f"{part}: kill {number + 1} of {kills}, {pause:.1f} s after a report"
+        print(f"   {told}, {live.reports} reported", flush=True)
+        KILLS[part](live)
+        live.wait_for_more()
+    assert live.end() == 0, live.said
+    return live.folder
+
+
+def undisturbed(run: Path, folder: Path) -> Path:
+    """The same people, cut the same, replayed on the embedded runner."""
+    settings = json.loads((run / "settings.json").read_text())
+    words = ("--start", settings["start"], "--windows", settings["windows"])
+    job = [sys.executable, "-m", "pipeline", *LIVE, "--batch-rows", BATCH, *words]
+    done = subprocess.run(
+        [str(word) for word in (*job, "--output", folder)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def assert_nothing_shows(run: Path, replayed: Path) -> None:
+    """Asserts that a run's files are whole, exact, and the undisturbed run's to the byte."""
+    assert_whole(run)
+    one, other = content(run), content(replayed)
+    one.pop("settings.json"), other.pop("settings.json")  # they differ in --live
+    differ = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+    assert not differ, f"{len(differ)} files differ: {differ[:5]}"
+    reports = [json.loads(path.read_text()) for path in run.glob("metrics/*.json")]
+    read = sum(report["rows"] for report in json_reports(replayed))
+    assert len(reports) == len(json_reports(replayed))
+    assert_exact(run, Cadence(WINDOW), read)
+
+
+def json_reports(folder: Path) -> list[dict[str, int]]:
+    """A run's reports."""
+    return [json.loads(path.read_text()) for path in folder.glob("metrics/*.json")]
+
+
+def main() -> int:
+    """``make chaos``: kills each part so many times, and says what it saw."""
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=10, help="of each part (10)")
+    parser.add_argument("--parts", nargs="*", choices=list(KILLS), default=list(KILLS))
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
+    parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "chaos")
+    given = parser.parse_args()
+    flink.mend()
+    failed = 0
+    for part in given.parts:
+        folder = given.folder / part
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        failed += not judged(part, given.kills, folder, given.seed)
+    print(f"{len(given.parts) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def judged(part: str, kills: int, folder: Path, seed: int) -> bool:
+    """Disturbs a job and compares it; says how it went."""
+    began = time.monotonic()
+    each = {"jobmanager": 60, "taskmanager": 30, "worker": 25}[part]
+    try:
+        with pool(folder / "pool.log"):
+            run = disturbed(part, kills, folder, seed, 8 + kills * each // WINDOW)
+        assert_nothing_shows(run, undisturbed(run, folder / "undisturbed"))
+    except AssertionError as error:
+        print(f"{part}: FAILED: {error}", flush=True)
+        return False
+    told = f"{kills} kills, {len(json_reports(run))} refreshes, {time.monotonic() - began:.0f} s"
+    print(f"{part}: the undisturbed run's files to the byte ({told})", flush=True)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

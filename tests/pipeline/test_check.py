@@ -1,0 +1,315 @@
+"""``python -m pipeline check``: what it shows, its exit codes, and how a trial ends."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipeline import check
+from pipeline.check import fired, last, merged, process, trial, trial_folder, watched
+from pipeline.folder import RunFolder
+from pipeline.runners import prism
+from pipeline.runners.needs import Need
+from tests.pipeline.fake_flink import FakeFlink, closed_port, serving
+from tests.pipeline.job import Job, Told, made
+
+QUIET = Console(file=io.StringIO())
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are not wrapped, so that their cells can be read."""
+    consoles = tuple(Console(width=400, markup=False, stderr=to == "err") for to in ("out", "err"))
+    monkeypatch.setattr(check, "consoles", lambda: consoles)
+
+
+@pytest.fixture
+def cluster() -> Iterator[FakeFlink]:
+    """A Flink that has all that a job needs."""
+    with serving() as fake:
+        yield fake
+
+
+@pytest.fixture
+def no_prism(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether Prism is at hand is the machine's affair: here it is not."""
+    monkeypatch.setattr(prism, "prism", lambda: None)
+
+
+@pytest.fixture
+def untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No trial may begin."""
+    monkeypatch.setattr(check, "trial", None)
+
+
+def nowhere() -> tuple[str, ...]:
+    """Beam's options for a Flink that is not there."""
+    return (
+        *("--job_endpoint", f"localhost:{closed_port()}"),
+        *("--flink_master", f"localhost:{closed_port()}"),
+    )
+
+
+def cells(told: Told) -> dict[str, list[str]]:
+    """The lines of a table, without its titles, by their first cell."""
+    found: dict[str, list[str]] = {}
+    for line in told.out.splitlines()[1:]:
+        if line[:1].strip():
+            found[line.split("  ")[0]] = []
+        found[list(found)[-1]].append(line)
+    return found
+
+
+def test_each_runner_is_told_of_with_what_brings_it(job: Job, no_prism: None) -> None:
+    told = job.ran("check", *nowhere())
+    found = cells(told)
+    assert list(found) == ["direct", "prism", "flink", "dataflow"]
+    assert found["direct"][0].split()[1:3] == ["yes,", "but"]
+    assert "its source ends" in found["direct"][0]
+    assert found["prism"][0].split()[1] == "no" and "make prism builds it" in found["prism"][0]
+    assert found["flink"][0].split()[1] == "no"
+    assert [line.count("make flink-up") for line in found["flink"]] == [1, 1]
+    assert all(word in "".join(found["dataflow"]) for word in ("--project", "--output gs://"))
+
+
+def test_no_runner_that_can_is_exit_code_1(job: Job, no_prism: None) -> None:
+    told = job("check", "--live", *nowhere())
+    assert told.code == 1
+    assert [lines[0].split()[1] for lines in cells(told).values()] == ["no"] * 4
+    assert "--live needs a runner that streams" in told.out
+
+
+def test_a_cluster_that_has_all_can_and_where_its_workers_are_is_told(
+    job: Job, cluster: FakeFlink, no_prism: None
+) -> None:
+    told = job("check", "--live", *cluster.words)
+    assert (told.code, cells(told)["flink"][0].split()[1:3]) == (0, ["yes,", "but"])
+    told = job("check", "--live", *cluster.words, "--environment_type=EXTERNAL")
+    assert (told.code, cells(told)["flink"][0].split()) == (0, ["flink", "yes"])
+
+
+def test_what_no_runner_may_do_is_told_of_each(job: Job) -> None:
+    told = job("check", "--allow_unsafe_triggers", *nowhere())
+    assert told.code == 1
+    assert all("--allow_unsafe_triggers: " in lines[0] for lines in cells(told).values())
+
+
+def test_a_chosen_runner_that_lacks_something_is_told_of_alone_and_not_tried(
+    job: Job, cluster: FakeFlink, untried: None
+) -> None:
+    cluster.config, cluster.free = {}, 1
+    told = job("check", "--runner", "flink", *cluster.words)
+    assert told.code == 1
+    found = cells(told)
+    assert "keeps checkpoints in memory" in found["checkpoint storage"][0]
+    assert "state.checkpoints.dir" in found["checkpoint storage"][0]
+    assert "1 of 8 task slots are free" in found["task slots"][0]
+    here = {what: lines[0][len(what) :].split()[0] for what, lines in found.items()}
+    assert [what for what, state in here.items() if state == "no"] == [
+        *("task slots", "checkpoint storage")
+    ]
+    assert here["Beam's job server"] == here["a Flink cluster"] == "yes"
+
+
+def test_a_runner_in_the_config_file_is_chosen_too(
+    job: Job, cluster: FakeFlink, untried: None
+) -> None:
+    cluster.config = {}
+    Path("c.toml").write_text("runner = 'flink'\n")
+    told = job("check", "--config", "c.toml", *cluster.words)
+    assert told.code == 1 and told.out.startswith("flink needs")
+
+
+def test_a_bad_parallelism_is_told_of_in_the_table(job: Job, cluster: FakeFlink) -> None:
+    told = job("check", "--runner", "flink", *cluster.words, "--parallelism=0")
+    assert told.code == 1 and "--parallelism=0" in cells(told)["options"][0]
+
+
+def test_dataflow_is_not_tried_and_it_says_why(
+    job: Job, untried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check.runners, "needed", lambda *_: iter([Need("all")]))
+    told = job.ran("check", "--runner", "dataflow")
+    assert told.out.splitlines()[-1].startswith("no trial: only Google's service can run it")
+
+
+@pytest.mark.parametrize(("ended", "code"), [(True, 0), (False, 1)])
+def test_the_exit_code_of_a_chosen_runner_is_its_trials(
+    ended: bool, code: int, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "trial", lambda *_: check.Trial(ended, "so it was"))
+    told = job("check", "--runner", "direct")
+    assert told.code == code
+    assert told.out.splitlines()[-1] == "trial: so it was (0 s)"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--learnr", "x"], "unknown option --learnr: do you mean --learner?"),
+        (["--learner", "x"], "--learner 'x': "),
+        (["--schema", "gone.toml"], "gone.toml"),
+    ],
+)
+def test_what_is_wrong_on_every_runner_is_refused_as_a_run_is(
+    words: list[str], told: str, job: Job
+) -> None:
+    refused = job.refused("check", *words)
+    assert told in refused and refused == job.refused(*words)
+
+
+def test_help_tells_what_it_does(job: Job) -> None:
+    told = job.ran("check", "--help").out
+    assert told.startswith("usage: python -m pipeline check") and "exit code" in told
+
+
+@pytest.mark.parametrize("width", [20, 40, 100])
+def test_the_table_fits_a_narrow_terminal_and_is_plain_without_one(
+    width: int, job: Job, no_prism: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = Console(width=width, markup=False, highlight=False)
+    monkeypatch.setattr(check, "consoles", lambda: (narrow, QUIET))
+    told = job.ran("check", *nowhere())
+    assert max(map(len, told.out.splitlines())) <= width
+    assert "\x1b" not in told.out
+
+
+def test_needs_of_one_thing_are_shown_once_if_they_are_met_and_all_if_not() -> None:
+    both = [Need("a", "no x", "y"), Need("b"), Need("a"), Need("a", "no z", "w"), Need("b")]
+    assert merged(both) == [both[0], both[3], both[1]]
+
+
+def report(folder: Path, minute: int, model: int | None, scored: int = 5) -> None:
+    """A report of a refresh, whose model is of the window that ended at a minute."""
+    from model.metrics import Metrics
+
+    figures = dict.fromkeys(("mae", "rmse", "r2", "baseline_mae", "skill"))
+    made_of = Metrics.model_validate(
+        {
+            "refresh_start": f"2026-01-01T00:0{minute}:00Z",
+            "refresh_end": f"2026-01-01T00:0{minute + 1}:00Z",
+            "model": None if model is None else f"20260101T000{model}00Z",
+            **{"rows": 5, "scored": scored, "unlabelled": 0, "late": 0, "rejected": 0},
+            **figures,
+        }
+    )
+    (folder / "metrics").mkdir(exist_ok=True)
+    path = folder / "metrics" / f"20260101T000{minute}00Z.json"
+    path.write_text(made_of.model_dump_json())
+
+
+def test_windows_have_fired_when_one_is_scored_by_the_model_of_the_one_before(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(str(tmp_path))
+    assert not fired(folder)
+    report(tmp_path, 0, None)
+    assert not fired(folder)
+    report(tmp_path, 1, None, scored=0)
+    assert not fired(folder)  # two reports, but no model
+    report(tmp_path, 2, 1)
+    assert not fired(folder)  # a model, but an older one
+    report(tmp_path, 3, 3, scored=0)
+    assert not fired(folder)
+    report(tmp_path, 3, 3)
+    assert fired(folder)
+
+
+def test_a_job_that_shows_no_windows_is_given_up_after_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "LIMIT", 1)
+    with subprocess.Popen(SLEEP, text=True) as running:
+        ended = watched(running, RunFolder(str(tmp_path)), io.StringIO(), QUIET)
+        running.kill()
+    assert not ended.fired
+    assert ended.told == "no two windows fired within 1 s; the job is cancelled"
+
+
+def test_a_job_that_ends_without_windows_is_told_of_with_its_error(tmp_path: Path) -> None:
+    said = io.StringIO("people -> o\nerror: the job failed: no good\nmore\n")
+    with subprocess.Popen([sys.executable, "-c", ""], text=True) as running:
+        ended = watched(running, RunFolder(str(tmp_path)), said, QUIET)
+    assert not ended.fired
+    assert ended.told == ("the job ended before two windows had fired: the job failed: no good")
+    assert last(io.StringIO("a\nb\n\n")) == "b" and last(io.StringIO()) == "it said nothing"
+
+
+def test_the_process_of_a_trial_is_ended_even_if_it_minds_no_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(check, "CANCEL_SECONDS", 0.5)
+    deaf = "import signal, time; signal.signal(2, signal.SIG_IGN); print(1, flush=True); "
+    popen = subprocess.Popen
+
+    def start(words: list[str], **given: object) -> subprocess.Popen[str]:
+        return popen(
+            [sys.executable, "-c", deaf + "time.sleep(60)"],
+            **{**given, "stdout": subprocess.PIPE},  # type: ignore[call-overload]
+        )
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with (tmp_path / "said").open("w+") as said, process([], said) as running:
+        assert running.stdout is not None and running.stdout.read(1) == "1"  # it is deaf by now
+    assert running.returncode == -9
+
+
+def test_the_process_of_a_trial_ends_when_the_command_is_interrupted(tmp_path: Path) -> None:
+    words = ["--runner", "direct", "--windows", "1000000", "--output", str(tmp_path / "o")]
+    began = time.monotonic()
+    with (
+        (tmp_path / "said").open("w+") as said,
+        pytest.raises(KeyboardInterrupt),
+        process(words, said) as running,
+    ):
+        while not (tmp_path / "o" / "status.json").exists():
+            assert running.poll() is None and time.monotonic() < began + 60
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+    assert running.returncode == 130
+    assert "interrupted" in (tmp_path / "said").read_text()
+
+
+def test_the_folder_of_a_trial_is_where_workers_reach_it_and_is_removed(home: Path) -> None:
+    with trial_folder(made(output="runs/a")) as here:
+        report(Path(here.path), 0, None)
+        assert home not in Path(here.path).parents
+    assert not Path(here.path).exists()
+    for output, beside in (("runs/a/", "runs/a-correnteza-check-"), (None, "runs/correnteza-")):
+        with trial_folder(made(output=output, shared=True)) as there:
+            assert there.path.startswith(beside)
+            Path(there.path).mkdir(parents=True)
+            report(Path(there.path), 0, None)
+        assert not Path(there.path).exists()
+    assert [path.name for path in home.rglob("*")] in ([], ["runs"])
+
+
+def test_a_trial_is_not_the_run_that_a_checkpoint_or_a_name_is_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[str] = []
+
+    def start(words: list[str], said: object) -> object:
+        seen.extend(words)
+        raise InterruptedError
+
+    monkeypatch.setattr(check, "process", start)
+    words = ["--savepoint_path=file:/a", "--job_name", "mine", "--parallelism=4"]
+    with pytest.raises(InterruptedError):
+        trial(made(runner="flink", shared=True, output="a"), words, QUIET)
+    assert seen[-1] == "--parallelism=4" and {"--live", "--shared", "flink"} < {*seen}
+    assert not any("savepoint" in word or "mine" in word for word in seen)
+
+
+def test_a_trial_that_is_refused_tells_why() -> None:
+    ended = trial(made(), ["--qwxyz"], QUIET)
+    assert not ended.fired
+    assert "unknown option --qwxyz" in ended.told
