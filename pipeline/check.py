@@ -238,19 +238,21 @@ def process(words: list[str], said: IO[str]) -> Iterator[subprocess.Popen[str]]:
         said: where its messages go.
     """
     paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    running = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *words],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=said,
-        text=True,
-        start_new_session=True,  # Ctrl-C comes here, and reaches it once
-    )
-    try:
-        yield running
-    finally:
-        end(running)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", *words],
+            # Beam leaves temporary folders of its own
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TMPDIR": temporary},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            text=True,
+            start_new_session=True,  # Ctrl-C comes here, and reaches it once
+        )
+        try:
+            yield running
+        finally:
+            end(running)
 
 
 def end(running: subprocess.Popen[str]) -> None:
