@@ -1,5 +1,7 @@
 """With REQUIRE_ALL=1 a skipped test fails the run.
 
+With ``--dist loadgroup`` all tests with "flink" in their names run on one worker.
+
 With CI set, hypothesis takes its own profile "ci": the same examples every time, no deadline.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 
 def _skipped(config: pytest.Config) -> int:
@@ -28,3 +31,17 @@ def pytest_terminal_summary(
     if count := _skipped(config):
         line = f"REQUIRE_ALL=1: {count} skipped (reasons above), so the run fails"
         terminalreporter.write_line(line, red=True)
+
+
+class FlinkApart(LoadScopeScheduling):
+    """Sends the tests that share the Flink cluster to one worker, the others anywhere.
+
+    (xdist's own groups go by a node id that it changes, which pytest 9.2 no longer lets it do.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "flink" if "flink" in nodeid.lower() else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FlinkApart | None:
+    return FlinkApart(config, log) if config.getvalue("dist") == "loadgroup" else None

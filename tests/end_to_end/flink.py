@@ -1,6 +1,7 @@
 """A local Flink cluster for tests: ``make flink-up`` starts it; CI does so before the tests.
 
-Tests on it share one group of pytest-xdist, since some kill its processes.
+Some of the tests on it kill its processes, so they run one after the other: each has "flink" in its
+file's, its class's or its parameter's name, by which ``tests/conftest.py`` gathers them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ WORDS = (
 )
 needs_flink = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("flink"),
     pytest.mark.skipif(
         not all(cluster.healthy(role, PARAMETERS) for role in processes.ROLES),
         reason="Flink is not up: make flink-up",
