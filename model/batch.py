@@ -183,9 +183,14 @@ def by_time(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.take(pa.array(np.lexsort((row_ids, times))))
 
 
-def encode(batch: pa.RecordBatch) -> bytes:
-    """The batch as bytes (an Arrow IPC stream)."""
+def encode(batch: pa.RecordBatch, head: bytes = b"") -> bytes:
+    """The batch as bytes: an Arrow IPC stream, behind a head.
+
+    Arrow aligns the columns to eight bytes from the stream's begin: with a head of a multiple of
+    eight they are read where they lie.
+    """
     sink = pa.BufferOutputStream()
+    sink.write(head)  # first, not put before the stream's bytes: that would copy them
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
     data: bytes = sink.getvalue().to_pybytes()

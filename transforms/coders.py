@@ -22,7 +22,7 @@ from apache_beam import coders
 from apache_beam.ml.inference.base import PredictionResult
 
 from model.artefact import Normalized
-from model.batch import Key, decode
+from model.batch import Key, decode, encode
 from model.metrics import Metrics, Sums
 from transforms.byhand import give, take
 from transforms.sources.planner import Ticket
@@ -95,14 +95,7 @@ class RecordBatchCoder(coders.Coder):
 
     def encode(self, value: pa.RecordBatch) -> bytes:
         number = give(value)
-        if number is not None:
-            return number
-        sink = pa.BufferOutputStream()
-        sink.write(self.head)  # first, not put before the stream's bytes: that would copy them
-        with pa.ipc.new_stream(sink, value.schema) as writer:
-            writer.write_batch(value)
-        data: bytes = sink.getvalue().to_pybytes()
-        return data
+        return encode(value, self.head) if number is None else number
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
         kept = take(encoded)

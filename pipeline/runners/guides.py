@@ -87,7 +87,7 @@ class FlinkGuide(RunGuide):
     @property
     @override
     def way_on(self) -> str:
-        if self.checkpoint is None:
+        if self.checkpoint is None or self.draining:  # a drained stream's checkpoints have ended
             return super().way_on
         return f"{super().way_on} --savepoint_path={self.checkpoint}"
 

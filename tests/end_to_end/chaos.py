@@ -25,7 +25,7 @@ import psutil
 
 from tests.end_to_end import flink
 from tests.end_to_end.exactness import Cadence, assert_exact
-from tests.pipeline.job import ROOT, assert_whole, content
+from tests.pipeline.job import ROOT, assert_whole, content, metrics
 
 RATE, WINDOW = 1_000, 5
 LIVE = (
@@ -197,15 +197,8 @@ def assert_nothing_shows(run: Path, replayed: Path) -> None:
     one.pop("settings.json"), other.pop("settings.json")  # they differ in --live
     differ = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     assert not differ, f"{len(differ)} files differ: {differ[:5]}"
-    reports = [json.loads(path.read_text()) for path in run.glob("metrics/*.json")]
-    read = sum(report["rows"] for report in json_reports(replayed))
-    assert len(reports) == len(json_reports(replayed))
+    read = sum(report["rows"] for report in metrics(replayed))
     assert_exact(run, Cadence(WINDOW), read)
-
-
-def json_reports(folder: Path) -> list[dict[str, int]]:
-    """A run's reports."""
-    return [json.loads(path.read_text()) for path in folder.glob("metrics/*.json")]
 
 
 def main() -> int:
@@ -238,7 +231,7 @@ def judged(part: str, kills: int, folder: Path, seed: int) -> bool:
     except AssertionError as error:
         print(f"{part}: FAILED: {error}", flush=True)
         return False
-    told = f"{kills} kills, {len(json_reports(run))} refreshes, {time.monotonic() - began:.0f} s"
+    told = f"{kills} kills, {len(metrics(run))} refreshes, {time.monotonic() - began:.0f} s"
     print(f"{part}: the undisturbed run's files to the byte ({told})", flush=True)
     return True
 

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from tests.pipeline.job import metrics
+
 Frame = Any
 
 
@@ -86,7 +88,7 @@ def assert_exact(folder: Path, cadence: Cadence, read: int) -> None:
         cadence: its options.
         read: how many rows the source has.
     """
-    reports = [json.loads(path.read_text()) for path in folder.glob("metrics/*.json")]
+    reports = metrics(folder)
     rows = predictions(folder)
     assert sum(one["rows"] + one["rejected"] for one in reports) == read
     assert sum(one["rows"] for one in reports) == len(rows)

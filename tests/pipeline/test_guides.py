@@ -76,6 +76,16 @@ def test_a_savepoint_ends_the_job_and_the_way_on_starts_from_it(
     assert job.state == "CANCELED"
 
 
+def test_after_a_drain_the_run_goes_on_without_the_checkpoint_of_the_ended_stream(
+    cluster: FakeFlink, tmp_path: Path, told: list[str]
+) -> None:
+    guide = flink_guide(cluster, tmp_path, told, "drain")
+    started(cluster, guide, checkpoint="file:/c/b/chk-1")
+    assert guide.way_on.endswith("--savepoint_path=file:/c/b/chk-1")
+    assert guide.interrupted()
+    assert guide.way_on == f"--output {tmp_path} --resume"
+
+
 def test_a_savepoint_that_fails_leaves_the_job_running_and_the_next_ctrl_c_cancels(
     cluster: FakeFlink, tmp_path: Path, told: list[str]
 ) -> None:

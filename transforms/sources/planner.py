@@ -223,7 +223,7 @@ class PlannerReader(UnboundedReader):
         clock: Callable[[], float],
         drain: Drain | None = None,
     ) -> None:
-        self.tickets = tickets.before(mark.until)
+        self.tickets = tickets if mark.until == OPEN else tickets.before(mark.until)
         self.until = mark.until
         self.clock = clock
         self.drain = drain
