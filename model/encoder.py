@@ -78,9 +78,13 @@ class Encoder:
             ValueError: if it is no numeric feature.
         """
         i = self.numeric.index(name)
-        scores: npt.NDArray[np.float64] = (column(batch, name) - self.means[i]) / self.scales[i]
-        np.nan_to_num(scores, copy=False, nan=0.0, posinf=BOUND, neginf=-BOUND)
-        return np.clip(scores, -BOUND, BOUND, out=scores)
+        scores: npt.NDArray[np.float64] = column(batch, name) - self.means[i]
+        scores /= self.scales[i]
+        np.clip(scores, -BOUND, BOUND, out=scores)
+        nulls = np.isnan(scores)
+        if nulls.any():
+            scores[nulls] = 0.0
+        return scores
 
 
 def fit_encoder(statistics: Statistics, schema: Schema) -> Encoder:

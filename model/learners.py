@@ -124,7 +124,7 @@ def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
     _set(estimator, alone)
     if _is_forest(estimator):
         _set(estimator, {"n_jobs": os.cpu_count()})
-    with _one_thread():
+    with _one_thread(), _finite():
         estimator.fit(matrix, target)
     return _set(estimator, alone)
 
@@ -139,7 +139,7 @@ def predict(estimator: Any, matrix: Matrix) -> Matrix:
     A forest's rows are shared out to threads: each row's trees are still summed in order.
     """
     threads = min(os.cpu_count() or 1, len(matrix) // ROWS_A_THREAD)
-    with _one_thread():
+    with _one_thread(), _finite():
         if threads < 2 or not _is_forest(estimator):
             return np.asarray(estimator.predict(matrix), dtype=np.float64).reshape(len(matrix))
         pieces = np.array_split(matrix, threads)
@@ -182,6 +182,13 @@ def _one_thread() -> Any:
     stays: given back at the end, it would change under another thread that still fits.
     """
     return _openmp().limit(limits=1)
+
+
+def _finite() -> Any:
+    """A context in which scikit-learn does not look for NaN and infinity: the encoder did."""
+    from sklearn import config_context
+
+    return config_context(assume_finite=True)
 
 
 @cache

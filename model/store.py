@@ -158,17 +158,19 @@ def is_name(name: str) -> bool:
 class Shelf:
     """The artefacts of a store that were opened last, kept open; safe for many threads.
 
-    Windows interleave in a replay, so one model at hand would be loaded again and again.
+    Windows interleave in a replay, so one model at hand would be loaded again and again: a
+    replay on the embedded runner scores one shard of all windows after the other.
 
     Attributes:
         store: where they come from.
-        size: how many stay open.
+        room: so many bytes of model files stay open; one file more if it is larger.
     """
 
-    def __init__(self, store: Store, size: int = 8) -> None:
+    def __init__(self, store: Store, room: int = 256 << 20) -> None:
         self.store = store
-        self.size = size
-        self._open: OrderedDict[Reference, Artefact] = OrderedDict()
+        self.room = room
+        self._open: OrderedDict[Reference, tuple[Artefact, int]] = OrderedDict()
+        self._held = 0
         self._lock = threading.Lock()
 
     def take(self, reference: Reference) -> Artefact:
@@ -179,11 +181,18 @@ class Shelf:
         """
         with self._lock:
             if reference not in self._open:
-                self._open[reference] = self.store.load(reference.name, reference.sha256)
-                if len(self._open) > self.size:
-                    self._open.popitem(last=False)
+                self._load(reference)
             self._open.move_to_end(reference)
-            return self._open[reference]
+            return self._open[reference][0]
+
+    def _load(self, reference: Reference) -> None:
+        data = self.store.verified(reference.name, reference.sha256)
+        artefact = load_bytes(data)
+        while self._open and self._held + len(data) > self.room:
+            _, (_, size) = self._open.popitem(last=False)
+            self._held -= size
+        self._open[reference] = artefact, len(data)
+        self._held += len(data)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 
 from model.store import Store
 from pipeline.folder import RunFolder
@@ -51,7 +52,8 @@ def build(
         | "Train" >> Train(schema, settings.regressor, store)
         | "Commit" >> Commit(store, folder.timing)
     )
-    batches = accepted | "Unreported" >> beam.Filter(unreported, span.report_from)
+    since = beam.Filter(unreported, span.report_from).with_output_types(pa.RecordBatch)
+    batches = accepted | "Unreported" >> since
     scored = (
         {"batches": batches, "models": models}
         | "HandOver" >> HandOver(cadence, store, settings.shards)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -15,9 +16,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from model import files
 from model.asof import iso
 from model.metrics import Metrics
-from pipeline.folder import RunFolder
+from pipeline.folder import NAME, RunFolder
 from transforms.tally import observed, tally
 
 INTERVAL = 0.5
@@ -29,6 +31,39 @@ DELAYS = ("scored behind",)
 """What is observed of a live run, in seconds; see ``transforms.predict``."""
 SETTLED = 60.0
 """Seconds: what is observed earlier in a run counts only until then; it tells of start-up."""
+
+
+class Reported:
+    """What the reports tell that were not there yet when this was made: a run's counts.
+
+    For a run whose workers are elsewhere: what they count does not reach this process.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self._counts: Counter[str] = Counter()
+        self._seen = set(self._reports())
+
+    def look(self) -> None:
+        """Reads the reports that are new."""
+        for path in self._reports():
+            if path not in self._seen:
+                self._add(Metrics.model_validate_json(files.read_whole(path)))
+                self._seen.add(path)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts as of the last look, by the names that ``transforms.tally`` has for them."""
+        return dict(self._counts)
+
+    def _reports(self) -> list[str]:
+        return files.list_files(self.folder.metrics, f"{NAME}.json")
+
+    def _add(self, report: Metrics) -> None:
+        self._counts["rows read"] += report.rows + report.rejected
+        self._counts["rows rejected"] += report.rejected
+        self._counts["rows scored"] += report.scored
+        self._counts["refreshes reported"] += 1
 
 
 class Progress:
@@ -46,7 +81,8 @@ class Progress:
         self.folder = folder
         self.console = console
         self.state = "running"
-        self._began = time.monotonic()
+        self._reported = Reported(folder)
+        self._began = self._looked = time.monotonic()
         self._settles = time.time() + SETTLED
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
@@ -71,9 +107,24 @@ class Progress:
         """How long the run has worked."""
         return time.monotonic() - self._began
 
+    def counts(self) -> dict[str, int]:
+        """What the run has done so far.
+
+        That is what the workers in this process have counted or, if nothing, what the reports
+        tell; they are read every ``PLAIN_INTERVAL`` seconds, and at the end.
+        """
+        counts = tally()
+        if counts.get("rows read"):
+            return counts
+        if self._over.is_set() or time.monotonic() >= self._looked + PLAIN_INTERVAL:
+            with suppress(OSError):  # the run itself tells of a folder that is not reached
+                self._reported.look()
+            self._looked = time.monotonic()
+        return self._reported.counts
+
     def line(self) -> str:
         """The progress line: rows, rate, windows."""
-        counts = tally()
+        counts = self.counts()
         rows = counts.get("rows read", 0)
         parts = [f"{rows:,} rows read ({rows / max(self.seconds, 1e-9):,.0f}/s)"]
         models = counts.get("models trained", 0) + counts.get("models found", 0)
@@ -114,7 +165,7 @@ class Progress:
             self._write()
 
     def _write(self) -> None:
-        counts = tally()
+        counts = self.counts()
         rows = counts.get("rows read", 0)
         watermark = counts.get("watermark")
         delays = self.delays()

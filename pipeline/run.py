@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -20,6 +21,7 @@ from pipeline.folder import RunFolder, earlier, find_folder, open_folder
 from pipeline.graph import build
 from pipeline.progress import Progress, consoles, summary, telling
 from pipeline.runners import dataflow, needs, working
+from pipeline.runners.cluster import root_cause
 from pipeline.runners.guides import RunGuide
 from pipeline.runners.prism import prism
 from pipeline.settings import Settings
@@ -136,6 +138,7 @@ def make_source(settings: Settings, folder: RunFolder, err: Console) -> tuple[An
 def execute(pipeline: Any, guide: RunGuide, out: Console, err: Console) -> int:
     """Runs a pipeline to its end, and tells of it."""
     folder = guide.folder
+    mind_garbage()
     with Progress(folder, err) as progress:
         try:
             working.work(pipeline, guide)
@@ -165,9 +168,16 @@ def execute(pipeline: Any, guide: RunGuide, out: Console, err: Console) -> int:
     return 0
 
 
+def mind_garbage() -> None:
+    """Collects garbage from here on, if ``__main__`` has held that off: none of what is there."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+
+
 def closing(folder: RunFolder, progress: Progress, out: Console) -> None:
     """The last lines: what was done, and where it is."""
-    counts = tally.tally()
+    counts = progress.counts()
     read, rejected = counts.get("rows read", 0), counts.get("rows rejected", 0)
     told = f"{read:,} rows read in {progress.seconds:.1f} s"
     if rejected:
@@ -180,8 +190,7 @@ def cause(error: BaseException) -> str:
     """What a failed job is told of in one line: the first error that was raised in it."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    told = lines[-1].strip() if lines else "no message"
+    told = root_cause(str(error))  # Flink's is a stack trace
     # Beam's own RuntimeError repeats the error with its name
     return told if type(error) is RuntimeError else f"{type(error).__name__}: {told}"
 

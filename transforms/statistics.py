@@ -19,6 +19,7 @@ from apache_beam.transforms.window import (
     SlidingWindows,
     TimestampedValue,
 )
+from apache_beam.typehints import with_input_types, with_output_types
 
 from model.artefact import Window
 from model.batch import SECOND, column, concat, late, tag_of, where
@@ -63,6 +64,8 @@ def window_of(batch: pa.RecordBatch) -> Window:
     return Window(int(start), int(end))
 
 
+@with_input_types(pa.RecordBatch)
+@with_output_types(pa.RecordBatch)
 class WindowData(beam.CombineFn):
     """Combines summarised batches into a window's data: one batch with its statistics.
 
@@ -110,10 +113,21 @@ class Summarize(beam.DoFn):
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
 
-    def process(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         rows = summarized(batch, self.schema)
         if rows is not None:
-            yield 0, rows
+            yield rows
+
+
+KEYS = 8
+"""Windows that follow each other have different keys, so that they may be trained side by side."""
+
+
+def keyed(
+    rows: pa.RecordBatch, every: int, window: Any = beam.DoFn.WindowParam
+) -> tuple[int, pa.RecordBatch]:
+    """A window's rows with its key; windows end ``every`` microseconds apart."""
+    return window.end.micros // every % KEYS, rows
 
 
 class Bound(beam.DoFn):
@@ -176,8 +190,9 @@ class CollectWindows(beam.PTransform[Any, Any]):
         windows = (
             accepted
             | "Summarize"
-            >> beam.ParDo(Summarize(self.schema)).with_output_types(tuple[int, pa.RecordBatch])
+            >> beam.ParDo(Summarize(self.schema)).with_output_types(pa.RecordBatch)
             | "Window" >> beam.WindowInto(windowing(self.window, self.every))
+            | "Key" >> beam.Map(keyed, self.every).with_output_types(tuple[int, pa.RecordBatch])
             | "Combine" >> beam.CombinePerKey(WindowData(self.sample_rows))
             | "Bound" >> beam.ParDo(Bound(self.begin)).with_output_types(pa.RecordBatch)
             | "Global" >> beam.WindowInto(GlobalWindows())

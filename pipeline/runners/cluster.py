@@ -16,6 +16,9 @@ SECONDS = 5.0
 """A cluster has so long to answer."""
 CANCEL_SECONDS = 20.0
 SAVEPOINT_SECONDS = 120.0
+RAISED_FROM = "The above exception was the direct cause of the following exception:"
+MEANWHILE = "During handling of the above exception, another exception occurred:"
+"""What Python writes between two tracebacks."""
 OVER = {"FINISHED", "FAILED", "CANCELED"}
 
 
@@ -70,6 +73,22 @@ class Cluster:
         return [Job(self, job["jid"]) for job in sorted(jobs, key=lambda j: int(j["start-time"]))]
 
 
+def root_cause(trace: str) -> str:
+    r"""The error at the root of a Java stack trace, in one line.
+
+    In that of a Python worker Java's message is the Python traceback; so it is the first error
+    that the last one of that was raised from.
+
+    Example:
+        >>> root_cause("a.B: failed\n\tat c.D\nCaused by: a.E: the disk is full\n\tat f.G")
+        'a.E: the disk is full'
+    """
+    message = trace.rpartition("Caused by: ")[2].partition("\n\tat ")[0]
+    root = message.rpartition(MEANWHILE)[2].partition(RAISED_FROM)[0]
+    lines = [line.strip() for line in root.splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"
+
+
 def _reason(error: HTTPError) -> str:
     try:
         told: str = json.load(error)["errors"][-1]
@@ -112,6 +131,12 @@ class Job:
         kept = [latest[kind] for kind in ("completed", "savepoint") if latest.get(kind)]
         newest = max(kept, key=lambda one: int(one["id"]), default=None)
         return None if newest is None else str(newest["external_path"])
+
+    def failure(self) -> str | None:
+        """What made it fail last, in one line: its root cause; None if nothing did."""
+        told = self.cluster.get(f"/jobs/{self.id}/exceptions?maxExceptions=1")
+        newest = told["exceptionHistory"]["entries"]
+        return root_cause(newest[0]["stacktrace"]) if newest else None
 
     def cancel(self) -> None:
         """Cancels it, and waits until it is over; its retained checkpoints stay.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
-from pipeline.runners.needs import Need
+from pipeline.runners.needs import Need, value_of, with_defaults
 from pipeline.settings import Settings
+
+WORKERS = 2
 
 
 def needs(settings: Settings, words: list[str]) -> Iterator[Need]:
@@ -24,5 +27,15 @@ def needs(settings: Settings, words: list[str]) -> Iterator[Need]:
 
 
 def words_for(settings: Settings, words: list[str]) -> list[str]:
-    """Beam's options for a job on it: those that are given."""
-    return words
+    """Beam's options for a job on it, with two workers, which are threads of this process.
+
+    Two use two cores, as far as numpy, Arrow and scikit-learn work without Python's lock; more
+    would wait for each other.
+    """
+    workers = min(WORKERS, os.cpu_count() or 1)
+    defaults = {
+        "--direct_num_workers": str(workers),
+        "--direct_running_mode": "multi_threading" if workers > 1 else "in_memory",
+    }
+    given = any(value_of(words, name) is not None for name in defaults)
+    return words if given else with_defaults(words, defaults)

@@ -13,6 +13,7 @@ from pipeline.folder import RunFolder
 from pipeline.runners.cluster import Cluster, Job, Unreachable
 from pipeline.runners.working import Guide
 from pipeline.settings import Settings
+from transforms.coders import OtherVersion
 
 LOOK_SECONDS = 2.0
 """The cluster is asked so often how the job does."""
@@ -63,6 +64,7 @@ class FlinkGuide(RunGuide):
     Attributes:
         cluster, name: where the job is found.
         restarts: how often it was restarted.
+        failure: why it failed last, in one line, or None.
         checkpoint: the path of its last checkpoint or savepoint, or None.
     """
 
@@ -78,6 +80,7 @@ class FlinkGuide(RunGuide):
         self.cluster = cluster
         self.name = name
         self.restarts = 0
+        self.failure: str | None = None
         self.checkpoint: str | None = None
         self._before = cluster.jobs(name)
         self._job: Job | None = None
@@ -97,6 +100,7 @@ class FlinkGuide(RunGuide):
             return
         with suppress(Unreachable):  # a cluster that is away for good fails the job
             self._look()
+            self._give_up()
         self._looked = time.monotonic()
 
     def _look(self) -> None:
@@ -107,9 +111,18 @@ class FlinkGuide(RunGuide):
             return
         self.checkpoint = self._job.last_checkpoint() or self.checkpoint
         restarts = self._job.restarts()
+        self.failure = self._job.failure() or self.failure
         if restarts > self.restarts:
-            self.tell(f"Flink has restarted the job from its last checkpoint ({restarts} times)")
+            told = f"Flink has restarted the job from its last checkpoint ({restarts} times)"
+            self.tell(f"{told}: {self.failure}" if self.failure else told)
         self.restarts = max(restarts, self.restarts)
+
+    def _give_up(self) -> None:
+        """Raises for a failure that every restart meets again: bytes of another version."""
+        kind, _, told = (self.failure or "").partition(": ")
+        if kind.rpartition(".")[2] == OtherVersion.__name__:
+            self.checkpoint = None  # it holds them too
+            raise OtherVersion(told)
 
     @override
     def ended(self) -> bool:

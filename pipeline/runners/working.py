@@ -32,12 +32,12 @@ def is_embedded(pipeline: Pipeline) -> bool:
 def handing_over(pipeline: Pipeline) -> AbstractContextManager[None]:
     """The context in which a pipeline runs.
 
-    On the embedded runner, with its workers as they are by default, batches pass within the
-    process (``transforms.byhand``).
+    On the embedded runner, with workers within its process, batches pass within the process too
+    (``transforms.byhand``).
     """
-    workers = pipeline.options.view_as(DirectOptions)
-    alone = workers.direct_num_workers == 1 and workers.direct_running_mode == "in_memory"
-    return by_hand() if is_embedded(pipeline) and alone else nullcontext()
+    mode = pipeline.options.view_as(DirectOptions).direct_running_mode
+    within = is_embedded(pipeline) and mode != "multi_processing"
+    return by_hand() if within else nullcontext()
 
 
 class Guide:
@@ -47,7 +47,7 @@ class Guide:
     """
 
     def tick(self) -> None:
-        """Some time has passed (``TICK``)."""
+        """Some time has passed (``TICK``). What it raises ends the job."""
 
     def ended(self) -> bool:
         """Whether all is done, though the runner keeps the job."""
@@ -66,7 +66,7 @@ def work(pipeline: Pipeline, guide: Guide) -> None:
 
     Raises:
         KeyboardInterrupt: after Ctrl-C; a runner of its own process has been told to cancel.
-        Exception: if the job failed.
+        Exception: if the job failed, or its guide gave it up; then it has been cancelled.
     """
     if is_embedded(pipeline):
         in_background(partial(embedded, pipeline)).result()
@@ -80,7 +80,7 @@ def work(pipeline: Pipeline, guide: Guide) -> None:
     waiting = in_background(running.wait_until_finish)
     try:
         _wait(waiting, guide)
-    except KeyboardInterrupt:
+    except BaseException:  # Ctrl-C, or the guide gives the job up
         cancel(running, guide)
         raise
     if waiting.done():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model.artefact import Artefact, Reference
+from model.artefact import Reference
 from model.asof import stamp
 from model.batch import SECOND
 from model.store import DamagedArtefact, Shelf, Store, shelf
@@ -22,9 +22,9 @@ OLD, NEW = trained(RIDGE, rides(30, 0)), trained(RIDGE, rides(30, 1))
 class CountingStore(Store):
     loads: list[str] = field(default_factory=list, compare=False)
 
-    def load(self, name: str, sha256: str | None = None) -> Artefact:
+    def verified(self, name: str, sha256: str | None = None) -> bytes:
         self.loads.append(name)
-        return super().load(name, sha256)
+        return super().verified(name, sha256)
 
 
 def filled(path: Path, artefacts: int) -> tuple[CountingStore, list[Reference]]:
@@ -36,7 +36,7 @@ def filled(path: Path, artefacts: int) -> tuple[CountingStore, list[Reference]]:
 
 def test_a_shelf_keeps_the_artefacts_that_were_taken_last(tmp_path: Path) -> None:
     store, (a, b, c) = filled(tmp_path, 3)
-    kept = Shelf(store, size=2)
+    kept = Shelf(store, room=2 * len(OLD[0]))
     first = kept.take(a)
     kept.take(b)
     assert kept.take(a) is first
@@ -44,6 +44,15 @@ def test_a_shelf_keeps_the_artefacts_that_were_taken_last(tmp_path: Path) -> Non
     assert kept.take(a) is first
     kept.take(b)
     assert store.loads == [a.name, b.name, c.name, b.name]
+
+
+def test_an_artefact_larger_than_the_shelf_is_kept_alone(tmp_path: Path) -> None:
+    store, (a, b) = filled(tmp_path, 2)
+    kept = Shelf(store, room=1)
+    assert kept.take(a) is kept.take(a)
+    kept.take(b)
+    kept.take(a)
+    assert store.loads == [a.name, b.name, a.name]
 
 
 def test_threads_that_take_the_same_artefacts_open_each_once(tmp_path: Path) -> None:
@@ -70,7 +79,8 @@ def test_a_shelf_refuses_an_artefact_that_was_replaced(tmp_path: Path) -> None:
     with pytest.raises(DamagedArtefact, match="changed since it was referred to"):
         Shelf(store).take(old)
     kept = Shelf(store)
-    assert kept.take(store.reference(old.name)).baseline == store.load(old.name).baseline
+    replaced = store.reference(old.name)
+    assert kept.take(replaced).baseline == store.load(old.name).baseline
 
 
 def test_an_artefact_that_failed_to_open_is_tried_again(tmp_path: Path) -> None:

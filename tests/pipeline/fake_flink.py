@@ -18,6 +18,7 @@ class FakeJob:
 
     Attributes:
         saved: the path of the savepoint that it can take; None: it fails to.
+        trace: the stack trace of its last failure; None: it had none.
     """
 
     name: str
@@ -26,6 +27,7 @@ class FakeJob:
     restarts: int = 0
     checkpoint: str | None = None
     saved: str | None = None
+    trace: str | None = None
     start: int = 0
 
     def answer(self, method: str, rest: str) -> Any:
@@ -36,6 +38,9 @@ class FakeJob:
             return {"state": self.state}
         if rest.startswith("/metrics"):
             return [{"id": "numRestarts", "value": str(self.restarts)}]
+        if rest.startswith("/exceptions"):
+            entries = [] if self.trace is None else [{"stacktrace": self.trace}]
+            return {"exceptionHistory": {"entries": entries}}
         if rest == "/checkpoints":
             kept = self.checkpoint and {"id": 1, "external_path": self.checkpoint}
             return {"latest": {"completed": kept, "savepoint": None}}

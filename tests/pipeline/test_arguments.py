@@ -150,7 +150,11 @@ def test_a_toml_file_that_is_missing_or_no_text_is_refused(job: Job) -> None:
         (["--direct_num_workers=x"], "argument --direct_num_workers: invalid int value: 'x'"),
         (["--learner-param", "8"], "--learner-param '8': name=value is allowed, as in max_depth=8"),
         (["chek"], "unknown command 'chek': do you mean check?"),
-        (["run"], "unknown command 'run': check, models is allowed, or options alone"),
+        (
+            ["run"],
+            "unknown command 'run': ask, check, models, report, serve, watch, "
+            "or options alone are allowed",
+        ),
     ],
 )
 def test_a_wrong_word_is_refused_with_the_nearest_right_one_and_nothing_is_written(

@@ -177,6 +177,16 @@ def test_a_job_that_is_not_waited_for_is_told_of(word: str, told: str) -> None:
     assert dataflow.told_at_launch(list(NEEDED)) is None
 
 
+@pytest.mark.slow
+def test_a_dry_run_makes_the_job_and_touches_nothing(job: Job, home: Path) -> None:
+    pytest.importorskip("google.cloud.dataflow", reason="needs apache-beam[gcp]")
+    image = "--sdk_container_image=eu.gcr.io/my-project/correnteza:1"
+    live = ("--live", "--windows", "0", "--output", RUN, image)
+    told = job.ran("--runner", "dataflow", *NEEDED, "--dry_run=True", *live)
+    assert "nothing runs" in told.out
+    assert list(home.iterdir()) == []
+
+
 def test_a_dry_run_is_dry_with_a_template_too() -> None:
     both = [*NEEDED, "--template_location=gs://my-bucket/t", "--dry_run=True"]
     assert dataflow.is_dry(both) and not dataflow.is_dry(both[:-1])

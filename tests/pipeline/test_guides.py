@@ -15,6 +15,7 @@ from pipeline.runners.cluster import Cluster
 from pipeline.runners.guides import FlinkGuide, RunGuide
 from tests.pipeline.fake_flink import FakeFlink, FakeJob, closed_port, serving
 from tests.pipeline.job import made
+from transforms.coders import OtherVersion
 
 NAME = "correnteza-a"
 
@@ -132,6 +133,56 @@ def test_each_restart_is_told_of_once(cluster: FakeFlink, tmp_path: Path, told: 
         guide.tick()
     assert [line[-9:] for line in told] == ["(1 times)", "(3 times)"]
     assert guide.restarts == 3
+
+
+CHAINED = """\
+Traceback (most recent call last):
+  File "queue.py", line 1, in get
+queue.Empty
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "coders.py", line 1, in decode
+{error}
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "bundle_processor.py", line 260, in process_encoded
+ValueError: Error decoding input stream
+"""
+
+
+def python_trace(error: str) -> str:
+    """How Flink tells of an error in a Python worker from which Beam has raised another."""
+    told = f"Error received from SDK harness for instruction 3: {CHAINED.format(error=error)}"
+    below = "\tat org.apache.beam.FnApiControlClient(FnApiControlClient.java:180)"
+    return f"a.B: failed\n\tat a.B\nCaused by: java.lang.RuntimeException: {told}\n{below}\n\t... 3 more"
+
+
+def test_a_restart_is_told_of_with_its_root_cause(
+    cluster: FakeFlink, tmp_path: Path, told: list[str]
+) -> None:
+    guide = flink_guide(cluster, tmp_path, told)
+    job = started(cluster, guide)
+    job.restarts, job.trace = 1, python_trace("ZeroDivisionError: division by zero")
+    guide.tick()
+    assert told[-1].endswith("(1 times): ZeroDivisionError: division by zero")
+
+
+def test_a_job_that_meets_bytes_of_another_version_is_given_up_and_can_be_cancelled(
+    cluster: FakeFlink, tmp_path: Path, told: list[str]
+) -> None:
+    guide = flink_guide(cluster, tmp_path, told)
+    job = started(cluster, guide, checkpoint="file:/c/b/chk-1")
+    why = "a batch of version 1: this program reads a batch of version 2"
+    job.trace = python_trace(f"transforms.coders.OtherVersion: {why}")
+    with pytest.raises(OtherVersion, match=why):
+        guide.tick()
+    assert guide.way_on == f"--output {tmp_path} --resume"  # its checkpoints hold them too
+    guide.cancelling()
+    assert job.state == "CANCELED"
 
 
 def test_a_job_that_starts_only_after_ctrl_c_is_waited_for_and_cancelled(

@@ -15,10 +15,12 @@ from model.metrics import Sums, figures
 from pipeline import progress
 from pipeline.folder import RunFolder
 from pipeline.progress import Progress, consoles, shown, summary, telling
+from pipeline.run import closing
 from tests.pipeline.job import status
 from transforms import tally
 
 MINUTE = 60_000_000
+NO_ROW = Sums()
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +40,11 @@ def text_of(told: Console) -> str:
     return told.file.getvalue()
 
 
-def reported(folder: RunFolder, refreshes: int) -> None:
-    """Writes so many reports of refreshes without a row."""
-    Path(folder.metrics).mkdir(parents=True)
-    for number in range(refreshes):
-        made = figures(Sums(), number * MINUTE, (number + 1) * MINUTE)
+def reported(folder: RunFolder, refreshes: int, first: int = 0, sums: Sums = NO_ROW) -> None:
+    """Writes so many reports of refreshes with the same sums; without a row, by default."""
+    Path(folder.metrics).mkdir(parents=True, exist_ok=True)
+    for number in range(first, first + refreshes):
+        made = figures(sums, number * MINUTE, (number + 1) * MINUTE)
         name = (datetime(1970, 1, 1) + timedelta(minutes=number)).strftime("%Y%m%dT%H%M%SZ")
         Path(folder.metrics, f"{name}.json").write_bytes(made.as_json())
 
@@ -77,6 +79,35 @@ def test_the_status_says_running_and_then_how_it_ended(home: Path) -> None:
     assert last["rate"] > 0
     age = datetime.now(timezone.utc) - datetime.fromisoformat(last["updated"][:-1] + "+00:00")
     assert timedelta(0) <= age < timedelta(minutes=1)
+
+
+ELSEWHERE = Sums(rows=1_000, scored=900, rejected=50)
+
+
+def test_of_workers_elsewhere_the_new_reports_tell_what_is_done(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PLAIN_INTERVAL", 0.0)
+    folder = RunFolder("o")
+    reported(folder, 3, sums=ELSEWHERE)  # an earlier run's, which is resumed
+    watched = Progress(folder, console())
+    assert watched.line().endswith("0 s  0 rows read (0/s)")
+    reported(folder, 2, first=3, sums=ELSEWHERE)
+    assert " 2,100 rows read (" in watched.line()
+    assert watched.line().endswith(", 1,800 rows scored, 2 refreshes reported")
+    tally.count("rows read", 7)  # the workers are here after all
+    assert " 7 rows read (" in watched.line()
+
+
+def test_the_end_counts_the_last_report_of_workers_elsewhere(home: Path) -> None:
+    folder, told = RunFolder("o"), console()
+    with Progress(folder, told) as watched:
+        reported(folder, 2, sums=ELSEWHERE)
+    assert status("o")["rows_read"] == 2_100
+    closing(folder, watched, told)
+    said = text_of(told).splitlines()
+    assert said[0].startswith("2,100 rows read in ")
+    assert said[0].endswith(" s, 100 of them rejected: see o/rejected")
 
 
 def test_a_live_run_tells_how_late_it_is(home: Path) -> None:

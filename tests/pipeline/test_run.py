@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -12,8 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from model.errors import UserError
-from pipeline import __main__, run
+from pipeline import run
 from pipeline.run import cause, with_start
 from tests.pipeline.job import (
     ROOT,
@@ -251,6 +249,10 @@ def chained(*errors: Exception) -> Exception:
         (ValueError("a\nb\n"), "ValueError: b"),
         (ValueError(), "ValueError: no message"),
         (RuntimeError("OSError: [Errno 28] full [while running 'x']"), None),
+        (
+            RuntimeError("job 1 failed: a.B\n\tat c.D\nCaused by: a.E: no disk\n\tat f\n]"),
+            "a.E: no disk",
+        ),
         (chained(ValueError("last"), OSError(28, "full")), "OSError: [Errno 28] full"),
     ],
 )
@@ -258,16 +260,3 @@ def test_the_cause_of_a_failure_is_the_first_error_in_one_line(
     error: Exception, told: str | None
 ) -> None:
     assert cause(error) == (told or str(error))
-
-
-def test_what_beam_says_at_every_start_is_left_out_and_the_rest_is_not() -> None:
-    def shown(text: str, error: Exception | None = None) -> bool:
-        details = (type(error), error, None) if error else None
-        record = logging.LogRecord("x", 30, "x", 1, text, None, details)
-        return __main__.Known().filter(record)
-
-    assert not shown("apitools not found, and so on")
-    assert shown("your disk smokes")
-    assert shown("failed", ValueError("in a bundle"))
-    assert not shown("failed", OSError("told of in one line"))
-    assert not shown("failed", UserError("told of in one line"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -262,3 +263,18 @@ def test_other_runners_are_named_to_beam_and_stream(name: str, beams: str) -> No
     runner, options = runners.make(made(runner=name), [])
     assert runner == beams
     assert options.view_as(StandardOptions).streaming is True
+
+
+def test_the_embedded_runner_has_two_threads_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for cores, given, expected in (
+        (2, [], (2, "multi_threading")),
+        (8, [], (2, "multi_threading")),
+        (1, [], (1, "in_memory")),
+        (2, ["--direct_num_workers=1"], (1, "in_memory")),
+        (2, ["--direct_running_mode=multi_processing"], (1, "multi_processing")),
+    ):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        workers = runners.make(made(), given)[1].view_as(DirectOptions)
+        assert (workers.direct_num_workers, workers.direct_running_mode) == expected

@@ -101,6 +101,16 @@ def test_a_job_whose_runner_keeps_it_is_cancelled_when_all_is_done() -> None:
     assert (guide.ticks, running.cancelled, guide.heard) == (3, 1, ["cancelling"])
 
 
+def test_a_job_that_its_guide_gives_up_is_cancelled() -> None:
+    def give_up(tick: int) -> None:
+        raise ValueError("this fails for ever")
+
+    running, guide = Running(), Told(give_up)
+    with pytest.raises(ValueError, match="for ever"):
+        work(running, guide)  # type: ignore[arg-type]
+    assert (running.cancelled, guide.heard) == (1, ["cancelling"])
+
+
 def test_ctrl_c_cancels_the_job_and_the_guide_hears_of_it_first() -> None:
     running, guide = Running(), Told(ctrl_c)
     with pytest.raises(KeyboardInterrupt):

@@ -27,6 +27,7 @@ from transforms.statistics import (
     CollectWindows,
     Summarize,
     WindowData,
+    keyed,
     statistics_of,
     summarized,
     window_of,
@@ -262,8 +263,9 @@ def test_sliding_windows_end_at_every_refresh_and_each_row_is_in_all_of_its_wind
         sizes = (
             pipeline
             | (FromBatches(source) if pipeline_of is embedded else replay(source))
-            | beam.ParDo(Summarize(SCHEMA)).with_output_types(tuple[int, pa.RecordBatch])
+            | beam.ParDo(Summarize(SCHEMA)).with_output_types(pa.RecordBatch)
             | beam.WindowInto(windowing(3 * MINUTE, MINUTE))
+            | beam.Map(keyed, MINUTE).with_output_types(tuple[int, pa.RecordBatch])
             | beam.CombinePerKey(WindowData())
             | beam.Map(lambda keyed: keyed[1].num_rows)
         )

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from model.batch import Key, Tag, split
 from model.reading import Chunk, Plan, read
+from model.reading.ahead import ahead
 from model.schema import Schema
 from transforms.sources.planner import Extent, Ticket
 
@@ -89,7 +90,7 @@ class FileReader:
         chunk = Chunk(*ticket[:7], greatest=ticket.at)
         line = ticket.line - ticket.first
         part = 0
-        for rows in read(file, chunk, self.schema, self.batch_rows):
+        for rows in ahead(read(file, chunk, self.schema, self.batch_rows)):
             tag = Tag(Key(ticket.partition, ticket.start, part), ticket.at, file.path, line)
             for piece in split(rows, tag, self.latency):
                 yield piece

@@ -1,0 +1,30 @@
+"""Reading ahead: what comes next is read and decoded while the last is worked on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import pyarrow as pa
+
+
+def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches, each read by another thread while the one before is worked on.
+
+    At most one batch more is in memory. Arrow decodes without Python's lock, so two cores are
+    used; where decoding is all the work, nothing is gained.
+
+    Raises:
+        Exception: whatever reading raises, where it does.
+    """
+    coming = _readers().submit(next, batches, None)
+    while (batch := coming.result()) is not None:
+        coming = _readers().submit(next, batches, None)
+        yield batch
+
+
+@cache
+def _readers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="ahead")

@@ -1,0 +1,124 @@
+"""What Beam says and nobody can act on is kept from the user; all else is not."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from queue import Queue
+from typing import Any
+
+import grpc
+import pytest
+from apache_beam.portability.api import beam_fn_api_pb2
+from apache_beam.runners.worker import sdk_worker
+
+from model.errors import UserError
+from pipeline.known import Known, ended, listen
+from transforms.coders import OtherVersion
+
+
+def listening(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listens as the command line does; after the test log, threads and workers are as before."""
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setitem(vars(sdk_worker), "print", print)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    listen()
+
+
+def shown(text: str, error: BaseException | None = None) -> bool:
+    """Whether a record is shown."""
+    details = (type(error), error, None) if error else None
+    return Known().filter(logging.LogRecord("x", 30, "x", 1, text, None, details))
+
+
+def lost() -> None:
+    """Asks a server that is not there."""
+    with grpc.insecure_channel("localhost:1") as channel:
+        channel.unary_unary("/nothing")(b"", timeout=5)
+
+
+def broken() -> None:
+    raise ValueError("a bug")
+
+
+def said(work: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> str:
+    """What is on standard error when a thread has done some work, and failed."""
+    thread = threading.Thread(target=work, name="worker")
+    thread.start()
+    thread.join()
+    return capsys.readouterr().err
+
+
+def test_what_beam_says_at_every_start_is_left_out_and_the_rest_is_not() -> None:
+    assert not shown("apitools not found, and so on")
+    assert shown("your disk smokes")
+    assert shown("failed", ValueError("in a bundle"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("told of in one line"),
+        UserError("told of in one line"),
+        grpc.RpcError("a connection ended"),
+    ],
+)
+def test_the_traceback_of_what_is_told_of_otherwise_is_left_out(error: Exception) -> None:
+    assert not shown("failed", error)
+
+
+def test_a_thread_that_ends_with_its_connection_says_nothing_and_another_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listening(monkeypatch)
+    assert said(lost, capsys) == ""
+    assert "in thread worker" in (told := said(broken, capsys)) and "ValueError: a bug" in told
+
+
+def test_in_the_log_a_connection_that_ended_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", ended)
+    with caplog.at_level(logging.DEBUG, "pipeline.known"):
+        said(lost, capsys)
+    assert "UNAVAILABLE" in caplog.text
+
+
+class Worker(sdk_worker.SdkHarness):
+    """A worker without connections, for what it says of a bundle that fails."""
+
+    def __init__(self) -> None:
+        self._responses: Queue[Any] = Queue()
+
+    def says_of(self, work: Callable[[], None]) -> None:
+        self._execute(work, beam_fn_api_pb2.InstructionRequest(instruction_id="7"))
+
+
+def closed() -> None:
+    raise RuntimeError("Channel closed prematurely.")
+
+
+def upgraded() -> None:
+    raise OtherVersion("a batch of version 1")
+
+
+def test_a_bundle_that_fails_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listening(monkeypatch)
+    Worker().says_of(broken)
+    told = capsys.readouterr().err
+    assert told.startswith("ERROR apache_beam.runners.worker.sdk_worker: Error processing")
+    assert told.count("ValueError: a bug") == 1
+
+
+@pytest.mark.parametrize("work", [closed, upgraded])
+def test_a_bundle_whose_failure_is_told_of_otherwise_is_not_told_of(
+    work: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listening(monkeypatch)
+    Worker().says_of(work)
+    assert capsys.readouterr().err == ""
