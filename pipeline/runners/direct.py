@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
-from pipeline.runners.needs import Need, value_of, with_defaults
+from pipeline.runners.needs import Need, value_of
 from pipeline.settings import Settings
-
-WORKERS = 2
 
 
 def needs(settings: Settings, words: list[str]) -> Iterator[Need]:
@@ -24,18 +21,27 @@ def needs(settings: Settings, words: list[str]) -> Iterator[Need]:
         )
         way_out = f"use --runner prism, or {instead}"
         yield Need("a source that ends", lacks, way_out) if given else Need("a source that ends")
+    yield _one_worker(words)
+
+
+def _one_worker(words: list[str]) -> Need:
+    """That what a source hands back is not lost: rows would be missing, in silence.
+
+    A source's bundle ends early, and hands back what is left of it. Beam 2.77's runner drops that
+    where a bundle is shared out (``ParallelBundleManager.process_bundle`` in its ``fn_runner.py``
+    keeps the metrics of the parts alone).
+    """
+    what, number = "one worker", value_of(words, "--direct_num_workers")
+    if number in (None, "1"):
+        return Need(what)
+    return Need(
+        what,
+        f"--direct_num_workers {number}: with more workers than one Beam 2.77's embedded runner "
+        "loses what a source hands back to be read later",
+        "leave it out, or use --runner prism",
+    )
 
 
 def words_for(settings: Settings, words: list[str]) -> list[str]:
-    """Beam's options for a job on it, with two workers, which are threads of this process.
-
-    Two use two cores, as far as numpy, Arrow and scikit-learn work without Python's lock; more
-    would wait for each other.
-    """
-    workers = min(WORKERS, os.cpu_count() or 1)
-    defaults = {
-        "--direct_num_workers": str(workers),
-        "--direct_running_mode": "multi_threading" if workers > 1 else "in_memory",
-    }
-    given = any(value_of(words, name) is not None for name in defaults)
-    return words if given else with_defaults(words, defaults)
+    """Beam's options for a job on it: those that are given."""
+    return words

@@ -32,12 +32,11 @@ def is_embedded(pipeline: Pipeline) -> bool:
 def handing_over(pipeline: Pipeline) -> AbstractContextManager[None]:
     """The context in which a pipeline runs.
 
-    On the embedded runner, with workers within its process, batches pass within the process too
-    (``transforms.byhand``).
+    On the embedded runner, with its workers as they are by default, batches pass within the
+    process (``transforms.byhand``).
     """
     mode = pipeline.options.view_as(DirectOptions).direct_running_mode
-    within = is_embedded(pipeline) and mode != "multi_processing"
-    return by_hand() if within else nullcontext()
+    return by_hand() if is_embedded(pipeline) and mode == "in_memory" else nullcontext()
 
 
 class Guide:

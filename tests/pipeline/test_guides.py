@@ -157,8 +157,7 @@ ValueError: Error decoding input stream
 def python_trace(error: str) -> str:
     """How Flink tells of an error in a Python worker from which Beam has raised another."""
     told = f"Error received from SDK harness for instruction 3: {CHAINED.format(error=error)}"
-    below = "\tat org.apache.beam.FnApiControlClient(FnApiControlClient.java:180)"
-    return f"a.B: failed\n\tat a.B\nCaused by: java.lang.RuntimeException: {told}\n{below}\n\t... 3 more"
+    return f"a.B: failed\n\tat c.D\nCaused by: java.lang.E: {told}\n\tat f.G\n\t... 3 more"
 
 
 def test_a_restart_is_told_of_with_its_root_cause(

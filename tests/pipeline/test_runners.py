@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -265,16 +264,8 @@ def test_other_runners_are_named_to_beam_and_stream(name: str, beams: str) -> No
     assert options.view_as(StandardOptions).streaming is True
 
 
-def test_the_embedded_runner_has_two_threads_unless_told_otherwise(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for cores, given, expected in (
-        (2, [], (2, "multi_threading")),
-        (8, [], (2, "multi_threading")),
-        (1, [], (1, "in_memory")),
-        (2, ["--direct_num_workers=1"], (1, "in_memory")),
-        (2, ["--direct_running_mode=multi_processing"], (1, "multi_processing")),
-    ):
-        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
-        workers = runners.make(made(), given)[1].view_as(DirectOptions)
-        assert (workers.direct_num_workers, workers.direct_running_mode) == expected
+@pytest.mark.parametrize("number", ["0", "2", "8"])
+def test_more_workers_than_one_are_refused_on_the_embedded_runner(number: str) -> None:
+    runners.preflight(made(), ["--direct_num_workers=1"])
+    with pytest.raises(UserError, match=f"--direct_num_workers {number}: .* loses what a source"):
+        runners.preflight(made(), [f"--direct_num_workers={number}"])

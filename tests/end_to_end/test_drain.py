@@ -1,0 +1,83 @@
+"""``--on-interrupt drain``: Ctrl-C ends a live run with its refresh; ``--resume`` goes on there.
+
+On both runners that stream.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shlex
+import signal
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.runners.prism import prism
+from tests.end_to_end import flink
+from tests.end_to_end.exactness import Cadence, assert_exact, predictions
+from tests.pipeline.job import Told, assert_whole, finished, metrics, process, status
+
+EVERY, RATE = 3, 500
+LIVE = (
+    *("--live", "--windows", "0", "--on-interrupt", "drain", "--learner", "ridge", "--keep", "0"),
+    *("--window", str(EVERY), "--latency", "1", "--rate", str(RATE)),
+)
+PATIENCE = 60.0
+"""Seconds in which reports must come."""
+RUNNERS = [
+    pytest.param(
+        ("--runner", "prism"),
+        id="prism",
+        marks=[
+            pytest.mark.slow,
+            pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism"),
+        ],
+    ),
+    pytest.param(flink.WORDS, id="flink", marks=flink.needs_flink),
+]
+
+
+def drained(run: Path, *words: str) -> Told:
+    """Runs a job until it has reported two refreshes more, and drains it."""
+    before = len(metrics(run))
+    running = process(*LIVE, *words)
+    try:
+        until = time.monotonic() + PATIENCE
+        while len(metrics(run)) < before + 2 and running.poll() is None:
+            assert time.monotonic() < until, f"no reports in {PATIENCE} s"
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        return finished(running)
+    finally:
+        running.kill()
+
+
+def assert_drained(told: Told, run: Path) -> pd.Timestamp:
+    """Asserts that a run holds all rows to the end of its last refresh, once; gives that end."""
+    assert told.code == 0, told.err
+    assert "Traceback" not in told.err and status(run)["state"] == "drained"
+    assert_whole(run)
+    reports = metrics(run)
+    ends = [pd.Timestamp(report["refresh_end"]) for report in reports]
+    assert ends[:-1] == [pd.Timestamp(report["refresh_start"]) for report in reports[1:]]
+    start = pd.Timestamp(json.loads((run / "settings.json").read_text())["start"])
+    rows = math.ceil((ends[-1] - start) * RATE / pd.Timedelta(seconds=1))
+    assert_exact(run, Cadence(EVERY), rows)
+    assert sorted(predictions(run)["id"]) == list(range(rows))
+    return ends[-1]
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_live_run_is_drained_to_whole_refreshes_and_goes_on_there(
+    runner: tuple[str, ...], home: Path
+) -> None:
+    run = home / "run"
+    told = drained(run, *runner, "--output", str(run))
+    end = assert_drained(told, run)
+    [way_on] = re.findall("drained: the same options with (.*) go on", told.out)
+    again = drained(run, *runner, *shlex.split(way_on))
+    assert assert_drained(again, run) >= end + pd.Timedelta(seconds=2 * EVERY)
