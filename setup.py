@@ -58,6 +58,7 @@ setup(
     packages=find_packages(
         include=["model", "model.*", "transforms", "transforms.*", "pipeline", "pipeline.*"]
     ),
+    package_data={"pipeline": ["report/*.html", "report/*.css", "serve/page/*", "serve/page/*/*"]},
     python_requires=">=3.10",
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -1,0 +1,99 @@
+"""The command line of the report: what it takes, where it writes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from model import files
+from model.errors import UserError
+from pipeline.arguments import Parser
+from pipeline.folder import RunFolder
+from pipeline.progress import consoles, telling
+
+EXAMPLES = """\
+examples:
+  python -m pipeline report runs/latest                         writes report.html here
+  python -m pipeline report runs/latest --to /tmp/flights.html --models 200
+
+It may be made while the run goes on. It is made of the run's folder alone, needs no network,
+and can be sent as one file.
+"""
+NEEDED = ("jinja2", "markupsafe", "matplotlib")
+MISSING = 'the report needs matplotlib and jinja2: pip install "correnteza[serve]"'
+
+
+def parser() -> Parser:
+    """The parser of ``python -m pipeline report``."""
+    made = Parser(
+        prog="python -m pipeline report",
+        description="A run as one HTML file: its error, its features, its models, its rejects.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("folder", help="a run's folder", metavar="OUTPUT")
+    made.add_argument(
+        "--to", metavar="FILE", default="report.html", help="the file to write (report.html)"
+    )
+    made.add_argument(
+        "--models", metavar="N", type=int, default=50, help="show the newest N models (50)"
+    )
+    return made
+
+
+def main(words: list[str]) -> int:
+    """Runs the command.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: for a folder that holds no run or a file of it that is not what a run
+            writes; if the report cannot be written; if what draws it is not installed.
+    """
+    given = parser().parse_args(words)
+    if given.models < 0:
+        raise UserError(f"--models {given.models}: 0 or more is allowed")
+    out, err = consoles()
+    with telling(err, "reading the run") as tell:
+        report = make(RunFolder(given.folder.rstrip("/") or "/"), given.models, tell)
+    write(given.to, report)
+    out.print(f"report: {given.to} ({len(report) / 1000:,.0f} kB)", soft_wrap=True)
+    return 0
+
+
+def make(folder: RunFolder, models: int, tell: Callable[[str], None]) -> bytes:
+    """The report of a run, UTF-8.
+
+    Args:
+        folder: the run's.
+        models: how many of the newest are shown.
+        tell: is told what is being done.
+
+    Raises:
+        UserError: as ``main``.
+    """
+    if files.is_local(folder.path) and not Path(folder.path).is_dir():
+        raise UserError(f"{folder.path}: is no folder; a run's folder is allowed")
+    try:
+        from pipeline.report.page import made
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in NEEDED:
+            raise UserError(MISSING) from error
+        raise
+    return made(folder, models, tell).encode()
+
+
+def write(path: str, report: bytes) -> None:
+    """Writes the report, whole or not at all.
+
+    Raises:
+        UserError: if it cannot be written there.
+    """
+    try:
+        files.write_whole(path, report)
+    except (OSError, ValueError) as error:  # a file system that Beam does not know
+        told = getattr(error, "strerror", None) or error
+        raise UserError(f"--to {path}: cannot be written: {told}") from error

@@ -1,0 +1,31 @@
+"""How features, and predictions, have drifted from what a model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.metrics import Metrics
+
+PREDICTION = "the prediction"
+
+
+def indices(reports: Sequence[Metrics]) -> dict[str, npt.NDArray[np.float64]]:
+    """Population stability indices by feature, and of the prediction, shape (reports,).
+
+    NaN where a report has none; a feature that has none anywhere is left out, so a run whose
+    reports do not tell of drift gives nothing.
+    """
+    told = [_told(report) for report in reports]
+    names = {name: None for each in told for name in each}
+    return {name: np.array([each.get(name, np.nan) for each in told]) for name in names}
+
+
+def _told(report: Metrics) -> dict[str, float]:
+    drift: Mapping[str, Any] = report.model_dump().get("drift") or {}
+    columns = {**(drift.get("features") or {}), PREDICTION: drift.get("prediction") or {}}
+    found = {name: column.get("psi") for name, column in columns.items()}
+    return {name: float(psi) for name, psi in found.items() if psi is not None}

@@ -1,0 +1,26 @@
+"""The pictures: figures go in, SVG comes out; the report and the server's dashboard show them."""
+
+from pipeline.report.pictures.features import categorical, importance, numeric
+from pipeline.report.pictures.overtime import Span, drift, error, rows, skill, timeline
+from pipeline.report.pictures.points import (
+    Points,
+    predicted_against_actual,
+    residuals,
+    residuals_against_predicted,
+)
+
+__all__ = [
+    "Points",
+    "Span",
+    "categorical",
+    "drift",
+    "error",
+    "importance",
+    "numeric",
+    "predicted_against_actual",
+    "residuals",
+    "residuals_against_predicted",
+    "rows",
+    "skill",
+    "timeline",
+]

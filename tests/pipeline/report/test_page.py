@@ -1,0 +1,224 @@
+"""The page: all of a run, in one file, safe whatever the data holds, readable by all."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html import unescape
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from pipeline.folder import RunFolder
+from pipeline.report import page
+from pipeline.report.pictures.words import figure
+from tests.pipeline.job import GOOD, HEADER, SCHEMA, Job, metrics, models
+from tests.pipeline.report.kit import MARKUP, Page, with_drift
+
+pytestmark = pytest.mark.filterwarnings("ignore:Glyph .* missing")
+"""Names are measured in a font that lacks most letters, and shown in one that has them."""
+
+
+def made(folder: Path, shown: int = 50) -> str:
+    """The report of a run."""
+    return page.made(RunFolder(str(folder)), shown, lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def html(run: Path) -> str:
+    """The report of the run of people."""
+    return made(run)
+
+
+def test_the_summary_tells_what_ran_and_how_well_it_did(html: str, run: Path) -> None:
+    words = Page(html).words
+    scored = [r for r in metrics(run) if r["mae"] is not None]
+    rows = sum(r["rows"] for r in scored)
+    mae, base = (sum(r["rows"] * r[key] for r in scored) / rows for key in ("mae", "baseline_mae"))
+    assert f"missed by {figure(mae)} on average" in words
+    assert f"missed by {figure(base)} ." in words
+    assert f"a skill of {figure(1 - mae / base)}" in words
+    read = f"Rows read {sum(r['rows'] for r in metrics(run)):,}"
+    for told in ("State done", "Learner forest", "Refreshes 4", read, "Rejected 0"):
+        assert told in words
+    assert "Latest model 20260101T000400Z" in words
+    assert "Event time 2026-01-01 00:00:00 to 2026-01-01 00:04:00 UTC" in words
+
+
+def test_every_refresh_has_a_line_with_its_figures_the_newest_first(html: str, run: Path) -> None:
+    table = html[html.index('id="refreshes"') : html.index('id="models"')]
+    lines = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in table.split("<tr>")[2:]]
+    for line, report in zip(lines, reversed(metrics(run)), strict=True):
+        start = report["refresh_start"].replace("T", " ").removesuffix("Z")
+        keys = ("mae", "baseline_mae", "rmse", "r2", "skill")
+        counts = [f"{report[key]:,}" for key in ("rows", "late", "rejected")]
+        told = [start, report["model"] or "\u2013", *counts, *(figure(report[k]) for k in keys)]
+        assert line.startswith(" ".join(told))
+
+
+def test_every_model_has_its_page(html: str, run: Path) -> None:
+    sections = html.split("<details>")[1:]
+    assert len(sections) == 4
+    for section, (name, manifest) in zip(sections, reversed(models(run).items()), strict=True):
+        text = unescape(section)
+        assert f'id="model-{name}"' in section
+        for told in (manifest["sha256"], manifest["fingerprint"], "n_estimators=5", "scikit-learn"):
+            assert told in text
+        age = manifest["statistics"]["idade"]
+        assert f"{age['variance'] ** 0.5:.4g}" in text and f"{age['mean']:.4g}" in text
+        states = manifest["statistics"]["estado"]["values"]
+        common = max(sorted(states), key=lambda state: states[state])
+        assert f"{common} {100 * states[common] / manifest['rows']:.1f} %" in text
+    assert "has not served yet" in sections[0] and "has not served yet" not in sections[1]
+
+
+def test_only_the_newest_models_are_shown_and_the_others_counted(run: Path) -> None:
+    two = made(run, 2)
+    assert re.findall(r'id="model-(\w+)"', two) == ["20260101T000400Z", "20260101T000300Z"]
+    assert "The newest 2 of the 4 that are kept." in Page(two).words
+    assert re.findall(r'href="#model-(\w+)"', two) == ["20260101T000300Z"]
+    none = made(run, 0)
+    assert "<details>" not in none and "No model is shown." in Page(none).words
+
+
+def test_all_pictures_are_there(html: str) -> None:
+    titles = re.findall(r"<h3>([^<]+)</h3><p>", html)
+    assert titles[:5] == ["Mean absolute error", "Skill", "Rows", "Seconds a fit", "Bytes a model"]
+    assert titles[5:8] == [
+        "Predicted against actual",
+        "Residuals",
+        "Residuals against predicted",
+    ]
+    features = [title for title in titles[8:] if title != "Drift"]
+    assert features == ["Feature importance", "salario", "idade", "idh", "estado", "cargo"]
+    assert html.count("<svg") == len(titles) == html.count('role="img"')
+
+
+@pytest.mark.parametrize("folder", ["run", "hostile"])
+def test_a_page_asks_for_nothing_and_runs_nothing(
+    folder: str, request: pytest.FixtureRequest
+) -> None:
+    parsed = Page(made(request.getfixturevalue(folder)))
+    assert not parsed.all("script", "img", "iframe", "object", "embed", "form")
+    for _, attributes in parsed.tags:
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("href", "src"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:,"))
+    [policy] = [m["content"] for m in parsed.all("meta") if "http-equiv" in m]
+    assert "default-src 'none'" in str(policy)
+
+
+def test_markup_in_names_values_and_reasons_is_shown_as_it_stands(hostile: Path) -> None:
+    html = made(hostile)
+    words = Page(html).words
+    assert "<i>hostile</i> & co" in words and MARKUP in words and '$x$ & "q"' in words
+    assert "column 'y': '<img src=x onerror=alert(1)>': a finite number" in words
+    assert "3 rejected rows by reason" in words
+    assert "\ufffdzero\ufffdwidth" in words and "\u202e" not in html  # would turn what follows
+    assert not Page(html).all("i", "img")
+
+
+@pytest.mark.parametrize("folder", ["run", "hostile"])
+def test_a_page_can_be_read_by_machines(folder: str, request: pytest.FixtureRequest) -> None:
+    html = made(request.getfixturevalue(folder))
+    parsed = Page(html)
+    assert parsed.all("html") == [{"lang": "en"}] and len(parsed.all("h1")) == 1
+    levels = [int(tag[1]) for tag, _ in parsed.tags if re.fullmatch(r"h\d", tag)]
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    ids = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for name in ("aria-labelledby", "href"):
+        for _, attributes in parsed.tags:
+            for word in (attributes.get(name) or "").split():
+                assert word.removeprefix("#") in ids or word.startswith("data:")
+    for attributes in parsed.all("div"):
+        if attributes.get("class") == "scroll":  # who has no mouse must be able to scroll it
+            assert attributes["tabindex"] == "0"
+            assert attributes.get("aria-label") or attributes["aria-labelledby"]
+    assert all("scope" in attributes for attributes in parsed.all("th"))
+
+
+def test_the_same_folder_gives_the_same_page(run: Path, html: str) -> None:
+    assert made(run) == html
+
+
+def test_a_run_that_has_just_begun_has_a_page_that_says_so(home: Path, run: Path) -> None:
+    Path("new").mkdir()
+    shutil.copy(run / "settings.json", "new/settings.json")
+    words = Page(made(Path("new"))).words
+    for told in (
+        "No refresh has been reported yet.",
+        "State unknown",
+        "Nothing has been reported yet.",
+        "No predictions of rows with a target",
+        "No model is kept, so there is no feature importance.",
+        "No row was rejected.",
+        "Latest model none",
+    ):
+        assert told in words
+
+
+def test_one_window_has_rows_and_a_model_but_no_figure(job: Job) -> None:
+    job.ran("--windows", "1", "--rate", "20", "--learner", "ridge", "--output", "run")
+    html = made(Path("run"))
+    assert "No row has been scored that has a target" in Page(html).words
+    assert "<h3>Rows</h3>" in html and "<h3>Mean absolute error</h3>" not in html
+    assert "<h3>Feature importance</h3>" in html
+
+
+def files_run(job: Job, rows: str) -> Path:
+    """A run of a CSV file of rows."""
+    Path("rows.csv").write_text(HEADER + rows)
+    Path("schema.toml").write_text(SCHEMA)
+    words = ("--learner", "ridge", "--window", "60", "--output", "run")
+    job.ran("--input", "rows.csv", "--schema", "schema.toml", *words)
+    return Path("run")
+
+
+def test_a_run_whose_rows_are_all_rejected_says_so(job: Job) -> None:
+    html = made(files_run(job, "2026-01-01T00:00:00Z,x,1,a\n2026-01-01T00:00:01Z,y,1,a\n"))
+    words = Page(html).words
+    assert "No row was accepted: every row broke the schema." in words
+    assert "2 rejected rows by reason" in words and "No model is kept." in words
+    assert "<h3>Rows</h3>" in html
+
+
+def test_a_constant_target_has_an_error_and_no_r2(job: Job) -> None:
+    rows = [line.split(",") for line in GOOD.splitlines()]
+    folder = files_run(job, "".join(f"{t},5,{x},{c}\n" for t, _, x, c in rows))
+    assert [r["r2"] for r in metrics(folder)] == [None] * 3
+    html = made(folder)
+    assert "the models missed by 0 on average" in Page(html).words
+    assert "a skill of" not in Page(html).words
+    assert "<h3>Mean absolute error</h3>" in html
+
+
+def test_rows_without_a_target_give_a_run_without_a_model(job: Job) -> None:
+    rows = [line.split(",") for line in GOOD.splitlines()]
+    words = Page(made(files_run(job, "".join(f"{t},,{x},{c}\n" for t, _, x, c in rows)))).words
+    assert "No row has been scored that has a target" in words and "No model is kept." in words
+
+
+def test_a_run_without_predictions_has_no_pictures_of_them(job: Job) -> None:
+    words = ("--windows", "3", "--rate", "20", "--learner", "ridge", "--predictions", "none")
+    job.ran(*words, "--output", "run")
+    html = made(Path("run"))
+    assert "No predictions of rows with a target" in Page(html).words
+    assert "all labelled rows of the windows whose models are kept" in Page(html).words
+    assert "<h3>idade</h3>" in html and "<h3>Residuals</h3>" not in html
+
+
+def test_a_damaged_model_is_told_of_in_its_section(mine: Path) -> None:
+    model = mine / "models" / "20260101T000400Z" / "model.joblib"
+    model.write_bytes(model.read_bytes() + b"x")
+    words = Page(made(mine)).words
+    assert "Not opened: model.joblib has SHA-256" in words
+    assert "Feature importance of model 20260101T000400Z: it cannot be opened" in words
+
+
+def test_drift_is_drawn_if_the_reports_tell_of_it() -> None:
+    drift = {"features": {"idade": {"psi": 0.4, "mean_shift": 0.1}}, "prediction": None}
+    [drawn] = page.drifts([with_drift(0, None), with_drift(1, drift)])
+    assert "idade: latest 0.4" in drawn.svg
+    assert list(page.drifts([with_drift(0, None)])) == []
