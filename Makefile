@@ -6,6 +6,7 @@ ARGS ?=
 BIN := .venv/bin
 CORE := .venv/.core
 SERVE := .venv/.serve
+PEERS := .tools/peers/.done
 TEST := .venv/.test
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCK := .tools/bin/uv pip compile --quiet setup.py --universal --python-version 3.10 \
@@ -21,8 +22,8 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test lint types fast slow coverage flights bench soak chaos lock clean \
-	prism flink-up flink-down
+.PHONY: help setup run test lint types fast slow coverage flights bench bench-check growth peers \
+	soak chaos lock clean prism flink-up flink-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -60,8 +61,16 @@ coverage: $(TEST)
 flights: $(TEST) ## write flights.csv, 336,776 real flights to try the job on
 	@$(BIN)/python -m examples.flights flights.csv
 
-bench: $(TEST) ## the job beside a plain loop, in one run
+bench: $(TEST) ## the job on each runner beside a plain loop and peers (make prism flink-up peers)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-check: $(TEST) ## has the embedded job become slower than benchmarks/recorded.json?
+	@$(BIN)/python -m benchmarks --check benchmarks/recorded.json $(ARGS)
+
+growth: $(TEST) ## how the rate depends on rows, windows, columns, batches, shards, ...
+	@$(BIN)/python -m benchmarks.growth $(ARGS)
+
+peers: $(PEERS) ## the benchmark's peers, in an environment of their own (Python 3.11; Java for Spark)
 
 soak: $(TEST) ## ten minutes live on Prism and on Flink (make prism flink-up): is all steady?
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
@@ -82,6 +91,9 @@ lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
 	@$(LOCK) -o requirements/core.txt
 	@$(LOCK) --extra serve -c requirements/core.txt -o requirements/serve.txt
 	@$(LOCK) --extra test -c requirements/serve.txt -o requirements/test.txt
+	@.tools/bin/uv pip compile --quiet benchmarks/peers/requirements.in --universal \
+		--python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+		-c requirements/core.txt $(ARGS) -o requirements/peers.txt
 	@rm -rf correnteza.egg-info
 
 clean: flink-down ## remove .venv, tools and caches; runs/ stays
@@ -110,6 +122,14 @@ $(SERVE): $(CORE) requirements/serve.txt
 $(TEST): $(CORE) requirements/test.txt
 	@echo "== set-up: .venv, tools for the tests from requirements/test.txt"
 	@$(call INSTALL,requirements/test.txt)
+
+$(PEERS): requirements/peers.txt
+	@echo "== set-up: .tools/peers from requirements/peers.txt"
+	@$(PYTHON) -m venv --clear .tools/peers
+	@{ .tools/peers/bin/python -m pip --disable-pip-version-check install --no-deps --require-hashes \
+		-r $< && echo done; } | $(PROGRESS)
+	@.tools/peers/bin/python -m pip check
+	@touch $@
 
 .tools/bin/uv:
 	@$(PYTHON) -m venv .tools  # not --clear: the runners live there too

@@ -1,16 +1,19 @@
-"""``python -m benchmarks``: the job beside a plain loop over the same rows, in one run.
+"""``python -m benchmarks``: the job on each runner beside a plain loop and its peers, in one run.
 
-Both sides read the same Parquet files (row groups of 131,072 rows, 1,000 rows a second of event
-time), in processes of their own, in turns. What counts is added work: the time of the large file
-less that of the small one, so that start-up is apart. Ends with 1 if a limit is not held.
+All read the same Parquet files (row groups of 131,072 rows, 1,000 rows a second of event time), in
+processes of their own, in turns. What counts is added work: the time of the large file less that of
+the small one, so that start-up is apart; and its ratio to the plain loop's in the same repetition.
+Whoever is missing here is told, with the command that brings it. Ends with 1 if a limit is not
+held.
+
+``--check FILE`` measures the job on the embedded runner alone, and fails if a ratio has fallen by
+more than a third against those of that file (``benchmarks/recorded.json``).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 from collections.abc import Sequence
@@ -19,107 +22,103 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.measure import Case, compare
+from benchmarks.contest import FOREST, RIDGE, Contest, Entry, entries, times
+from benchmarks.showing import figures, machine, picture, table, verdict
 
 MEMORY = 4 << 30
-"""The job may hold so many bytes over the large ridge run."""
-
-
-def cases(rows: int) -> list[Case]:
-    """The comparisons; the forest's files have a fiftieth of the rows, it being slower."""
-    return [
-        Case("ridge", 100_000, rows // 5, rows, limit=0.2),
-        Case("forest", 10_000, rows // 200, rows // 50, limit=0.8),
-    ]
+"""The job may hold so many bytes over the large ridge run, embedded."""
+FALL = 2 / 3
+"""A ratio may fall to so much of the recorded one."""
 
 
 def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line's."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the large ridge file")
-    parser.add_argument("--repeat", type=int, default=3, help="how often each is measured")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="writes the figures there too")
+    parser.add_argument("names", nargs="*", help="only who has such a word in the name (all)")
+    parser.add_argument("--rows", type=int, default=RIDGE.large, help="of the large ridge file")
+    parser.add_argument("--repeat", type=int, default=3, help="how often each is measured (3)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="writes the figures there")
+    parser.add_argument("--picture", type=Path, metavar="SVG", help="draws them there")
+    parser.add_argument("--check", type=Path, metavar="FILE", help="see above")
     given = parser.parse_args(words)
     if given.rows < 4_000_000 or given.repeat < 1:
-        parser.error("--rows from 4000000 (two windows of forest) and --repeat from 1 are allowed")
+        parser.error("--rows from 4000000 and --repeat from 1 are allowed")
+    if given.check is not None:
+        given.names = ["direct"]
     return given
 
 
-def spread(values: Sequence[float], form: str) -> list[str]:
-    """Minimum, median and maximum as text."""
-    return [format(v, form) for v in (min(values), statistics.median(values), max(values))]
+def contest(given: argparse.Namespace, folder: Path, out: Console) -> list[Entry]:
+    """Measures; who is missing is told and left out."""
+    ridge = RIDGE._replace(small=given.rows // 5, large=given.rows)
+    chosen = []
+    for entry in entries(ridge, FOREST, given.names):
+        if entry.contender.missing is None:
+            chosen.append(entry)
+        else:
+            name = f"{entry.work.learner}: {entry.contender.name}"
+            out.print(f"skipped: {name}: {entry.contender.missing} brings it")
+    running = Contest(chosen, folder, lambda line: out.print(f"  {line}", soft_wrap=True))
+    for number in range(given.repeat):
+        out.print(f"repetition {number + 1} of {given.repeat}")
+        running.repeat(number)
+    return chosen
 
 
-def add_case(table: Table, case: Case) -> None:
-    """Adds a comparison's lines to the table."""
-    for side, pairs in (("loop", case.loop), ("job", case.job)):
-        table.add_row(f"{case.learner}: {side}, rows/s", *spread(case.rates(pairs), ",.0f"))
-        table.add_row(f"{case.learner}: {side}, start-up s", *spread(case.startup(pairs), ".1f"))
-    limit = f">= {case.limit}"
-    name = f"{case.learner}: job / loop"
-    table.add_row(name, *spread(case.ratios, ".2f"), limit, verdict(case.held))
-    table.add_row(f"{name}, CPU time", *spread(case.cpu_ratios, ".2f"))
+def unheld(measured: list[Entry]) -> list[str]:
+    """The limits that are not held, in words."""
+    found = [
+        f"{one.work.learner}: {one.contender.name}: {statistics.median(one.ratios):.2f} of the loop"
+        for one in measured
+        if one.held is False
+    ]
+    for learner, name, factor, asked in times(measured):
+        if factor < asked:
+            found.append(f"{learner}: {factor:.1f} times {name}, not {asked:g}")
+    peaks = [e.peak for e in measured if e.contender.name.endswith("direct")]
+    if peaks and max(peaks) > MEMORY:
+        found.append(f"the embedded runner held {max(peaks) / (1 << 30):.1f} GiB")
+    return found
 
 
-def verdict(held: bool) -> str:
-    """Whether a limit is held, in a word."""
-    return "held" if held else "NOT HELD"
+def fallen(measured: list[Entry], recorded: dict[str, Any]) -> list[str]:
+    """The ratios that have fallen too far, in words.
 
-
-def shown(compared: list[Case]) -> Table:
-    """All figures as a table."""
-    table = Table("measured", "min", "median", "max", "limit", "", title="rates are of added work")
-    for column in table.columns[1:4]:
-        column.justify = "right"
-    for case in compared:
-        add_case(table, case)
-        table.add_section()
-    ridge = compared[0]
-    peaks = [peak / (1 << 30) for peak in ridge.peaks]
-    table.add_row(
-        "ridge: job, peak GiB", *spread(peaks, ".2f"), "< 4", verdict(max(ridge.peaks) < MEMORY)
-    )
-    return table
-
-
-def told(compared: list[Case]) -> dict[str, Any]:
-    """All figures for the JSON file."""
-    machine = {"cores": os.cpu_count(), "cpu": platform.machine(), "python": sys.version.split()[0]}
-    figures = {
-        case.learner: {
-            "rows": [case.small, case.large],
-            "window_rows": case.window_rows,
-            "loop_seconds": [[m.seconds for m in pair] for pair in case.loop],
-            "job_seconds": [[m.seconds for m in pair] for pair in case.job],
-            "ratios": case.ratios,
-            "cpu_ratios": case.cpu_ratios,
-            "limit": case.limit,
-            "held": case.held,
-            "job_peak_bytes": case.peaks,
-        }
-        for case in compared
+    Args:
+        measured: now.
+        recorded: what ``--json`` wrote before.
+    """
+    before = {
+        (e["learner"], e["name"]): statistics.median(e["ratios"]) for e in recorded["entries"]
     }
-    return {"format": 1, "machine": machine, **figures}
+    found = []
+    for one in measured[2:]:
+        now, then = statistics.median(one.ratios), before[one.work.learner, one.contender.name]
+        if now < FALL * then:
+            name = f"{one.work.learner}: {one.contender.name}"
+            found.append(f"{name}: {now:.2f} of the loop, it was {then:.2f}")
+    return found
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Measures, prints, and gives the exit code: 0 if every limit is held, else 1."""
+    """Runs and prints; gives the exit code."""
     given = arguments(words)
-    out = Console()
-    compared = cases(given.rows)
-    with TemporaryDirectory(prefix="bench-") as folder:
-        for number in range(given.repeat):
-            for case in compared:
-                what = f"{case.small:,} and {case.large:,} rows, windows of {case.window_rows:,}"
-                out.print(f"{number + 1} of {given.repeat}: {case.learner}, {what}")
-                compare(case, Path(folder))
-    out.print(shown(compared))
+    out = Console() if sys.stdout.isatty() else Console(width=150)
+    out.print(machine())
+    with TemporaryDirectory(prefix="benchmarks-") as folder:
+        measured = contest(given, Path(folder), out)
+    out.print(table(measured))
     if given.json:
-        given.json.write_text(json.dumps(told(compared), indent=2) + "\n", encoding="utf-8")
-    held = all(case.held for case in compared) and max(compared[0].peaks) < MEMORY
-    return 0 if held else 1
+        given.json.write_text(json.dumps(figures(measured), indent=2) + "\n", encoding="utf-8")
+    if given.picture:
+        given.picture.write_text(picture(measured), encoding="utf-8")
+    wrong = unheld(measured)
+    if given.check is not None:
+        wrong = fallen(measured, json.loads(given.check.read_text(encoding="utf-8")))
+    for line in wrong:
+        out.print(f"{verdict(False)}: {line}", soft_wrap=True)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import theilslopes
 
-from benchmarks.__main__ import verdict
+from benchmarks.showing import verdict
 from model.asof import floor, iso, stamp
 from model.batch import SECOND
 from pipeline.progress import DELAYS, SETTLED, percentiles

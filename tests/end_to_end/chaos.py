@@ -103,15 +103,16 @@ def taskmanager(live: Live) -> None:
 
 
 def worker(live: Live) -> None:
-    """Kills the Python worker."""
-    workers = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if any("SdkHarness(" in word for word in process.info["cmdline"] or ())
-    ]
-    assert workers, "no worker is there to kill"
-    for process in workers:
+    """Kills the Python worker; the job may still be about to start another after the last kill."""
+    live.wait_for(lambda: bool(workers()), "a worker to kill")
+    for process in workers():
         process.kill()
+
+
+def workers() -> list[psutil.Process]:
+    """The Python workers of this machine."""
+    every = psutil.process_iter(["cmdline"])
+    return [one for one in every if any("SdkHarness(" in w for w in one.info["cmdline"] or ())]
 
 
 def jobmanager(live: Live) -> None:
@@ -122,6 +123,9 @@ def jobmanager(live: Live) -> None:
     live.go_on()
 
 
+REST = {"taskmanager": 30.0}
+"""Seconds after a kill: Flink gives a job up that fails ten times within five minutes, and a
+TaskManager's death counts for more than one."""
 KILLS = {"taskmanager": taskmanager, "worker": worker, "jobmanager": jobmanager}
 WORDS = {
     "worker": ("--environment_type=EXTERNAL", f"--environment_config=localhost:{POOL_PORT}"),
@@ -174,6 +178,7 @@ def disturbed(part: str, kills: int, folder: Path, seed: int, windows: int) -> P
         print(f"   {told}, {live.reports} reported", flush=True)
         KILLS[part](live)
         live.wait_for_more()
+        time.sleep(REST.get(part, 0.0) if kills > 1 else 0.0)
     assert live.end() == 0, live.said
     return live.folder
 
@@ -223,7 +228,7 @@ def main() -> int:
 def judged(part: str, kills: int, folder: Path, seed: int) -> bool:
     """Disturbs a job and compares it; says how it went."""
     began = time.monotonic()
-    each = {"jobmanager": 60, "taskmanager": 30, "worker": 25}[part]
+    each = {"jobmanager": 100, "taskmanager": 70, "worker": 35}[part]
     try:
         with pool(folder / "pool.log"):
             run = disturbed(part, kills, folder, seed, 8 + kills * each // WINDOW)

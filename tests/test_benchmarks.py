@@ -1,0 +1,141 @@
+"""The benchmark's own arithmetic: added work, ratios, limits, and what has fallen."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from benchmarks import data
+from benchmarks.__main__ import fallen, unheld
+from benchmarks.contenders import Job, Loop, Peer, Work
+from benchmarks.contest import Contest, Entry, entries, times
+from benchmarks.growth import Shape
+from benchmarks.growth import points as growth_points
+from benchmarks.loop import windows
+from benchmarks.measure import Measured, Pair, run
+from benchmarks.showing import figures, picture, table
+
+WORK = Work("ridge", 100, 1_000, 5_000)
+
+
+def took(seconds: float, peak: int = 1 << 30) -> Measured:
+    return Measured(seconds, seconds, peak, "")
+
+
+def entry(contender: Loop | Job | Peer, large: float, share: float | None = None) -> Entry:
+    """A contender that took a second for the small file and so many for the large one."""
+    made = Entry(contender, WORK, share, [Pair(took(1.0), took(large))])
+    made.ratios.append(made.rates[0] / 4_000)  # the loop takes two seconds
+    return made
+
+
+MEASURED = [
+    entry(Loop(), 2.0),
+    Entry(Loop(), WORK._replace(learner="forest")),
+    entry(Job("direct"), 3.0, share=0.5),
+    entry(Peer("Bytewax"), 11.0),
+]
+
+
+def test_what_the_large_file_takes_more_is_the_added_work() -> None:
+    pair = Pair(took(3.0), took(5.0))
+    assert pair.rate(4_000) == 2_000
+    assert pair.startup(1_000, 5_000) == 2.5
+
+
+def test_added_work_that_noise_hid_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="noise hid the added work of 4,000 rows"):
+        Pair(took(3.0), took(3.0)).rate(4_000)
+
+
+def test_a_share_that_is_reached_is_held_and_one_that_is_not_is_told() -> None:
+    assert unheld(MEASURED) == []
+    slow = [*MEASURED[:2], entry(Job("direct"), 3.1, share=0.5)]
+    assert unheld(slow) == ["ridge: Correnteza, direct: 0.48 of the loop"]
+
+
+def test_the_job_is_set_beside_each_peer() -> None:
+    assert times(MEASURED) == [("ridge", "Bytewax", 5.0, 4.0)]
+    near = [*MEASURED[:3], entry(Peer("Bytewax"), 5.0)]
+    assert unheld(near) == ["ridge: 2.0 times Bytewax, not 4"]
+
+
+def test_memory_beyond_four_gib_is_told() -> None:
+    large = entry(Job("direct"), 3.0)
+    large.pairs[0] = Pair(took(1.0), took(3.0, peak=5 << 30))
+    assert unheld([*MEASURED[:2], large]) == ["the embedded runner held 5.0 GiB"]
+
+
+def test_a_ratio_that_fell_by_more_than_a_third_of_the_recorded_one_is_told() -> None:
+    some = MEASURED[:3]
+    recorded = {"entries": [{"learner": "ridge", "name": "Correnteza, direct", "ratios": [0.74]}]}
+    assert fallen(some, recorded) == []
+    recorded["entries"][0]["ratios"] = [0.9, 0.76, 0.5]
+    assert fallen(some, recorded) == ["ridge: Correnteza, direct: 0.50 of the loop, it was 0.76"]
+
+
+def test_names_choose_and_the_loops_are_always_there() -> None:
+    chosen = entries(WORK, WORK, ["spark", "prism"])
+    assert {one.contender.name for one in chosen[2:]} == {"Correnteza, prism", "Spark foreachBatch"}
+    assert [one.contender.name for one in chosen[:2]] == ["plain loop", "plain loop"]
+
+
+def test_a_repetition_measures_the_loop_and_the_job_and_compares_what_they_did(
+    tmp_path: Path,
+) -> None:
+    some = [
+        Entry(Loop(), Work("ridge", 10_000, 30_000, 900_000)),
+        Entry(Loop(), Work("forest", 1_000, 2_000, 12_000)),
+    ]
+    said: list[str] = []
+    Contest(some, tmp_path, said.append).repeat(0)
+    assert [one.ratios for one in some] == [[1.0], [1.0]]
+    assert len(said) == 2 and said[0].startswith("ridge: plain loop: ")
+
+
+def test_a_process_that_fails_is_told_with_what_it_said() -> None:
+    with pytest.raises(RuntimeError, match=r"failed \(3\):\nno luck"):
+        run(["-c", "print('no luck'); raise SystemExit(3)"])
+
+
+def test_table_json_and_picture_have_every_contender() -> None:
+    measured = [MEASURED[0], *MEASURED[2:]]
+    shown = io.StringIO()
+    Console(width=160, file=shown).print(table(measured))
+    drawn = picture(measured)
+    for name in ("plain loop", "Correnteza, direct", "Bytewax"):
+        assert name in shown.getvalue()
+        assert name in drawn
+        assert name in [one["name"] for one in figures(measured)["entries"]]
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")
+    assert picture(measured) == drawn
+
+
+def test_a_shape_has_as_many_windows_as_it_says(tmp_path: Path) -> None:
+    shape = Shape(rows=5_000, windows=100, columns=3, categories=7)
+    shape.write(tmp_path / "f.parquet", shape.rows)
+    table = pq.read_table(tmp_path / "f.parquet")
+    seconds = table["time"].cast("int64").to_numpy() // 1_000_000
+    assert table.num_rows == 5_000
+    assert len(np.unique(seconds // shape.seconds)) == 100
+    assert len(table["c"].unique()) == 7
+    assert 'numeric = ["x0", "x1", "x2"]\ncategorical = ["c"]' in shape.schema
+
+
+def test_a_replay_grows_as_far_as_its_runner_can_hold_it() -> None:
+    rows = [(p.runner, p.value) for p in growth_points(["direct", "flink"]) if p.curve == "rows"]
+    assert max(v for runner, v in rows if runner == "direct") == 10_000_000
+    assert max(v for runner, v in rows if runner == "flink") == 100_000_000
+
+
+def test_the_plain_loop_cuts_windows_by_event_time(tmp_path: Path) -> None:
+    data.write(tmp_path / "f.parquet", 2_500)
+    assert [len(one.target) for one in windows(str(tmp_path / "f.parquet"), 1_000)] == [
+        *(1_000, 1_000, 500)
+    ]
