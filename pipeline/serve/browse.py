@@ -1,0 +1,168 @@
+"""What a run has: its status, models, reports, and the newest sample of its rows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pyarrow as pa
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ConfigDict, Field
+
+from model.artefact import Manifest
+from model.metrics import Metrics
+from model.store import DamagedArtefact
+from pipeline.serve.bodies import JSON
+from pipeline.serve.core import Core
+from pipeline.serve.predicting import NAME
+from pipeline.serve.problems import Problem, described
+from pipeline.serve.reports import (
+    newest_sample,
+    normalized_columns,
+    raw_columns,
+    read_json,
+    rows_of,
+)
+
+Most = Annotated[int, Query(ge=1, le=1000, description="so many at the most")]
+Name = Annotated[str, Path(pattern=NAME, description="a model's: the end of its window")]
+
+
+class Health(BaseModel):
+    """Whether predictions are to be had."""
+
+    status: str = Field(examples=["ok"])
+    model: str
+
+
+class Status(BaseModel):
+    """How a run stands."""
+
+    model: str | None = Field(description="the model that serves")
+    since: float | None = Field(description="when it was taken up, seconds since the epoch")
+    ended: bool = Field(description="the stream has ended, and all of it is written")
+    run: dict[str, Any] | None = Field(description="the run's status.json")
+    settings: dict[str, Any] = Field(description="the run's settings.json")
+
+
+class Listed(BaseModel):
+    """A model of a run, in short."""
+
+    name: str
+    serving: bool
+    manifest: Manifest | None = Field(description="null if it cannot be read")
+    damaged: str | None = Field(description="why it cannot")
+
+
+class Window(Metrics):
+    """A refresh's report; later versions may add figures."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Sample(BaseModel):
+    """Rows of the newest refresh."""
+
+    refresh: str = Field(description="the name of the refresh: its start")
+    rows: list[dict[str, Any]]
+
+
+def router(core: Core) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["run"])
+
+    @routes.get("/health", responses=described("no_model"))
+    def health() -> Health:
+        """Open to all: needs no API key."""
+        serving = core.models.current
+        if serving is None:
+            raise Problem("no_model", "no window has ended yet")
+        return Health(status="ok", model=serving.reference.name)
+
+    @routes.get("/status", responses=described())
+    def status() -> Status:
+        """How the run stands, and which model serves."""
+        serving = core.models.current
+        return Status(
+            model=None if serving is None else serving.reference.name,
+            since=None if serving is None else serving.since,
+            ended=read_json(core.folder.ended) is not None,
+            run=read_json(core.folder.status),
+            settings=core.settings,
+        )
+
+    @routes.get("/models", responses=described("bad_parameter"))
+    def models(limit: Most = 100) -> list[Listed]:
+        """The models that the run keeps, newest first."""
+        return [listed(core, name) for name in reversed(core.models.store.names()[-limit:])]
+
+    @routes.get(
+        "/models/{name}",
+        response_model=Manifest,
+        responses=described("not_found", "model_damaged", "bad_parameter"),
+    )
+    def model(name: Name) -> Response:
+        """A model's manifest, as it stands."""
+        try:
+            return Response(core.models.store.manifest(name).as_json(), media_type=JSON)
+        except (FileNotFoundError, ValueError) as error:
+            raise Problem("not_found", f"the run has no model {name!r}") from error
+        except DamagedArtefact as error:
+            raise Problem("model_damaged", str(error)) from error
+
+    @routes.get("/windows", response_model=list[Window], responses=described("bad_parameter"))
+    def windows(limit: Most = 100) -> Response:
+        """The reports of the newest refreshes, newest first."""
+        reports = list(core.reports.known.values())
+        return JSONResponse(reports[-limit:][::-1])
+
+    @routes.get("/data", responses=described("not_found", "bad_parameter"))
+    def data(limit: Most = 100) -> Sample:
+        """Rows of the newest refresh as they came, with their predictions."""
+        name, sample = sampled(core)
+        return Sample(refresh=name, rows=rows_of(sample, raw_columns(sample), limit))
+
+    @routes.get("/normalized", responses=described("not_found", "bad_parameter"))
+    def normalized(limit: Most = 100) -> Sample:
+        """The same rows, numeric features as the model sees them; null without a model."""
+        name, sample = sampled(core)
+        columns = normalized_columns(sample, core.schema)
+        return Sample(refresh=name, rows=rows_of(sample, columns, limit))
+
+    @routes.get(
+        "/metrics",
+        response_class=Response,
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            **described(),
+        },
+    )
+    def metrics() -> Response:
+        """Counters and gauges, for Prometheus."""
+        return Response(generate_latest(core.counts.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return routes
+
+
+def listed(core: Core, name: str) -> Listed:
+    """A model in short."""
+    serving = core.models.current
+    serves = serving is not None and serving.reference.name == name
+    try:
+        manifest = core.models.store.manifest(name)
+    except (FileNotFoundError, DamagedArtefact) as error:
+        return Listed(name=name, serving=serves, manifest=None, damaged=str(error))
+    return Listed(name=name, serving=serves, manifest=manifest, damaged=None)
+
+
+def sampled(core: Core) -> tuple[str, pa.Table]:
+    """The newest sample, and its refresh.
+
+    Raises:
+        Problem: if there is none.
+    """
+    sample = newest_sample(core.folder)
+    if sample is None:
+        raise Problem("not_found", "no refresh has ended yet: there is no sample")
+    return sample

@@ -1,0 +1,153 @@
+"""The features in an Arrow IPC stream or a Parquet file, as one plain record batch.
+
+The bytes are hostile: columns that no feature names are not read, all lengths and indices are
+checked, and only types that cannot grow when they are read are taken.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from model.validation import CATEGORIES, NUMBERS, missing
+
+ARROW, PARQUET = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
+MEDIA = (ARROW, PARQUET)
+
+
+LARGEST = 256 << 20
+"""Bytes that the features of a body may have, each row's text written out."""
+
+
+class TooLarge(Exception):
+    """What is unpacked has too many bytes."""
+
+
+class TooMany(Exception):
+    """There are more rows than are allowed."""
+
+
+class Wrong(Exception):
+    """A column is missing, is there twice, or has a type that cannot serve."""
+
+
+def read(
+    media: str, body: bytes, numeric: tuple[str, ...], categorical: tuple[str, ...], most: int
+) -> pa.RecordBatch:
+    """Reads a body.
+
+    Args:
+        media: ``ARROW`` or ``PARQUET``.
+        body: of that type.
+        numeric: columns to read that hold numbers.
+        categorical: columns to read that hold categories.
+        most: so many rows are allowed.
+
+    Returns:
+        These columns in this order, their values as they came: numbers, booleans, text, or
+        ``model.batch.CATEGORY_TYPE``.
+
+    Raises:
+        TooLarge, TooMany, Wrong: see there.
+        pyarrow.ArrowException, OSError: if the body is not of that type.
+
+    Example:
+        >>> sink = pa.BufferOutputStream()
+        >>> rows = pa.table({"x": [1, 2], "c": ["a", "b"], "other": [0.5, 0.5]})
+        >>> with pa.ipc.new_stream(sink, rows.schema) as writer:
+        ...     writer.write_table(rows)
+        >>> read(ARROW, sink.getvalue().to_pybytes(), ("x",), ("c",), 2).to_pydict()
+        {'x': [1, 2], 'c': ['a', 'b']}
+    """
+    kinds = {**dict.fromkeys(numeric, False), **dict.fromkeys(categorical, True)}
+    unpack = _arrow if media == ARROW else _parquet
+    table = unpack(pa.py_buffer(body), kinds, most)
+    columns = [_plain(table, name) for name in kinds]
+    if sum(map(_size, columns)) > LARGEST:
+        raise TooLarge(f"it unpacks to more than {LARGEST >> 20} MiB")
+    return pa.record_batch(columns, names=list(kinds))
+
+
+def _size(values: pa.Array) -> int:
+    """A column's bytes, each row's text counted though a dictionary holds it once."""
+    if not pa.types.is_dictionary(values.type):
+        return int(values.nbytes)
+    lengths = pc.binary_length(values.dictionary).cast(pa.int64())
+    return int(values.nbytes) + (pc.sum(lengths.take(values.indices)).as_py() or 0)
+
+
+def _arrow(body: pa.Buffer, kinds: dict[str, bool], most: int) -> pa.Table:
+    schema = pa.ipc.open_stream(body).schema
+    wanted = [_place(schema, *kind) for kind in kinds.items()]
+    options = pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
+    reader = pa.ipc.open_stream(body, options=options)
+    batches = []
+    rows = 0
+    for batch in reader:
+        rows += batch.num_rows
+        _check_rows(rows, most)
+        batch.validate(full=True)
+        batches.append(batch)
+    return pa.Table.from_batches(batches, reader.schema)
+
+
+def _parquet(body: pa.Buffer, kinds: dict[str, bool], most: int) -> pa.Table:
+    file = pq.ParquetFile(pa.BufferReader(body))
+    _check_rows(file.metadata.num_rows, most)
+    schema = file.schema_arrow
+    for kind in kinds.items():
+        _place(schema, *kind)
+    texts = [name for name in kinds if _is_text(schema.field(name).type)]
+    file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
+    table = file.read(columns=list(kinds), use_threads=False)
+    _check_rows(table.num_rows, most)
+    table.validate(full=True)
+    return table
+
+
+def _place(schema: pa.Schema, name: str, category: bool) -> int:
+    """Where a column is, if it is there once and has a type that can serve."""
+    places = schema.get_all_field_indices(name)
+    if not places:
+        raise Wrong(missing(name))
+    if len(places) > 1:
+        raise Wrong(f"column {name!r} is there {len(places)} times: once is allowed")
+    kind = schema.field(places[0]).type
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (_is_category(plain) if category else _is_number(plain)):
+        allowed = CATEGORIES if category else NUMBERS
+        raise Wrong(f"column {name!r} is of type {kind}: {allowed}")
+    return int(places[0])
+
+
+def _check_rows(rows: int, most: int) -> None:
+    if rows > most:
+        raise TooMany(f"the body has {rows:,} rows or more: up to {most:,} are allowed")
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    types = pa.types
+    tests = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null)
+    return any(test(kind) for test in tests)
+
+
+def _is_category(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_null, _is_text)
+    return any(test(kind) for test in tests)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _plain(table: pa.Table, name: str) -> pa.Array:
+    """A column in one piece; a dictionary's numbers are written out a row, its texts are not."""
+    kind = table.schema.field(name).type
+    if not pa.types.is_dictionary(kind):
+        return table.column(name).combine_chunks()
+    whole = table.select([name]).unify_dictionaries().column(0).combine_chunks()
+    if not _is_text(kind.value_type):
+        return whole.dictionary_decode()
+    values = whole.dictionary.cast(pa.string())
+    return pa.DictionaryArray.from_arrays(whole.indices.cast(pa.int32()), values)

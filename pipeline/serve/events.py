@@ -1,0 +1,74 @@
+"""Server-sent events: what happens to a run, pushed to whoever listens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+LISTENERS = 32
+"""So many may listen at once."""
+WAITING = 256
+"""A listener that is so many events behind is let go; it may come again."""
+QUIET = 15.0
+"""Seconds: if nothing happens for so long, a comment shows that the connection lives."""
+
+
+class TooManyListeners(Exception):
+    """As many listen as may."""
+
+
+class Events:
+    """Spreads events to listeners; any thread may publish."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queues: set[asyncio.Queue[str | None]] = set()
+        self._closed = False
+
+    def publish(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Sends an event to all that listen."""
+        if self._loop is not None:
+            text = f"event: {kind}\ndata: {json.dumps(data, default=str)}\n\n"
+            self._loop.call_soon_threadsafe(self._spread, text)
+
+    def close(self) -> None:
+        """Ends all streams, for good; any thread may call it."""
+        self._closed = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._spread, None)
+
+    def listen(self) -> AsyncIterator[str]:
+        """A stream of events, as text; called in the event loop.
+
+        Raises:
+            TooManyListeners: if there are too many already.
+        """
+        if len(self._queues) >= LISTENERS or self._closed:
+            raise TooManyListeners(f"{LISTENERS} listen already")
+        self._loop = asyncio.get_running_loop()
+        mine: asyncio.Queue[str | None] = asyncio.Queue(WAITING)
+        self._queues.add(mine)
+        return self._stream(mine)
+
+    async def _stream(self, mine: asyncio.Queue[str | None]) -> AsyncIterator[str]:
+        try:
+            yield ": listening\n\n"
+            while mine in self._queues or not mine.empty():
+                try:
+                    text = await asyncio.wait_for(mine.get(), QUIET)
+                except asyncio.TimeoutError:
+                    text = ": still here\n\n"
+                if text is None:
+                    return
+                yield text
+        finally:
+            self._queues.discard(mine)
+
+    def _spread(self, text: str | None) -> None:
+        for waiting in tuple(self._queues):
+            if text is None or waiting.full():
+                self._queues.discard(waiting)
+            if not waiting.full():
+                waiting.put_nowait(text)

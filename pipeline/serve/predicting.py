@@ -1,0 +1,150 @@
+"""``POST /predict``: rows in, predictions out, by one model a request."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from model.schema import Schema
+from model.store import DamagedArtefact
+from model.validation import GREATEST
+from pipeline.serve.bodies import JSON, answer, media_of, rows_of, wanted
+from pipeline.serve.columnar import MEDIA
+from pipeline.serve.core import Core
+from pipeline.serve.logs import NOTES
+from pipeline.serve.options import NEWEST
+from pipeline.serve.problems import Problem, described
+from pipeline.serve.reading import read_body
+from pipeline.serve.serving import Serving
+
+NAME = r"^\d{8}T\d{6}Z$"
+Model = Annotated[
+    str,
+    Query(pattern=rf"^{NEWEST}$|{NAME}", description="newest, or a name that /models has"),
+]
+ERRORS = (
+    *("bad_body", "no_model", "not_found", "too_slow", "model_damaged", "body_too_large"),
+    *("too_many_rows", "unsupported_media_type", "bad_rows", "bad_parameter", "busy"),
+    "took_too_long",
+)
+
+
+class Predictions(BaseModel):
+    """An answer."""
+
+    model: str = Field(description="the name of the model that predicted", pattern=NAME)
+    sha256: str = Field(description="its hash")
+    predictions: list[float | None] = Field(
+        description="one a row, in the order of the rows; null if the model gives no finite number"
+    )
+
+
+def router(core: Core) -> APIRouter:
+    """The route."""
+    routes = APIRouter(tags=["predict"])
+    body = request_body(core)
+
+    @routes.post(
+        "/predict",
+        summary="Predict for one row or many",
+        response_model=Predictions,
+        responses={200: {"content": binary()}, **described(*ERRORS)},
+        openapi_extra={"requestBody": body},
+    )
+    async def predict(request: Request, model: Model = NEWEST) -> Response:
+        """All rows are answered by one model, or none is. A value may be null.
+
+        What is no feature is ignored. The answer comes in Arrow or Parquet if Accept asks for it.
+        """
+        media = media_of(request.headers.get("content-type"))
+        asked = wanted(request.headers.get("accept"))
+        with core.place():
+            options = core.options
+            data = await read_body(request, options.max_body, options.timeout)
+            loop = asyncio.get_running_loop()
+            work = partial(respond, core, model, media, data, asked)
+            try:
+                made, notes = await asyncio.wait_for(
+                    loop.run_in_executor(core.threads, work), options.timeout
+                )
+            except asyncio.TimeoutError as error:
+                told = f"no answer in {options.timeout:g} s: fewer rows may do"
+                raise Problem("took_too_long", told) from error
+        request.scope[NOTES].update(notes)
+        return Response(made, media_type=asked, headers={"Correnteza-Model": notes["model"]})
+
+    return routes
+
+
+def respond(
+    core: Core, model: str, media: str, data: bytes, asked: str
+) -> tuple[bytes, dict[str, Any]]:
+    """The answer to a body, and what a log line shows of it; by one snapshot of one model."""
+    serving = taken(core, model)
+    rows = rows_of(media, data, serving.artefact.schema, core.options, core.decoders)
+    predictions = serving.artefact.predict(rows)
+    reference = serving.reference
+    return answer(asked, predictions, reference), {"rows": len(rows), "model": reference.name}
+
+
+def taken(core: Core, model: str) -> Serving:
+    """The model that a request names.
+
+    Raises:
+        Problem: if there is none, or it is damaged.
+    """
+    try:
+        serving = core.models.take(model)
+    except FileNotFoundError as error:
+        raise Problem("not_found", f"the run has no model {model!r}: /models lists them") from error
+    except DamagedArtefact as error:
+        raise Problem("model_damaged", str(error)) from error
+    if serving is None:
+        raise Problem("no_model", "no window has ended yet: try again")
+    return serving
+
+
+def binary() -> dict[str, Any]:
+    """The media types that are not text, for the API's description."""
+    return {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA}
+
+
+def request_body(core: Core) -> dict[str, Any]:
+    """What the API's description says of a request's body, by the run's schema."""
+    row = row_schema(core.schema)
+    many = {"type": "array", "items": row, "maxItems": core.options.max_rows}
+    one = example(core)
+    json = {
+        "schema": {"oneOf": [row, many]},
+        "examples": {"one row": {"value": one}, "many": {"value": [one, one]}},
+    }
+    told = "JSON: a row or a list of rows. Arrow (an IPC stream) or Parquet: a column a feature."
+    return {"required": True, "description": told, "content": {JSON: json, **binary()}}
+
+
+def row_schema(schema: Schema) -> dict[str, Any]:
+    """A row as JSON Schema has it."""
+    number = {"type": ["number", "boolean", "null"], "minimum": -GREATEST, "maximum": GREATEST}
+    category = {"type": ["string", "integer", "boolean", "null"]}
+    kinds = {
+        **dict.fromkeys(schema.numeric, number),
+        **dict.fromkeys(schema.categorical, category),
+    }
+    return {"type": "object", "required": list(kinds), "properties": kinds}
+
+
+def example(core: Core) -> dict[str, Any]:
+    """A row that may be asked for: means and the most frequent values of the model's window."""
+    serving = core.models.current
+    if serving is None:
+        return dict.fromkeys((*core.schema.numeric, *core.schema.categorical))
+    statistics, schema = serving.artefact.statistics, serving.artefact.schema
+    counts = {name: statistics.categorical(name).values for name in schema.categorical}
+    return {
+        **{name: statistics.numeric(name).mean for name in schema.numeric},
+        **{name: max(known, key=known.__getitem__, default=None) for name, known in counts.items()},
+    }
