@@ -15,6 +15,7 @@ CORE = [
     "pydantic>=2.9,<3",
     "rich>=13.7,<16",
     "scikit-learn>=1.6,<2",
+    "scipy>=1.11,<2",
     "setuptools>=70.1",  # with it Beam builds the package for the workers, at launch
     "tomli>=2,<3; python_version < '3.11'",
 ]

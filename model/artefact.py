@@ -28,8 +28,10 @@ from pydantic import BaseModel, ConfigDict
 from model import learners
 from model.asof import iso, stamp
 from model.batch import by_time, column, ids, micros
+from model.drift import Profile, Spread, profile
 from model.encoder import Encoder, codes, fit_encoder
 from model.learners import Matrix
+from model.moments import Moments, fit_ridge
 from model.schema import Schema
 from model.statistics import Categorical, Numeric, Statistics
 
@@ -87,6 +89,7 @@ class Manifest(BaseModel):
     features: list[str]
     statistics: dict[str, Numeric | Categorical]
     training: Fit
+    profile: Profile | None = None
     fingerprint: str
     versions: dict[str, str]
     sha256: str
@@ -95,6 +98,18 @@ class Manifest(BaseModel):
     def as_json(self) -> builtins.bytes:
         """The manifest file's bytes."""
         return (self.model_dump_json(indent=2) + "\n").encode()
+
+
+class Scored(NamedTuple):
+    """What an artefact says of some rows.
+
+    Attributes:
+        prediction: shape (rows,).
+        spread: how they lie in the bins of its profile; None if it has no profile.
+    """
+
+    prediction: Matrix
+    spread: Spread | None
 
 
 @dataclass(frozen=True)
@@ -106,18 +121,29 @@ class Artefact:
         statistics: of the window's labelled rows.
         encoder: from raw columns to a matrix.
         estimator: a fitted scikit-learn regressor.
+        profile: how the rows that it was trained on lie; None of those from before there
+            were any.
     """
 
     schema: Schema
     statistics: Statistics
     encoder: Encoder
     estimator: Any
+    profile: Profile | None = None
 
     def predict(self, batch: pa.RecordBatch) -> Matrix:
         """Predictions of shape (rows,) for an accepted batch's raw rows."""
         if batch.num_rows == 0:
             return np.empty(0)
         return learners.predict(self.estimator, self.encoder.transform(batch))
+
+    def score(self, batch: pa.RecordBatch) -> Scored:
+        """Predictions for an accepted batch's raw rows, and how the rows lie in the bins."""
+        if self.profile is None or batch.num_rows == 0:
+            return Scored(self.predict(batch), None)
+        matrix = self.encoder.transform(batch)
+        prediction = learners.predict(self.estimator, matrix)
+        return Scored(prediction, self.profile.spread(matrix, prediction))
 
     def predict_columns(self, columns: Mapping[str, Sequence[Any]]) -> Matrix:
         """Predictions of shape (rows,) for features by name, as lists, arrays or Series.
@@ -137,7 +163,8 @@ class Artefact:
 
     def __reduce__(self) -> tuple[Any, ...]:
         plain = self.schema.model_dump_json(), self.statistics.model_dump_json()
-        return rebuild, (*plain, self.encoder, self.estimator)
+        trained = () if self.profile is None else (self.profile.model_dump_json(),)
+        return rebuild, (*plain, self.encoder, self.estimator, *trained)
 
     @property
     def baseline(self) -> float:
@@ -159,6 +186,7 @@ class Normalized(NamedTuple):
             in the order of (event time, row id).
         target: shape (sampled rows,).
         fingerprint: names the data: the same for the same rows and statistics.
+        moments: of all the window's labelled rows, where the learner is fitted by them.
     """
 
     window: Window
@@ -168,10 +196,15 @@ class Normalized(NamedTuple):
     matrix: Matrix
     target: Matrix
     fingerprint: str
+    moments: Moments | None = None
 
 
 def normalize(
-    rows: pa.RecordBatch, statistics: Statistics, schema: Schema, window: Window
+    rows: pa.RecordBatch,
+    statistics: Statistics,
+    schema: Schema,
+    window: Window,
+    moments: Moments | None = None,
 ) -> Normalized:
     """Applies a window's statistics to its rows.
 
@@ -180,6 +213,7 @@ def normalize(
         statistics: of the window; over more rows than these if these are a sample.
         schema: the meaning of the columns.
         window: its bounds.
+        moments: of the rows that the statistics are over.
     """
     rows = by_time(rows)
     encoder = fit_encoder(statistics, schema)
@@ -190,14 +224,22 @@ def normalize(
         encoder=encoder,
         matrix=encoder.transform(rows),
         target=column(rows, schema.target),
-        fingerprint=fingerprint(rows, statistics, schema),
+        fingerprint=fingerprint(rows, statistics, schema, moments),
+        moments=moments,
     )
 
 
-def fingerprint(rows: pa.RecordBatch, statistics: Statistics, schema: Schema) -> str:
-    """SHA-256 of rows, in order, with their statistics and schema: hexadecimal."""
+def fingerprint(
+    rows: pa.RecordBatch,
+    statistics: Statistics,
+    schema: Schema,
+    moments: Moments | None = None,
+) -> str:
+    """SHA-256 of rows, in order, with their statistics, moments and schema: hexadecimal."""
     digest = hashlib.sha256(schema.model_dump_json().encode())
     digest.update(statistics.model_dump_json().encode())
+    if moments is not None:
+        digest.update(moments.as_bytes())
     digest.update(ids(rows).data)
     digest.update(micros(rows).data)
     for name in (schema.target, *schema.numeric):
@@ -220,9 +262,9 @@ def train(data: Normalized, schema: Schema, learner: Learner) -> tuple[bytes, Ma
         The artefact as joblib bytes, and its manifest.
     """
     estimator = learners.make(learner.name, learner.parameters, learner.seed)
-    learners.fit(estimator, data.matrix, data.target)
-    report = evaluate(data.target, learners.predict(estimator, data.matrix))
-    dumped = dump(Artefact(schema, data.statistics, data.encoder, estimator))
+    prediction, report = fit(estimator, data)
+    trained = profile(data.matrix, prediction, data.encoder)
+    dumped = dump(Artefact(schema, data.statistics, data.encoder, estimator, trained))
     return dumped, Manifest(
         window_start=iso(data.window.start),
         window_end=iso(data.window.end),
@@ -232,11 +274,31 @@ def train(data: Normalized, schema: Schema, learner: Learner) -> tuple[bytes, Ma
         features=data.encoder.names,
         statistics=data.statistics.columns,
         training=report,
+        profile=trained,
         fingerprint=training_fingerprint(data, learner),
         versions=versions(),
         sha256=hashlib.sha256(dumped).hexdigest(),
         bytes=len(dumped),
     )
+
+
+def fit(estimator: Any, data: Normalized) -> tuple[Matrix, Fit]:
+    """Fits a regressor to a window.
+
+    Returns:
+        Its predictions of the (sampled) rows, shape (rows,), and how they agree with the
+        targets. By moments where not all rows are there: then the MAE is that of the sample.
+    """
+    fitted = None
+    if data.moments is None or len(data.target) == data.rows:
+        learners.fit(estimator, data.matrix, data.target)
+    else:
+        fitted = fit_ridge(estimator, data.moments, data.encoder.scales)
+    prediction = learners.predict(estimator, data.matrix)
+    report = evaluate(data.target, prediction)
+    if fitted is not None:
+        report = Fit(mae=report.mae, rmse=fitted.rmse, r2=fitted.r2)
+    return prediction, report
 
 
 @cache
@@ -308,13 +370,16 @@ def without_gaps(records: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return clean
 
 
-def rebuild(schema: str, statistics: str, encoder: Encoder, estimator: Any) -> Artefact:
-    """The artefact that was pickled; schema and statistics are JSON in it."""
+def rebuild(
+    schema: str, statistics: str, encoder: Encoder, estimator: Any, trained: str | None = None
+) -> Artefact:
+    """The artefact that was pickled; schema, statistics and profile are JSON in it."""
     return Artefact(
         Schema.model_validate_json(schema),
         Statistics.model_validate_json(statistics),
         encoder,
         estimator,
+        None if trained is None else Profile.model_validate_json(trained),
     )
 
 

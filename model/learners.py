@@ -94,9 +94,13 @@ def make(learner: str, parameters: Parameters, seed: int) -> Any:
 def check(learner: str, parameters: Parameters, seed: int) -> None:
     """Tries a learner on a few rows, so that a bad parameter is told before anything runs.
 
+    One of ``LEARNERS`` as it is needs no trial: loading scikit-learn takes half a second.
+
     Raises:
         UserError: as ``make``, and if a fit on 64 rows of two features fails.
     """
+    if learner in LEARNERS and not parameters:
+        return
     estimator = make(learner, parameters, seed)
     rng = np.random.default_rng(0)
     try:
@@ -124,7 +128,7 @@ def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
     _set(estimator, alone)
     if _is_forest(estimator):
         _set(estimator, {"n_jobs": os.cpu_count()})
-    with _one_thread(), _finite():
+    with one_thread(), _finite():
         estimator.fit(matrix, target)
     return _set(estimator, alone)
 
@@ -139,7 +143,7 @@ def predict(estimator: Any, matrix: Matrix) -> Matrix:
     A forest's rows are shared out to threads: each row's trees are still summed in order.
     """
     threads = min(os.cpu_count() or 1, len(matrix) // ROWS_A_THREAD)
-    with _one_thread(), _finite():
+    with one_thread(), _finite():
         if threads < 2 or not _is_forest(estimator):
             return np.asarray(estimator.predict(matrix), dtype=np.float64).reshape(len(matrix))
         pieces = np.array_split(matrix, threads)
@@ -175,7 +179,7 @@ def _set(estimator: Any, parameters: dict[str, Any]) -> Any:
     return estimator
 
 
-def _one_thread() -> Any:
+def one_thread() -> Any:
     """A context in which linear algebra and OpenMP have one thread.
 
     OpenMP's limit is the calling thread's own. That of linear algebra is the process's, and

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import reduce
+from operator import add
 from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from model.asof import iso
+from model.drift import Drift, Profile, Spread, drift
 from model.learners import Matrix
 
 
@@ -30,6 +32,9 @@ class Sums(NamedTuple):
         low, high: the least and the greatest target.
         baseline: sum of |target - the mean target of the model's window|.
         model: the name of the artefact that scored them, or "".
+        bins, sums: how the scored rows lie in the bins of the artefact's profile
+            (``model.drift.Spread``); empty without one.
+        profile: that profile, as JSON, or "".
     """
 
     rows: int = 0
@@ -46,6 +51,9 @@ class Sums(NamedTuple):
     high: float = float("-inf")
     baseline: float = 0.0
     model: str = ""
+    bins: tuple[int, ...] = ()
+    sums: tuple[float, ...] = ()
+    profile: str = ""
 
 
 class Metrics(BaseModel):
@@ -67,6 +75,7 @@ class Metrics(BaseModel):
     r2: float | None
     baseline_mae: float | None
     skill: float | None
+    drift: Drift | None = None
 
     def as_json(self) -> bytes:
         """The metrics file's bytes."""
@@ -74,7 +83,13 @@ class Metrics(BaseModel):
 
 
 def score(
-    target: Matrix, late: int, prediction: Matrix | None, baseline: float, model: str | None
+    target: Matrix,
+    late: int,
+    prediction: Matrix | None,
+    baseline: float,
+    model: str | None,
+    spread: Spread | None = None,
+    profile: str = "",
 ) -> Sums:
     """The sums of a batch.
 
@@ -84,6 +99,8 @@ def score(
         prediction: shape (rows,), or None if no model scored them.
         baseline: what the baseline predicts for each row.
         model: the name of the artefact that predicted.
+        spread: how the rows lie in the bins of the artefact's profile, if it has one.
+        profile: that profile, as JSON.
     """
     labelled = ~np.isnan(target)
     count = int(labelled.sum())
@@ -109,6 +126,9 @@ def score(
         high=float(target.max(initial=-np.inf)),
         baseline=float(np.abs(target - baseline).sum()),
         model=model or "",
+        bins=() if spread is None else spread.bins,
+        sums=() if spread is None else spread.sums,
+        profile=profile,
     )
 
 
@@ -141,6 +161,9 @@ def merge_two(a: Sums, b: Sums) -> Sums:
         high=max(a.high, b.high),
         baseline=a.baseline + b.baseline,
         model=a.model or b.model,
+        bins=tuple(map(add, a.bins, b.bins)) if a.bins and b.bins else a.bins or b.bins,
+        sums=tuple(map(add, a.sums, b.sums)) if a.sums and b.sums else a.sums or b.sums,
+        profile=a.profile or b.profile,
     )
 
 
@@ -159,7 +182,8 @@ def figures(sums: Sums, start: int, end: int) -> Metrics:
 
     Returns:
         The figures; null where there is nothing to divide by: without a labelled, scored
-        row; R2 under two rows or for a constant target; skill if the baseline is exact.
+        row; R2 under two rows or for a constant target; skill if the baseline is exact;
+        drift without a model, or if its artefact has no profile.
     """
     n = sums.labelled
     mae = sums.absolute / n if n else None
@@ -178,4 +202,12 @@ def figures(sums: Sums, start: int, end: int) -> Metrics:
         r2=1 - sums.squares / sums.spread if sums.low < sums.high and sums.spread else None,
         baseline_mae=baseline,
         skill=1 - mae / baseline if mae is not None and baseline else None,
+        drift=drifted(sums),
     )
+
+
+def drifted(sums: Sums) -> Drift | None:
+    """How far a refresh's scored rows have drifted; None if there is nothing to compare."""
+    if not sums.bins:
+        return None
+    return drift(Spread(sums.bins, sums.sums), Profile.model_validate_json(sums.profile))

@@ -31,6 +31,7 @@ GROUPS = {
     ),
     "time": ("window", "every", "latency", "lag"),
     "learning": ("learner", "learner_param", "sample_rows", "keep"),
+    "drift": ("drift_psi", "drift_shift", "webhook"),
     "speed": ("batch_rows", "shards"),
 }
 EXAMPLES = """\
@@ -40,7 +41,7 @@ examples:
   python -m pipeline --input 'flights/*.csv' --schema flights.toml --window 1d
   python -m pipeline models runs/latest                 the models that a run keeps
 
-Beam's own options are passed through, as --direct_num_workers=2.
+Beam's own options are passed through, as --job_name=mine.
 """
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePath
@@ -16,6 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from model import files
+from model.alerts import Alert, from_ndjson
 from model.asof import from_stamp
 from model.errors import UserError
 from model.metrics import Metrics
@@ -32,12 +34,13 @@ WRITTEN = (
         "drain.json",
         f"timing/{NAME}.json",
         f"metrics/{NAME}.json",
+        f"alerts/{NAME}.ndjson",
     ),
     *(f"models/{NAME}/manifest.json", f"models/{NAME}/model.joblib", f"sample/{NAME}.parquet"),
     *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
 )
 """All files of a run, as globs."""
-NOT_KEPT = {"output", "resume", "overwrite", "runner", "on_interrupt", "shared"}
+NOT_KEPT = {"output", "resume", "overwrite", "runner", "on_interrupt", "shared", "webhook"}
 """Options that settings.json leaves out: another value of them gives the same run."""
 
 
@@ -64,6 +67,11 @@ class RunFolder:
     def metrics(self) -> str:
         """``<refresh start>.json``."""
         return self._part("metrics")
+
+    @property
+    def alerts(self) -> str:
+        """``<refresh start>.ndjson``, of the refreshes that have any."""
+        return self._part("alerts")
 
     @property
     def predictions(self) -> str:
@@ -117,6 +125,23 @@ class RunFolder:
         """The starts of the refreshes that have a report, microseconds."""
         found = files.list_files(self.metrics, f"{NAME}.json")
         return {from_stamp(PurePath(path).stem) for path in found}
+
+    def alerted(self, besides: Collection[str] = ()) -> list[str]:
+        """The names of the reported refreshes that have alerts, oldest first.
+
+        Args:
+            besides: these are left out.
+        """
+        found = [PurePath(path).stem for path in files.list_files(self.alerts, f"{NAME}.ndjson")]
+        new = [name for name in found if name not in besides]
+        return [name for name in new if files.exists(files.join(self.metrics, f"{name}.json"))]
+
+    def read_alerts(self, refresh: str) -> list[Alert]:
+        """The alerts of a refresh, by the name of its report; none if it has none."""
+        try:
+            return from_ndjson(files.read_whole(files.join(self.alerts, f"{refresh}.ndjson")))
+        except FileNotFoundError:
+            return []
 
     def fit_seconds(self, window_end: str) -> float | None:
         """How long the fit of a window took, by the name of its artefact."""

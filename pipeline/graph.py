@@ -11,6 +11,7 @@ from model.store import Store
 from pipeline.folder import RunFolder
 from pipeline.settings import Settings
 from pipeline.source import ALL, Span
+from transforms.alerts import WriteAlerts
 from transforms.evaluate import Evaluate
 from transforms.handover import HandOver
 from transforms.normalize import Normalize
@@ -47,7 +48,7 @@ def build(
     rejected = broken | "UnreportedRejects" >> beam.Filter(unreported, span.report_from)
     models = (
         accepted
-        | "Windows" >> CollectWindows(schema, *settings.windowing, span.begin)
+        | "Windows" >> CollectWindows(schema, *settings.windowing, span.begin, settings.by_moments)
         | "Normalize" >> Normalize(schema)
         | "Train" >> Train(schema, settings.regressor, store)
         | "Commit" >> Commit(store, folder.timing)
@@ -67,6 +68,7 @@ def build(
     reports = (
         {"scored": scored, "rejected": rejected, "written": written | "Written" >> beam.Flatten()}
         | "Evaluate" >> Evaluate(schema, cadence.every)
+        | "Alerts" >> WriteAlerts(folder.alerts, settings.thresholds)
         | "Settle" >> beam.Reshuffle()  # Prism finalizes only what begins a stage
         | "Report" >> beam.ParDo(WriteReports(folder.metrics, store, cadence, settings.keep))
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
@@ -9,22 +10,27 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any
+from typing import TextIO
 
 import numpy as np
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from model import files
 from model.asof import iso
+from model.errors import UserError
 from model.metrics import Metrics
 from pipeline.folder import NAME, RunFolder
+from pipeline.watch.figures import shown as shown
+from pipeline.watch.following import Following
+from pipeline.watch.view import View
 from transforms.tally import observed, tally
 
 INTERVAL = 0.5
 PLAIN_INTERVAL = 5.0
-"""Seconds between progress lines: on a terminal, where a line replaces the last, and not."""
+"""Seconds between pictures on a terminal, and else between progress lines."""
 SHOWN = 24
 """A summary shows so many refreshes at the most."""
 DELAYS = ("scored behind",)
@@ -67,13 +73,15 @@ class Reported:
 
 
 class Progress:
-    """Shows a progress line, and keeps status.json, while a run works.
+    """Shows how a run stands, and keeps status.json, while it works.
+
+    On a terminal that is the picture of ``python -m pipeline watch``, else a line now and then.
 
     Use as a context; what happens to the run is told to ``state`` before it ends.
 
     Attributes:
         folder: the run's folder.
-        console: where the line is shown (standard error).
+        console: where it is shown (standard error).
         state: running, done, failed or interrupted.
     """
 
@@ -82,6 +90,7 @@ class Progress:
         self.console = console
         self.state = "running"
         self._reported = Reported(folder)
+        self._following = Following(folder)
         self._began = self._looked = time.monotonic()
         self._settles = time.time() + SETTLED
         self._over = threading.Event()
@@ -124,6 +133,10 @@ class Progress:
 
     def line(self) -> str:
         """The progress line: rows, rate, windows."""
+        return f"{self.seconds:5.0f} s  " + ", ".join(self.told())
+
+    def told(self) -> list[str]:
+        """Rows, rate, windows: a short text each."""
         counts = self.counts()
         rows = counts.get("rows read", 0)
         parts = [f"{rows:,} rows read ({rows / max(self.seconds, 1e-9):,.0f}/s)"]
@@ -137,7 +150,14 @@ class Progress:
         for name, told in self.delays().items():
             done, behind = name.split()
             parts.append(f"{done} {told['p95']:.1f} s {behind} (p95)")
-        return f"{self.seconds:5.0f} s  " + ", ".join(parts)
+        return parts
+
+    def view(self) -> View:
+        """The run's picture."""
+        with suppress(OSError, UserError):  # a file that cannot be read does not end the run
+            self._following.look()
+        told = [f"{self.seconds:.0f} s", *self.told()]
+        return View(self.folder.path, self.state, told, self._following)
 
     def delays(self) -> dict[str, dict[str, float]]:
         """How late a live run is, by kind: count, percentiles and maximum, in seconds.
@@ -149,15 +169,15 @@ class Progress:
         return {name: percentiles(seen) for name in DELAYS if (seen := observed(name, since))}
 
     def _watch(self) -> None:
-        terminal = self.console.is_terminal
-        if not terminal:
+        if not self.console.is_interactive:
             while not self._over.wait(PLAIN_INTERVAL):
                 self.console.print(self.line())
                 self._try_write()
             return
-        with self.console.status(self.line()) as status:
+        live = Live(self.view(), console=self.console, auto_refresh=False, transient=True)
+        with live, logged_to_stderr():
             while not self._over.wait(INTERVAL):
-                status.update(self.line())
+                live.update(self.view(), refresh=True)
                 self._try_write()
 
     def _try_write(self) -> None:
@@ -180,6 +200,20 @@ class Progress:
                 **({"delays": delays} if delays else {}),
             },
         )
+
+
+@contextmanager
+def logged_to_stderr() -> Iterator[None]:
+    """What is logged goes to standard error as it is now: above a live picture, not into it."""
+    handlers = [h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler]
+    before = [handler.stream for handler in handlers]
+    for handler in handlers:
+        handler.setStream(sys.stderr)
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, before, strict=True):
+            handler.setStream(stream)
 
 
 def percentiles(seen: Sequence[float]) -> dict[str, float]:
@@ -242,20 +276,17 @@ def _table(folder: RunFolder, reports: list[Metrics]) -> Table:
     return table
 
 
-def shown(value: float | None) -> str:
-    """A figure as a table shows it; ``-`` for none.
-
-    Example:
-        >>> shown(1234.5678), shown(0.12345), shown(None)
-        ('1,235', '0.123', '-')
-    """
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
 def consoles() -> tuple[Console, Console]:
     """Standard output and standard error, as rich sees them."""
-    width: dict[str, Any] = {} if sys.stdout.isatty() else {"width": 100}
-    plain: dict[str, Any] = {"markup": False, "highlight": False, **width}
-    return Console(**plain), Console(stderr=True, **plain)
+    return _console(sys.stdout, stderr=False), _console(sys.stderr, stderr=True)
+
+
+def _console(stream: TextIO, stderr: bool) -> Console:
+    terminal = stream.isatty()
+    return Console(
+        stderr=stderr,
+        markup=False,
+        highlight=False,
+        width=None if terminal else 100,
+        force_interactive=None if terminal else False,  # FORCE_COLOR asks for colours alone
+    )

@@ -16,6 +16,7 @@ from rich.console import Console
 from model import learners
 from model.store import Store
 from pipeline import runners
+from pipeline.alerts import AlertWatch
 from pipeline.arguments import parse
 from pipeline.folder import RunFolder, earlier, find_folder, open_folder
 from pipeline.graph import build
@@ -66,6 +67,8 @@ def run(words: list[str]) -> int:
         tell("windows show when the source has ended; --runner prism shows them as they close")
     farewell = dataflow.told_at_launch(beam_options) if settings.runner == "dataflow" else None
     if farewell is not None:
+        if settings.webhook is not None:
+            tell("--webhook: nothing here waits for the job, so no alerts are posted")
         return launch(pipeline, farewell, out, err)
     return execute(pipeline, runners.guide(settings, beam_options, folder, tell), out, err)
 
@@ -139,7 +142,10 @@ def execute(pipeline: Any, guide: RunGuide, out: Console, err: Console) -> int:
     """Runs a pipeline to its end, and tells of it."""
     folder = guide.folder
     mind_garbage()
-    with Progress(folder, err) as progress:
+    hook = guide.settings.webhook
+    tell = partial(err.print, soft_wrap=True)
+    watch = AlertWatch(folder, tell, None if hook is None else hook.get_secret_value())
+    with watch, Progress(folder, err) as progress:
         try:
             working.work(pipeline, guide)
             progress.state = "drained" if guide.draining else "done"

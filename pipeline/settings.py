@@ -13,10 +13,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     model_validator,
 )
 
+from model import moments
+from model.alerts import Thresholds
 from model.artefact import Learner
 from model.asof import EPOCH, iso
 from model.batch import SECOND
@@ -24,6 +27,7 @@ from model.errors import UserError
 from model.people import SCHEMA as PEOPLE
 from model.schema import Schema
 from model.times import parse_times
+from pipeline.values import address, threshold
 from transforms.handover import Cadence
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -40,6 +44,8 @@ EARLIEST, LATEST = (
     (datetime(year, 1, 1, tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
     for year in (2, 9901)
 )
+SECRET = {"webhook"}
+"""Options whose value is told nowhere."""
 LONGEST = 36_525 * 86_400
 """Seconds: no duration is longer than a hundred years."""
 
@@ -76,6 +82,7 @@ def moment(value: Any) -> Any:
     return iso(at)
 
 
+Threshold = Annotated[float | None, BeforeValidator(threshold)]
 Duration = Annotated[int, BeforeValidator(seconds), Field(le=LONGEST)]
 Moment = Annotated[str, BeforeValidator(moment)]
 Runner = Annotated[
@@ -146,6 +153,15 @@ class Settings(BaseModel):
     shards: int = Field(4, ge=1, le=1024, description="how many batches are scored side by side")
     lag: int = Field(1, ge=1, le=1000, description="how many refreshes a fit may take")
     keep: int = Field(3, ge=0, description="how many old models stay; 0 keeps all")
+    drift_psi: Threshold = Field(
+        0.25, description="alert if a column's population stability index is over it, or none"
+    )
+    drift_shift: Threshold = Field(
+        0.5, description="alert if a mean moves by more training standard deviations, or none"
+    )
+    webhook: Annotated[SecretStr | None, BeforeValidator(address)] = Field(
+        None, description="alerts are posted to this http:// or https:// address, as JSON"
+    )
     on_interrupt: Literal["cancel", "drain", "savepoint"] = Field(
         "cancel",
         description="at Ctrl-C: cancel (at once), drain (the refresh that has begun is read, "
@@ -235,6 +251,16 @@ class Settings(BaseModel):
         return self.window * SECOND, self.refresh * SECOND, self.sample_rows, self.lag
 
     @property
+    def thresholds(self) -> Thresholds:
+        """What drift may be."""
+        return Thresholds(self.drift_psi, self.drift_shift)
+
+    @property
+    def by_moments(self) -> bool:
+        """Whether the learner is fitted by sums over a window's rows, which need not travel."""
+        return moments.suffice(self.learner, self.learner_param, self.meaning)
+
+    @property
     def regressor(self) -> Learner:
         """Which learner is trained."""
         return Learner(self.learner, self.learner_param, self.seed)
@@ -302,7 +328,9 @@ def settings_from(values: dict[str, Any]) -> Settings:
         for problem in error.errors():
             message = problem["msg"].removeprefix("Value error, ")
             if problem["loc"]:
-                message = f"{option(str(problem['loc'][0]))} {problem['input']}: {message}"
+                name = str(problem["loc"][0])
+                given = "(hidden)" if name in SECRET else problem["input"]
+                message = f"{option(name)} {given}: {message}"
             told.append(message)
         raise UserError("; ".join(told)) from error
 

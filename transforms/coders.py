@@ -118,7 +118,7 @@ class RecordBatchCoder(coders.Coder):
 class MetricsCoder(coders.Coder):
     """A refresh's figures, as the JSON of its report, which keeps every digit."""
 
-    head = head(b"M", 1)
+    head = head(b"M", 2)
 
     def encode(self, value: Metrics) -> bytes:
         return self.head + value.as_json()
@@ -183,14 +183,15 @@ class KeyedSums(NamedTuple):
 class SumsCoder(coders.Coder):
     """A batch's key and sums, as JSON, which keeps every digit."""
 
-    head = head(b"S", 1)
+    head = head(b"S", 2)
 
     def encode(self, value: KeyedSums) -> bytes:
         return self.head + json.dumps(value).encode()
 
     def decode(self, encoded: bytes) -> KeyedSums:
-        key, sums = json.loads(behind(self.head, encoded))
-        return KeyedSums(Key(*key), Sums(*sums))
+        key, [*plain, bins, sums, profile] = json.loads(behind(self.head, encoded))
+        lie = {"bins": tuple(bins), "sums": tuple(sums), "profile": profile}
+        return KeyedSums(Key(*key), Sums(*plain)._replace(**lie))
 
     def is_deterministic(self) -> bool:
         return True

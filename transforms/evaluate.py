@@ -23,13 +23,15 @@ Keyed = list[KeyedSums]
 
 def scored_sums(result: Any, schema: Schema) -> tuple[int, KeyedSums]:
     """The sums of a scored batch."""
-    batch, inference = result.example, result.inference
+    batch, said = result.example, result.inference
     sums = score(
         target=column(batch, schema.target),
         late=int(late(batch).sum()),
-        prediction=None if inference is None else inference.prediction,
-        baseline=0.0 if inference is None else inference.baseline,
+        prediction=None if said is None else said.prediction,
+        baseline=0.0 if said is None else said.baseline,
         model=result.model_id,
+        spread=None if said is None else said.spread,
+        profile="" if said is None else said.profile,
     )
     return 0, KeyedSums(tag_of(batch).key, sums)
 

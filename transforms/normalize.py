@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from model.artefact import Normalized, normalize
 from model.schema import Schema
-from transforms.statistics import statistics_of, window_of
+from transforms.statistics import moments_of, statistics_of, window_of
 
 
 class NormalizeFn(beam.DoFn):
@@ -20,7 +20,8 @@ class NormalizeFn(beam.DoFn):
         self.schema = schema
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Normalized]:
-        yield normalize(batch, statistics_of(batch), self.schema, window_of(batch))
+        told = statistics_of(batch), self.schema, window_of(batch), moments_of(batch)
+        yield normalize(batch, *told)
 
 
 class Normalize(beam.PTransform[Any, Any]):

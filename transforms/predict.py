@@ -18,6 +18,7 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInf
 from model.artefact import Reference
 from model.asof import floor
 from model.batch import SECOND, tag_of
+from model.drift import Spread
 from model.learners import Matrix
 from model.store import Shelf, shelf
 from transforms.handover import Request
@@ -31,11 +32,15 @@ class Inference(NamedTuple):
         prediction: shape (rows,).
         baseline: the mean target of the model's window.
         reference: the model.
+        spread: how the rows lie in the bins of the model's profile; None if it has none.
+        profile: that profile, as JSON, or "".
     """
 
     prediction: Matrix
     baseline: float
     reference: Reference
+    spread: Spread | None = None
+    profile: str = ""
 
 
 class ArtefactHandler(ModelHandler[Request, PredictionResult, Shelf]):
@@ -77,7 +82,9 @@ class ArtefactHandler(ModelHandler[Request, PredictionResult, Shelf]):
         if reference is None:
             return PredictionResult(rows, None, None)
         artefact = model.take(reference)
-        inference = Inference(artefact.predict(rows), artefact.baseline, reference)
+        prediction, spread = artefact.score(rows)
+        profile = "" if artefact.profile is None else artefact.profile.model_dump_json()
+        inference = Inference(prediction, artefact.baseline, reference, spread, profile)
         return PredictionResult(rows, inference, reference.name)
 
     def get_num_bytes(self, batch: Sequence[Request]) -> int:

@@ -23,39 +23,64 @@ from apache_beam.typehints import with_input_types, with_output_types
 
 from model.artefact import Window
 from model.batch import SECOND, column, concat, late, tag_of, where
+from model.moments import Moments, from_bytes, moments
+from model.moments import merge as merge_moments
 from model.sample import bottom
 from model.schema import Schema
 from model.statistics import Statistics, merge, summarize_batch
 from transforms.coders import BATCHES
 from transforms.sources.planner import beam_time
 
-STATISTICS, WINDOW = b"statistics", b"window"
-"""Keys of a batch's metadata: the statistics of its rows (JSON), its window's bounds."""
+STATISTICS, MOMENTS, WINDOW = b"statistics", b"moments", b"window"
+"""Keys of a batch's metadata: the statistics of its rows (JSON), their moments, its window."""
+SAMPLE_ROWS = 1_000
+"""Where moments suffice so many rows of a window travel, for what only rows can tell."""
 
 Batches = list[pa.RecordBatch]
 
 
-def summarized(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch | None:
+def summarized(
+    batch: pa.RecordBatch, schema: Schema, reduce: bool = False
+) -> pa.RecordBatch | None:
     """The rows of an accepted batch that are trained on, with their statistics.
 
     Late rows and rows without a target are left out; None if no row is left.
+
+    Args:
+        batch: an accepted batch.
+        schema: the meaning of its columns.
+        reduce: adds the moments of all rows, and lets only a sample of the rows travel.
     """
     mask = ~(late(batch) | np.isnan(column(batch, schema.target)))
     rows = where(batch, mask)
     if rows.num_rows == 0:
         return None
-    return with_statistics(rows, summarize_batch(rows, schema))
+    statistics = summarize_batch(rows, schema)
+    if not reduce:
+        return with_statistics(rows, statistics)
+    sums = moments(rows, statistics)
+    return with_statistics(bottom([rows], SAMPLE_ROWS)[0], statistics, sums)
 
 
-def with_statistics(batch: pa.RecordBatch, statistics: Statistics) -> pa.RecordBatch:
-    """The batch with statistics in its metadata."""
+def with_statistics(
+    batch: pa.RecordBatch, statistics: Statistics, sums: Moments | None = None
+) -> pa.RecordBatch:
+    """The batch with statistics, and moments, in its metadata."""
     metadata = {**(batch.schema.metadata or {}), STATISTICS: statistics.model_dump_json().encode()}
+    if sums is not None:
+        metadata[MOMENTS] = sums.as_bytes()
     return batch.replace_schema_metadata(metadata)
 
 
 def statistics_of(batch: pa.RecordBatch) -> Statistics:
     """The statistics in a batch's metadata."""
     return Statistics.model_validate_json(batch.schema.metadata[STATISTICS])
+
+
+def moments_of(batch: pa.RecordBatch) -> Moments | None:
+    """The moments in a batch's metadata, if it has some."""
+    data = batch.schema.metadata.get(MOMENTS)
+    return None if data is None else from_bytes(data)
 
 
 def window_of(batch: pa.RecordBatch) -> Window:
@@ -96,7 +121,9 @@ class WindowData(beam.CombineFn):
     def extract_output(self, accumulator: Batches) -> pa.RecordBatch:
         parts = sorted(accumulator, key=lambda batch: tag_of(batch).key)
         statistics = merge(statistics_of(part) for part in parts)
-        return with_statistics(concat(bottom(parts, self.sample_rows)), statistics)
+        sums = [found for part in parts if (found := moments_of(part)) is not None]
+        whole = merge_moments(sums, statistics) if sums else None
+        return with_statistics(concat(bottom(parts, self.sample_rows)), statistics, whole)
 
     def get_accumulator_coder(self) -> Any:
         return BATCHES
@@ -110,11 +137,12 @@ class WindowData(beam.CombineFn):
 class Summarize(beam.DoFn):
     """``summarized`` of each batch."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, reduce: bool = False) -> None:
         self.schema = schema
+        self.reduce = reduce
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        rows = summarized(batch, self.schema)
+        rows = summarized(batch, self.schema, self.reduce)
         if rows is not None:
             yield rows
 
@@ -167,6 +195,7 @@ class CollectWindows(beam.PTransform[Any, Any]):
         lag: with 2 or more, a window's data is stamped ``(lag - 1) * every`` later and
             spread anew before it is trained on, so that a fit may take that long.
         begin: see ``Bound``.
+        reduce: sends moments in the place of most rows (``model.moments.suffice``).
     """
 
     def __init__(
@@ -177,12 +206,14 @@ class CollectWindows(beam.PTransform[Any, Any]):
         sample_rows: int = 1_000_000,
         lag: int = 1,
         begin: int | None = None,
+        reduce: bool = False,
     ) -> None:
         super().__init__()
         self.schema = schema
         self.window = window
         self.every = every
-        self.sample_rows = sample_rows
+        self.sample_rows = min(sample_rows, SAMPLE_ROWS) if reduce else sample_rows
+        self.reduce = reduce
         self.lag = lag
         self.begin = begin
 
@@ -190,7 +221,7 @@ class CollectWindows(beam.PTransform[Any, Any]):
         windows = (
             accepted
             | "Summarize"
-            >> beam.ParDo(Summarize(self.schema)).with_output_types(pa.RecordBatch)
+            >> beam.ParDo(Summarize(self.schema, self.reduce)).with_output_types(pa.RecordBatch)
             | "Window" >> beam.WindowInto(windowing(self.window, self.every))
             | "Key" >> beam.Map(keyed, self.every).with_output_types(tuple[int, pa.RecordBatch])
             | "Combine" >> beam.CombinePerKey(WindowData(self.sample_rows))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import chi2, norm
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.preprocessing import StandardScaler
 
@@ -87,12 +88,12 @@ class Report(NamedTuple):
 
     Attributes:
         model: the end of its model's window, seconds; None without one.
-        figures: by the names of the metrics file.
+        figures: by the names of the metrics file; those of drift are dicts, as there.
         rows: its rows in the order of (time, id), with a column ``prediction``.
     """
 
     model: int | None
-    figures: dict[str, float | None]
+    figures: dict[str, Any]
     rows: pd.DataFrame
 
 
@@ -155,11 +156,56 @@ def report(rows: pd.DataFrame, end: int | None, model: Model | None, stream: Str
     }
     if model is None:
         unscored = rows.assign(prediction=np.nan)
-        return Report(end, {**counts, **figures(np.empty(0), np.empty(0), 0.0)}, unscored)
+        nothing = figures(np.empty(0), np.empty(0), 0.0)
+        return Report(end, {**counts, **nothing, "drift": None}, unscored)
     scored = rows.assign(prediction=model.predict(rows))
     known = scored.dropna(subset=[stream.target])
     target, prediction = known[stream.target].to_numpy(), known["prediction"].to_numpy()
-    return Report(end, {**counts, **figures(target, prediction, model.target.mean())}, scored)
+    told = figures(target, prediction, model.target.mean())
+    return Report(end, {**counts, **told, "drift": drift(scored, model)}, scored)
+
+
+def drift(rows: pd.DataFrame, model: Model) -> dict[str, Any]:
+    """How rows with a prediction lie beside those that their model was trained on."""
+    then = model.rows.assign(prediction=model.predict(model.rows))
+    features = {}
+    for name in model.stream.numeric:
+        features[name] = numeric_shift(rows[name], then[name])
+    for name, values in model.categories.items():
+        counts = [
+            [*((part[name] == value).sum() for value in values), (~part[name].isin(values)).sum()]
+            for part in (rows, then)
+        ]
+        features[name] = {**shift(*counts), "mean_shift": None, "mean_shift_by_chance": None}
+    predicted = numeric_shift(rows["prediction"], then["prediction"])
+    return {"features": features, "prediction": predicted}
+
+
+def numeric_shift(now: pd.Series, then: pd.Series) -> dict[str, Any]:
+    """The drift of numbers, by their standard scores; a null counts as the mean, or as 0."""
+    known = then.fillna(0.0) if then.isna().all() else then
+    scaler = StandardScaler().fit(known.to_numpy(np.float64)[:, None])
+    scores = [
+        np.nan_to_num(scaler.transform(part.to_numpy(np.float64)[:, None])[:, 0], nan=0.0)
+        for part in (now, then)
+    ]
+    edges = np.arange(-4.25, 4.5, 0.5)
+    counts = [np.histogram(np.clip(part, -4, 4), edges)[0] for part in scores]
+    error = np.sqrt(1 / len(now) + 1 / len(then))
+    return {
+        **shift(*counts),
+        "mean_shift": scores[0].mean(),
+        "mean_shift_by_chance": norm.isf(1e-6 / 2) * error,
+    }
+
+
+def shift(now: Any, then: Any) -> dict[str, float]:
+    """The population stability index of two rows of counts, and what chance makes of it."""
+    p, q = (np.array(counts) + 0.5 for counts in (now, then))
+    p, q = p / p.sum(), q / q.sum()
+    chance = chi2.isf(1e-6, len(p) - 1) if len(p) > 1 else 0.0
+    thinness = 1 / np.sum(now) + 1 / np.sum(then)
+    return {"psi": np.sum((p - q) * np.log(p / q)), "psi_by_chance": chance * thinness}
 
 
 def figures(target: Floats, prediction: Floats, mean: float) -> dict[str, float | None]:

@@ -25,6 +25,7 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline import runners
+from pipeline.__main__ import main
 from pipeline.folder import RunFolder
 from pipeline.graph import build
 from pipeline.source import people_source
@@ -329,3 +330,13 @@ def test_a_worker_makes_every_function_of_the_graph_from_the_staged_graph(
     mine = {name for name in classes if name.split(".")[0] in PACKAGES}
     assert len(mine) > 5
     assert mine <= set(worker["classes"])
+
+
+def test_a_job_that_is_not_waited_for_says_that_no_alerts_are_posted(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--runner=dataflow", f"--output={RUN}", *DRY, f"--setup_file={project / 'setup.py'}"]
+    assert main([*words, "--webhook=https://example.org/s3cret"]) == 0
+    told = capsys.readouterr()
+    assert "--webhook: nothing here waits for the job, so no alerts are posted" in told.err
+    assert "s3cret" not in told.out + told.err

@@ -87,9 +87,19 @@ def check(folder: Path, expected: dict[int, Report]) -> None:
 
 def agree(found: dict[str, Any], expected: dict[str, Any]) -> None:
     """The same names with the same numbers, to 1e-9; null where None is expected."""
+    found, expected = flat(found), flat(expected)
     numbers = {key: value for key, value in expected.items() if value is not None}
     assert {key for key, value in found.items() if value is None} == expected.keys() - numbers
     assert {key: found[key] for key in numbers} == pytest.approx(numbers, rel=1e-9, abs=1e-9)
+
+
+def flat(figures: dict[str, Any], before: str = "") -> dict[str, float | None]:
+    """Figures in figures by their whole names: ``drift.prediction.psi``."""
+    plain: dict[str, float | None] = {}
+    for name, value in figures.items():
+        inside = flat(value, f"{before}{name}.") if isinstance(value, dict) else None
+        plain |= {before + name: value} if inside is None else inside
+    return plain
 
 
 def check_predictions(folder: Path, expected: dict[int, Report], stream: Stream) -> None:

@@ -179,7 +179,7 @@ def test_the_manifest_has_the_fields_of_the_contract() -> None:
     told = json.loads(manifest.as_json(), parse_constant=pytest.fail)
     contract = {
         *("format", "window_start", "window_end", "rows", "learner", "parameters", "features"),
-        *("statistics", "training", "fingerprint", "versions", "sha256", "bytes"),
+        *("statistics", "training", "profile", "fingerprint", "versions", "sha256", "bytes"),
     }
     assert told.keys() >= contract
     assert told["format"] == 1

@@ -14,6 +14,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from threadpoolctl import threadpool_limits
 
 from model.batch import SECOND
+from model.drift import Profile, Spread, drift
 from model.metrics import Metrics, Sums, figures, merge, merge_two, score
 from tests.model.core_kit import NOON
 
@@ -82,7 +83,7 @@ def test_a_refresh_without_any_row_has_zeros_and_nulls() -> None:
         "refresh_start": "2026-11-23T12:00:00Z",
         "refresh_end": "2026-11-23T12:01:00Z",
         **dict.fromkeys(("rows", "scored", "unlabelled", "late", "rejected"), 0),
-        **dict.fromkeys(("model", "mae", "rmse", "r2", "baseline_mae", "skill")),
+        **dict.fromkeys(("model", "mae", "rmse", "r2", "baseline_mae", "skill", "drift")),
     }
 
 
@@ -152,6 +153,21 @@ def test_rejects_beside_scored_rows_change_no_figure() -> None:
         assert merge(parts) == scored._replace(rejected=5)
 
 
+def test_drift_is_over_the_scored_rows_of_all_parts_and_null_without_any() -> None:
+    trained = Profile(numeric=0, features={"c": (3, 1)}, prediction=(4,), mean=0.0, scale=1.0)
+    told = trained.model_dump_json()
+    target = np.array([1.0, NAN])
+    parts = [
+        score(target, 0, target, 0.0, MODEL, Spread((1, 1, 2), (total,)), told) for total in (3, 5)
+    ]
+    unscored = score(target, 0, None, 0.0, None)
+    for some in ([*parts, unscored, Sums(rejected=1)], [unscored, *parts]):
+        found = refresh(merge(some)).drift
+        assert found == drift(Spread((2, 2, 4), (8.0,)), trained)
+        assert found.prediction.mean_shift == 2.0
+    assert refresh(unscored).drift is None
+
+
 def test_two_models_in_one_refresh_are_refused() -> None:
     one, two = Sums(model=MODEL), Sums(model="20261123T120000Z")
     with pytest.raises(ValueError, match=f"two models in one refresh: {MODEL} and 20261123T12"):
@@ -172,7 +188,7 @@ def test_the_file_has_the_fields_of_the_contract_and_no_nan() -> None:
     told = json.loads(got.as_json(), parse_constant=pytest.fail)
     assert list(told) == [
         *("format", "refresh_start", "refresh_end", "model", "rows", "scored", "unlabelled"),
-        *("late", "rejected", "mae", "rmse", "r2", "baseline_mae", "skill"),
+        *("late", "rejected", "mae", "rmse", "r2", "baseline_mae", "skill", "drift"),
     ]
     assert (told["format"], told["mae"], told["model"]) == (1, None, MODEL)
     assert got.as_json().endswith(b"}\n")

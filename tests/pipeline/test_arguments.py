@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from pydantic import SecretStr
 
 from pipeline.arguments import parse, parser
 from pipeline.settings import Settings, option
@@ -32,6 +33,9 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "shards": ("2", 2),
     "lag": ("3", 3),
     "keep": ("0", 0),
+    "drift_psi": ("0.1", 0.1),
+    "drift_shift": ("none", None),
+    "webhook": ("https://example.org/a", SecretStr("https://example.org/a")),
     "seed": ("7", 7),
 }
 """Options that can stand alone: what is written, what it means."""

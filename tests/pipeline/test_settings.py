@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from model.errors import UserError
 from model.people import SCHEMA as PEOPLE
-from pipeline.settings import Settings, divisors, micros_of, settings_from
+from pipeline.settings import Settings, divisors, micros_of, option, settings_from
 from tests.pipeline.job import made
 
 FILES = {"input": "a.csv", "schema_file": "s.toml"}
@@ -41,8 +41,18 @@ DEFAULTS: dict[str, Any] = {
     "shards": 4,
     "lag": 1,
     "keep": 3,
+    "drift_psi": 0.25,
+    "drift_shift": 0.5,
+    "webhook": None,
     "seed": 42,
 }
+
+
+ADDRESSES = [
+    *("ftp://h/x", "h", "http://", "http:///x", "http://a:b@h/", "http://h:99999/", "http://h:0/"),
+    *("http://[h/", "http://h/ x", "http://h/\n", "http://é/", "", 7, True),
+]
+"""What is no address of a webhook."""
 
 
 def refused(**values: Any) -> str:
@@ -107,6 +117,15 @@ def test_no_time_may_be_longer_than_a_hundred_years(option: str) -> None:
         ({"rate": "quick"}, ["--rate quick", "number"]),
         ({"lag": 0}, ["--lag 0", "greater than or equal to 1"]),
         ({"keep": -1}, ["--keep -1", "greater than or equal to 0"]),
+        *(
+            ({name: value}, [f"{option(name)} {value}", "a number above 0, or none", "allowed"])
+            for name in ("drift_psi", "drift_shift")
+            for value in (0, -1, "nan", "inf", "much", True)
+        ),
+        *(
+            ({"webhook": value}, ["--webhook (hidden): an http:// or https:// address", "allowed"])
+            for value in ADDRESSES
+        ),
         ({"seed": 2**32}, ["--seed 4294967296", "less than 4294967296"]),
         ({"shards": 0}, ["--shards 0"]),
         ({"batch_rows": 0}, ["--batch-rows 0"]),
@@ -197,6 +216,12 @@ def test_a_start_without_a_zone_is_utc_and_none_is_the_default() -> None:
     assert settings_from({"start": "2026-05-01"}).start == "2026-05-01T00:00:00Z"
     new_year = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
     assert micros_of(None) == new_year * 1_000_000
+
+
+@pytest.mark.parametrize("name", ["drift_psi", "drift_shift"])
+def test_a_threshold_is_a_number_or_none(name: str) -> None:
+    given = ("0.1", 3, "none", None)
+    assert [getattr(made(**{name: value}), name) for value in given] == [0.1, 3.0, None, None]
 
 
 def test_people_have_their_own_schema() -> None:

@@ -40,6 +40,7 @@ from apache_beam.transforms.window import IntervalWindow
 
 from model.artefact import Reference
 from model.batch import Key
+from model.drift import Drift, Shift
 from model.metrics import Metrics, Sums
 from model.reading import Chunk, File, Plan
 from pipeline.folder import RunFolder
@@ -298,7 +299,13 @@ __normalized:z: double [None, None]
 }
 """What the batches of the golden bytes are."""
 
-SOME = (Sums(7, 6, 1, 2, 3, 5, 0.1, 1e-9, -2.5, 4.0, -1e300, 0.30000000000000004, 9.0, "m"), Sums())
+SOME = (
+    Sums(
+        *(7, 6, 1, 2, 3, 5, 0.1, 1e-9, -2.5, 4.0, -1e300, 0.30000000000000004, 9.0, "m"),
+        *((1, 0, 5), (0.1, -1e300), '{"numeric":1}'),
+    ),
+    Sums(),
+)
 METRICS = Metrics(
     refresh_start="2026-11-23T07:01:00Z",
     refresh_end="2026-11-23T07:02:00Z",
@@ -313,6 +320,13 @@ METRICS = Metrics(
     r2=-1.5,
     baseline_mae=1e-9,
     skill=None,
+    drift=Drift(
+        features={
+            "x": Shift(psi=0.1, mean_shift=-0.5, psi_by_chance=0.0, mean_shift_by_chance=1e-9),
+            "c": Shift(psi=1.5, mean_shift=None, psi_by_chance=0.2, mean_shift_by_chance=None),
+        },
+        prediction=Shift(psi=0.0, mean_shift=2.0, psi_by_chance=0.3, mean_shift_by_chance=0.4),
+    ),
 )
 
 

@@ -39,7 +39,13 @@ whole = st.integers(-(2**63), 2**63 - 1)
 counts = st.integers(0, 2**40)
 floats = st.floats(allow_nan=False)
 some_sums = st.builds(
-    Sums, *[counts] * 6, *[floats] * 7, model=st.sampled_from(["", "20261123T070100Z"])
+    Sums,
+    *[counts] * 6,
+    *[floats] * 7,
+    model=st.sampled_from(["", "20261123T070100Z"]),
+    bins=st.lists(counts, max_size=9).map(tuple),
+    sums=st.lists(floats, max_size=3).map(tuple),
+    profile=st.sampled_from(["", '{"mean": 0.5}']),
 )
 keys = st.builds(Key, whole, whole, whole)
 keyed_sums = st.builds(KeyedSums, keys, some_sums)
@@ -219,7 +225,10 @@ figure = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 @settings(deadline=None, max_examples=30)
 def test_figures_round_trip_to_the_last_digit(some: Any) -> None:
     names = ("mae", "rmse", "r2", "baseline_mae", "skill")
-    told = figures(Sums(rows=3, rejected=2, model="20261123T070100Z"), 0, MINUTE)
+    profile = '{"numeric": 0, "features": {"c": [2, 1]}, "prediction": [3], "mean": 0, "scale": 1}'
+    lie = {"bins": (1, 2, 3), "sums": (0.1,), "profile": profile}
+    told = figures(Sums(rows=3, rejected=2, model="20261123T070100Z", **lie), 0, MINUTE)
+    assert told.drift is not None and told.drift.features["c"].psi > 0
     metrics = told.model_copy(update=dict(zip(names, some, strict=True)))
     coder = registry.get_coder(Metrics)
     assert isinstance(coder, MetricsCoder)

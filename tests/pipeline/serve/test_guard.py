@@ -16,7 +16,16 @@ from tests.pipeline.job import Job
 from tests.pipeline.serve.kit import client, refused, rows, until
 
 SECRET = "correct-horse-battery-staple"
-PATHS = ("/status", "/models", "/windows", "/data", "/normalized", "/metrics", "/openapi.json", "/x")
+PATHS = (
+    "/status",
+    "/models",
+    "/windows",
+    "/data",
+    "/normalized",
+    "/metrics",
+    "/openapi.json",
+    "/x",
+)
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -1,0 +1,168 @@
+"""Second moments of rows, that merge: all that a linear model needs to know of them.
+
+A ridge regression over numeric features is fitted exactly from sums of products (Hoerl and
+Kennard 1970, "Ridge regression"; the normal equations). So a window's rows need not travel:
+each batch sends its moments, and a sample of its rows for what only rows can tell. Sums are about
+a centre near the mean, by the updating formulae of Chan, Golub and LeVeque (1979), or digits
+would be lost where a mean is large beside its spread.
+
+A null counts as the mean of its column, as the encoder has it, so sums are over what is present.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from model.batch import column
+from model.learners import Parameters, one_thread
+from model.schema import Schema
+from model.statistics import Statistics
+
+Floats = npt.NDArray[np.float64]
+LEAST_ALPHA = 1e-3
+"""With less, and features that follow from each other, the normal equations lose their digits."""
+
+
+class Moments(NamedTuple):
+    """Sums over rows of p columns: the target, then the numeric features in order.
+
+    Attributes:
+        centre: what is subtracted from each column, shape (p,).
+        products: sums of products of two centred columns, over the rows that have both, (p, p).
+        firsts: of the same rows, the sums of the first column of the two, (p, p).
+        counts: how many rows have both, (p, p).
+    """
+
+    centre: Floats
+    products: Floats
+    firsts: Floats
+    counts: Floats
+
+    def about(self, centre: Floats) -> Moments:
+        """The same rows' moments about another centre."""
+        shift = self.centre - centre
+        crossed = self.firsts * shift  # of column i, shifted by that of column j
+        products = self.products + crossed + crossed.T + np.outer(shift, shift) * self.counts
+        return Moments(centre, products, self.firsts + shift[:, None] * self.counts, self.counts)
+
+    def as_bytes(self) -> bytes:
+        """All numbers, eight bytes each, as ``from_bytes`` reads them."""
+        return b"".join(np.ascontiguousarray(part).tobytes() for part in self)
+
+
+def from_bytes(data: bytes) -> Moments:
+    """The moments of those bytes."""
+    numbers = np.frombuffer(data)
+    p = round((np.sqrt(1 + 12 * len(numbers)) - 1) / 6)  # 3 p p + p numbers
+    products, firsts, counts = numbers[p:].reshape(3, p, p)
+    return Moments(numbers[:p], products, firsts, counts)
+
+
+def suffice(learner: str, parameters: Parameters, schema: Schema) -> bool:
+    """Whether a learner can be fitted to rows of a schema by their moments alone.
+
+    Example:
+        >>> from model.schema import Features
+        >>> rows = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
+        >>> suffice("ridge", {"alpha": 2.0}, rows), suffice("forest", {}, rows)
+        (True, False)
+    """
+    alpha = parameters.get("alpha", 1.0)
+    penalized = isinstance(alpha, int | float) and alpha >= LEAST_ALPHA
+    return (
+        learner == "ridge"
+        and penalized
+        and parameters.keys() <= {"alpha"}
+        and not schema.categorical
+    )
+
+
+def moments(rows: pa.RecordBatch, statistics: Statistics) -> Moments:
+    """The moments of labelled rows of an accepted batch, about their means.
+
+    Args:
+        rows: one at least, of a schema without categorical features.
+        statistics: of just these rows.
+    """
+    centre = means(statistics)
+    centred = np.stack([column(rows, name) for name in statistics.columns])
+    centred -= centre[:, None]
+    counts = np.full((len(centre), len(centre)), float(rows.num_rows))
+    if any(one.nulls for one in statistics.columns.values()):
+        present = ~np.isnan(centred)
+        centred[~present] = 0.0
+        here = present.astype(np.float64)
+        counts, firsts = here @ here.T, centred @ here.T
+    else:
+        firsts = np.repeat(centred.sum(axis=1)[:, None], len(centre), axis=1)
+    with one_thread():
+        return Moments(centre, centred @ centred.T, firsts, counts)
+
+
+def means(statistics: Statistics) -> Floats:
+    """The means of all columns; 0 for one without a value."""
+    return np.array([statistics.numeric(name).mean or 0.0 for name in statistics.columns])
+
+
+def merge(parts: Iterable[Moments], statistics: Statistics) -> Moments:
+    """The moments of all parts' rows about their means, summed from left to right.
+
+    Args:
+        parts: one at least.
+        statistics: of all parts' rows together.
+    """
+    first, *others = (part.about(means(statistics)) for part in parts)
+    for other in others:
+        sums = (a + b for a, b in zip(first[1:], other[1:], strict=True))
+        first = Moments(first.centre, *sums)
+    return first
+
+
+class Fitted(NamedTuple):
+    """A ridge that was fitted by moments.
+
+    Attributes:
+        estimator: a scikit-learn ``Ridge``, as if it had been fitted to the rows.
+        rmse: its root mean squared error on them.
+        r2: its R2 on them; null for a constant target.
+    """
+
+    estimator: Any
+    rmse: float
+    r2: float | None
+
+
+def fit_ridge(estimator: Any, sums: Moments, scales: Floats) -> Fitted:
+    """Fits a ridge to the standard scores of a window's rows.
+
+    Args:
+        estimator: a scikit-learn ``Ridge`` with its own intercept and a scalar alpha, not fitted.
+        sums: the window's moments, about its means.
+        scales: what each feature is divided by, shape (p - 1,).
+
+    Returns:
+        The same coefficients, to rounding, as ``estimator.fit`` on the rows.
+    """
+    from scipy.linalg import solve  # here: loading it takes a tenth of a second
+
+    rows, scales = sums.counts[0, 0], np.concatenate([[1.0], scales])
+    firsts = np.diag(sums.firsts) / scales  # of the target - its mean, and of the standard scores
+    products = sums.products / np.outer(scales, scales) - np.outer(firsts, firsts) / rows
+    spread, cross, inner = float(products[0, 0]), products[1:, 0], products[1:, 1:]
+    weights = solve(inner + estimator.alpha * np.eye(len(inner)), cross, assume_a="pos")
+    _set(estimator, weights, float(sums.centre[0] + (firsts[0] - firsts[1:] @ weights) / rows))
+    squares = max(0.0, spread - float(2 * weights @ cross - weights @ inner @ weights))
+    rounding = rows * (4 * np.finfo(np.float64).eps * sums.centre[0]) ** 2
+    r2 = 1 - squares / spread if spread > rounding else None
+    return Fitted(estimator, sqrt(squares / rows), r2)
+
+
+def _set(estimator: Any, weights: Floats, intercept: float) -> None:
+    estimator.coef_, estimator.intercept_ = weights, intercept
+    estimator.n_features_in_, estimator.n_iter_, estimator.solver_ = len(weights), None, "cholesky"
