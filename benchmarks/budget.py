@@ -1,0 +1,144 @@
+"""``python -m benchmarks.budget``: what each step costs a batch of 10,000 rows, without a runner.
+
+Each step's pure function is timed on the same rows (four features), the least of some repetitions:
+what a runner adds is what its own run takes more. A window's steps are shared out to its batches.
+"""
+
+from __future__ import annotations
+
+import sys
+import timeit
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import data
+from benchmarks.showing import machine
+from model.artefact import Artefact, Learner, Scored, Window, load_bytes, normalize, train
+from model.batch import SECOND, Key, Tag, decode, encode, split
+from model.metrics import score
+from model.reading import plan, read
+from model.schema import Schema
+from model.validation import validate
+from transforms.coders import KeyedSums, SumsCoder
+from transforms.statistics import WindowData, moments_of, statistics_of, summarized
+
+ROWS, BATCHES = 10_000, 10
+"""Rows of a batch; batches of a window."""
+SCHEMA = Schema.model_validate(
+    {"name": "bench", "time": "time", "target": "y", "features": {"numeric": list(data.FEATURES)}}
+)
+WINDOW = Window(0, ROWS * BATCHES // data.RATE * SECOND)
+RIDGE = Learner("ridge", {}, 42)
+
+
+class Cost(NamedTuple):
+    """What a step costs a batch in microseconds, and how often: embedded, and elsewhere."""
+
+    step: str
+    micros: float
+    embedded: int
+    elsewhere: int
+
+
+def best(work: Callable[[], object], shared: int = 1) -> float:
+    """The least microseconds that work takes, shared out to so many batches."""
+    number = max(1, int(0.05 / max(timeit.timeit(work, number=1), 1e-6)))
+    return min(timeit.repeat(work, number=number, repeat=5)) / number / shared * 1e6
+
+
+def window(file: Path) -> list[pa.RecordBatch]:
+    """The accepted batches of a window."""
+    found = plan(str(file), SCHEMA)
+    raw = [batch for c in found.chunks for batch in read(found.files[0], c, SCHEMA, ROWS)]
+    tagged = [
+        piece
+        for part, batch in enumerate(raw)
+        for piece in split(batch, Tag(Key(0, 0, part), 0, "f", 0), WINDOW.end)
+    ]
+    return [validate(batch, SCHEMA)[0] for batch in tagged]
+
+
+def costs(file: Path) -> list[Cost]:
+    """All steps, in the order of the graph."""
+    found = plan(str(file), SCHEMA)
+    [chunk] = found.chunks
+    raw = next(read(found.files[0], chunk, SCHEMA, ROWS))
+    batches = window(file)
+    one, written = batches[0], encode(batches[0])
+    tag = Tag(Key(0, 0, 0), 0, "f", 0)
+    parts = [part for b in batches if (part := summarized(b, SCHEMA, reduce=True)) is not None]
+    small, combine = encode(parts[0]), WindowData(1_000)
+    whole = combine.extract_output(list(parts))
+    told = statistics_of(whole), SCHEMA, WINDOW, moments_of(whole)
+    normalized = normalize(whole, *told)
+    artefact = load_bytes(train(normalized, SCHEMA, RIDGE)[0])
+    said = artefact.score(one)
+    sums = scored(artefact, one, said)
+    coder = SumsCoder()
+
+    def reading() -> int:
+        return sum(b.num_rows for b in read(found.files[0], chunk, SCHEMA, ROWS))
+
+    return [
+        Cost("read and decode Parquet", best(reading, BATCHES), 1, 1),
+        Cost("split on edges", best(lambda: list(split(raw, tag, WINDOW.end))), 1, 1),
+        Cost("validate", best(lambda: validate(raw, SCHEMA)), 1, 1),
+        Cost("statistics, moments, sample", best(lambda: summarized(one, SCHEMA, True)), 1, 1),
+        Cost("encode the sample", best(lambda: encode(parts[0])), 0, 1),
+        Cost("decode the sample", best(lambda: decode(small)), 0, 1),
+        Cost("combine", best(lambda: combine.extract_output(list(parts)), BATCHES), 1, 1),
+        Cost("normalise", best(lambda: normalize(whole, *told), BATCHES), 1, 1),
+        Cost("fit and dump", best(lambda: train(normalized, SCHEMA, RIDGE), BATCHES), 1, 1),
+        Cost("encode the rows", best(lambda: encode(one)), 0, 1),
+        Cost("decode the rows", best(lambda: decode(written)), 0, 1),
+        Cost("predict, count for drift", best(lambda: artefact.score(one)), 1, 1),
+        Cost("score against the target", best(lambda: scored(artefact, one, said)), 1, 1),
+        Cost("encode and decode the sums", best(lambda: coder.decode(coder.encode(sums))), 1, 1),
+    ]
+
+
+def scored(artefact: Artefact, rows: pa.RecordBatch, said: Scored) -> KeyedSums:
+    """A batch's sums, as ``transforms.evaluate`` makes them."""
+    target = rows.column(SCHEMA.target).to_numpy()
+    profile = "" if artefact.profile is None else artefact.profile.model_dump_json()
+    told = score(target, 0, said.prediction, artefact.baseline, "m", said.spread, profile)
+    return KeyedSums(Key(0, 0, 0), told)
+
+
+def table(found: Sequence[Cost]) -> Table:
+    """All steps as a table."""
+    shown = Table(title=f"microseconds a batch of {ROWS:,} rows")
+    for column in ("step", "one", "embedded", "elsewhere"):
+        shown.add_column(column, justify="left" if column == "step" else "right")
+    for step, micros, embedded, elsewhere in found:
+        times = (f"{n * micros:,.0f}" if n else "" for n in (embedded, elsewhere))
+        shown.add_row(step, f"{micros:,.0f}", *times)
+    shown.add_section()
+    totals = [
+        sum(one.micros * one.embedded for one in found),
+        sum(one.micros * one.elsewhere for one in found),
+    ]
+    shown.add_row("all", "", *(f"{total:,.0f}" for total in totals))
+    shown.add_row("rows/s", "", *(f"{ROWS / total * 1e6:,.0f}" for total in totals))
+    return shown
+
+
+def main() -> int:
+    """Measures and prints."""
+    out = Console() if sys.stdout.isatty() else Console(width=110)
+    out.print(machine())
+    with TemporaryDirectory(prefix="budget-") as folder:
+        file = Path(folder) / "rows.parquet"
+        data.write(file, ROWS * BATCHES)
+        out.print(table(costs(file)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
