@@ -123,9 +123,6 @@ def jobmanager(live: Live) -> None:
     live.go_on()
 
 
-REST = {"taskmanager": 30.0}
-"""Seconds after a kill: Flink gives a job up that fails ten times within five minutes, and a
-TaskManager's death counts for more than one."""
 KILLS = {"taskmanager": taskmanager, "worker": worker, "jobmanager": jobmanager}
 WORDS = {
     "worker": ("--environment_type=EXTERNAL", f"--environment_config=localhost:{POOL_PORT}"),
@@ -178,7 +175,6 @@ def disturbed(part: str, kills: int, folder: Path, seed: int, windows: int) -> P
         print(f"   {told}, {live.reports} reported", flush=True)
         KILLS[part](live)
         live.wait_for_more()
-        time.sleep(REST.get(part, 0.0) if kills > 1 else 0.0)
     assert live.end() == 0, live.said
     return live.folder
 
