@@ -30,6 +30,7 @@ OPERATIONS = [
     ("post", "/predict"),
     *(("get", f"/{name}") for name in ("health", "status", "models", "models/{name}", "windows")),
     *(("get", f"/{name}") for name in ("data", "normalized", "metrics")),
+    *(("get", f"/{name}") for name in ("alerts", "form", "pictures/{group}")),
 ]
 
 

@@ -1,0 +1,44 @@
+"""The newest alerts of a run; each file of them is read once."""
+
+from __future__ import annotations
+
+import threading
+
+from model.alerts import Alert, from_ndjson
+from model.errors import UserError
+from pipeline.serve.core import Core
+from pipeline.serve.problems import Problem
+from pipeline.watch.newest import Newest
+
+KEPT = 100
+"""The alerts of so many refreshes, the newest that have any, are at hand."""
+
+
+class Alerts:
+    """The alerts of a run; any thread may ask for them."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._newest = Newest(core.folder.alerts, "ndjson", from_ndjson, KEPT)
+        self._lock = threading.Lock()
+
+    def take(self, most: int) -> list[Alert]:
+        """The newest alerts, newest first.
+
+        Alerts are written before their refresh is reported; until then they do not count.
+
+        Args:
+            most: so many at most.
+
+        Raises:
+            Problem: if a file of them is not as a run writes it.
+        """
+        with self._lock:
+            try:
+                self._newest.look()
+            except UserError as error:
+                raise Problem("internal", str(error)) from error
+            kept = self._newest.kept
+        reported = self._core.reports.known
+        found = [each for name in reversed(kept) if name in reported for each in kept[name]]
+        return found[:most]

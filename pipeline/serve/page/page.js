@@ -1,0 +1,587 @@
+// The dashboard: listens to /events and shows what is new. Whatever comes from the run (names,
+// values, reasons) is shown as text; nothing of it is ever read as markup.
+"use strict";
+
+const SHOWN = { refreshes: 50, models: 20, alerts: 30, common: 5 };
+const QUIET = 12, STALE = 60; // seconds without a new status: is it quiet, is it gone?
+const ENDED = ["done", "drained", "interrupted", "failed"];
+const KEY = "correnteza-key";
+const asksKey = document.documentElement.hasAttribute("data-key");
+const $ = (id) => document.getElementById(id);
+
+const run = { settings: null, status: null, model: null, models: [], since: 0, windows: new Map(), recent: [] };
+const link = { state: "wait", retry: 0, ahead: 0, moved: performance.now() };
+
+// --- Elements and figures
+
+/** An element; what is in it is text, or elements. */
+function el(tag, attributes, ...inside) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value != null) made.setAttribute(name, value);
+  }
+  made.append(...inside.map((each) => each.nodeType ? each : String(each)));
+  return made;
+}
+
+const count = (number) => number.toLocaleString("en");
+const when = (iso) => iso.replace(/(\.\d+)?Z$/, "").replace("T", " ");
+
+/** A figure of four significant digits; a dash for none. */
+function figure(value) {
+  if (value == null || !Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size >= 1e15 || (size && size < 1e-4)) return value.toExponential(2).replaceAll("-", "−");
+  const digits = size >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 4 };
+  return value.toLocaleString("en", digits).replace("-", "−");
+}
+
+/** A figure to three decimals, as drift is told. */
+const thousandths = (value) => value == null ? "–" : value.toFixed(3).replace("-", "−");
+
+function size(bytes) {
+  for (const [least, unit] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
+    if (bytes >= least) return `${Number((bytes / least).toPrecision(3))} ${unit}`;
+  }
+  return `${bytes} B`;
+}
+
+function duration(seconds) {
+  const whole = Math.max(0, seconds);
+  if (whole < 10) return `${whole.toFixed(1)} s`;
+  if (whole < 120) return `${Math.round(whole)} s`;
+  if (whole < 7200) return `${Math.round(whole / 60)} min`;
+  return whole < 172800 ? `${Math.round(whole / 3600)} h` : `${Math.round(whole / 86400)} days`;
+}
+
+/** Seconds from a time until now, by the server's clock. */
+const ago = (iso) => (Date.now() + link.ahead - Date.parse(iso)) / 1000;
+
+function pairs(list, found) {
+  list.replaceChildren(...found.map(([name, ...told]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...told))));
+}
+
+/** A table that scrolls by itself. Columns: [title, is a number]; rows: elements of <tr>. */
+function table(label, columns, rows) {
+  const head = columns.map(([title, number]) => el("th", { scope: "col", class: number && "n" }, title));
+  return el("div", { class: "scroll", role: "region", "aria-label": label, tabindex: 0 },
+    el("table", {}, el("caption", { class: "hidden" }, label),
+      el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows)));
+}
+
+const numbers = (values) => values.map((value) => el("td", { class: "n" }, value));
+const note = (text) => el("p", { class: "note" }, text);
+const bad = (text) => el("p", { class: "bad" }, text);
+
+// --- Asking the server
+
+/** The server's answer to a request, as JSON; an error has its `status` and `problem`. */
+async function ask(path, options = {}) {
+  const answer = await request(path, options);
+  return answer.json();
+}
+
+async function request(path, options = {}) {
+  const key = sessionStorage.getItem(KEY);
+  if (asksKey && !key) await askKey("");
+  const headers = { ...options.headers };
+  if (asksKey) headers["X-API-Key"] = sessionStorage.getItem(KEY);
+  const answer = await fetch(path, { ...options, headers, cache: "no-store" });
+  if (answer.ok) return answer;
+  const problem = await answer.json().catch(() => ({ detail: `${answer.status} ${answer.statusText}` }));
+  if (answer.status === 401) {
+    if (sessionStorage.getItem(KEY) === headers["X-API-Key"]) sessionStorage.removeItem(KEY);
+    if (!sessionStorage.getItem(KEY)) await askKey("That is not the key.");
+    return request(path, options);
+  }
+  throw Object.assign(new Error(problem.detail), { status: answer.status, problem });
+}
+
+/** Work that is done once at a time; if it is asked for meanwhile, it is done once more. */
+function coalesced(work) {
+  let doing = null, again = false;
+  const all = async () => {
+    try {
+      do {
+        again = false;
+        await work();
+      } while (again);
+    } finally {
+      doing = null;
+    }
+  };
+  return () => {
+    again = doing !== null;
+    doing ??= all();
+    return doing;
+  };
+}
+
+/** Does several such, each whatever becomes of the others. */
+const doAll = (...works) => works.forEach((work) => work().catch(complain));
+
+let asking = null;
+
+/** Asks the reader for the key, once for all requests that wait for it. */
+function askKey(fault) {
+  $("key-fault").textContent = fault;
+  asking ??= new Promise((done) => {
+    $("key-form").onsubmit = (event) => {
+      event.preventDefault();
+      const key = $("key-input").value.trim();
+      if (!/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(key)) {
+        $("key-fault").textContent = "A key is made of printable ASCII signs.";
+        return;
+      }
+      sessionStorage.setItem(KEY, key);
+      $("key-input").value = "";
+      $("key").close();
+      asking = null;
+      done();
+    };
+    $("key").oncancel = (event) => event.preventDefault();
+    $("key").showModal();
+  });
+  return asking;
+}
+
+// --- What the job is doing now
+
+/** Rows read a second, over the last ten seconds or so that the status tells of. */
+function rateNow() {
+  const [first, last] = [run.recent[0], run.recent.at(-1)];
+  return run.recent.length > 1 ? (last.rows - first.rows) / ((last.at - first.at) / 1000) : null;
+}
+
+function takeStatus(status) {
+  const fresh = status?.updated && status.updated !== run.status?.updated;
+  if (status?.updated) run.status = status;
+  if (!fresh) return;
+  link.moved = performance.now();
+  run.recent.push({ at: Date.parse(status.updated), rows: status.rows_read });
+  while (run.recent.length > 2 && run.recent.at(-1).at - run.recent[1].at >= 10000) run.recent.shift();
+}
+
+/** How the run stands: a kind that decides the colour, and words. */
+function standing() {
+  if (link.state === "wait") return ["wait", "connecting"];
+  if (link.state === "lost") return ["bad", `connection lost, again in ${Math.ceil((link.retry - performance.now()) / 1000)} s`];
+  if (!run.status) return ["wait", "starting"];
+  const state = run.status.state;
+  if (ENDED.includes(state)) return [state === "failed" ? "bad" : "done", state];
+  const quiet = (performance.now() - link.moved) / 1000;
+  if (quiet > STALE || (quiet > QUIET && ago(run.status.updated) > STALE)) return ["bad", "gives no sign of life"];
+  if (quiet > QUIET) return ["wait", `quiet for ${duration(quiet)}`];
+  return rateNow() === 0 ? ["wait", "idle: no rows come"] : ["live", state === "running" ? "live" : state];
+}
+
+const newest = () => [...run.windows.values()].at(-1);
+/** The newest refresh that has figures. */
+const scored = () => [...run.windows.values()].findLast((report) => report.mae != null);
+
+function showNow() {
+  const [kind, told] = standing();
+  if ($("pulse").dataset.kind !== kind) $("heard").textContent = `The run: ${told}`;
+  if ($("pulse").textContent !== told) $("pulse").textContent = told;
+  $("pulse").dataset.kind = kind;
+  if (!run.settings) return;
+  const running = run.status && !ENDED.includes(run.status.state);
+  pairs($("facts"), [
+    ["Rows read", count(run.status?.rows_read ?? 0)],
+    ["Watermark", run.status?.watermark ? when(run.status.watermark) : "–"],
+    ...lag(running),
+    ["Model that serves", run.model ?? "none yet"],
+    ["Learner, window", `${run.settings.learner}, ${count(run.settings.window)} s`],
+  ]);
+  showFilling(running);
+  showTiles(running);
+}
+
+function lag(running) {
+  if (!run.settings.live || !running || !run.status.watermark) return [];
+  const seconds = (Date.parse(run.status.updated) - Date.parse(run.status.watermark)) / 1000;
+  const delays = Object.entries(run.status.delays ?? {}).map(([name, delay]) => [`${name[0].toUpperCase()}${name.slice(1)}, p95`, duration(delay.p95)]);
+  return [["Watermark is behind by", duration(seconds)], ...delays];
+}
+
+/** How far event time has come in the refresh that is filling. */
+function showFilling(running) {
+  const watermark = Date.parse(run.status?.watermark ?? ""), every = run.settings.every * 1000;
+  $("filling").hidden = !running || !Number.isFinite(watermark);
+  if ($("filling").hidden) return;
+  const start = Math.floor(watermark / every) * every;
+  const [from, to] = [start, start + every].map((at) => when(new Date(at).toISOString()));
+  $("filling-told").textContent = `The refresh ${from} to ${to.slice(11)} is filling`;
+  $("filling-bar").value = (watermark - start) / every;
+}
+
+/** How old the model is that serves: live, since its window's end; else since it was taken up. */
+function modelAge() {
+  const ended = run.models.find((each) => each.name === run.model)?.manifest?.window_end;
+  if (run.settings.live && ended) return ["Age of the model's window", duration(ago(ended))];
+  return ["Model in service for", run.model ? duration((Date.now() + link.ahead) / 1000 - run.since) : "–"];
+}
+
+function showTiles(running) {
+  const report = scored(), now = rateNow(), rate = running && now != null ? now : run.status?.rate;
+  pairs($("tiles"), [
+    ["Mean absolute error", figure(report?.mae)],
+    ["Baseline's error", figure(report?.baseline_mae)],
+    ["Skill", figure(report?.skill)],
+    [running ? "Rows a second, now" : "Rows a second", rate == null ? "–" : count(Math.round(rate))],
+    running ? modelAge() : ["R²", figure(report?.r2)],
+  ]);
+}
+
+function showLead() {
+  const report = scored(), strong = (text, kind) => el("b", { class: kind }, text);
+  const target = strong(run.settings.schema.target);
+  if (!report) {
+    const told = run.windows.size ? "No row has been scored yet that has a target." : "No refresh has been reported yet.";
+    $("lead").replaceChildren("Predicting ", target, ". ", told);
+    return;
+  }
+  $("lead").replaceChildren("Predicting ", target, ", model ", strong(report.model), " missed by ",
+    strong(figure(report.mae), "good"), " on average in the refresh ", strong(when(report.refresh_start)),
+    "; the mean of its window missed by ", strong(figure(report.baseline_mae), "base"), ".");
+}
+
+// --- Refreshes, drift, alerts
+
+function takeWindow(report) {
+  run.windows.set(report.refresh_start, report);
+  run.windows = new Map([...run.windows].sort(([a], [b]) => a < b ? -1 : 1).slice(-200));
+}
+
+function showWindows(fresh) {
+  const columns = ["Rows", "Late", "Rejected", "MAE", "Baseline", "RMSE", "R²", "Skill"].map((title) => [title, true]);
+  const rows = [...run.windows.values()].slice(-SHOWN.refreshes).reverse().map((r) => el("tr",
+    { "data-refresh": r.refresh_start, class: r.refresh_start === fresh && "new" },
+    el("th", { scope: "row" }, when(r.refresh_start)), el("td", {}, r.model ?? "–"),
+    ...numbers([r.rows, r.late, r.rejected].map(count)),
+    ...numbers([r.mae, r.baseline_mae, r.rmse, r.r2, r.skill].map(figure))));
+  if (rows.length) swap($("refreshes-table"), table("Refreshes, the newest first", [["Refresh (UTC)"], ["Model"], ...columns], rows));
+  showDrift();
+}
+
+/** Puts a table in the place of another, which may be scrolled or have the focus. */
+function swap(place, made) {
+  const old = place.querySelector(".scroll");
+  const [top, left, focused] = [old?.scrollTop ?? 0, old?.scrollLeft ?? 0, old && old === document.activeElement];
+  place.replaceChildren(made);
+  Object.assign(made, { scrollTop: top, scrollLeft: left });
+  if (focused) made.focus({ preventScroll: true });
+}
+
+/** A shift in words: what chance explains is steady. */
+function verdict(shift) {
+  if (shift.psi <= Math.max(0.1, shift.psi_by_chance)) return "steady";
+  return shift.psi > 0.25 ? "large" : "moderate";
+}
+
+function showDrift() {
+  const report = [...run.windows.values()].findLast((each) => each.drift);
+  if (!report) return;
+  const shifts = [...Object.entries(report.drift.features), ["the prediction", report.drift.prediction]];
+  const rows = shifts.sort(([, a], [, b]) => b.psi - a.psi).map(([name, shift]) => el("tr", {},
+    el("th", { scope: "row", class: "name" }, name), ...numbers([shift.psi, shift.mean_shift].map(thousandths)),
+    el("td", { class: verdict(shift) }, verdict(shift))));
+  const columns = [["Column"], ["PSI", true], ["Shift, SD", true], ["Drift"]];
+  $("drift-t").textContent = `Drift of the refresh ${when(report.refresh_start)}`;
+  swap($("drift"), table("Drift by column, the greatest first", columns, rows));
+}
+
+async function showAlerts() {
+  const found = await ask(`/alerts?limit=${SHOWN.alerts}`).catch((error) => {
+    if (!error.status) throw error;
+    $("alerts-list").replaceChildren(bad(error.message));
+    return [];
+  });
+  if (!found.length) return;
+  const rows = found.map((alert) => el("tr", {},
+    el("th", { scope: "row", class: "name" }, alert.column, el("small", {}, when(alert.refresh_start))),
+    ...numbers([`${alert.what === "psi" ? "PSI" : "shift"} ${thousandths(alert.value)}`, thousandths(alert.threshold)])));
+  const columns = [["Column, refresh"], ["Drift", true], ["Allowed", true]];
+  swap($("alerts-list"), table("Alerts, the newest first", columns, rows));
+}
+
+// --- Models
+
+async function showModels() {
+  run.models = await ask(`/models?limit=${SHOWN.models}`);
+  const old = new Map([...$("models-list").querySelectorAll("details")].map((each) => [each.dataset.model, each]));
+  const shown = run.models.map((model) => {
+    const kept = old.get(model.name);
+    const made = kept?.dataset.damaged === String(model.damaged) ? kept : details(model);
+    made.querySelector("summary").replaceChildren(...summary(model));
+    return made;
+  });
+  const list = $("models-list");
+  if (!shown.length) return list.replaceChildren(note("None is kept yet."));
+  // What stays is not moved: it keeps the focus.
+  for (const each of [...list.children]) if (!shown.includes(each)) each.remove();
+  shown.forEach((each, place) => { if (list.children[place] !== each) list.insertBefore(each, list.children[place] ?? null); });
+}
+
+function summary(model) {
+  const served = [...run.windows.values()].find((report) => report.model === model.name);
+  const mae = served ? `MAE ${figure(served.mae)} in its first refresh` : "has not served yet";
+  const m = model.manifest, parts = m ? [`${count(m.rows)} rows`, size(m.bytes), mae] : [];
+  const serves = model.name === run.model ? [el("span", { class: "serving" }, "serves now")] : [];
+  const damaged = m ? [] : [el("span", { class: "bad" }, "cannot be read")];
+  return [el("h3", {}, model.name), ...serves, ...parts.map((part) => el("span", {}, part)), ...damaged];
+}
+
+function details(model) {
+  const made = el("details", { "data-model": model.name, "data-damaged": model.damaged ?? "null" }, el("summary"));
+  if (!model.manifest) {
+    made.append(bad(model.damaged));
+    return made;
+  }
+  const m = model.manifest, facts = el("dl", { class: "facts" });
+  pairs(facts, [["Window from (UTC)", when(m.window_start)], ["Window to", when(m.window_end)],
+    ["Labelled rows", count(m.rows)], ["Learner", m.learner], ["Training MAE", figure(m.training.mae)],
+    ["Training R²", figure(m.training.r2)], ["Encoded features", count(m.features.length)]]);
+  const codes = (found) => Object.entries(found).map(([key, value]) => el("code", {}, `${key}=${value}`));
+  const told = [["Parameters", ...codes(m.parameters)], ["Versions", ...codes(m.versions)],
+    ["Data", el("code", { class: "hash" }, m.fingerprint)], ["SHA-256", el("code", { class: "hash" }, m.sha256)]];
+  const rows = told.map(([name, ...inside]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, ...inside)));
+  made.append(facts, el("h4", {}, "Statistics of its window"), statistics(m),
+    el("h4", {}, "How it was made"), el("div", { class: "scroll", role: "region", "aria-label": `How ${model.name} was made`, tabindex: 0 },
+      el("table", { class: "pairs" }, el("tbody", {}, ...rows))));
+  return made;
+}
+
+function statistics(manifest) {
+  const rows = Object.entries(manifest.statistics).map(([name, s]) => {
+    const numeric = [s.mean, s.variance == null ? null : Math.sqrt(s.variance), s.min, s.max].map(figure);
+    return el("tr", {}, el("th", { scope: "row" }, name), ...numbers([count(s.count), count(s.nulls), ...numeric]),
+      el("td", { class: "long" }, s.values ? common(s) : ""));
+  });
+  const columns = ["Values", "Nulls", "Mean", "SD", "Least", "Greatest"].map((title) => [title, true]);
+  return table("Statistics of its window", [["Column"], ...columns, ["Commonest values"]], rows);
+}
+
+function common(column) {
+  const ranked = Object.entries(column.values).sort(([, a], [, b]) => b - a);
+  const told = ranked.slice(0, SHOWN.common).map(([value, rows]) => `${value} ${(100 * rows / column.count).toFixed(1)} %`);
+  return told.join(", ") + (ranked.length > SHOWN.common ? `, ${count(ranked.length - SHOWN.common)} more` : "");
+}
+
+// --- Pictures
+
+/** Shows a group of pictures, and again if they were older than what the page knows by then. */
+async function loadPictures(group, load) {
+  const found = await ask(`/pictures/${group}`);
+  showPictures(group, found);
+  if ((found.refresh ?? "") < stamp(newest()?.refresh_start ?? "")) setTimeout(() => load().catch(complain), 250);
+}
+
+/** A time as the run's folder names its files, to the second. */
+const stamp = (iso) => iso.replace(/[-:]|\.\d+/g, "");
+
+function showPictures(group, found) {
+  const place = document.querySelector(`[data-pictures="${group}"]`);
+  if (found.trouble) place.replaceChildren(bad(`Cannot be drawn: ${found.trouble}`));
+  else if (found.pictures.length) place.replaceChildren(...found.pictures.map(drawn));
+}
+
+/** A picture; its markup is the server's own, and is read as XML in which no script runs. */
+function drawn(picture) {
+  const read = new DOMParser().parseFromString(picture.svg, "image/svg+xml").documentElement;
+  const svg = document.importNode(read, true);
+  for (const each of [svg, ...svg.querySelectorAll("[data-style]")]) {
+    if (each.dataset.style) each.style.cssText = each.dataset.style;
+    each.removeAttribute("data-style");
+  }
+  return el("figure", {}, el("figcaption", {}, el("h3", {}, picture.title), el("p", {}, picture.note)), svg);
+}
+
+const GROUPS = ["over-time", "drift", "predictions", "features", "models"];
+const pictures = Object.fromEntries(GROUPS.map((group) => {
+  const load = coalesced(() => loadPictures(group, load));
+  return [group, load];
+}));
+
+// --- A prediction
+
+const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
+const form = { fields: [], answered: null };
+
+/** Makes the form, or, for another model, renews what it knows; what was typed stays. */
+async function showForm() {
+  const told = await ask("/form");
+  const typed = new Map(form.fields.filter((field) => field.touched).map((field) => [field.name, field.input.value]));
+  form.target = told.target;
+  if (form.fields.length === told.fields.length) form.fields.forEach((field, place) => renew(field, told.fields[place]));
+  else {
+    form.fields = told.fields.map((field, place) => entry(field, place));
+    $("fields").replaceChildren(...form.fields.map((field) => field.element));
+  }
+  if (form.answered && form.answered !== told.model) {
+    $("answer").querySelector(".hint").textContent = `By model ${form.answered}; ${told.model} serves now: predict again.`;
+  }
+}
+
+function entry(told, place) {
+  const id = `field-${place}`, numeric = told.kind === "numeric";
+  const input = el("input", { id, name: id, autocomplete: "off", spellcheck: "false", list: numeric ? null : `${id}-known`,
+    inputmode: numeric ? "decimal" : null, "aria-describedby": `${id}-hint ${id}-fault` });
+  const field = { input, touched: false, hint: el("p", { class: "hint", id: `${id}-hint` }),
+    error: el("p", { class: "fault", id: `${id}-fault` }), known: el("datalist", { id: `${id}-known` }) };
+  input.addEventListener("input", () => { field.touched = true; });
+  field.element = el("div", { class: "field" }, el("label", { for: id }, told.name), input, field.known, field.hint, field.error);
+  renew(field, told);
+  return field;
+}
+
+function renew(field, told) {
+  Object.assign(field, { name: told.name, kind: told.kind, begins: told.fault, values: told.known });
+  if (!field.touched) field.input.value = told.value ?? "";
+  field.known.replaceChildren(...told.known.map((value) => el("option", { value })));
+  const range = told.least == null ? "A number" : `Seen: ${figure(told.least)} to ${figure(told.greatest)}`;
+  const many = told.known.length === 1 ? "1 value is known" : `${count(told.known.length)} values are known`;
+  field.hint.textContent = `${told.kind === "numeric" ? range : many}; empty is null`;
+}
+
+/** What a field says: null if it is empty; what is no number is sent as it is, and refused. */
+function value(field) {
+  const text = field.input.value;
+  if (field.kind !== "numeric") return text === "" ? null : text;
+  const number = Number(text);
+  if (!text.trim()) return null;
+  return NUMBER.test(text.trim()) && Number.isFinite(number) ? number : text;
+}
+
+async function predict(event) {
+  event.preventDefault();
+  const row = Object.fromEntries(form.fields.map((field) => [field.name, value(field)]));
+  form.fields.forEach((field) => mark(field, ""));
+  try {
+    const headers = { "Content-Type": "application/json" };
+    showAnswer(await ask("/predict", { method: "POST", headers, body: JSON.stringify(row) }), row);
+  } catch (error) {
+    form.answered = null;
+    showFaults(error);
+  }
+}
+
+function mark(field, fault) {
+  field.error.textContent = fault;
+  if (fault) field.input.setAttribute("aria-invalid", "true");
+  else field.input.removeAttribute("aria-invalid");
+}
+
+function showAnswer(answer, row) {
+  const [number] = answer.predictions;
+  const told = number == null ? "no finite number" : number.toLocaleString("en", { maximumSignificantDigits: 6 });
+  const unseen = form.fields.filter((f) => f.kind === "categorical" && row[f.name] !== null && !f.values.includes(row[f.name]));
+  form.answered = answer.model;
+  $("answer").replaceChildren(
+    el("p", {}, `${form.target}: `, el("data", { value: number ?? "" }, told)),
+    el("p", { class: "hint" }, `By model ${answer.model}.`),
+    ...unseen.map((f) => el("p", { class: "hint" }, `“${row[f.name]}” has no column of its own in ${f.name}: it counts as other.`)));
+}
+
+function showFaults(error) {
+  const faults = error.problem?.errors ?? [];
+  const found = form.fields.filter((field) => {
+    const fault = faults.find((each) => each.message.startsWith(field.begins));
+    if (fault) mark(field, fault.message.slice(field.begins.length).replace(/^: /, ""));
+    return fault;
+  });
+  found[0]?.input.focus();
+  const told = error.status ? error.message : "The server cannot be reached.";
+  $("answer").replaceChildren(found.length ? bad("Not predicted: see the field that is marked.") : bad(told));
+}
+
+// --- Listening
+
+const [loadModels, loadAlerts, loadForm] = [showModels, showAlerts, showForm].map(coalesced);
+const complain = (error) => { if (link.state === "live" && error.status) console.warn(error.message); };
+
+/** All that the page shows, asked for anew. */
+async function refresh() {
+  const answer = await request("/status");
+  const told = await answer.json();
+  link.ahead = Date.parse(answer.headers.get("Date") ?? "") - Date.now() || 0;
+  Object.assign(run, { settings: told.settings, model: told.model, since: told.since });
+  takeStatus(told.run);
+  run.windows = new Map();
+  (await ask("/windows?limit=200")).forEach(takeWindow);
+  document.title = `${run.settings.schema.name} · Correnteza`;
+  $("name").textContent = run.settings.schema.name;
+  showLead();
+  showNow();
+  showWindows(null);
+  doAll(loadModels, loadAlerts, loadForm, ...Object.values(pictures));
+}
+
+const on = {
+  status(status) {
+    takeStatus(status);
+    showNow();
+  },
+  model({ model }) {
+    Object.assign(run, { model, since: (Date.now() + link.ahead) / 1000 });
+    showNow();
+    doAll(loadModels, loadForm, pictures.features, pictures.models);
+  },
+  window(report) {
+    takeWindow(report);
+    showLead();
+    showNow();
+    showWindows(report.refresh_start);
+    const figures = report.mae == null ? "not scored" : `mean absolute error ${figure(report.mae)}, skill ${figure(report.skill)}`;
+    $("news").textContent = `New refresh ${when(report.refresh_start)}: ${count(report.rows)} rows, ${figures}.`;
+    doAll(loadModels, loadAlerts, ...Object.values(pictures));
+  },
+};
+
+/** Takes events until the stream ends, or nothing has come for so long that it must be dead. */
+async function listen(opened) {
+  const over = new AbortController();
+  const answer = await request("/events", { signal: over.signal });
+  await opened();
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let text = ""; ;) {
+    const dead = setTimeout(() => over.abort(), 45000);
+    const { done, value: more } = await reader.read().finally(() => clearTimeout(dead));
+    if (done) return;
+    text += more;
+    const events = text.split("\n\n");
+    text = events.pop();
+    events.forEach(take);
+  }
+}
+
+function take(event) {
+  const [, kind, data] = /^event: (\w+)\ndata: (.*)$/s.exec(event) ?? [];
+  if (kind && Object.hasOwn(on, kind)) on[kind](JSON.parse(data));
+}
+
+const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+/** Listens; when the connection is lost, again after a while that doubles up to 15 seconds. */
+async function live() {
+  for (let wait = 500; ; wait = Math.min(15000, wait * 2)) {
+    try {
+      await listen(async () => {
+        await refresh();
+        link.state = "live";
+        wait = 500;
+        showNow();
+      });
+    } catch (error) {
+      if (error.status === 503) await refresh().catch(() => {}); // too many listen: look now and then
+    }
+    Object.assign(link, { state: "lost", retry: performance.now() + wait });
+    showNow();
+    await sleep(wait);
+  }
+}
+
+$("form").addEventListener("submit", predict);
+setInterval(showNow, 1000);
+live();
