@@ -63,6 +63,7 @@ flights: $(TEST) ## write flights.csv, 336,776 real flights to try the job on
 
 bench: $(TEST) ## the job on each runner beside a plain loop and peers (make prism flink-up peers)
 	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks.startup
 
 bench-check: $(TEST) ## has the embedded job become slower than benchmarks/recorded.json?
 	@$(BIN)/python -m benchmarks --check benchmarks/recorded.json $(ARGS)

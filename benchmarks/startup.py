@@ -1,55 +1,51 @@
-"""``python -m benchmarks.startup beam|job SINCE``: seconds from a command to its first element.
+"""``python -m benchmarks.startup``: seconds from a command to its first element, beside Beam alone.
 
-``SINCE`` is when the command was given, seconds since the epoch. ``beam`` is the least that Beam
-can do: a pipeline of one step on its embedded runner. ``job`` is the job's own command line; it
-ends as soon as the first batch is read.
+The least that Beam can do is a pipeline of one step on its embedded runner. The job is its own
+command line over a Parquet file, until its first batch is read. Both take turns, each in a process
+of its own, which ends there. Ends with 1 if the job's median is over ``LIMIT`` times Beam's.
 """
 
 from __future__ import annotations
 
-import gc
-import os
+import statistics
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import data
+from benchmarks.measure import run
+from benchmarks.showing import machine, spread, verdict
+
+LIMIT = 1.5
+TURNS = 9
 
 
-def beam_alone(since: float) -> None:
-    """Runs a pipeline of one step."""
-    import apache_beam as beam
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
-    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        pipeline | beam.Create([0]) | beam.Map(lambda _: told(since))
+def seconds(*words: str) -> float:
+    """How long one of the two takes, in a process of its own (``benchmarks.starting``)."""
+    script = "import sys; from benchmarks import starting; starting.main(sys.argv[1:])"
+    done = run(["-c", script, str(time.time()), *words])
+    return float(done.output.splitlines()[-1])
 
 
-def job(since: float, words: list[str]) -> None:
-    """Runs the job as ``python -m pipeline`` does."""
-    gc.disable()
-    from pipeline.__main__ import main
-    from transforms.sources.planner import Read
-
-    read = Read.process
-
-    def first(self: Any, ticket: Any) -> Iterator[Any]:
-        for batch in read(self, ticket):
-            told(since)
-            yield batch
-
-    Read.process = first  # type: ignore[method-assign]
-    sys.exit(main(words))
-
-
-def told(since: float) -> None:
-    """Prints the seconds, and ends the process."""
-    print(time.time() - since, flush=True)
-    os._exit(0)
+def main() -> int:
+    """Measures and prints; gives the exit code."""
+    print(machine())
+    alone, job = [], []
+    with TemporaryDirectory(prefix="startup-") as folder:
+        file, schema = Path(folder) / "rows.parquet", Path(folder) / "schema.toml"
+        data.write(file, 100_000)
+        schema.write_text(data.SCHEMA, encoding="utf-8")
+        words = ["--input", str(file), "--schema", str(schema), "--learner", "ridge"]
+        for turn in range(TURNS):
+            alone.append(seconds())
+            job.append(seconds(*words, "--output", str(Path(folder) / str(turn))))
+    ratio = statistics.median(job) / statistics.median(alone)
+    print(f"a pipeline of one step: {spread(alone, '.2f')} s (minimum / median / maximum)")
+    print(f"the job, to its first batch: {spread(job, '.2f')} s")
+    print(f"ratio of the medians: {ratio:.2f}, limit {LIMIT}: {verdict(ratio <= LIMIT)}")
+    return 0 if ratio <= LIMIT else 1
 
 
 if __name__ == "__main__":
-    kind, at, *others = sys.argv[1:]
-    if kind == "beam":
-        beam_alone(float(at))
-    else:
-        job(float(at), others)
+    sys.exit(main())

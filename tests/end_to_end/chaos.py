@@ -85,9 +85,9 @@ class Live:
         """What it has said so far."""
         return self.log.read_text(errors="replace")
 
-    def end(self) -> int:
-        """Waits for its end; gives the exit code."""
-        return self.process.wait(self.patience)
+    def end(self, longest: float = 0.0) -> int:
+        """Waits for its end, which may be so many seconds away; gives the exit code."""
+        return self.process.wait(self.patience + longest)
 
     def go_on(self) -> None:
         """Starts it again as it said that it goes on: from its last checkpoint."""
@@ -175,7 +175,7 @@ def disturbed(part: str, kills: int, folder: Path, seed: int, windows: int) -> P
         print(f"   {told}, {live.reports} reported", flush=True)
         KILLS[part](live)
         live.wait_for_more()
-    assert live.end() == 0, live.said
+    assert live.end(windows * WINDOW) == 0, live.said
     return live.folder
 
 

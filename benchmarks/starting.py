@@ -1,0 +1,54 @@
+"""The two processes that ``benchmarks.startup`` measures; nothing is imported before its time."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+
+def main(words: list[str]) -> None:
+    """``SINCE`` alone: a pipeline of one step; with words behind it: the job with these options.
+
+    ``SINCE`` is when the command was given, seconds since the epoch.
+    """
+    since, *others = words
+    if others:
+        job(float(since), others)
+    else:
+        beam_alone(float(since))
+
+
+def beam_alone(since: float) -> None:
+    """Runs a pipeline of one step."""
+    import apache_beam as beam
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        pipeline | beam.Create([0]) | beam.Map(lambda _: told(since))
+
+
+def job(since: float, words: list[str]) -> None:
+    """Runs the job as ``python -m pipeline`` does, until its first batch is read."""
+    gc.disable()
+    from pipeline.__main__ import main
+    from transforms.sources.planner import Read
+
+    read = Read.process
+
+    def first(self: Any, ticket: Any) -> Iterator[Any]:
+        for batch in read(self, ticket):
+            told(since)
+            yield batch
+
+    Read.process = first  # type: ignore[method-assign]
+    sys.exit(main(words))
+
+
+def told(since: float) -> None:
+    """Prints the seconds since then, and ends the process."""
+    print(time.time() - since, flush=True)
+    os._exit(0)
