@@ -60,6 +60,11 @@ class Contender(ABC):
         """The command that brings what it lacks here; None: nothing is lacking."""
         return None
 
+    @property
+    def warms_up(self) -> bool:
+        """Whether it is slow at first: then it does the small work once before it is measured."""
+        return False
+
     @abstractmethod
     def run(self, work: Work, file: Path, folder: Path) -> Measured:
         """Does the work on a file, into an empty folder."""
@@ -97,6 +102,11 @@ class Job(Contender):
     @override
     def name(self) -> str:
         return f"Correnteza, {self.runner}"
+
+    @property
+    @override
+    def warms_up(self) -> bool:
+        return self.runner == "flink"
 
     @override
     def run(self, work: Work, file: Path, folder: Path) -> Measured:

@@ -111,6 +111,8 @@ class Contest:
         loops, others = self.entries[:2], self.entries[2:]
         turn = number % len(others) if others else 0
         for entry in (*loops, *others[turn:], *others[:turn]):
+            if number == 0 and entry.contender.warms_up:
+                self._once(entry, entry.work.small)
             pair = Pair(*(self._once(entry, rows) for rows in entry.work[2:]))
             entry.pairs.append(pair)
             loop = next(one for one in loops if one.work.learner == entry.work.learner)

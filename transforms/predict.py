@@ -21,6 +21,7 @@ from model.batch import SECOND, tag_of
 from model.drift import Spread
 from model.learners import Matrix
 from model.store import Shelf, shelf
+from transforms.coders import near_bytes
 from transforms.handover import Request
 from transforms.tally import count, observe
 
@@ -88,7 +89,7 @@ class ArtefactHandler(ModelHandler[Request, PredictionResult, Shelf]):
         return PredictionResult(rows, inference, reference.name)
 
     def get_num_bytes(self, batch: Sequence[Request]) -> int:
-        return sum(rows.nbytes for _, rows in batch)
+        return sum(near_bytes(rows) for _, rows in batch)
 
     def get_metrics_namespace(self) -> str:
         return "correnteza"

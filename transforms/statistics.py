@@ -33,6 +33,8 @@ from transforms.sources.planner import beam_time
 
 STATISTICS, MOMENTS, WINDOW = b"statistics", b"moments", b"window"
 """Keys of a batch's metadata: the statistics of its rows (JSON), their moments, its window."""
+ROOM = 20_000
+"""An accumulator is cut down to its sample when it has twice as many rows, and more than these."""
 SAMPLE_ROWS = 1_000
 """Where moments suffice so many rows of a window travel, for what only rows can tell."""
 
@@ -129,7 +131,7 @@ class WindowData(beam.CombineFn):
         return BATCHES
 
     def _bounded(self, accumulator: Batches) -> Batches:
-        if sum(batch.num_rows for batch in accumulator) <= 2 * self.sample_rows:
+        if sum(batch.num_rows for batch in accumulator) <= max(2 * self.sample_rows, ROOM):
             return accumulator
         return bottom(accumulator, self.sample_rows)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
+from functools import cache
+from typing import Any
 
 from apache_beam.metrics import Metrics
 
@@ -23,9 +25,14 @@ _observed: dict[str, deque[tuple[float, float]]] = {}
 
 def count(name: str, number: int = 1) -> None:
     """Adds to a count."""
-    Metrics.counter(NAMESPACE, name).inc(number)
+    _counter(name).inc(number)
     with _lock:
         _tally[name] += number
+
+
+@cache
+def _counter(name: str) -> Any:
+    return Metrics.counter(NAMESPACE, name)  # it finds its bundle when it counts
 
 
 def note(name: str, value: int) -> None:

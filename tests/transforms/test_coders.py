@@ -214,8 +214,8 @@ def test_what_stays_within_a_bundle_is_not_pickled_to_be_measured(kind: type) ->
 
 
 def test_a_batch_is_measured_by_its_columns() -> None:
-    [batch] = batches(stream(9, 50), SCHEMA, MINUTE)
-    assert RecordBatchCoder().estimate_size(batch) == batch.nbytes
+    [batch] = batches(stream(1_000, 50), SCHEMA, MINUTE)
+    assert batch.nbytes / 2 < RecordBatchCoder().estimate_size(batch) < batch.nbytes * 2
 
 
 figure = st.none() | st.floats(allow_nan=False, allow_infinity=False)

@@ -23,6 +23,7 @@ from tests.transforms.streams import (
     times_of,
     values,
 )
+from transforms import statistics
 from transforms.statistics import (
     CollectWindows,
     Summarize,
@@ -198,7 +199,8 @@ def test_a_sample_bounds_the_rows_but_statistics_are_over_all(
     assert statistics_of(data).numeric("y").count == len(ids)
 
 
-def test_what_waits_in_an_accumulator_is_bounded_too() -> None:
+def test_what_waits_in_an_accumulator_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "ROOM", 10)
     fn = WindowData(sample_rows=5)
     accumulator = fn.create_accumulator()
     for batch in inputs([row(i % 60) for i in range(200)], 10):
