@@ -260,6 +260,16 @@ def sweep(folder: RunFolder) -> None:
             part.unlink(missing_ok=True)
 
 
+def check_folder(folder: RunFolder) -> None:
+    """Refuses a local path that is no folder, before it is said what it lacks.
+
+    Raises:
+        UserError: names it.
+    """
+    if files.is_local(folder.path) and not Path(folder.path).is_dir():
+        raise UserError(f"{folder.path}: is no folder; a run's folder is allowed")
+
+
 def earlier(folder: RunFolder) -> dict[str, Any]:
     """The settings of the run that a folder holds.
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from rich.table import Table
 
 from model.errors import UserError
 from model.store import DamagedArtefact, Store, is_name
 from pipeline.arguments import Parser
-from pipeline.folder import RunFolder, earlier
+from pipeline.folder import RunFolder, check_folder, earlier
 from pipeline.progress import consoles, shown
 
 EXAMPLES = """\
@@ -52,8 +51,7 @@ def main(words: list[str]) -> int:
     if given.prune is not None and given.prune < 1:
         raise UserError(f"--prune {given.prune}: 1 or more is allowed")
     folder = RunFolder(given.folder)
-    if "://" not in given.folder and not Path(folder.path).is_dir():
-        raise UserError(f"{given.folder}: is no folder; a run's folder is allowed")
+    check_folder(folder)
     earlier(folder)
     store = Store(folder.models)
     if given.name is not None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 from model import files
 from model.errors import UserError
 from pipeline.arguments import Parser
-from pipeline.folder import RunFolder
+from pipeline.folder import RunFolder, check_folder
 from pipeline.progress import consoles, telling
 
 EXAMPLES = """\
@@ -75,8 +74,7 @@ def make(folder: RunFolder, models: int, tell: Callable[[str], None]) -> bytes:
     Raises:
         UserError: as ``main``.
     """
-    if files.is_local(folder.path) and not Path(folder.path).is_dir():
-        raise UserError(f"{folder.path}: is no folder; a run's folder is allowed")
+    check_folder(folder)
     try:
         from pipeline.report.page import made
     except ModuleNotFoundError as error:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import BaseModel, Field, ValidationError
 
 from model import files
 from model.errors import UserError
 from model.schema import Schema, explain
-from pipeline.folder import RunFolder, earlier
+from pipeline.folder import RunFolder, check_folder, earlier
 from pipeline.watch.following import Following, New
 from pipeline.watch.status import ENDED, Standing
 from pipeline.watch.view import View
@@ -38,8 +36,7 @@ class Watched:
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        if files.is_local(folder.path) and not Path(folder.path).is_dir():
-            raise UserError(f"{folder.path}: is no folder; a run's folder is allowed")
+        check_folder(folder)
         found = earlier(folder)
         try:
             settings = Settings.model_validate(found)

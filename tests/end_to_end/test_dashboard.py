@@ -22,6 +22,7 @@ from model.files import write_whole
 from model.store import Store
 from pipeline.__main__ import main
 from pipeline.serve.options import KEY
+from tests.pipeline.job import run_on
 from tests.pipeline.report.kit import HOSTILE, HOSTILE_SCHEMA, MARKUP
 from tests.pipeline.serve.kit import Served, iso_of, served
 
@@ -65,13 +66,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of rows that hold markup."""
-    home = tmp_path_factory.mktemp("hostile")
-    (home / "rows.csv").write_text(HOSTILE, encoding="utf-8")
-    (home / "schema.toml").write_text(HOSTILE_SCHEMA, encoding="utf-8")
-    words = ["--input", str(home / "rows.csv"), "--schema", str(home / "schema.toml")]
-    out = ["--output", str(home / "run")]
-    assert main([*words, "--window", "60", "--learner", "ridge", *out]) == 0
-    return home / "run"
+    return run_on(tmp_path_factory.mktemp("hostile"), HOSTILE, HOSTILE_SCHEMA)
 
 
 class Growing:

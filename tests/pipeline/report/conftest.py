@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
+from tests.pipeline.job import run_on
 from tests.pipeline.report.kit import HOSTILE, HOSTILE_SCHEMA
 
 
@@ -23,13 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of rows whose names and values are markup, some of them rejected."""
-    folder = tmp_path_factory.mktemp("hostile")
-    (folder / "rows.csv").write_text(HOSTILE, encoding="utf-8")
-    (folder / "schema.toml").write_text(HOSTILE_SCHEMA, encoding="utf-8")
-    words = ["--input", str(folder / "rows.csv"), "--schema", str(folder / "schema.toml")]
-    out = folder / "run"
-    assert main([*words, "--learner", "ridge", "--window", "60", "--output", str(out)]) == 0
-    return out
+    return run_on(tmp_path_factory.mktemp("hostile"), HOSTILE, HOSTILE_SCHEMA)
 
 
 @pytest.fixture

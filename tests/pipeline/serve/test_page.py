@@ -21,10 +21,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from model.alerts import Alert, as_ndjson
-from pipeline.__main__ import main
 from pipeline.report.pictures.palette import PALETTE
 from pipeline.serve.page import drawing as module
 from pipeline.serve.page.drawing import Drawing
+from tests.pipeline.job import run_on
 from tests.pipeline.report.kit import HOSTILE, HOSTILE_SCHEMA, Page
 from tests.pipeline.serve.kit import client, expected, iso_of, refused, until
 
@@ -45,13 +45,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of rows whose names and values are markup."""
-    folder = tmp_path_factory.mktemp("hostile")
-    (folder / "rows.csv").write_text(HOSTILE, encoding="utf-8")
-    (folder / "schema.toml").write_text(HOSTILE_SCHEMA, encoding="utf-8")
-    words = ["--input", str(folder / "rows.csv"), "--schema", str(folder / "schema.toml")]
-    out = folder / "run"
-    assert main([*words, "--learner", "ridge", "--window", "60", "--output", str(out)]) == 0
-    return out
+    return run_on(tmp_path_factory.mktemp("hostile"), HOSTILE, HOSTILE_SCHEMA)
 
 
 def raise_alerts(folder: Path, refresh: str, *columns: str) -> None:
