@@ -261,20 +261,33 @@ def train(data: Normalized, schema: Schema, learner: Learner) -> tuple[bytes, Ma
     Returns:
         The artefact as joblib bytes, and its manifest.
     """
+    artefact, report = fit_artefact(data, schema, learner)
+    return written(artefact, report, data, learner)
+
+
+def fit_artefact(data: Normalized, schema: Schema, learner: Learner) -> tuple[Artefact, Fit]:
+    """As ``train``, but the artefact itself, and how it fits its window."""
     estimator = learners.make(learner.name, learner.parameters, learner.seed)
     prediction, report = fit(estimator, data)
     trained = profile(data.matrix, prediction, data.encoder)
-    dumped = dump(Artefact(schema, data.statistics, data.encoder, estimator, trained))
+    return Artefact(schema, data.statistics, data.encoder, estimator, trained), report
+
+
+def written(
+    artefact: Artefact, report: Fit, data: Normalized, learner: Learner
+) -> tuple[bytes, Manifest]:
+    """What ``train`` returns of what ``fit_artefact`` returned."""
+    dumped = dump(artefact)
     return dumped, Manifest(
         window_start=iso(data.window.start),
         window_end=iso(data.window.end),
         rows=data.rows,
         learner=learner.name,
-        parameters=printable(learners.params_of(estimator)),
+        parameters=printable(learners.params_of(artefact.estimator)),
         features=data.encoder.names,
         statistics=data.statistics.columns,
         training=report,
-        profile=trained,
+        profile=artefact.profile,
         fingerprint=training_fingerprint(data, learner),
         versions=versions(),
         sha256=hashlib.sha256(dumped).hexdigest(),

@@ -18,6 +18,7 @@ The schema's metadata carries a ``Tag``: the batch's key, its stamp, and where i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -61,6 +62,7 @@ class Tag(NamedTuple):
     line: int
 
 
+@lru_cache(maxsize=8)
 def accepted_schema(schema: Schema) -> pa.Schema:
     """The columns of an accepted batch."""
     return pa.schema(
@@ -160,10 +162,11 @@ def split(
         return
     if stamps is None:
         stamps = np.maximum(micros(batch), tag.at)
-    slots = stamps // edge
-    if slots[0] == slots[-1] and (slots == slots[0]).all():
-        yield with_tag(batch, tag._replace(at=int(stamps.min())))
+    least, greatest = int(stamps.min()), int(stamps.max())
+    if least // edge == greatest // edge:
+        yield with_tag(batch, tag._replace(at=least))
         return
+    slots = stamps // edge
     if (slots[1:] < slots[:-1]).any():
         order = np.argsort(slots, kind="stable")
         batch, stamps, slots = batch.take(pa.array(order)), stamps[order], slots[order]

@@ -36,7 +36,6 @@ ones are open. A null, or a constant, has score 0 (or all but 0), which lies ins
 CHANCE = 1e-6
 """What chance exceeds so seldom, column by column and refresh by refresh, is not chance."""
 
-
 PROFILED = 100_000
 """A profile is of fewer than twice so many rows: of more, of one drawn out of each few that follow
 each other. A million rows would say the same, for a tenth of the time of a fit."""
@@ -122,8 +121,10 @@ def binned(scores: Matrix) -> npt.NDArray[np.int64]:
 def _binned(scores: Matrix) -> npt.NDArray[np.int64]:
     places = scores * 2  # column by column: one stays in the processor's cache
     places += BINS / 2
-    np.fmax(places, 0, out=places)
-    np.fmin(places, BINS - 1, out=places)
+    np.clip(places, 0, BINS - 1, out=places)
+    nulls = np.isnan(places)
+    if nulls.any():
+        places[nulls] = 0
     return np.bincount(places.astype(np.intp), minlength=BINS)
 
 

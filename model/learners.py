@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -126,13 +128,17 @@ def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
     """
     alone = dict.fromkeys(_deep(estimator, "n_jobs"), 1)
     _set(estimator, alone)
+    turn: AbstractContextManager[Any] = nullcontext()
     if _is_forest(estimator):
         _set(estimator, {"n_jobs": os.cpu_count()})
-    with one_thread(), _finite():
+        turn = _all_cores
+    with turn, one_thread(), _finite():
         estimator.fit(matrix, target)
     return _set(estimator, alone)
 
 
+_all_cores = threading.Lock()
+"""Forests that are grown by all cores at the same time only wait for each other."""
 ROWS_A_THREAD = 1_000
 """A forest's rows are predicted in so many at least for each thread."""
 
@@ -141,19 +147,51 @@ def predict(estimator: Any, matrix: Matrix) -> Matrix:
     """Predictions of shape (rows,), the same to the last digit on every call.
 
     A forest's rows are shared out to threads: each row's trees are still summed in order.
+    A ridge multiplies, as its own ``predict`` does behind checks that take six times as long.
     """
+    if _is_ridge(estimator):
+        with one_thread():
+            return np.asarray(matrix @ estimator.coef_ + estimator.intercept_)
     threads = min(os.cpu_count() or 1, len(matrix) // ROWS_A_THREAD)
     with one_thread(), _finite():
-        if threads < 2 or not _is_forest(estimator):
+        if threads < 1 or not _is_forest(estimator):
             return np.asarray(estimator.predict(matrix), dtype=np.float64).reshape(len(matrix))
-        pieces = np.array_split(matrix, threads)
-        return np.concatenate(list(_pool().map(estimator.predict, pieces)))
+        mine, *others = np.array_split(matrix, threads)
+        theirs = [_pool().submit(_by_trees, estimator, piece) for piece in others]
+        done = [_by_trees(estimator, mine), *(their.result() for their in theirs)]
+        return np.concatenate(done)
+
+
+def _by_trees(forest: Any, matrix: Matrix) -> Matrix:
+    """A forest's predictions of rows: the mean of its trees', summed in order.
+
+    That is what ``ForestRegressor.predict`` does with one job, tree by tree, each in contexts of
+    its own that take threads as long as the trees do. Rows are gone through in the order of the
+    first tree's leaves: they take much the same ways through the others too, and the processor
+    foresees their branches, which saves a quarter. Each row's digits are its own.
+    """
+    first, *others = (tree.tree_ for tree in forest.estimators_)
+    rows = matrix.astype(np.float32)
+    order = np.argsort(first.apply(rows), kind="stable")
+    rows = rows[order]
+    sums = first.predict(rows)[:, 0]
+    for tree in others:
+        sums += tree.predict(rows)[:, 0]
+    predictions = np.empty(len(matrix))
+    predictions[order] = sums / len(forest.estimators_)
+    return predictions
 
 
 def _is_forest(estimator: Any) -> bool:
     from sklearn.ensemble._forest import ForestRegressor
 
-    return isinstance(estimator, ForestRegressor)
+    return getattr(type(estimator), "predict", None) is ForestRegressor.predict
+
+
+def _is_ridge(estimator: Any) -> bool:
+    from sklearn.linear_model import Ridge
+
+    return type(estimator) is Ridge and np.ndim(estimator.coef_) == 1
 
 
 def params_of(estimator: Any, deep: bool = False) -> dict[str, Any]:

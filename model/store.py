@@ -185,14 +185,28 @@ class Shelf:
             self._open.move_to_end(reference)
             return self._open[reference][0]
 
+    def put(self, reference: Reference, artefact: Artefact, size: int) -> None:
+        """Keeps an artefact that this process has made and committed: it need not be opened.
+
+        Args:
+            reference: what refers to it.
+            artefact: just what its model file holds.
+            size: the bytes of that file.
+        """
+        with self._lock:
+            if reference not in self._open:
+                self._keep(reference, artefact, size)
+
     def _load(self, reference: Reference) -> None:
         data = self.store.verified(reference.name, reference.sha256)
-        artefact = load_bytes(data)
-        while self._open and self._held + len(data) > self.room:
-            _, (_, size) = self._open.popitem(last=False)
-            self._held -= size
-        self._open[reference] = artefact, len(data)
-        self._held += len(data)
+        self._keep(reference, load_bytes(data), len(data))
+
+    def _keep(self, reference: Reference, artefact: Artefact, size: int) -> None:
+        while self._open and self._held + size > self.room:
+            _, (_, gone) = self._open.popitem(last=False)
+            self._held -= gone
+        self._open[reference] = artefact, size
+        self._held += size
 
 
 @cache

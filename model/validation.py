@@ -208,6 +208,8 @@ def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Arra
     bad: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
     if is_text(values.type):
         numbers, bad = parse_numbers(values)
+    elif values.type == pa.float64():
+        numbers = values
     elif is_number(values.type):
         numbers = values.cast(pa.float64(), safe=False)
     else:

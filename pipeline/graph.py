@@ -34,7 +34,8 @@ def build(
 
     Args:
         root: a pipeline, or what ``source`` expands on.
-        source: gives tagged raw batches, stamped with event time (``transforms.sources``).
+        source: gives tagged raw batches, stamped with event time (``transforms.sources``). If it
+            has ``claims``, rows are read again to be scored, and do not travel there.
         settings: all options.
         folder: the run's folder; its store is read and written.
         span: what of the stream is trained on and reported; all, unless a run is resumed.
@@ -43,6 +44,7 @@ def build(
         The PCollection of reports, ``model.metrics.Metrics``, one a refresh.
     """
     schema, cadence, store = settings.meaning, settings.cadence, Store(folder.models)
+    claims = getattr(source, "claims", None)
     events = root | "Source" >> source
     accepted, broken = events | "Validate" >> Validate(schema)
     rejected = broken | "UnreportedRejects" >> beam.Filter(unreported, span.report_from)
@@ -57,7 +59,7 @@ def build(
     batches = accepted | "Unreported" >> since
     scored = (
         {"batches": batches, "models": models}
-        | "HandOver" >> HandOver(cadence, store, settings.shards)
+        | "HandOver" >> HandOver(cadence, store, settings.shards, claims)
         | "Predict" >> Predict(store.path, settings.timed)
     )
     written = [rejected | "Rejects" >> WriteRejects(folder.rejected, cadence.every)]

@@ -13,6 +13,7 @@ from model.reading import Plan, plan
 from model.store import Store
 from pipeline.folder import RunFolder
 from pipeline.settings import Settings, micros_of
+from transforms.sources.claims import FileClaims, worthwhile
 from transforms.sources.files import FileReader, FileTickets
 from transforms.sources.people import PeopleReader, PeopleTickets, live_rows
 from transforms.sources.planner import Drain, Extent, ReadTickets
@@ -114,10 +115,13 @@ def file_source(
     planned = plan(settings.input, schema, progress)
     span = _file_span(planned, settings, folder)
     latency = settings.cadence.latency
+    reader = FileReader(planned, span.extent.begin, schema, latency, settings.batch_rows)
     return ReadTickets(
         FileTickets(planned, span.extent),
-        FileReader(planned, span.extent.begin, schema, latency, settings.batch_rows),
+        reader,
         drain=Drain(folder.drain, settings.cadence.every),
+        claims=FileClaims(reader) if worthwhile(planned, schema) else None,
+        ahead=True,
     ), span
 
 

@@ -3,17 +3,21 @@
 A committed model's reference is sent into every serve window of the refresh that it serves,
 once a shard; batches meet it there by CoGroupByKey. Training holds the watermark, so a serve
 window cannot close before its model exists, and no state or timer is needed.
+
+Rows that can be read again need not travel there: a claim on them does (``Claims``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.coders import registry
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.utils.windowed_value import WindowedValue
 
 from model.artefact import Reference
 from model.asof import floor, newest_allowed, serves
@@ -48,6 +52,25 @@ class Cadence(NamedTuple):
     lag: int = 1
 
 
+class Claims(Protocol):
+    """Rows that stay where they are, until they are needed (the claim check pattern).
+
+    Hohpe and Woolf 2003, "Enterprise Integration Patterns".
+    """
+
+    def check(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """What travels in an accepted batch's stead: a claim, or the batch itself.
+
+        A claim is a batch without columns: its tag alone.
+        """
+
+    def prepare(self, batch: pa.RecordBatch) -> None:
+        """Begins to read what a claim stands for; it is redeemed soon."""
+
+    def redeem(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The accepted batch for which a claim stands; a batch with columns is it itself."""
+
+
 def shard_of(key: Key, shards: int) -> int:
     """The shard of a batch, the same on every retry."""
     return hash(key) % shards
@@ -56,6 +79,13 @@ def shard_of(key: Key, shards: int) -> int:
 def sharded(batch: pa.RecordBatch, shards: int) -> tuple[int, pa.RecordBatch]:
     """A batch with its shard as key."""
     return shard_of(tag_of(batch).key, shards), batch
+
+
+def checked(batch: pa.RecordBatch, shards: int, claims: Claims) -> tuple[int, pa.RecordBatch]:
+    """A claim with its shard as key: the same for all that is read together."""
+    claim = claims.check(batch)
+    key = tag_of(claim).key
+    return shard_of(key if claim.num_columns else key._replace(part=0), shards), claim
 
 
 def as_batch(reference: Reference) -> pa.RecordBatch:
@@ -89,11 +119,17 @@ class Choose(beam.DoFn):
 
     Where none was sent (a gap in the data, the beginning), the newest older one in the store
     serves; without one, None.
+
+    Attributes:
+        cadence: how event time is cut.
+        store: where an older model is looked for.
+        by_ticket: whether the batches of each ticket go out by themselves, to be redeemed.
     """
 
-    def __init__(self, cadence: Cadence, store: Store) -> None:
+    def __init__(self, cadence: Cadence, store: Store, by_ticket: bool = False) -> None:
         self.cadence = cadence
         self.store = store
+        self.by_ticket = by_ticket
 
     def setup(self) -> None:
         self.older: dict[int, Reference | None] = {}
@@ -110,8 +146,12 @@ class Choose(beam.DoFn):
         if len(sent) > 1:
             raise ValueError(f"two models for one serve window: {sorted(sent)}")
         reference = sent.pop() if sent else self._older(window.start.micros)
-        requests = Requests((reference, batch) for batch in batches)
-        yield TimestampedValue(requests, last_time(window))
+        for _, together in groupby(batches, self._ticket):
+            requests = Requests((reference, batch) for batch in together)
+            yield TimestampedValue(requests, last_time(window))
+
+    def _ticket(self, batch: pa.RecordBatch) -> tuple[int, ...]:
+        return tag_of(batch).key[:2] if self.by_ticket else ()
 
     def _older(self, start: int) -> Reference | None:
         _, every, lag = self.cadence
@@ -122,27 +162,70 @@ class Choose(beam.DoFn):
         return self.older[end]
 
 
+class Redeem(beam.DoFn):
+    """Redeems claims, a ticket's at a time.
+
+    They go out when the next ones of their bundle have come, or it ends, so that what they stand
+    for is read meanwhile.
+    """
+
+    def __init__(self, claims: Claims) -> None:
+        self.claims = claims
+
+    def start_bundle(self) -> None:
+        self.waiting: WindowedValue | None = None
+
+    def process(
+        self,
+        requests: Requests,
+        at: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+    ) -> Iterator[WindowedValue]:
+        self.claims.prepare(requests[0][1])
+        before, self.waiting = self.waiting, WindowedValue(requests, at, (window,))
+        if before is not None:
+            yield self._redeemed(before)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self.waiting is not None:
+            yield self._redeemed(self.waiting)
+            self.waiting = None
+
+    def _redeemed(self, waiting: WindowedValue) -> WindowedValue:
+        requests = waiting.value
+        redeem = self.claims.redeem
+        return waiting.with_value(Requests((reference, redeem(b)) for reference, b in requests))
+
+
 class HandOver(beam.PTransform[Any, Any]):
-    """``{batches, models}`` in; for each serve window and shard a list of (reference, batch) out.
+    """``{batches, models}`` in; lists of (reference, batch) out, of one serve window and shard.
 
     Attributes:
         cadence: how event time is cut.
         store: where an older model is looked for.
         shards: into how many parts a serve window is cut, to be scored side by side.
+        claims: what can read the source's rows again; None: they travel.
     """
 
-    def __init__(self, cadence: Cadence, store: Store, shards: int = 4) -> None:
+    def __init__(
+        self, cadence: Cadence, store: Store, shards: int = 4, claims: Claims | None = None
+    ) -> None:
         super().__init__()
         self.cadence = cadence
         self.store = store
         self.shards = shards
+        self.claims = claims
 
     def expand(self, inputs: dict[str, Any]) -> Any:
         serve_windows = FixedWindows(self.cadence.latency // SECOND)
         keyed = tuple[int, pa.RecordBatch]
+        if self.claims is None:
+            shard = beam.Map(sharded, self.shards)
+        else:
+            shard = beam.Map(checked, self.shards, self.claims)
         batches = (
             inputs[BATCHES]
-            | "Shard" >> beam.Map(sharded, self.shards).with_output_types(keyed)
+            | "Shard" >> shard.with_output_types(keyed)
             | "ServeWindow" >> beam.WindowInto(serve_windows)
         )
         models = (
@@ -150,8 +233,12 @@ class HandOver(beam.PTransform[Any, Any]):
             | "Send" >> beam.ParDo(Send(self.cadence, self.shards)).with_output_types(keyed)
             | "ModelServeWindow" >> beam.WindowInto(serve_windows)
         )
-        return (
+        choose = Choose(self.cadence, self.store, self.claims is not None)
+        requests = (
             {BATCHES: batches, MODELS: models}
             | "Meet" >> beam.CoGroupByKey()
-            | "Choose" >> beam.ParDo(Choose(self.cadence, self.store)).with_output_types(Requests)
+            | "Choose" >> beam.ParDo(choose).with_output_types(Requests)
         )
+        if self.claims is None:
+            return requests
+        return requests | "Redeem" >> beam.ParDo(Redeem(self.claims)).with_output_types(Requests)

@@ -61,7 +61,12 @@ def summarized(
     if not reduce:
         return with_statistics(rows, statistics)
     sums = moments(rows, statistics)
-    return with_statistics(bottom([rows], SAMPLE_ROWS)[0], statistics, sums)
+    return with_statistics(own(bottom([rows], SAMPLE_ROWS)[0]), statistics, sums)
+
+
+def own(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch in memory of its own: a slice would keep all that it was cut from."""
+    return batch.take(pa.array(np.arange(batch.num_rows)))
 
 
 def with_statistics(

@@ -15,19 +15,26 @@ from apache_beam.coders import registry
 
 from model import files
 from model.artefact import (
+    Artefact,
     Learner,
     Manifest,
     Normalized,
     Reference,
     Window,
-    train,
+    fit_artefact,
     training_fingerprint,
+    written,
 )
 from model.asof import iso
+from model.learners import LEARNERS
 from model.schema import Schema
-from model.store import DamagedArtefact, Store
+from model.store import DamagedArtefact, Store, shelf
 from transforms.coders import FusedCoder
 from transforms.tally import count
+
+FAITHFUL = frozenset(LEARNERS)
+"""Learners of which it is known that what comes out of an artefact is what went in. The process
+that fits one of them scores with it at once; any other is opened anew, as it is elsewhere."""
 
 
 class Trained(NamedTuple):
@@ -38,12 +45,14 @@ class Trained(NamedTuple):
         model: the artefact's bytes, or None if the store has it.
         manifest: what is known of it.
         seconds: how long the fit took.
+        artefact: what the bytes hold, if it is sure to be just that (``FAITHFUL``).
     """
 
     window: Window
     model: bytes | None
     manifest: Manifest
     seconds: float
+    artefact: Artefact | None = None
 
 
 class Committed(NamedTuple):
@@ -70,7 +79,7 @@ def committed(store: Store, name: str, fingerprint: str) -> Manifest | None:
 
 
 class TrainFn(beam.DoFn):
-    """``model.artefact.train`` of each window, unless the store has its artefact."""
+    """``model.artefact.fit_artefact`` of each window, unless the store has its artefact."""
 
     def __init__(self, schema: Schema, learner: Learner, store: Store) -> None:
         self.schema = schema
@@ -85,8 +94,10 @@ class TrainFn(beam.DoFn):
             yield Trained(data.window, None, manifest, 0.0)
             return
         began = time.perf_counter()
-        model, manifest = train(data, self.schema, self.learner)
-        yield Trained(data.window, model, manifest, time.perf_counter() - began)
+        artefact, report = fit_artefact(data, self.schema, self.learner)
+        model, manifest = written(artefact, report, data, self.learner)
+        kept = artefact if self.learner.name in FAITHFUL else None
+        yield Trained(data.window, model, manifest, time.perf_counter() - began, kept)
 
 
 class CommitFn(beam.DoFn):
@@ -103,7 +114,10 @@ class CommitFn(beam.DoFn):
             self.store.commit(name, trained.model, trained.manifest)
             self._note(trained, time.perf_counter() - began)
             count("models trained")
-        yield Committed(trained.window, Reference(name, trained.manifest.sha256))
+        reference = Reference(name, trained.manifest.sha256)
+        if trained.model is not None and trained.artefact is not None:
+            shelf(self.store.path).put(reference, trained.artefact, len(trained.model))
+        yield Committed(trained.window, reference)
 
     def _note(self, trained: Trained, seconds: float) -> None:
         if self.timing is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 
 import pyarrow as pa
@@ -13,13 +13,19 @@ import pyarrow as pa
 def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The same batches, each read by another thread while the one before is worked on.
 
-    At most one batch more is in memory. Arrow decodes without Python's lock, so two cores are
-    used; where decoding is all the work, nothing is gained.
+    The first is being read when this returns. At most one batch more is in memory. Arrow decodes
+    without Python's lock, so two cores are used; where decoding is all the work, nothing is
+    gained.
 
     Raises:
         Exception: whatever reading raises, where it does.
     """
-    coming = _readers().submit(next, batches, None)
+    return _following(batches, _readers().submit(next, batches, None))
+
+
+def _following(
+    batches: Iterator[pa.RecordBatch], coming: Future[pa.RecordBatch | None]
+) -> Iterator[pa.RecordBatch]:
     while (batch := coming.result()) is not None:
         coming = _readers().submit(next, batches, None)
         yield batch

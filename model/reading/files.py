@@ -82,6 +82,21 @@ def opened(file: File) -> pa.NativeFile:
     return pa.CompressedInputStream(stream, file.compression) if file.compression else stream
 
 
+def check_unchanged(file: File) -> None:
+    """Checks that a file is the one that was planned, by its size and when it was written.
+
+    Raises:
+        UserError: if not.
+        OSError: if it is not there any more.
+    """
+    try:
+        found = FileSystems.get_filesystem(file.path).metadata(file.path)  # its name is no glob
+    except (BeamIOError, ValueError) as error:
+        raise OSError(f"{file.path}: cannot be read again: {one_line(error)}") from error
+    if (found.size_in_bytes, found.last_updated_in_seconds or 0.0) != (file.size, file.updated):
+        raise UserError(f"{file.path}: has changed since it was planned")
+
+
 def one_line(error: BaseException) -> str:
     """The first line of what an error says."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +261,53 @@ def test_an_estimator_within_a_learner_is_seeded_and_predicts_with_one_thread() 
     inner = made[0].steps[1][1]
     assert (inner.random_state, inner.n_jobs) == (7, 1)
     assert (predict(made[0], matrix) == predict(made[1], matrix)).all()
+
+
+@pytest.mark.parametrize(
+    ("learner", "parameters"),
+    [
+        ("forest", {}),
+        ("forest", {"n_estimators": 1}),
+        ("forest", {"criterion": "poisson", "max_depth": 3}),
+        ("sklearn.ensemble:ExtraTreesRegressor", {"n_estimators": 7}),
+        ("ridge", {}),
+        ("ridge", {"fit_intercept": False, "alpha": 3.0}),
+        ("ridge", {"positive": True}),
+        ("boosting", {"max_iter": 5}),
+    ],
+)
+@pytest.mark.parametrize("rows", [1, 900, 4_321])
+def test_predictions_are_scikit_learns_own_to_the_last_digit(
+    learner: str, parameters: dict[str, Any], rows: int
+) -> None:
+    rng = np.random.default_rng(rows)
+    matrix = rng.normal(size=(4_321, 5))
+    matrix[::7, 1] = 0.0  # ties
+    target = np.abs(matrix @ np.arange(5.0) + rng.normal(size=len(matrix)))
+    estimator = fit(make(learner, parameters, 3), matrix, target)
+    asked = matrix[:rows]
+    np.testing.assert_array_equal(predict(estimator, asked), estimator.predict(asked))
+
+
+def test_a_forest_that_predicts_in_its_own_way_is_asked_itself() -> None:
+    class Halved(RandomForestRegressor):  # type: ignore[misc]
+        def predict(self, X: Any) -> Any:
+            return super().predict(X) / 2
+
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(2_500, 2))
+    halved = Halved(n_estimators=3, random_state=1).fit(matrix, matrix[:, 0])
+    np.testing.assert_array_equal(predict(halved, matrix), halved.predict(matrix))
+
+
+def test_forests_that_are_asked_for_at_once_are_those_of_one_after_the_other() -> None:
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(500, 2))
+
+    def grown(seed: int) -> Any:
+        return fit(make("forest", {"n_estimators": 20}, seed), matrix, matrix[:, 0])
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(grown, range(6)))
+    for seed, forest in enumerate(together):
+        np.testing.assert_array_equal(grown(seed).predict(matrix), forest.predict(matrix))

@@ -93,6 +93,21 @@ def test_an_artefact_that_failed_to_open_is_tried_again(tmp_path: Path) -> None:
     assert kept.take(reference) is kept.take(reference)
 
 
+def test_what_was_put_there_is_not_opened_and_makes_room_like_any_other(tmp_path: Path) -> None:
+    store, (a, b) = filled(tmp_path, 2)
+    made = store.load(a.name)
+    store.loads.clear()
+    kept = Shelf(store, room=len(OLD[0]))
+    kept.put(a, made, len(OLD[0]))
+    kept.put(a, store.load(b.name), len(OLD[0]))
+    store.loads.clear()
+    assert kept.take(a) is made
+    assert store.loads == []
+    kept.take(b)
+    assert kept.take(a) is not made
+    assert store.loads == [b.name, a.name]
+
+
 def test_a_process_has_one_shelf_for_a_store(tmp_path: Path) -> None:
     assert shelf(str(tmp_path)) is shelf(str(tmp_path))
     assert shelf(str(tmp_path)) is not shelf(str(tmp_path / "other"))

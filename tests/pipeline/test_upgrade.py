@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from apache_beam.io.unbounded_source import (
     _UnboundedSourceRestriction,
@@ -37,6 +38,7 @@ from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.transforms.window import IntervalWindow
+from pyarrow.csv import read_csv
 
 from model.artefact import Reference
 from model.batch import Key
@@ -75,6 +77,7 @@ COMMAND = "python -m tests.pipeline.test_upgrade"
 JOBS: dict[str, dict[str, Any]] = {
     "people": {},
     "files": {"source": "files", "input": "in.csv", "schema_file": "schema.toml"},
+    "parquet": {"source": "files", "input": "in.parquet", "schema_file": "schema.toml"},
     "live": {"live": True, "runner": "flink"},
     "sliding": {"window": 120, "every": 60},
     "lag 2": {"lag": 2},
@@ -90,11 +93,12 @@ def graph(job: str) -> tuple[Any, Any]:
     with tempfile.TemporaryDirectory() as home:
         options = dict(JOBS[job])
         Path(home, "in.csv").write_text(HEADER + GOOD)
+        pq.write_table(read_csv(Path(home, "in.csv")), Path(home, "in.parquet"))
         Path(home, "schema.toml").write_text(SCHEMA)
         for name in {"input", "schema_file"} & set(options):
             options[name] = str(Path(home, options[name]))
         settings, folder = made(**options), RunFolder("nowhere")
-        if job == "files":
+        if settings.reads_files:
             source, span = file_source(settings, folder, lambda told: None)
         else:
             source, span = people_source(settings, folder)

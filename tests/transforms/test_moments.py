@@ -12,12 +12,12 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from sklearn.preprocessing import StandardScaler
 
 from model.artefact import Learner, Manifest
-from model.batch import ID
+from model.batch import ID, SECOND
 from model.schema import Features, Schema
 from model.store import Store
 from tests.transforms.streams import MINUTE, shuffle
 from transforms.normalize import Normalize
-from transforms.statistics import SAMPLE_ROWS, CollectWindows, statistics_of
+from transforms.statistics import SAMPLE_ROWS, CollectWindows, statistics_of, summarized
 from transforms.testing import FromBatches, Gather, accepted, batches, embedded
 from transforms.train import Commit, Train
 
@@ -97,3 +97,11 @@ def test_so_few_rows_travel_and_the_statistics_are_over_all() -> None:
     [one] = seen
     assert len(set(one.value[ID].to_pylist())) == SAMPLE_ROWS
     assert statistics_of(one.value).numeric("a").count == 4_000
+
+
+def test_a_sample_keeps_nothing_of_the_batch_that_it_was_cut_from() -> None:
+    [large] = accepted(batches(rows(5_000), SCHEMA, 5_000 * SECOND, 5_000), SCHEMA)
+    sample = summarized(large.slice(10, 50), SCHEMA, reduce=True)
+    assert sample is not None
+    assert sample.num_rows == 50
+    assert sample.get_total_buffer_size() < large.get_total_buffer_size() / 20

@@ -23,6 +23,7 @@ from transforms.sources.planner import (
     Extent,
     Planner,
     Read,
+    ReadAhead,
     ReadTickets,
     Ticket,
     beam_time,
@@ -186,6 +187,43 @@ def test_a_batch_is_stamped_with_its_own_time_and_not_its_tickets() -> None:
         2 * i + part: at - 999 + part * SECOND for i, at in enumerate(ats) for part in (0, 1)
     }
     assert {one.window for one in seen} == {None}
+
+
+class Begun(Reader):
+    """A reader that notes which tickets it was asked for, and which it was asked of."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
+        self.told.append(f"begin {ticket.start}")
+        return self._batches(ticket)
+
+    def _batches(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
+        self.told.append(f"read {ticket.start}")
+        yield from super().__call__(ticket)
+
+
+def test_a_ticket_is_begun_before_the_one_before_it_goes_out() -> None:
+    reader = Begun()
+    read = ReadAhead(reader)
+    read.start_bundle()
+    out = [one for start in (1, 2) for one in read.process(ticket(start, 0))]
+    ended = list(read.finish_bundle())
+    assert reader.told == ["begin 1", "begin 2", "read 1", "read 2"]
+    assert [tag_of(one.value).key.start for one in out] == [1, 1]
+    assert [tag_of(one.value).key.start for one in ended] == [2, 2]
+    assert list(read.finish_bundle()) == []
+
+
+def test_what_is_read_ahead_flows_through_beam_as_what_is_not() -> None:
+    ats = [minute * 60 * SECOND + 999 for minute in range(3 * TICKETS_A_BUNDLE)]
+    found = []
+    for ahead in (False, True):
+        with embedded() as pipeline:
+            seen = pipeline | ReadTickets(Listed(ats), Reader(), ahead=ahead) | Gather()
+        found.append(sorted((encode(one.value), one.at, one.window) for one in seen))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(

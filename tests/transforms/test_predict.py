@@ -129,6 +129,7 @@ def test_a_model_of_which_a_byte_has_changed_is_not_opened(tmp_path: Path) -> No
     store = tmp_path / "models"
     ask = reference(store, NAMES[0])
     flip(store / NAMES[0] / "model.joblib")
+    shelf.cache_clear()  # as in another process: this one has made it
     handler = ArtefactHandler(str(store))
     with pytest.raises(DamagedArtefact, match="is not opened"):
         list(handler.run_inference([(ask, made()[0])], handler.load_model()))

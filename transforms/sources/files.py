@@ -18,6 +18,10 @@ from model.reading.ahead import ahead
 from model.schema import Schema
 from transforms.sources.planner import Extent, Ticket
 
+BLOCK_BYTES = 2 << 20
+"""About so many bytes are read at once: two threads that pass each other every batch wait for
+each other, and for Python's lock, at every one."""
+
 
 @dataclass(frozen=True)
 class FileTickets:
@@ -82,16 +86,32 @@ class FileReader:
     batch_rows: int
 
     def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
-        """The ticket's batches."""
-        return Extent(self.begin, ticket.until).within(self._batches(ticket))
-
-    def _batches(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
+        """The ticket's batches; the first are being read when this returns."""
         file = self.plan.files[ticket.partition]
         chunk = Chunk(*ticket[:7], greatest=ticket.at)
+        blocks = ahead(read(file, chunk, self.schema, self.block_rows))
+        return Extent(self.begin, ticket.until).within(self._batches(blocks, ticket, file.path))
+
+    def _batches(
+        self, blocks: Iterator[pa.RecordBatch], ticket: Ticket, path: str
+    ) -> Iterator[pa.RecordBatch]:
         line = ticket.line - ticket.first
         part = 0
-        for rows in ahead(read(file, chunk, self.schema, self.batch_rows)):
-            tag = Tag(Key(ticket.partition, ticket.start, part), ticket.at, file.path, line)
-            for piece in split(rows, tag, self.latency):
-                yield piece
-                part += 1
+        for block in blocks:
+            for rows in sliced(block, self.batch_rows):
+                tag = Tag(Key(ticket.partition, ticket.start, part), ticket.at, path, line)
+                for piece in split(rows, tag, self.latency):
+                    yield piece
+                    part += 1
+
+    @property
+    def block_rows(self) -> int:
+        """How many rows are read at once: whole batches of them, one at least."""
+        batch_bytes = 8 * len(self.schema.columns) * self.batch_rows
+        return self.batch_rows * max(1, BLOCK_BYTES // batch_bytes)
+
+
+def sliced(block: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
+    """A block's rows as batches of so many at most, without a copy."""
+    for first in range(0, block.num_rows, rows):
+        yield block.slice(first, rows)

@@ -22,8 +22,9 @@ from apache_beam.io.unbounded_source import (
     UnboundedReader,
     UnboundedSource,
 )
-from apache_beam.transforms.window import TimestampedValue
+from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Duration, Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 from typing_extensions import override
 
 from model import files
@@ -294,10 +295,36 @@ class Read(beam.DoFn):
         self.reader = reader
 
     def process(self, ticket: Ticket) -> Iterator[Any]:
-        for batch in self.reader(ticket):
+        return self.stamped(ticket, self.reader(ticket))
+
+    def stamped(self, ticket: Ticket, batches: Iterator[pa.RecordBatch]) -> Iterator[Any]:
+        """A ticket's batches, counted."""
+        for batch in batches:
             count("rows read", batch.num_rows)
             note("watermark", ticket.at)
             yield TimestampedValue(batch, beam_time(tag_of(batch).at))
+
+
+class ReadAhead(Read):
+    """As ``Read``, for a reader that begins to read when it is asked: a ticket ahead.
+
+    A ticket's batches go out when the next one of its bundle has come, or its bundle ends: so
+    they wait for that, which a live source's must not.
+    """
+
+    def start_bundle(self) -> None:
+        self.begun: tuple[Ticket, Iterator[pa.RecordBatch]] | None = None
+
+    def process(self, ticket: Ticket) -> Iterator[Any]:
+        before, self.begun = self.begun, (ticket, self.reader(ticket))
+        if before is not None:
+            yield from self.stamped(*before)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        if self.begun is not None:
+            for one in self.stamped(*self.begun):
+                yield WindowedValue(one.value, one.timestamp, (GlobalWindow(),))
+            self.begun = None
 
 
 class ReadTickets(beam.PTransform[Any, Any]):
@@ -308,18 +335,29 @@ class ReadTickets(beam.PTransform[Any, Any]):
         reader: what reads a ticket.
         poll: seconds until a planner that had no ticket due looks again.
         drain: how it is asked to end early; None: it is not.
+        claims: what can read its rows again (``transforms.handover.Claims``); None: nothing.
+        ahead: whether it is read a ticket ahead (``ReadAhead``): not if it is live.
     """
 
     def __init__(
-        self, tickets: Tickets, reader: Reader, poll: float = 0.1, drain: Drain | None = None
+        self,
+        tickets: Tickets,
+        reader: Reader,
+        poll: float = 0.1,
+        drain: Drain | None = None,
+        claims: Any = None,
+        ahead: bool = False,
     ) -> None:
         super().__init__()
+        self.ahead = ahead
+        self.claims = claims
         self.tickets = tickets
         self.reader = reader
         self.poll = poll
         self.drain = drain
 
     def expand(self, root: Any) -> Any:
+        read = ReadAhead(self.reader) if self.ahead else Read(self.reader)
         return (
             root
             | "Plan"
@@ -331,5 +369,5 @@ class ReadTickets(beam.PTransform[Any, Any]):
             )
             | "Ticket" >> beam.Map(lambda ticket: ticket).with_output_types(Ticket)
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(Read(self.reader)).with_output_types(pa.RecordBatch)
+            | "Read" >> beam.ParDo(read).with_output_types(pa.RecordBatch)
         )
