@@ -12,8 +12,8 @@ from benchmarks import peers
 from benchmarks.contenders import Contender, Job, Loop, Peer, Work, once
 from benchmarks.measure import Measured, Pair
 
-RIDGE = Work("ridge", 100_000, 2_000_000, 10_000_000)
-FOREST = Work("forest", 10_000, 50_000, 200_000)
+RIDGE = Work("ridge", 100_000, 4_000_000, 20_000_000)
+FOREST = Work("forest", 10_000, 50_000, 400_000)
 SHARES = {
     "ridge": {"direct": 0.5, "prism": 0.25, "flink": 0.15},
     "forest": {"direct": 0.9, "prism": 0.9, "flink": 0.9},

@@ -128,10 +128,12 @@ def test_a_shape_has_as_many_windows_as_it_says(tmp_path: Path) -> None:
     assert 'numeric = ["x0", "x1", "x2"]\ncategorical = ["c"]' in shape.schema
 
 
-def test_a_replay_grows_as_far_as_its_runner_can_hold_it() -> None:
-    rows = [(p.runner, p.value) for p in growth_points(["direct", "flink"]) if p.curve == "rows"]
-    assert max(v for runner, v in rows if runner == "direct") == 10_000_000
-    assert max(v for runner, v in rows if runner == "flink") == 100_000_000
+def test_rows_grow_a_thousandfold_on_each_runner_in_windows_of_the_same_size() -> None:
+    points = [p for p in growth_points(["direct", "flink"]) if p.curve == "rows"]
+    for runner in ("direct", "flink"):
+        rows = [p.shape.rows for p in points if p.runner == runner]
+        assert max(rows) == 1_000 * min(rows) == 100_000_000
+    assert {p.shape.rows // p.shape.windows for p in points if p.value > 100_000} == {100_000}
 
 
 def test_the_plain_loop_cuts_windows_by_event_time(tmp_path: Path) -> None:

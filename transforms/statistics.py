@@ -125,6 +125,9 @@ class WindowData(beam.CombineFn):
             merged = self._bounded(merged)
         return merged
 
+    def compact(self, accumulator: Batches) -> Batches:
+        return bottom(accumulator, self.sample_rows)
+
     def extract_output(self, accumulator: Batches) -> pa.RecordBatch:
         parts = sorted(accumulator, key=lambda batch: tag_of(batch).key)
         statistics = merge(statistics_of(part) for part in parts)

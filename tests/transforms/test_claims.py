@@ -23,7 +23,7 @@ from model.reading import plan
 from model.validation import validate
 from tests.transforms.streams import MINUTE, SCHEMA, row, stream
 from transforms.handover import Redeem, Requests
-from transforms.sources.claims import FileClaims, OpenTickets, opened, worthwhile
+from transforms.sources.claims import TICKETS, FileClaims, OpenTickets, opened, worthwhile
 from transforms.sources.files import FileReader
 from transforms.sources.planner import Ticket
 from transforms.testing import Gather, embedded
@@ -165,6 +165,16 @@ def test_claims_are_worthwhile_where_row_groups_needed_at_once_have_room(tmp_pat
     mixed = plan(str(tmp_path / "mixed*"), SCHEMA)
     assert worthwhile(mixed, SCHEMA, room=4 * group)
     assert not worthwhile(mixed, SCHEMA, room=2 * group)
+
+
+def test_claims_are_not_worthwhile_on_more_files_of_the_same_time_than_stay_open(
+    tmp_path: Path,
+) -> None:
+    for number in range(TICKETS + 1):
+        written(tmp_path, f"part{number}", range(5))
+    assert not worthwhile(plan(str(tmp_path / "part*"), SCHEMA), SCHEMA)
+    (tmp_path / "part0.parquet").unlink()
+    assert worthwhile(plan(str(tmp_path / "part*"), SCHEMA), SCHEMA)
 
 
 def test_text_is_carried(tmp_path: Path) -> None:

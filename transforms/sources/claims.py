@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from itertools import accumulate
 from uuid import uuid4
 
 import pyarrow as pa
@@ -29,6 +30,8 @@ from transforms.sources.planner import Ticket
 
 ROOM = 1 << 30
 """Bytes of row groups that may be open at once."""
+TICKETS = 64
+"""Row groups that may be open at once."""
 NO_COLUMNS = pa.record_batch({})
 
 
@@ -44,16 +47,15 @@ def worthwhile(plan: Plan, schema: Schema, room: int = ROOM) -> bool:
         room: bytes.
     """
     columns = len(schema.columns) + 2  # the row's id and time
-    steps = []
+    steps: list[tuple[int, int, int]] = []
     for chunk in plan.chunks:
         if plan.files[chunk.file].format == "parquet":
             size = chunk.rows * columns * 8
-            steps += [(chunk.least, size), (chunk.greatest + 1, -size)]
-    held = most = 0
-    for _, size in sorted(steps):
-        held += size
-        most = max(most, held)
-    return 0 < most <= room
+            steps += [(chunk.least, 1, size), (chunk.greatest + 1, -1, -size)]
+    steps.sort()
+    tickets = max(accumulate(ticket for _, ticket, _ in steps), default=0)
+    held = max(accumulate(size for _, _, size in steps), default=0)
+    return 0 < tickets <= TICKETS and held <= room
 
 
 @dataclass
@@ -157,7 +159,7 @@ class OpenTickets:
         tickets: so many stay open at the most.
     """
 
-    def __init__(self, room: int = ROOM, tickets: int = 64) -> None:
+    def __init__(self, room: int = ROOM, tickets: int = TICKETS) -> None:
         self.room = room
         self.tickets = tickets
         self._open: OrderedDict[tuple[int, int], Opened] = OrderedDict()
