@@ -50,8 +50,8 @@ PEERS = {
     "Spark foreachBatch": Peer(
         "with_spark",
         {
-            "ridge": Sizes(100_000, 200_000, 1_200_000),
-            "forest": Sizes(10_000, 20_000, 100_000),
+            "ridge": Sizes(100_000, 500_000, 4_000_000),
+            "forest": Sizes(10_000, 20_000, 200_000),
         },
     ),
     "River": Peer(
