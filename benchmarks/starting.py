@@ -37,14 +37,14 @@ def job(since: float, words: list[str]) -> None:
     from pipeline.__main__ import main
     from transforms.sources.planner import Read
 
-    read = Read.process
+    stamped = Read.stamped
 
-    def first(self: Any, ticket: Any) -> Iterator[Any]:
-        for batch in read(self, ticket):
+    def first(self: Any, ticket: Any, batches: Any) -> Iterator[Any]:
+        for batch in stamped(self, ticket, batches):
             told(since)
             yield batch
 
-    Read.process = first  # type: ignore[method-assign]
+    Read.stamped = first  # type: ignore[method-assign]
     sys.exit(main(words))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,6 +21,7 @@ from benchmarks.growth import points as growth_points
 from benchmarks.loop import windows
 from benchmarks.measure import Measured, Pair, run
 from benchmarks.showing import figures, picture, table
+from benchmarks.startup import seconds
 
 WORK = Work("ridge", 100, 1_000, 5_000)
 
@@ -141,3 +143,14 @@ def test_the_plain_loop_cuts_windows_by_event_time(tmp_path: Path) -> None:
     assert [len(one.target) for one in windows(str(tmp_path / "f.parquet"), 1_000)] == [
         *(1_000, 1_000, 500)
     ]
+
+
+@pytest.mark.slow
+def test_a_start_is_measured_to_the_first_batch(tmp_path: Path) -> None:
+    file, schema = tmp_path / "rows.parquet", tmp_path / "schema.toml"
+    data.write(file, 20_000)
+    schema.write_text(data.SCHEMA, encoding="utf-8")
+    words = ["--input", str(file), "--schema", str(schema), "--learner", "ridge"]
+    began = time.perf_counter()
+    assert 0 < seconds(*words, "--output", str(tmp_path / "run")) < time.perf_counter() - began
+    assert not list((tmp_path / "run" / "metrics").glob("*"))

@@ -119,7 +119,7 @@ def test_the_order_in_which_batches_arrive_changes_no_byte() -> None:
 
 
 def combined(source: list[pa.RecordBatch], fn: WindowData, seed: int) -> pa.RecordBatch:
-    """Combines batches by a random tree of merges, through the coder now and then."""
+    """Combines batches by a random tree of merges, cut down and through the coder now and then."""
     rng = random.Random(seed)
     parts = [fn.create_accumulator()]
     for batch in shuffle(source, seed):
@@ -133,6 +133,7 @@ def combined(source: list[pa.RecordBatch], fn: WindowData, seed: int) -> pa.Reco
         some = [
             list(coder.decode(coder.encode(part))) if rng.random() < 0.5 else part for part in some
         ]
+        some = [fn.compact(part) if rng.random() < 0.5 else part for part in some]
         parts.append(fn.merge_accumulators(some))
     return fn.extract_output(parts[0])
 
@@ -207,6 +208,7 @@ def test_what_waits_in_an_accumulator_is_bounded_too(monkeypatch: pytest.MonkeyP
         accumulator = fn.add_input(accumulator, batch)
         assert sum(part.num_rows for part in accumulator) <= 10 + 10
     assert statistics_of(fn.extract_output(accumulator)).numeric("y").count == 200
+    assert sum(part.num_rows for part in fn.compact(accumulator)) == 5
 
 
 def test_a_sample_keeps_its_windows_metadata_through_the_graph() -> None:
