@@ -177,6 +177,12 @@ def split(
         yield with_tag(batch.slice(low, high - low), tag._replace(key=key, at=at))
 
 
+def sliced(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
+    """A batch's rows as batches of so many at most, without a copy."""
+    for first in range(0, batch.num_rows, rows):
+        yield batch.slice(first, rows)
+
+
 def by_time(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The rows in the order of (event time, row id), in which they are trained on."""
     times, row_ids = micros(batch), ids(batch)

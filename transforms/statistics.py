@@ -61,7 +61,8 @@ def summarized(
     if not reduce:
         return with_statistics(rows, statistics)
     sums = moments(rows, statistics)
-    return with_statistics(own(bottom([rows], SAMPLE_ROWS)[0]), statistics, sums)
+    [sample] = bottom([rows], SAMPLE_ROWS)
+    return with_statistics(own(rows) if sample is rows else sample, statistics, sums)
 
 
 def own(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -109,14 +109,14 @@ class CommitFn(beam.DoFn):
 
     def process(self, trained: Trained) -> Iterator[Committed]:
         name = trained.window.name
+        reference = Reference(name, trained.manifest.sha256)
         if trained.model is not None:
             began = time.perf_counter()
             self.store.commit(name, trained.model, trained.manifest)
             self._note(trained, time.perf_counter() - began)
             count("models trained")
-        reference = Reference(name, trained.manifest.sha256)
-        if trained.model is not None and trained.artefact is not None:
-            shelf(self.store.path).put(reference, trained.artefact, len(trained.model))
+            if trained.artefact is not None:
+                shelf(self.store.path).put(reference, trained.artefact, len(trained.model))
         yield Committed(trained.window, reference)
 
     def _note(self, trained: Trained, seconds: float) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.batch import LINE
+from model.batch import LINE, sliced
 from model.errors import UserError
 from model.reading.chunks import Chunk, File, Span, extent, union
 from model.reading.files import opened
@@ -162,8 +162,7 @@ def read(
         if not _follow_on(block, batch.num_rows, chunk.line + first - chunk.first):
             lines = block.line + form.lines(block.data, schema)
             batch = batch.append_column(LINE, pa.array(lines, pa.int64()))
-        for start in range(0, batch.num_rows, batch_rows):
-            yield batch.slice(start, batch_rows)
+        yield from sliced(batch, batch_rows)
         first += batch.num_rows
 
 

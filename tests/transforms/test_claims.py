@@ -142,6 +142,22 @@ def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
         claims.redeem(claims.check(accepted[0]))
 
 
+def test_a_retry_after_an_error_reads_anew(tmp_path: Path) -> None:
+    claims, _, accepted = claimed(tmp_path, [row(t) for t in range(40)])
+    claims.redeem(claims.check(accepted[0]))
+
+    def broken() -> Iterator[tuple[pa.RecordBatch, bool]]:
+        raise OSError("the disk is away")
+        yield
+
+    [ticket] = opened(claims.name)._open.values()
+    ticket.batches = broken()
+    with pytest.raises(OSError, match="the disk is away"):
+        claims.redeem(claims.check(accepted[1]))
+    rest = accepted[1:]
+    assert same([claims.redeem(claims.check(batch)) for batch in rest], rest)
+
+
 def test_a_batch_that_the_file_has_not_is_told(tmp_path: Path) -> None:
     claims, _reader, accepted = claimed(tmp_path, [row(t) for t in range(40)])
     key = tag_of(accepted[0]).key._replace(part=99)

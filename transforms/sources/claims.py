@@ -136,9 +136,11 @@ class Opened:
         """The batch of a key; a retry, which takes it again, reads from the beginning."""
         self.prepare(key, claims)
         while key.part not in self.kept:
-            batch, last = next(self.batches or iter(()), (None, True))
-            if last:
-                self.batches = None  # what reads them keeps what it has read
+            # Let go of meanwhile, and for good at the end or an error: a retry begins anew.
+            batches, self.batches = self.batches or iter(()), None
+            batch, last = next(batches, (None, True))
+            if not last:
+                self.batches = batches
             if batch is None:
                 file = claims.reader.plan.files[key.partition]
                 raise UserError(f"{file.path}: has changed since it was planned")

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from model.batch import Key, Tag, split
+from model.batch import Key, Tag, sliced, split
 from model.reading import Chunk, Plan, read
 from model.reading.ahead import ahead
 from model.schema import Schema
@@ -109,9 +109,3 @@ class FileReader:
         """How many rows are read at once: whole batches of them, one at least."""
         batch_bytes = 8 * len(self.schema.columns) * self.batch_rows
         return self.batch_rows * max(1, BLOCK_BYTES // batch_bytes)
-
-
-def sliced(block: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
-    """A block's rows as batches of so many at most, without a copy."""
-    for first in range(0, block.num_rows, rows):
-        yield block.slice(first, rows)
