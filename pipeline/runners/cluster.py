@@ -19,6 +19,8 @@ SAVEPOINT_SECONDS = 120.0
 RAISED_FROM = "The above exception was the direct cause of the following exception:"
 MEANWHILE = "During handling of the above exception, another exception occurred:"
 """What Python writes between two tracebacks."""
+SERVER_SIDE = ("<Exception on server side", "End of exception on server side")
+"""What Flink writes before and after a stack trace."""
 OVER = {"FINISHED", "FAILED", "CANCELED"}
 
 
@@ -94,7 +96,11 @@ def _reason(error: HTTPError) -> str:
         told: str = json.load(error)["errors"][-1]
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return str(error)
-    lines = [line for line in told.splitlines() if line.strip() and not line.startswith("\tat")]
+    lines = [
+        line
+        for line in told.splitlines()
+        if line.strip() and not line.startswith(("\tat", *SERVER_SIDE))
+    ]
     return lines[-1].strip() if lines else str(error)
 
 
@@ -141,15 +147,22 @@ class Job:
     def cancel(self) -> None:
         """Cancels it, and waits until it is over; its retained checkpoints stay.
 
+        Flink may refuse for a while, as when the job is being initialized: it is asked again.
+
         Raises:
             Unreachable: if it is not over in time.
         """
-        if self.state not in OVER:
-            self.cluster.get(f"/jobs/{self.id}?mode=cancel", method="PATCH")
         until = time.monotonic() + CANCEL_SECONDS
-        while self.state not in OVER:
+        while True:
+            try:
+                if self.state in OVER:
+                    return
+                self.cluster.get(f"/jobs/{self.id}?mode=cancel", method="PATCH")
+                why = ""
+            except Unreachable as error:
+                why = f": {error}"
             if time.monotonic() > until:
-                raise Unreachable(f"job {self.id} is not cancelled in {CANCEL_SECONDS:.0f} s")
+                raise Unreachable(f"job {self.id} is not cancelled in {CANCEL_SECONDS:.0f} s{why}")
             time.sleep(0.1)
 
     def savepoint(self) -> str:

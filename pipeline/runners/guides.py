@@ -103,10 +103,13 @@ class FlinkGuide(RunGuide):
             self._give_up()
         self._looked = time.monotonic()
 
-    def _look(self) -> None:
+    def _seek(self) -> None:
         if self._job is None:
             new = [job for job in self.cluster.jobs(self.name) if job not in self._before]
             self._job = new[-1] if new else None
+
+    def _look(self) -> None:
+        self._seek()
         if self._job is None:
             return
         self.checkpoint = self._job.last_checkpoint() or self.checkpoint
@@ -132,19 +135,23 @@ class FlinkGuide(RunGuide):
     def cancelling(self) -> None:
         # The job server only forgets a job that it is told to cancel: Flink goes on with it,
         # or starts it even then.
-        with suppress(Unreachable):
+        try:
             self._find()
             if self._job is not None:
+                with suppress(Unreachable):  # it has no checkpoints while it initializes
+                    self._look()
                 self._job.cancel()
+        except Unreachable as error:
+            self.tell(f"not known to be cancelled, look at the cluster: {error}")
 
     def _find(self) -> None:
-        self._look()
+        self._seek()
         if self._job is None:
             self.tell("waiting until Flink has started the job, to cancel it")
         until = time.monotonic() + START_SECONDS
         while self._job is None and time.monotonic() < until:
             time.sleep(0.5)
-            self._look()
+            self._seek()
 
     @override
     def interrupted(self) -> bool:

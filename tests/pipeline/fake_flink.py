@@ -12,6 +12,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
+SERVER_SIDE = """<Exception on server side:
+org.apache.flink.runtime.dispatcher.UnavailableDispatcherOperationException: The requested operation
+	at org.apache.flink.runtime.dispatcher.Dispatcher.getJobMasterGateway(Dispatcher.java:1)
+
+End of exception on server side>"""
+"""How Flink 1.19 says why it answered 500."""
+
+
+class Refused(Exception):
+    """What it does not do now; Flink answers 500 then."""
+
+
 @dataclass
 class FakeJob:
     """A job on it.
@@ -19,6 +31,7 @@ class FakeJob:
     Attributes:
         saved: the path of the savepoint that it can take; None: it fails to.
         trace: the stack trace of its last failure; None: it had none.
+        refusals: so often it is not cancelled though asked to be.
     """
 
     name: str
@@ -29,9 +42,13 @@ class FakeJob:
     saved: str | None = None
     trace: str | None = None
     start: int = 0
+    refusals: int = 0
 
     def answer(self, method: str, rest: str) -> Any:
         if method == "PATCH":
+            if self.refusals:
+                self.refusals -= 1
+                raise Refused(SERVER_SIDE)
             self.state = "CANCELED"
             return {}
         if rest == "":
@@ -42,6 +59,8 @@ class FakeJob:
             entries = [] if self.trace is None else [{"stacktrace": self.trace}]
             return {"exceptionHistory": {"entries": entries}}
         if rest == "/checkpoints":
+            if self.state == "INITIALIZING":
+                raise Refused(SERVER_SIDE)
             kept = self.checkpoint and {"id": 1, "external_path": self.checkpoint}
             return {"latest": {"completed": kept, "savepoint": None}}
         if method == "POST":
@@ -93,8 +112,12 @@ def serving() -> Iterator[FakeFlink]:
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body = json.dumps(flink.answer(self.command, self.path)).encode()
-            self.send_response(200)
+            try:
+                status, told = 200, flink.answer(self.command, self.path)
+            except Refused as refused:
+                status, told = 500, {"errors": ["Internal server error.", str(refused)]}
+            body = json.dumps(told).encode()
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -195,6 +195,28 @@ def test_a_job_that_starts_only_after_ctrl_c_is_waited_for_and_cancelled(
     assert told == ["waiting until Flink has started the job, to cancel it"]
 
 
+def test_a_job_that_is_still_being_initialized_is_cancelled(
+    cluster: FakeFlink, tmp_path: Path, told: list[str]
+) -> None:
+    guide = flink_guide(cluster, tmp_path, told)
+    job = FakeJob(NAME, state="INITIALIZING", refusals=2)
+    cluster.jobs.append(job)
+    guide.cancelling()
+    assert job.state == "CANCELED" and told == []
+
+
+def test_a_job_that_cannot_be_cancelled_is_told(
+    cluster: FakeFlink, tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.runners.cluster.CANCEL_SECONDS", 0.2)
+    guide = flink_guide(cluster, tmp_path, told)
+    started(cluster, guide).refusals = 1_000
+    guide.cancelling()
+    [line] = told
+    assert line.startswith("not known to be cancelled, look at the cluster: job b is not cancelled")
+    assert line.endswith("UnavailableDispatcherOperationException: The requested operation")
+
+
 def test_a_job_that_never_starts_is_not_waited_for_without_end(
     cluster: FakeFlink, tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
