@@ -31,6 +31,7 @@ from model.batch import by_time, column, ids, micros
 from model.drift import Profile, Spread, profile
 from model.encoder import Encoder, codes, fit_encoder
 from model.learners import Matrix
+from model.loading import loading
 from model.moments import Moments, fit_ridge
 from model.schema import Schema
 from model.statistics import Categorical, Numeric, Statistics
@@ -410,7 +411,8 @@ def load_bytes(data: bytes) -> Artefact:
     Raises:
         TypeError: if they hold something else.
     """
-    loaded = joblib.load(io.BytesIO(data))
+    with loading():
+        loaded = joblib.load(io.BytesIO(data))
     if not isinstance(loaded, Artefact):
         raise TypeError(f"holds a {type(loaded).__name__}, not an artefact")
     return loaded

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from model.errors import UserError
+from model.loading import loading
 
 Matrix = npt.NDArray[np.float64]
 Parameters = Mapping[str, Any]
@@ -80,7 +81,8 @@ def make(learner: str, parameters: Parameters, seed: int) -> Any:
     factory = LEARNERS.get(learner) or _imported(learner)
     seeds = (seed,) if learner in LEARNERS else ()
     try:
-        estimator = factory(*seeds, **parameters)
+        with loading():
+            estimator = factory(*seeds, **parameters)
     except (TypeError, ValueError) as error:
         raise UserError(f"--learner {learner}: {_brief(error)}") from error
     able = callable(getattr(estimator, "fit", None)) and hasattr(estimator, "predict")
@@ -183,15 +185,11 @@ def _by_trees(forest: Any, matrix: Matrix) -> Matrix:
 
 
 def _is_forest(estimator: Any) -> bool:
-    from sklearn.ensemble._forest import ForestRegressor
-
-    return getattr(type(estimator), "predict", None) is ForestRegressor.predict
+    return getattr(type(estimator), "predict", None) is _scikit().forest_predict
 
 
 def _is_ridge(estimator: Any) -> bool:
-    from sklearn.linear_model import Ridge
-
-    return type(estimator) is Ridge and np.ndim(estimator.coef_) == 1
+    return type(estimator) is _scikit().ridge and np.ndim(estimator.coef_) == 1
 
 
 def params_of(estimator: Any, deep: bool = False) -> dict[str, Any]:
@@ -228,14 +226,27 @@ def one_thread() -> Any:
 
 def _finite() -> Any:
     """A context in which scikit-learn does not look for NaN and infinity: the encoder did."""
-    from sklearn import config_context
+    return _scikit().config_context(assume_finite=True)
 
-    return config_context(assume_finite=True)
+
+class _Scikit(NamedTuple):
+    ridge: type
+    forest_predict: Callable[..., Any]
+    config_context: Callable[..., Any]
+
+
+@cache
+def _scikit() -> _Scikit:
+    with loading():
+        from sklearn import config_context
+        from sklearn.ensemble._forest import ForestRegressor
+        from sklearn.linear_model import Ridge
+    return _Scikit(Ridge, ForestRegressor.predict, config_context)
 
 
 @cache
 def _openmp() -> Any:
-    import sklearn.linear_model  # noqa: F401  (its libraries must be loaded to be found)
+    _scikit()  # its libraries must be loaded to be found
     from threadpoolctl import ThreadpoolController
 
     controller = ThreadpoolController()
@@ -254,7 +265,8 @@ def _imported(path: str) -> Callable[..., Any]:
     if not colon:
         raise UserError(f"--learner {path!r}: {names}, or package.module:factory is allowed")
     try:
-        factory = getattr(importlib.import_module(module), name)
+        with loading():
+            factory = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"--learner {path}: cannot be imported: {error}") from error
     if not callable(factory):

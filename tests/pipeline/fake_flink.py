@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-
 SERVER_SIDE = """<Exception on server side:
 org.apache.flink.runtime.dispatcher.UnavailableDispatcherOperationException: The requested operation
 	at org.apache.flink.runtime.dispatcher.Dispatcher.getJobMasterGateway(Dispatcher.java:1)
