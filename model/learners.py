@@ -230,7 +230,7 @@ def _finite() -> Any:
 
 
 class _Scikit(NamedTuple):
-    ridge: type
+    ridge: type[Any]
     forest_predict: Callable[..., Any]
     config_context: Callable[..., Any]
 
