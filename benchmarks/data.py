@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -40,3 +41,18 @@ def write(path: Path, count: int) -> None:
     with pq.ParquetWriter(path, rows(0, 0).schema) as writer:
         for first in range(0, count, GROUP):
             writer.write_batch(rows(first, min(GROUP, count - first)), row_group_size=GROUP)
+
+
+def cut(path: Path, window: int) -> Path:
+    """The folder of a file's windows, a file each, the later the younger; it is written once."""
+    folder = path.with_suffix(f".by{window}")
+    if folder.exists():
+        return folder
+    made = folder.with_suffix(".part")
+    made.mkdir(exist_ok=True)
+    batches = pq.ParquetFile(path).iter_batches(window)  # they cut at its multiples
+    for number, batch in enumerate(batches):
+        target = made / f"{number:06d}.parquet"
+        pq.write_table(pa.table(batch), target)
+        os.utime(target, (number, number))
+    return made.rename(folder)

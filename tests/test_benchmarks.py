@@ -83,7 +83,7 @@ def test_a_ratio_that_fell_by_more_than_a_third_of_the_recorded_one_is_told() ->
 
 
 def test_names_choose_and_the_loops_are_always_there() -> None:
-    chosen = entries(WORK, WORK, ["spark", "prism"])
+    chosen = entries(WORK, WORK, ["foreachbatch", "prism"])
     assert {one.contender.name for one in chosen[2:]} == {"Correnteza, prism", "Spark foreachBatch"}
     assert [one.contender.name for one in chosen[:2]] == ["plain loop", "plain loop"]
 

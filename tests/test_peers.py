@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import mean_absolute_error
@@ -67,6 +68,12 @@ def test_a_peer_does_the_work_of_the_plain_loop(
         target = pq.read_table(file)["y"].to_numpy()
         assert found.mae is not None and found.mae < 0.7 * np.abs(target - target.mean()).mean()
     assert len([path for path in tmp_path.iterdir() if path.suffix in (".joblib", ".pickle")]) == 3
+
+
+def test_a_file_is_cut_into_one_a_window_the_later_the_younger(file: Path) -> None:
+    parts = sorted(data.cut(file, WINDOW).iterdir(), key=lambda part: part.stat().st_mtime)
+    assert [pq.read_metadata(part).num_rows for part in parts] == [1_000, 1_000, 500]
+    assert pa.concat_tables(map(pq.read_table, parts)).equals(pq.read_table(file))
 
 
 def test_the_plain_loop_counts_as_plain_arrays_do(file: Path, tmp_path: Path) -> None:

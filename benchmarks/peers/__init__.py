@@ -32,11 +32,13 @@ class Peer(NamedTuple):
         script: the module in ``benchmarks.peers``.
         sizes: for each learner.
         same_model: whether it fits the plain loop's own models, so that its MAE must be theirs.
+        cut: whether its rows lie in a file a window, as a folder fills up; else in one file.
     """
 
     script: str
     sizes: dict[str, Sizes]
     same_model: bool = True
+    cut: bool = False
 
 
 PEERS = {
@@ -48,6 +50,14 @@ PEERS = {
         },
     ),
     "Spark foreachBatch": Peer(
+        "with_spark",
+        {
+            "ridge": Sizes(100_000, 500_000, 4_000_000),
+            "forest": Sizes(10_000, 20_000, 200_000),
+        },
+        cut=True,
+    ),
+    "Spark, all at once": Peer(
         "with_spark",
         {
             "ridge": Sizes(100_000, 500_000, 4_000_000),

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.data import RATE
+from benchmarks.data import RATE, cut
 from benchmarks.peers import Peer
 
 PYTHON = Path(__file__).parents[2] / ".tools" / "peers" / "bin" / "python"
@@ -25,7 +25,8 @@ class Told(NamedTuple):
 
 def command(peer: Peer, learner: str, window: int, file: Path, folder: Path) -> list[str]:
     """What follows PYTHON, in the project's folder: windows of so many rows, an empty folder."""
-    words = ["--input", str(file), "--learner", learner, "--window", str(window // RATE)]
+    source = cut(file, window) if peer.cut else file
+    words = ["--input", str(source), "--learner", learner, "--window", str(window // RATE)]
     return ["-m", f"benchmarks.peers.{peer.script}", *words, "--output", str(folder)]
 
 

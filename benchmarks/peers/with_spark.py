@@ -1,9 +1,10 @@
 """Spark Structured Streaming: a file source, ``foreachBatch``, pandas in the driver.
 
 As its documentation has it: ``readStream`` with a schema, ``trigger(availableNow=True)``, and a
-function that takes each micro-batch as a DataFrame; Arrow makes it a pandas one. The function
-cuts the rows by event time and keeps the window that has not ended yet for the next micro-batch.
-Two local cores, as the forest has.
+function that takes each micro-batch as a DataFrame; Arrow makes it a pandas one. A folder with a
+file a window is read by ``maxFilesPerTrigger``, a window a micro-batch; a file is one micro-batch,
+all of which the driver holds. The function cuts the rows by event time and keeps the window that
+has not ended yet for the next micro-batch. Two local cores, as the forest has.
 """
 
 from __future__ import annotations
@@ -79,8 +80,11 @@ def stream(work: Work) -> str:
     """Runs the query to the end of the file; gives the line of what was done."""
     spark = session(work.output / "spark")
     windows = Windows(work, Turn(work, Done()))
-    source = spark.readStream.schema(f"time TIMESTAMP, {COLUMNS}")
-    events = source.option("pathGlobFilter", work.input.name).parquet(str(work.input.parent))
+    source = spark.readStream.schema(f"time TIMESTAMP, {COLUMNS}").option("maxFilesPerTrigger", 1)
+    if work.input.is_dir():
+        events = source.parquet(str(work.input))
+    else:
+        events = source.option("pathGlobFilter", work.input.name).parquet(str(work.input.parent))
     writer = events.writeStream.foreachBatch(windows).trigger(availableNow=True)
     writer.option("checkpointLocation", str(work.output / "checkpoint")).start().awaitTermination()
     windows.finish()

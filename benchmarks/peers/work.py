@@ -28,7 +28,8 @@ class Work:
     """What a script is asked for.
 
     Attributes:
-        input: the Parquet file; its columns are those of ``benchmarks.data``.
+        input: the Parquet file, or a folder of one a window; its columns are those of
+            ``benchmarks.data``.
         learner: ``ridge`` or ``forest``.
         window: seconds of event time; windows begin at multiples of it.
         output: an empty folder for the model files.
