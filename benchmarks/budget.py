@@ -27,6 +27,7 @@ from model.reading import plan, read
 from model.schema import Schema
 from model.validation import validate
 from transforms.coders import KeyedSums, SumsCoder
+from transforms.sources.files import FileReader
 from transforms.statistics import WindowData, moments_of, statistics_of, summarized
 
 ROWS, BATCHES = 10_000, 10
@@ -83,8 +84,10 @@ def costs(file: Path) -> list[Cost]:
     sums = scored(artefact, one, said)
     coder = SumsCoder()
 
+    blocks = FileReader(found, None, SCHEMA, WINDOW.end, ROWS).block_rows
+
     def reading() -> int:
-        return sum(b.num_rows for b in read(found.files[0], chunk, SCHEMA, ROWS))
+        return sum(b.num_rows for b in read(found.files[0], chunk, SCHEMA, blocks))
 
     return [
         Cost("read and decode Parquet", best(reading, BATCHES), 2, 2),
