@@ -1,6 +1,6 @@
 """A Flink cluster as its REST interface shows it: what its page shows, for programs.
 
-See Flink's documentation, "REST API": /jobs, /jobs/:id/checkpoints, /jobmanager/config.
+See Flink's documentation, "REST API": /jobs, /jobs/:jobid/status, /jobs/:jobid/checkpoints, ...
 """
 
 from __future__ import annotations
@@ -118,8 +118,12 @@ class Job:
 
     @property
     def state(self) -> str:
-        """RUNNING, RESTARTING, FAILED, CANCELED, ..."""
-        return str(self.cluster.get(f"/jobs/{self.id}")["state"])
+        """RUNNING, RESTARTING, FAILED, CANCELED, ... as it is now.
+
+        Flink answers for most else of a job from what it saw up to three seconds ago
+        (its ``web.refresh-interval``).
+        """
+        return str(self.cluster.get(f"/jobs/{self.id}/status")["status"])
 
     def restarts(self) -> int:
         """How often it was started again after a failure."""

@@ -50,8 +50,8 @@ class FakeJob:
                 raise Refused(SERVER_SIDE)
             self.state = "CANCELED"
             return {}
-        if rest == "":
-            return {"state": self.state}
+        if rest == "/status":
+            return {"status": self.state}
         if rest.startswith("/metrics"):
             return [{"id": "numRestarts", "value": str(self.restarts)}]
         if rest.startswith("/exceptions"):
