@@ -6,9 +6,9 @@ import ast
 import importlib
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -116,7 +116,7 @@ def check(learner: str, parameters: Parameters, seed: int) -> None:
 def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
     """Fits a regressor so that its digits depend on the rows and their order alone.
 
-    A forest's trees are grown by all cores, which changes no digit; linear algebra and
+    A forest's trees are grown by many threads, which changes no digit; linear algebra and
     boosting add in an order that depends on the number of threads, so they get one.
 
     Args:
@@ -130,17 +130,46 @@ def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
     """
     alone = dict.fromkeys(_deep(estimator, "n_jobs"), 1)
     _set(estimator, alone)
-    turn: AbstractContextManager[Any] = nullcontext()
-    if _is_forest(estimator):
-        _set(estimator, {"n_jobs": os.cpu_count()})
-        turn = _all_cores
-    with turn, one_thread(), _finite():
+    with ExitStack() as during:
+        if _is_forest(estimator):
+            _set(estimator, {"n_jobs": during.enter_context(_cores.share())})
+        during.enter_context(one_thread())
+        during.enter_context(_finite())
         estimator.fit(matrix, target)
     return _set(estimator, alone)
 
 
-_all_cores = threading.Lock()
-"""Forests that are grown by all cores at the same time only wait for each other."""
+class _Cores:
+    """What forests that are grown at the same time share.
+
+    One alone is grown by all cores, but for what only one thread does: 1.8 of two. Two with a
+    core each keep both busy, and wait less for Python's lock; more than cores would only wait.
+    """
+
+    def __init__(self) -> None:
+        self._turns = threading.Semaphore(_count())
+        self._lock = threading.Lock()
+        self._growing = 0
+
+    @contextmanager
+    def share(self) -> Iterator[int]:
+        """How many threads a forest is grown by; it waits while there is no core for it."""
+        with self._turns:
+            with self._lock:
+                self._growing += 1
+                threads = max(1, _count() // self._growing)
+            try:
+                yield threads
+            finally:
+                with self._lock:
+                    self._growing -= 1
+
+
+def _count() -> int:
+    return os.cpu_count() or 1
+
+
+_cores = _Cores()
 ROWS_A_THREAD = 1_000
 """A forest's rows are predicted in so many at least for each thread."""
 
@@ -154,7 +183,7 @@ def predict(estimator: Any, matrix: Matrix) -> Matrix:
     if _is_ridge(estimator):
         with one_thread():
             return np.asarray(matrix @ estimator.coef_ + estimator.intercept_)
-    threads = min(os.cpu_count() or 1, len(matrix) // ROWS_A_THREAD)
+    threads = min(_count(), len(matrix) // ROWS_A_THREAD)
     with one_thread(), _finite():
         if threads < 1 or not _is_forest(estimator):
             return np.asarray(estimator.predict(matrix), dtype=np.float64).reshape(len(matrix))

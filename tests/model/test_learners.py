@@ -175,6 +175,32 @@ def test_a_forest_is_fitted_by_all_cores_and_kept_with_one() -> None:
     assert fitted.predict(matrix).tobytes() == alone.predict(matrix).tobytes()
 
 
+def test_forests_that_grow_at_once_share_the_cores_and_are_no_more_than_these(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Counting(RandomForestRegressor):
+        def fit(self, *given: Any) -> Any:
+            jobs.append(self.n_jobs)
+            growing.append(self)
+            together.append(len(growing))
+            if len(together) <= 2:
+                both.wait(timeout=10)
+            super().fit(*given)
+            growing.remove(self)
+            return self
+
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(learners, "_cores", learners._Cores())
+    both = threading.Barrier(2)
+    jobs: list[int] = []
+    growing: list[object] = []
+    together: list[int] = []
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(fit, Counting(4, random_state=0), *data(200)) for _ in range(4)]:
+            done.result()
+    assert jobs[:2] == [2, 1] and set(jobs[2:]) <= {1, 2} and max(together) == 2
+
+
 def test_any_other_regressor_is_kept_with_one_job_too() -> None:
     assert fit(make("my_learners:neighbours", {}, 0), *data(100)).n_jobs == 1
 
