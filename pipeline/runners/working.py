@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import DirectOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult
 
+from pipeline.runners.grouping import told_by_window_fn
 from transforms.byhand import by_hand
 
 TICK = 0.25
@@ -111,7 +112,7 @@ def cancel(running: PipelineResult, guide: Guide) -> None:
 
 def embedded(pipeline: Pipeline) -> None:
     """Runs a pipeline within this process to its end."""
-    with handing_over(pipeline):
+    with handing_over(pipeline), told_by_window_fn():
         pipeline.run().wait_until_finish()
 
 
