@@ -19,6 +19,8 @@ def told_by_window_fn() -> Iterator[None]:
     """Takes windows for merging ones in this process only where their function merges.
 
     Example:
+        >>> from apache_beam.transforms.core import Windowing
+        >>> from apache_beam.transforms.window import FixedWindows
         >>> with told_by_window_fn():
         ...     driver = GeneralTriggerDriver(Windowing(FixedWindows(10)), None)
         >>> driver.is_merging
