@@ -1,7 +1,7 @@
-"""Batches that are handed over within one process: a number is encoded, not the rows.
+"""Batches and sums that are handed over within one process: a number is encoded, not they.
 
 The embedded runner keeps all data in its own process, yet writes every element to bytes and
-reads it back at each step, four copies of a replay. Within ``by_hand()`` a batch's bytes are
+reads it back at each step, four copies of a replay. Within ``by_hand()`` the bytes of a value are
 a number under which it is kept. No other runner may be used so: it would send the numbers to
 another process.
 """
@@ -12,25 +12,24 @@ import itertools
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import pyarrow as pa
+from typing import Any
 
 MARK = b"by hand:"
 _layout = struct.Struct(">8sq")
 _numbers = itertools.count()
-_kept: dict[int, pa.RecordBatch] | None = None
+_kept: dict[int, Any] | None = None
 
 
 @contextmanager
 def by_hand() -> Iterator[None]:
-    """Hands batches over within this process until the context ends; they are kept so long.
+    """Hands values over within this process until the context ends; they are kept so long.
 
     Raises:
         RuntimeError: if it is entered twice.
     """
     global _kept
     if _kept is not None:
-        raise RuntimeError("batches are handed over within this process already")
+        raise RuntimeError("values are handed over within this process already")
     _kept = {}
     try:
         yield
@@ -38,24 +37,24 @@ def by_hand() -> Iterator[None]:
         _kept = None
 
 
-def give(batch: pa.RecordBatch) -> bytes | None:
-    """Keeps a batch and returns the bytes that stand for it; None outside of ``by_hand()``."""
+def give(value: Any) -> bytes | None:
+    """Keeps what nobody changes, returns the bytes that stand for it; None without ``by_hand()``."""
     if _kept is None:
         return None
     number = next(_numbers)
-    _kept[number] = batch
+    _kept[number] = value
     return _layout.pack(MARK, number)
 
 
-def take(encoded: bytes) -> pa.RecordBatch | None:
-    """The batch for which bytes stand; None if they are a batch themselves.
+def take(encoded: bytes) -> Any:
+    """The value for which bytes stand; None if they are one themselves.
 
     Raises:
-        RuntimeError: if the batch is not kept here: the bytes came from another process.
+        RuntimeError: if it is not kept here: the bytes came from another process.
     """
     if not encoded.startswith(MARK):
         return None
     number = _layout.unpack(encoded)[1]
     if _kept is None or number not in _kept:
-        raise RuntimeError("a batch that was handed over by hand has left its process")
+        raise RuntimeError("a value that was handed over by hand has left its process")
     return _kept[number]

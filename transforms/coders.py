@@ -98,7 +98,7 @@ class RecordBatchCoder(coders.Coder):
         return encode(value, self.head) if number is None else number
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
-        kept = take(encoded)
+        kept: pa.RecordBatch | None = take(encoded)
         if kept is not None:
             return kept
         if not encoded.startswith(self.head):
@@ -186,14 +186,18 @@ class KeyedSums(NamedTuple):
 
 
 class SumsCoder(coders.Coder):
-    """A batch's key and sums, as JSON, which keeps every digit."""
+    """A batch's key and sums, as JSON, which keeps every digit (or ``byhand``)."""
 
     head = head(b"S", 2)
 
     def encode(self, value: KeyedSums) -> bytes:
-        return self.head + json.dumps(value).encode()
+        number = give(value)
+        return self.head + json.dumps(value).encode() if number is None else number
 
     def decode(self, encoded: bytes) -> KeyedSums:
+        kept: KeyedSums | None = take(encoded)
+        if kept is not None:
+            return kept
         key, [*plain, bins, sums, profile] = json.loads(behind(self.head, encoded))
         lie = {"bins": tuple(bins), "sums": tuple(sums), "profile": profile}
         return KeyedSums(Key(*key), Sums(*plain)._replace(**lie))

@@ -12,7 +12,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.transforms.window import FixedWindows
 
-from model.batch import SECOND, Key, column, late, tag_of
+from model.batch import LATE, SECOND, Key, column, tag_of
 from model.metrics import Metrics, Sums, figures, merge, score
 from model.schema import Schema
 from transforms.coders import SUMS, KeyedSums
@@ -26,7 +26,7 @@ def scored_sums(result: Any, schema: Schema) -> tuple[int, KeyedSums]:
     batch, said = result.example, result.inference
     sums = score(
         target=column(batch, schema.target),
-        late=int(late(batch).sum()),
+        late=batch.column(LATE).true_count,
         prediction=None if said is None else said.prediction,
         baseline=0.0 if said is None else said.baseline,
         model=result.model_id,

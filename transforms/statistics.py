@@ -22,7 +22,7 @@ from apache_beam.transforms.window import (
 from apache_beam.typehints import with_input_types, with_output_types
 
 from model.artefact import Window
-from model.batch import SECOND, column, concat, late, tag_of, where
+from model.batch import LATE, SECOND, column, concat, late, tag_of, where
 from model.moments import Moments, from_bytes, moments
 from model.moments import merge as merge_moments
 from model.sample import bottom
@@ -53,7 +53,9 @@ def summarized(
         schema: the meaning of its columns.
         reduce: adds the moments of all rows, and lets only a sample of the rows travel.
     """
-    mask = ~(late(batch) | np.isnan(column(batch, schema.target)))
+    mask = ~np.isnan(column(batch, schema.target))
+    if batch.column(LATE).true_count:
+        mask &= ~late(batch)
     rows = where(batch, mask)
     if rows.num_rows == 0:
         return None
