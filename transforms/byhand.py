@@ -38,7 +38,7 @@ def by_hand() -> Iterator[None]:
 
 
 def give(value: Any) -> bytes | None:
-    """Keeps what nobody changes, returns the bytes that stand for it; None without ``by_hand()``."""
+    """Keeps what nobody changes, and returns the bytes for it; None outside of ``by_hand()``."""
     if _kept is None:
         return None
     number = next(_numbers)
