@@ -3,8 +3,8 @@
 Python locks each module while it is loaded. Who opens an artefact loads a module within a package
 (``sklearn.linear_model._ridge``), and locks it before the package; ``from sklearn.linear_model
 import Ridge`` locks them the other way round. Two bundles that do so at once wait for each other,
-and one ends with ``_DeadlockError`` (python/cpython#83065). So whatever
-loads modules once workers run does it within ``loading()``.
+and one ends with ``_DeadlockError`` (python/cpython#83065). So whatever loads modules once workers
+run does it within ``loading()``.
 """
 
 from __future__ import annotations

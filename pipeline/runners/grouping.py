@@ -2,7 +2,7 @@
 
 Beam 2.77 groups there as if all windows might merge (``GeneralTriggerDriver.is_merging`` is true,
 whatever the window function says): for each window that ends it goes through all windows of the
-key. 10,000 windows took 234 seconds, of which 160 went into that.
+key. 10,000 windows took 234 seconds so, and 48 without.
 """
 
 from __future__ import annotations
