@@ -97,8 +97,13 @@ class Progress:
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
     def __enter__(self) -> Progress:
-        self._try_write()
-        self._thread.start()
+        try:
+            self._try_write()
+            self._thread.start()
+        except KeyboardInterrupt:  # the status is there already
+            self.state = "interrupted"
+            self._try_write()
+            raise
         return self
 
     def __exit__(
@@ -107,6 +112,8 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is KeyboardInterrupt:
+            self.state = "interrupted"
         self._over.set()
         self._thread.join()
         self._try_write()
