@@ -77,7 +77,7 @@ class Progress:
 
     On a terminal that is the picture of ``python -m pipeline watch``, else a line now and then.
 
-    Use as a context; what happens to the run is told to ``state`` before it ends.
+    Use as a context; what happens to the run is told to ``state`` before it ends, or by an error.
 
     Attributes:
         folder: the run's folder.
@@ -97,13 +97,8 @@ class Progress:
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
     def __enter__(self) -> Progress:
-        try:
-            self._try_write()
-            self._thread.start()
-        except KeyboardInterrupt:  # the status is there already
-            self.state = "interrupted"
-            self._try_write()
-            raise
+        self._try_write()
+        self._thread.start()
         return self
 
     def __exit__(
@@ -112,10 +107,19 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is KeyboardInterrupt:
-            self.state = "interrupted"
+        self.end(error)
+
+    def end(self, error: BaseException | None) -> None:
+        """Writes the last status; nothing happens at a second end but that it is written again.
+
+        Args:
+            error: what ended the run; None: ``state`` says how it ended.
+        """
+        if error is not None:
+            self.state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         self._over.set()
-        self._thread.join()
+        if self._thread.ident is not None:  # it was begun
+            self._thread.join()
         self._try_write()
 
     @property

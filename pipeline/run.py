@@ -145,14 +145,16 @@ def execute(pipeline: Any, guide: RunGuide, out: Console, err: Console) -> int:
     hook = guide.settings.webhook
     tell = partial(err.print, soft_wrap=True)
     watch = AlertWatch(folder, tell, None if hook is None else hook.get_secret_value())
-    with watch, Progress(folder, err) as progress:
+    progress = Progress(folder, err)
+    with watch:
         try:
-            working.work(pipeline, guide)
-            progress.state = "drained" if guide.draining else "done"
-        except KeyboardInterrupt:
-            progress.state = "interrupted"
+            with progress:
+                working.work(pipeline, guide)
+                progress.state = "drained" if guide.draining else "done"
+        except KeyboardInterrupt as error:
+            progress.end(error)  # which may not have begun, or not ended
         except Exception as error:
-            progress.state = "failed"
+            progress.end(error)
             logging.getLogger(__name__).debug("the job failed", exc_info=True)
             failure = cause(error)
     if progress.state == "failed":

@@ -65,6 +65,21 @@ def test_the_line_counts_rows_windows_and_refreshes(home: Path) -> None:
     assert line.endswith("3 windows trained, 8,000 rows scored, 2 refreshes reported")
 
 
+def test_the_status_says_what_ended_a_run_even_while_it_began(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt), Progress(RunFolder("o"), console()):
+        raise KeyboardInterrupt
+    assert status("o")["state"] == "interrupted"
+    with pytest.raises(ZeroDivisionError), Progress(RunFolder("o"), console()):
+        raise ZeroDivisionError
+    assert status("o")["state"] == "failed"
+    begun = Progress(RunFolder("o"), console())
+    begun.end(KeyboardInterrupt())
+    begun.end(KeyboardInterrupt())
+    assert status("o")["state"] == "interrupted"
+
+
 def test_the_status_says_running_and_then_how_it_ended(home: Path) -> None:
     with Progress(RunFolder("o"), console()) as watched:
         first = status("o")

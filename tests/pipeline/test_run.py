@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from pipeline import run
+from pipeline.progress import Progress
 from pipeline.run import cause, with_start
 from tests.pipeline.job import (
     ROOT,
@@ -222,6 +223,22 @@ def test_an_interrupt_before_anything_runs_ends_with_130(
 
     monkeypatch.setattr(run, "run", interrupted)
     assert job() == (130, "", "interrupted\n")
+
+
+def test_an_interrupt_while_the_progress_begins_is_told_as_any_other(
+    job: Job, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(progress: Progress) -> Progress:
+        begin(progress)
+        raise KeyboardInterrupt
+
+    begin = Progress.__enter__
+    monkeypatch.setattr(Progress, "__enter__", interrupted)
+    monkeypatch.setattr(run, "leave", int)  # it would end this process
+    code, _, err = job("--windows", "1", "--output", "o")
+    assert code == 130 and status("o")["state"] == "interrupted"
+    way_on = "the same options with --output o --resume go on"
+    assert err.splitlines()[-1] == f"interrupted: 0 refreshes are complete in o; {way_on}"
 
 
 def test_a_live_run_starts_now_and_a_resumed_one_when_it_did(home: Path) -> None:
