@@ -50,9 +50,9 @@ def cut(path: Path, window: int) -> Path:
         return folder
     made = folder.with_suffix(".part")
     made.mkdir(exist_ok=True)
-    batches = pq.ParquetFile(path).iter_batches(window)  # they cut at its multiples
-    for number, batch in enumerate(batches):
-        target = made / f"{number:06d}.parquet"
-        pq.write_table(pa.table(batch), target)
-        os.utime(target, (number, number))
+    with pq.ParquetFile(path) as file:
+        for number, batch in enumerate(file.iter_batches(window)):
+            target = made / f"{number:06d}.parquet"
+            pq.write_table(pa.table(batch), target)
+            os.utime(target, (number, number))
     return made.rename(folder)

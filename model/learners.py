@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from model.errors import UserError
-from model.loading import loading
+from model.loading import loaded, loading
 
 Matrix = npt.NDArray[np.float64]
 Parameters = Mapping[str, Any]
@@ -214,11 +214,13 @@ def _by_trees(forest: Any, matrix: Matrix) -> Matrix:
 
 
 def _is_forest(estimator: Any) -> bool:
-    return getattr(type(estimator), "predict", None) is _scikit().forest_predict
+    forest_predict = loaded("sklearn.ensemble._forest").ForestRegressor.predict
+    return getattr(type(estimator), "predict", None) is forest_predict
 
 
 def _is_ridge(estimator: Any) -> bool:
-    return type(estimator) is _scikit().ridge and np.ndim(estimator.coef_) == 1
+    plain = loaded("sklearn.linear_model").Ridge
+    return type(estimator) is plain and np.ndim(estimator.coef_) == 1
 
 
 def params_of(estimator: Any, deep: bool = False) -> dict[str, Any]:
@@ -255,27 +257,12 @@ def one_thread() -> Any:
 
 def _finite() -> Any:
     """A context in which scikit-learn does not look for NaN and infinity: the encoder did."""
-    return _scikit().config_context(assume_finite=True)
-
-
-class _Scikit(NamedTuple):
-    ridge: type[Any]
-    forest_predict: Callable[..., Any]
-    config_context: Callable[..., Any]
-
-
-@cache
-def _scikit() -> _Scikit:
-    with loading():
-        from sklearn import config_context
-        from sklearn.ensemble._forest import ForestRegressor
-        from sklearn.linear_model import Ridge
-    return _Scikit(Ridge, ForestRegressor.predict, config_context)
+    return loaded("sklearn").config_context(assume_finite=True)
 
 
 @cache
 def _openmp() -> Any:
-    _scikit()  # its libraries must be loaded to be found
+    loaded("sklearn.linear_model")  # its libraries must be loaded to be found
     from threadpoolctl import ThreadpoolController
 
     controller = ThreadpoolController()

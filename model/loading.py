@@ -9,9 +9,12 @@ run does it within ``loading()``.
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 _LOCK = threading.RLock()
 
@@ -26,3 +29,15 @@ def loading() -> Iterator[None]:
     """
     with _LOCK:
         yield
+
+
+@cache
+def loaded(name: str) -> Any:
+    """The module of that name, loaded when it is first asked for: of a library that takes long.
+
+    Example:
+        >>> loaded("sklearn.linear_model").Ridge().alpha
+        1.0
+    """
+    with loading():
+        return importlib.import_module(name)

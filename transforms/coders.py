@@ -84,8 +84,31 @@ def behind(head: bytes, encoded: bytes) -> bytes:
     return encoded[len(head) :]
 
 
-class RecordBatchCoder(coders.Coder):
-    """A RecordBatch with its metadata, as an Arrow IPC stream (or ``byhand``).
+class HandedOverCoder(coders.Coder):
+    """Of what is handed over by hand where it can be (``byhand``); else it is written and read."""
+
+    def encode(self, value: Any) -> bytes:
+        number = give(value)
+        return self.write(value) if number is None else number
+
+    def decode(self, encoded: bytes) -> Any:
+        kept = take(encoded)
+        return self.read(encoded) if kept is None else kept
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def write(self, value: Any) -> bytes:
+        """The value as bytes."""
+        raise NotImplementedError
+
+    def read(self, encoded: bytes) -> Any:
+        """The value of those bytes."""
+        raise NotImplementedError
+
+
+class RecordBatchCoder(HandedOverCoder):
+    """A RecordBatch with its metadata, as an Arrow IPC stream.
 
     Its head is filled up to eight bytes, to which Arrow aligns the columns: they are read
     where they lie.
@@ -93,23 +116,16 @@ class RecordBatchCoder(coders.Coder):
 
     head = head(b"B", 1) + bytes(4)
 
-    def encode(self, value: pa.RecordBatch) -> bytes:
-        number = give(value)
-        return encode(value, self.head) if number is None else number
+    def write(self, value: pa.RecordBatch) -> bytes:
+        return encode(value, self.head)
 
-    def decode(self, encoded: bytes) -> pa.RecordBatch:
-        kept: pa.RecordBatch | None = take(encoded)
-        if kept is not None:
-            return kept
+    def read(self, encoded: bytes) -> pa.RecordBatch:
         if not encoded.startswith(self.head):
             behind(self.head, encoded)
         return decode(pa.py_buffer(encoded).slice(len(self.head)))
 
     def estimate_size(self, value: pa.RecordBatch) -> int:
         return near_bytes(value)
-
-    def is_deterministic(self) -> bool:
-        return True
 
     def to_type_hint(self) -> type:
         return pa.RecordBatch
@@ -185,25 +201,18 @@ class KeyedSums(NamedTuple):
     sums: Sums
 
 
-class SumsCoder(coders.Coder):
-    """A batch's key and sums, as JSON, which keeps every digit (or ``byhand``)."""
+class SumsCoder(HandedOverCoder):
+    """A batch's key and sums, as JSON, which keeps every digit."""
 
     head = head(b"S", 2)
 
-    def encode(self, value: KeyedSums) -> bytes:
-        number = give(value)
-        return self.head + json.dumps(value).encode() if number is None else number
+    def write(self, value: KeyedSums) -> bytes:
+        return self.head + json.dumps(value).encode()
 
-    def decode(self, encoded: bytes) -> KeyedSums:
-        kept: KeyedSums | None = take(encoded)
-        if kept is not None:
-            return kept
+    def read(self, encoded: bytes) -> KeyedSums:
         key, [*plain, bins, sums, profile] = json.loads(behind(self.head, encoded))
         lie = {"bins": tuple(bins), "sums": tuple(sums), "profile": profile}
         return KeyedSums(Key(*key), Sums(*plain)._replace(**lie))
-
-    def is_deterministic(self) -> bool:
-        return True
 
     def to_type_hint(self) -> type:
         return KeyedSums

@@ -41,29 +41,15 @@ class Peer(NamedTuple):
     cut: bool = False
 
 
+WHOLE_WINDOWS = {
+    "ridge": Sizes(100_000, 500_000, 4_000_000),
+    "forest": Sizes(10_000, 20_000, 200_000),
+}
+"""Of the peers that take a window at a time."""
 PEERS = {
-    "Bytewax": Peer(
-        "with_bytewax",
-        {
-            "ridge": Sizes(100_000, 500_000, 4_000_000),
-            "forest": Sizes(10_000, 20_000, 200_000),
-        },
-    ),
-    "Spark foreachBatch": Peer(
-        "with_spark",
-        {
-            "ridge": Sizes(100_000, 500_000, 4_000_000),
-            "forest": Sizes(10_000, 20_000, 200_000),
-        },
-        cut=True,
-    ),
-    "Spark, all at once": Peer(
-        "with_spark",
-        {
-            "ridge": Sizes(100_000, 500_000, 4_000_000),
-            "forest": Sizes(10_000, 20_000, 200_000),
-        },
-    ),
+    "Bytewax": Peer("with_bytewax", WHOLE_WINDOWS),
+    "Spark foreachBatch": Peer("with_spark", WHOLE_WINDOWS, cut=True),
+    "Spark, all at once": Peer("with_spark", WHOLE_WINDOWS),
     "River": Peer(
         "with_river",
         {
