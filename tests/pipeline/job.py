@@ -6,13 +6,16 @@ import hashlib
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import joblib
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
@@ -20,6 +23,8 @@ from pipeline.__main__ import main
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+SECONDS = 120
+"""A process that is waited for has so long to end."""
 SMALL = ("--windows", "3", "--rate", "20", "--learner", "ridge")
 SCHEMA = """\
 name = "s"
@@ -96,7 +101,10 @@ def process(*words: object, seed: str = "0", longest: int = -1) -> subprocess.Po
         seed: of its hashes.
         longest: no file that it writes may have more bytes; -1: as many as there is room for.
     """
-    paths = {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
+    paths = {
+        **{"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"},
+        "PYTHONFAULTHANDLER": "1",  # see finished()
+    }
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline", *map(str, words)],
         env={**os.environ, **paths},
@@ -108,8 +116,18 @@ def process(*words: object, seed: str = "0", longest: int = -1) -> subprocess.Po
 
 
 def finished(running: subprocess.Popen[str]) -> Told:
-    """What a process told in the end."""
-    out, err = running.communicate(timeout=120)
+    """What a process told in the end; one that does not end tells where it stands instead."""
+    try:
+        out, err = running.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        below = psutil.Process(running.pid).children(recursive=True)
+        lived = [f"{child.pid} {child.status()}: {child.cmdline()}" for child in below]
+        running.send_signal(signal.SIGABRT)  # its faulthandler writes all threads' tracebacks
+        _, err = running.communicate()
+        for child in below:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        pytest.fail("\n".join([f"it did not end within {SECONDS} s", err, *lived]))
     return Told(running.returncode, out, err)
 
 
