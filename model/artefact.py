@@ -14,7 +14,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any, Literal, NamedTuple
 
@@ -142,9 +142,10 @@ class Artefact:
         """Predictions for an accepted batch's raw rows, and how the rows lie in the bins."""
         if self.profile is None or batch.num_rows == 0:
             return Scored(self.predict(batch), None)
-        matrix = self.encoder.transform(batch)
+        scores = self.encoder.scores(batch)
+        matrix = self.encoder.matrix(scores, batch)
         prediction = learners.predict(self.estimator, matrix)
-        return Scored(prediction, self.profile.spread(matrix, prediction))
+        return Scored(prediction, self.profile.spread(scores, matrix, prediction))
 
     def predict_columns(self, columns: Mapping[str, Sequence[Any]]) -> Matrix:
         """Predictions of shape (rows,) for features by name, as lists, arrays or Series.
@@ -164,8 +165,13 @@ class Artefact:
 
     def __reduce__(self) -> tuple[Any, ...]:
         plain = self.schema.model_dump_json(), self.statistics.model_dump_json()
-        trained = () if self.profile is None else (self.profile.model_dump_json(),)
+        trained = () if self.profile is None else (self.profile_json,)
         return rebuild, (*plain, self.encoder, self.estimator, *trained)
+
+    @cached_property
+    def profile_json(self) -> str:
+        """The profile as JSON; "" without one."""
+        return "" if self.profile is None else self.profile.model_dump_json()
 
     @property
     def baseline(self) -> float:

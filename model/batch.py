@@ -112,6 +112,16 @@ def column(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.float64]:
     return values
 
 
+def all_within(values: npt.NDArray[np.float64], low: float, high: float) -> bool:
+    """Whether all of some numbers, one at least, lie between two; no if there is a NaN.
+
+    Example:
+        >>> all_within(np.array([1.0, 2.0]), 1.0, 2.0), all_within(np.array([np.nan]), 0.0, 2.0)
+        (True, False)
+    """
+    return bool(len(values) and values.min() >= low and values.max() <= high)
+
+
 def ids(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     """The rows' ids."""
     values: npt.NDArray[np.int64] = batch.column(ID).to_numpy(zero_copy_only=True)

@@ -74,58 +74,50 @@ class Profile(BaseModel):
     mean: float
     scale: float
 
-    def spread(self, matrix: Matrix, prediction: Matrix) -> Spread:
+    def spread(self, scores: Matrix, matrix: Matrix, prediction: Matrix) -> Spread:
         """How rows lie in this profile's bins.
 
         Args:
-            matrix: what the model's encoder makes of them, shape (rows, columns).
+            scores: the numeric features' standard scores, shape (features, rows).
+            matrix: what the model's encoder makes of the rows, shape (rows, columns).
             prediction: what the model says of them, shape (rows,).
         """
-        return spread(matrix, (prediction - self.mean) / self.scale, self.numeric)
+        return spread(scores, matrix[:, self.numeric :], (prediction - self.mean) / self.scale)
 
 
-def spread(matrix: Matrix, prediction: Matrix, numeric: int) -> Spread:
+def spread(scores: Matrix, hot: Matrix, prediction: Matrix) -> Spread:
     """How rows lie in the bins.
 
     Args:
-        matrix: what an encoder makes of them, shape (rows, columns).
+        scores: the numeric features' standard scores, feature by feature: shape (features, rows).
+        hot: the categorical features' 0/1 columns, shape (rows, columns).
         prediction: standard scores of their predictions, shape (rows,). NaN counts in the
-            lowest bin.
-        numeric: so many columns of the matrix, the first, are standard scores; the others
-            are 0/1.
+            lowest bin, as in ``scores``.
 
     Example:
-        >>> found = spread(np.array([[-9.0, 1.0], [0.2, 0.0]]), np.array([0.0, 0.5]), numeric=1)
+        >>> scores, hot = np.array([[-9.0, 0.2]]), np.array([[1.0], [0.0]])
+        >>> found = spread(scores, hot, np.array([0.0, 0.5]))
         >>> found.bins[:BINS].index(1), found.bins[BINS], found.bins[BINS + 1 :][8:10], found.sums
         (0, 1, (1, 1), (-8.8, 0.5))
     """
-    scores = np.empty((numeric + 1, len(matrix)))  # a row each column: they are gone along
-    scores[:-1], scores[-1] = matrix[:, :numeric].T, prediction
-    hot = np.ones(len(matrix)) @ matrix[:, numeric:]
-    bins = binned(scores)
-    counts = np.concatenate([bins[:-1].ravel(), hot.astype(np.int64), bins[-1]])
-    return Spread(tuple(counts.tolist()), tuple(scores.sum(axis=1).tolist()))
+    *bins, last = (binned(one) for one in (*scores, prediction))
+    ones = np.ones(len(hot)) @ hot if hot.shape[1] else np.empty(0)
+    counts = np.concatenate([*bins, ones.astype(np.int64), last])
+    return Spread(tuple(counts.tolist()), tuple(float(one.sum()) for one in (*scores, prediction)))
 
 
 def binned(scores: Matrix) -> npt.NDArray[np.int64]:
-    """How many of some columns' standard scores lie in each bin.
-
-    Args:
-        scores: shape (columns, rows); NaN counts in the lowest bin.
+    """How many standard scores of shape (rows,) lie in each bin; NaN counts in the lowest.
 
     Returns:
-        Shape (columns, ``BINS``).
+        Shape (``BINS``,).
     """
-    return np.stack([_binned(column) for column in scores])
-
-
-def _binned(scores: Matrix) -> npt.NDArray[np.int64]:
-    places = scores * 2  # column by column: one stays in the processor's cache
+    places = scores * 2
     places += BINS / 2
-    np.clip(places, 0, BINS - 1, out=places)
-    nulls = np.isnan(places)
-    if nulls.any():
-        places[nulls] = 0
+    places.clip(0, BINS - 1, out=places)
+    least = places.min(initial=0)
+    if least != least:  # there is a NaN
+        places[np.isnan(places)] = 0
     return np.bincount(places.astype(np.intp), minlength=BINS)
 
 
@@ -144,7 +136,8 @@ def profile(matrix: Matrix, prediction: Matrix, encoder: Encoder) -> Profile:
     matrix, prediction = matrix[some], prediction[some]
     mean, scale = _standard(prediction)
     numeric = len(encoder.numeric)
-    found = spread(matrix, (prediction - mean) / scale, numeric)
+    scores = np.ascontiguousarray(matrix[:, :numeric].T)
+    found = spread(scores, matrix[:, numeric:], (prediction - mean) / scale)
     sizes = [BINS] * numeric + [len(values) + 1 for values in encoder.categories.values()]
     *features, last = _cut(found.bins, [*sizes, BINS])
     names = (*encoder.numeric, *encoder.categories)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.batch import column
+from model.batch import all_within, column
 from model.schema import Schema
 from model.statistics import Categorical, Numeric, Statistics
 
@@ -59,11 +59,27 @@ class Encoder:
         Raises:
             KeyError: if the batch lacks a feature.
         """
-        width = len(self.numeric) + sum(len(v) + 1 for v in self.categories.values())
-        matrix = np.zeros((batch.num_rows, width))
+        return self.matrix(self.scores(batch), batch)
+
+    def scores(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        """The numeric features' standard scores, feature by feature: shape (features, rows).
+
+        Raises:
+            KeyError: if the batch lacks a numeric feature.
+        """
+        scores = np.empty((len(self.numeric), batch.num_rows))
         for i, name in enumerate(self.numeric):
-            matrix[:, i] = self.standardize(batch, name)
+            self._standardize(column(batch, name), i, scores[i])
+        return scores
+
+    def matrix(
+        self, scores: npt.NDArray[np.float64], batch: pa.RecordBatch
+    ) -> npt.NDArray[np.float64]:
+        """As ``transform``, by what ``scores`` says of the same batch."""
         offset = len(self.numeric)
+        width = offset + sum(len(v) + 1 for v in self.categories.values())
+        matrix = np.zeros((batch.num_rows, width))
+        matrix[:, :offset] = scores.T
         every_row = np.arange(batch.num_rows)
         for name, values in self.categories.items():
             matrix[every_row, offset + codes(batch.column(name), values)] = 1.0
@@ -77,14 +93,18 @@ class Encoder:
             KeyError: if the batch lacks it.
             ValueError: if it is no numeric feature.
         """
-        i = self.numeric.index(name)
-        scores: npt.NDArray[np.float64] = column(batch, name) - self.means[i]
-        scores /= self.scales[i]
-        np.clip(scores, -BOUND, BOUND, out=scores)
-        nulls = np.isnan(scores)
-        if nulls.any():
-            scores[nulls] = 0.0
+        scores = np.empty(batch.num_rows)
+        self._standardize(column(batch, name), self.numeric.index(name), scores)
         return scores
+
+    def _standardize(
+        self, values: npt.NDArray[np.float64], i: int, out: npt.NDArray[np.float64]
+    ) -> None:
+        np.subtract(values, self.means[i], out=out)
+        out /= self.scales[i]
+        if not all_within(out, -BOUND, BOUND):
+            np.clip(out, -BOUND, BOUND, out=out)
+            out[np.isnan(out)] = 0.0
 
 
 def fit_encoder(statistics: Statistics, schema: Schema) -> Encoder:

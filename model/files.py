@@ -44,10 +44,13 @@ def write_whole(path: str, data: bytes) -> None:
         remote.close()  # what failed before is not closed, thus not shown
         return
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}{PART}")
     try:
-        part.write_bytes(data)
+        try:
+            part.write_bytes(data)
+        except FileNotFoundError:  # mostly the folder is there
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(data)
         part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)

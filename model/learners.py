@@ -181,8 +181,8 @@ def predict(estimator: Any, matrix: Matrix) -> Matrix:
     A ridge multiplies, as its own ``predict`` does behind checks that take six times as long.
     """
     if _is_ridge(estimator):
-        with one_thread():
-            return np.asarray(matrix @ estimator.coef_ + estimator.intercept_)
+        one_for_algebra()
+        return np.asarray(matrix @ estimator.coef_ + estimator.intercept_)
     threads = min(_count(), len(matrix) // ROWS_A_THREAD)
     with one_thread(), _finite():
         if threads < 1 or not _is_forest(estimator):
@@ -246,11 +246,18 @@ def _set(estimator: Any, parameters: dict[str, Any]) -> Any:
     return estimator
 
 
-def one_thread() -> Any:
-    """A context in which linear algebra and OpenMP have one thread.
+def one_for_algebra() -> None:
+    """From now on linear algebra has one thread in this process.
 
-    OpenMP's limit is the calling thread's own. That of linear algebra is the process's, and
-    stays: given back at the end, it would change under another thread that still fits.
+    Given back at the end, the limit would change under another thread that still fits.
+    """
+    _openmp()
+
+
+def one_thread() -> Any:
+    """A context in which OpenMP has one thread, within the calling thread; as has linear algebra.
+
+    The latter from now on: see ``one_for_algebra``.
     """
     return _openmp().limit(limits=1)
 

@@ -20,10 +20,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from model.batch import column
-from model.learners import Parameters, one_thread
+from model.learners import Parameters, one_for_algebra
 from model.loading import loaded
 from model.schema import Schema
-from model.statistics import Statistics
+from model.statistics import GREATEST, Numeric, Statistics, summarize_batch
 
 Floats = npt.NDArray[np.float64]
 LEAST_ALPHA = 1e-3
@@ -84,6 +84,37 @@ def suffice(learner: str, parameters: Parameters, schema: Schema) -> bool:
     )
 
 
+def summary(rows: pa.RecordBatch, schema: Schema) -> tuple[Statistics, Moments]:
+    """What ``summarize_batch`` and ``moments`` say, digit by digit, in one go.
+
+    Args:
+        rows: labelled rows of an accepted batch, one at least.
+        schema: of them, without categorical features.
+    """
+    names = (schema.target, *schema.numeric)
+    columns = np.stack([column(rows, name) for name in names])
+    sums = columns.sum(axis=1)
+    if not np.isfinite(sums).all():  # there is a null, or their sum is too great
+        statistics = summarize_batch(rows, schema)
+        return statistics, moments(rows, statistics)
+    count = rows.num_rows
+    lows, highs, centre = columns.min(axis=1), columns.max(axis=1), sums / count
+    columns -= centre[:, None]
+    variances = np.square(columns).sum(axis=1) / count
+    told = zip(
+        names, centre.tolist(), variances.tolist(), lows.tolist(), highs.tolist(), strict=True
+    )
+    statistics = Statistics(
+        columns={
+            name: Numeric(
+                count=count, nulls=0, mean=mean, variance=min(variance, GREATEST), min=low, max=high
+            )
+            for name, mean, variance, low, high in told
+        }
+    )
+    return statistics, _of_all(means(statistics), columns)
+
+
 def moments(rows: pa.RecordBatch, statistics: Statistics) -> Moments:
     """The moments of labelled rows of an accepted batch, about their means.
 
@@ -94,16 +125,21 @@ def moments(rows: pa.RecordBatch, statistics: Statistics) -> Moments:
     centre = means(statistics)
     centred = np.stack([column(rows, name) for name in statistics.columns])
     centred -= centre[:, None]
-    counts = np.full((len(centre), len(centre)), float(rows.num_rows))
-    if any(one.nulls for one in statistics.columns.values()):
-        present = ~np.isnan(centred)
-        centred[~present] = 0.0
-        here = present.astype(np.float64)
-        counts, firsts = here @ here.T, centred @ here.T
-    else:
-        firsts = np.repeat(centred.sum(axis=1)[:, None], len(centre), axis=1)
-    with one_thread():
-        return Moments(centre, centred @ centred.T, firsts, counts)
+    if not any(one.nulls for one in statistics.columns.values()):
+        return _of_all(centre, centred)
+    one_for_algebra()
+    present = ~np.isnan(centred)
+    centred[~present] = 0.0
+    here = present.astype(np.float64)
+    return Moments(centre, centred @ centred.T, centred @ here.T, here @ here.T)
+
+
+def _of_all(centre: Floats, centred: Floats) -> Moments:
+    """The moments of columns without a null, of which the centre has been subtracted."""
+    one_for_algebra()
+    p, rows = centred.shape
+    firsts = np.repeat(centred.sum(axis=1)[:, None], p, axis=1)
+    return Moments(centre, centred @ centred.T, firsts, np.full((p, p), float(rows)))
 
 
 def means(statistics: Statistics) -> Floats:

@@ -24,6 +24,9 @@ from pydantic import BaseModel, ConfigDict
 from model.batch import column
 from model.schema import Schema
 
+GREATEST = sys.float_info.max
+"""A variance that is greater is told so."""
+
 
 class Numeric(BaseModel):
     """Statistics of a numeric column.
@@ -114,7 +117,7 @@ def summarize(values: npt.NDArray[np.float64]) -> Numeric:
         count=count,
         nulls=nulls,
         mean=mean,
-        variance=min(float(np.square(centred).sum()) / count, sys.float_info.max),
+        variance=min(float(np.square(centred).sum()) / count, GREATEST),
         min=float(present.min()),
         max=float(present.max()),
     )
@@ -155,7 +158,7 @@ def merge_numeric(a: Numeric, b: Numeric) -> Numeric:
         count=count,
         nulls=nulls,
         mean=max(low, min(high, a.mean + delta * (b.count / count))),
-        variance=min(squares / count, sys.float_info.max),
+        variance=min(squares / count, GREATEST),
         min=low,
         max=high,
     )

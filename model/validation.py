@@ -27,6 +27,7 @@ from model.batch import (
     TEXT,
     TIME,
     accepted_schema,
+    all_within,
     tag_of,
     text_of,
     where,
@@ -46,6 +47,7 @@ NULL_WORDS = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")
 """Texts that stand for a null where a number is needed (not in a categorical column)."""
 
 _NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:inf|infinity|nan))$"
+_FLOAT64 = pa.float64()
 _REPR = Repr()
 _REPR.maxstring = _REPR.maxother = 60
 
@@ -203,13 +205,13 @@ def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Arra
     if _absent(raw, name, reasons):
         return pa.array(np.full(raw.num_rows, math.nan))
     values = raw.column(name)
+    if values.type == _FLOAT64 and not values.null_count and _fits(values):
+        return values
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     bad: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
     if is_text(values.type):
         numbers, bad = parse_numbers(values)
-    elif values.type == pa.float64():
-        numbers = values
     elif is_number(values.type):
         numbers = values.cast(pa.float64(), safe=False)
     else:
@@ -225,6 +227,10 @@ def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Arra
     if bad.any():
         _note(values, bad, f"column {name!r}", NUMBERS, reasons)
     return numbers
+
+
+def _fits(values: pa.Array) -> bool:
+    return all_within(values.to_numpy(zero_copy_only=True), -GREATEST, GREATEST)
 
 
 def _categories(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Array:

@@ -9,6 +9,7 @@ Rows that can be read again need not travel there: a claim on them does (``Claim
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
@@ -24,7 +25,7 @@ from model.asof import floor, newest_allowed, serves
 from model.batch import SECOND, Key, tag_of
 from model.store import Store
 from transforms.coders import FusedCoder
-from transforms.sources.planner import beam_time, last_time
+from transforms.sources.planner import AHEAD, beam_time, last_time
 from transforms.train import Committed
 
 BATCHES, MODELS = "batches", "models"
@@ -165,7 +166,7 @@ class Choose(beam.DoFn):
 class Redeem(beam.DoFn):
     """Redeems claims, a ticket's at a time.
 
-    They go out when the next ones of their bundle have come, or it ends, so that what they stand
+    They go out when ``AHEAD`` more of their bundle have come, or it ends, so that what they stand
     for is read meanwhile.
     """
 
@@ -173,7 +174,7 @@ class Redeem(beam.DoFn):
         self.claims = claims
 
     def start_bundle(self) -> None:
-        self.waiting: WindowedValue | None = None
+        self.waiting: deque[WindowedValue] = deque()
 
     def process(
         self,
@@ -182,14 +183,13 @@ class Redeem(beam.DoFn):
         window: Any = beam.DoFn.WindowParam,
     ) -> Iterator[WindowedValue]:
         self.claims.prepare(requests[0][1])
-        before, self.waiting = self.waiting, WindowedValue(requests, at, (window,))
-        if before is not None:
-            yield self._redeemed(before)
+        self.waiting.append(WindowedValue(requests, at, (window,)))
+        if len(self.waiting) > AHEAD:
+            yield self._redeemed(self.waiting.popleft())
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        if self.waiting is not None:
-            yield self._redeemed(self.waiting)
-            self.waiting = None
+        while self.waiting:
+            yield self._redeemed(self.waiting.popleft())
 
     def _redeemed(self, waiting: WindowedValue) -> WindowedValue:
         requests = waiting.value

@@ -84,8 +84,8 @@ class ArtefactHandler(ModelHandler[Request, PredictionResult, Shelf]):
             return PredictionResult(rows, None, None)
         artefact = model.take(reference)
         prediction, spread = artefact.score(rows)
-        profile = "" if artefact.profile is None else artefact.profile.model_dump_json()
-        inference = Inference(prediction, artefact.baseline, reference, spread, profile)
+        told = artefact.baseline, reference, spread, artefact.profile_json
+        inference = Inference(prediction, *told)
         return PredictionResult(rows, inference, reference.name)
 
     def get_num_bytes(self, batch: Sequence[Request]) -> int:

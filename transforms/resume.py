@@ -15,5 +15,7 @@ def unreported(element: pa.RecordBatch | Rejects, since: int | None) -> bool:
         element: a tagged batch or rejects.
         since: the start of the first such refresh, microseconds; None for all.
     """
+    if since is None:
+        return True
     tag = element.tag if isinstance(element, Rejects) else tag_of(element)
-    return since is None or tag.at >= since
+    return tag.at >= since

@@ -23,7 +23,7 @@ from apache_beam.typehints import with_input_types, with_output_types
 
 from model.artefact import Window
 from model.batch import LATE, SECOND, column, concat, late, tag_of, where
-from model.moments import Moments, from_bytes, moments
+from model.moments import Moments, from_bytes, summary
 from model.moments import merge as merge_moments
 from model.sample import bottom
 from model.schema import Schema
@@ -59,10 +59,9 @@ def summarized(
     rows = where(batch, mask)
     if rows.num_rows == 0:
         return None
-    statistics = summarize_batch(rows, schema)
     if not reduce:
-        return with_statistics(rows, statistics)
-    sums = moments(rows, statistics)
+        return with_statistics(rows, summarize_batch(rows, schema))
+    statistics, sums = summary(rows, schema)
     [sample] = bottom([rows], SAMPLE_ROWS)
     return with_statistics(own(rows) if sample is rows else sample, statistics, sums)
 

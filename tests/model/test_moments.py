@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from model.batch import column
 from model.encoder import fit_encoder
-from model.moments import Moments, fit_ridge, from_bytes, merge, moments, suffice
+from model.moments import Moments, fit_ridge, from_bytes, merge, moments, suffice, summary
 from model.schema import Features, Schema
 from model.statistics import merge as merge_statistics
 from model.statistics import summarize_batch
@@ -72,6 +74,29 @@ def test_a_ridge_by_moments_has_the_coefficients_of_scikit_learns_on_the_rows(
     errors = y - prediction
     assert found.rmse == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-6)
     assert found.r2 == pytest.approx(1 - np.sum(errors**2) / np.sum((y - y.mean()) ** 2), rel=1e-6)
+
+
+@given(
+    st.lists(
+        st.tuples(*[st.sampled_from([0.0, -0.0, 1e-9, 1e150, -1e150, math.nan, 3.7])] * 3),
+        min_size=1,
+        max_size=40,
+    ),
+    st.sampled_from([1, 7, 129, 1_000]),
+    st.sampled_from([0.0, 1.0, 1e6]),
+)
+def test_statistics_and_moments_in_one_go_are_each_alone_to_the_last_digit(
+    features: list[tuple[float, ...]], times: int, noise: float
+) -> None:
+    columns = np.tile(np.array(features).T, times)
+    columns = columns + noise * np.random.default_rng(times).normal(size=columns.shape)
+    batch = accepted(SCHEMA, dict(zip("yabc", [columns[0][::-1], *columns], strict=True)))
+    batch = batch.filter(pa.array(~np.isnan(column(batch, "y"))))
+    if batch.num_rows:
+        statistics, sums = summary(batch, SCHEMA)
+        assert statistics == summarize_batch(batch, SCHEMA)
+        assert repr(statistics) == repr(summarize_batch(batch, SCHEMA))  # -0.0 is no 0.0
+        assert sums.as_bytes() == moments(batch, statistics).as_bytes()
 
 
 def test_without_nulls_it_is_the_ridge_behind_a_standard_scaler() -> None:

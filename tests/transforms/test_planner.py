@@ -204,15 +204,16 @@ class Begun(Reader):
         yield from super().__call__(ticket)
 
 
-def test_a_ticket_is_begun_before_the_one_before_it_goes_out() -> None:
+def test_a_ticket_goes_out_when_two_behind_it_are_begun_or_its_bundle_ends() -> None:
     reader = Begun()
     read = ReadAhead(reader)
     read.start_bundle()
-    out = [one for start in (1, 2) for one in read.process(ticket(start, 0))]
+    out = [one for start in (1, 2, 3) for one in read.process(ticket(start, 0))]
+    assert reader.told == ["begin 1", "begin 2", "begin 3", "read 1"]
     ended = list(read.finish_bundle())
-    assert reader.told == ["begin 1", "begin 2", "read 1", "read 2"]
+    assert reader.told[4:] == ["read 2", "read 3"]
     assert [tag_of(one.value).key.start for one in out] == [1, 1]
-    assert [tag_of(one.value).key.start for one in ended] == [2, 2]
+    assert [tag_of(one.value).key.start for one in ended] == [2, 2, 3, 3]
     assert list(read.finish_bundle()) == []
 
 

@@ -178,7 +178,10 @@ class OpenTickets:
         ticket = self._ticket(key)
         with ticket.lock:
             batch = ticket.take(key, claims)
+            over = ticket.batches is None and not ticket.kept
         with self._lock:
+            if over and self._open.get(key[:2]) is ticket:
+                del self._open[key[:2]]
             self._shrink()
         return batch
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -36,6 +37,9 @@ TICKETS_A_BUNDLE = 100
 between bundles, and what waits for it waits in memory."""
 
 
+AHEAD = 2
+"""So many tickets are begun to be read before their turn: to decode a row group's beginning
+may take longer than what is done with the one before."""
 OPEN = 2**63 - 1
 """The end of an extent that has none, as a ticket has it."""
 DRAIN_SECONDS = 1.0
@@ -85,6 +89,9 @@ class Extent(NamedTuple):
 
     def within(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The batches that are stamped within."""
+        if self.begin is None and self.until == OPEN:
+            yield from batches
+            return
         for batch in batches:
             at = tag_of(batch).at
             if (self.begin is None or at >= self.begin) and (self.end is None or at < self.end):
@@ -306,25 +313,24 @@ class Read(beam.DoFn):
 
 
 class ReadAhead(Read):
-    """As ``Read``, for a reader that begins to read when it is asked: a ticket ahead.
+    """As ``Read``, for a reader that begins to read when it is asked: some tickets ahead.
 
-    A ticket's batches go out when the next one of its bundle has come, or its bundle ends: so
+    A ticket's batches go out when ``AHEAD`` more of its bundle have come, or its bundle ends: so
     they wait for that, which a live source's must not.
     """
 
     def start_bundle(self) -> None:
-        self.begun: tuple[Ticket, Iterator[pa.RecordBatch]] | None = None
+        self.begun: deque[tuple[Ticket, Iterator[pa.RecordBatch]]] = deque()
 
     def process(self, ticket: Ticket) -> Iterator[Any]:
-        before, self.begun = self.begun, (ticket, self.reader(ticket))
-        if before is not None:
-            yield from self.stamped(*before)
+        self.begun.append((ticket, self.reader(ticket)))
+        if len(self.begun) > AHEAD:
+            yield from self.stamped(*self.begun.popleft())
 
     def finish_bundle(self) -> Iterator[Any]:
-        if self.begun is not None:
-            for one in self.stamped(*self.begun):
+        while self.begun:
+            for one in self.stamped(*self.begun.popleft()):
                 yield WindowedValue(one.value, one.timestamp, (GlobalWindow(),))
-            self.begun = None
 
 
 class ReadTickets(beam.PTransform[Any, Any]):
