@@ -171,7 +171,9 @@ def split(
     if batch.num_rows == 0:
         return
     if stamps is None:
-        stamps = np.maximum(micros(batch), tag.at)
+        stamps = micros(batch)
+        if stamps.min() < tag.at:
+            stamps = np.maximum(stamps, tag.at)
     least, greatest = int(stamps.min()), int(stamps.max())
     if least // edge == greatest // edge:
         yield with_tag(batch, tag._replace(at=least))

@@ -76,6 +76,8 @@ class Encoder:
         self, scores: npt.NDArray[np.float64], batch: pa.RecordBatch
     ) -> npt.NDArray[np.float64]:
         """As ``transform``, by what ``scores`` says of the same batch."""
+        if not self.categories:
+            return np.ascontiguousarray(scores.T)
         offset = len(self.numeric)
         width = offset + sum(len(v) + 1 for v in self.categories.values())
         matrix = np.zeros((batch.num_rows, width))

@@ -103,7 +103,7 @@ def score(
         profile: that profile, as JSON.
     """
     labelled = ~np.isnan(target)
-    count = int(labelled.sum())
+    count = int(np.count_nonzero(labelled))
     unlabelled = len(target) - count
     if prediction is None:
         return Sums(rows=len(target), unlabelled=unlabelled, late=late)

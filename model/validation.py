@@ -109,7 +109,9 @@ def is_category(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
-def validate(raw: pa.RecordBatch, schema: Schema) -> tuple[pa.RecordBatch, list[Reject]]:
+def validate(
+    raw: pa.RecordBatch, schema: Schema, clean: bool = False
+) -> tuple[pa.RecordBatch, list[Reject]]:
     """Parts a raw batch into the rows that fit the schema and those that do not.
 
     A row is rejected for the first of these: its source could not read it, it has no readable
@@ -120,6 +122,7 @@ def validate(raw: pa.RecordBatch, schema: Schema) -> tuple[pa.RecordBatch, list[
     Args:
         raw: a tagged raw batch; the time's own column may be absent.
         schema: what its columns mean.
+        clean: whether all rows are known to fit: float64 columns are not looked through then.
 
     Returns:
         The accepted batch with the same tag (it may have no rows), and the rejects in order.
@@ -143,7 +146,7 @@ def validate(raw: pa.RecordBatch, schema: Schema) -> tuple[pa.RecordBatch, list[
     _find_problems(raw, reasons)
     _find_undated(raw, schema, reasons)
     columns = [raw.column(name) for name in (ID, TIME, LATE)]
-    columns += [_numbers(raw, name, reasons) for name in (schema.target, *schema.numeric)]
+    columns += [_numbers(raw, name, reasons, clean) for name in (schema.target, *schema.numeric)]
     columns += [_categories(raw, name, reasons) for name in schema.categorical]
     layout = accepted_schema(schema).with_metadata(raw.schema.metadata)
     accepted = pa.RecordBatch.from_arrays(columns, schema=layout)
@@ -200,12 +203,12 @@ def _find_undated(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str]) 
     )
 
 
-def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Array:
+def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str], clean: bool) -> pa.Array:
     """A column as float64 without nulls; notes the rows that are infinite, too great or text."""
     if _absent(raw, name, reasons):
         return pa.array(np.full(raw.num_rows, math.nan))
     values = raw.column(name)
-    if values.type == _FLOAT64 and not values.null_count and _fits(values):
+    if values.type == _FLOAT64 and not values.null_count and (clean or _fits(values)):
         return values
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()

@@ -33,5 +33,5 @@ def _following(
 
 @cache
 def _readers() -> ThreadPoolExecutor:
-    # More than cores: the next piece is not to wait behind the long first ones of what comes later.
+    # More than cores: the next piece must not wait behind the long first ones of what comes later.
     return ThreadPoolExecutor(2 * (os.cpu_count() or 1), thread_name_prefix="ahead")

@@ -198,7 +198,7 @@ def test_forests_that_grow_at_once_share_the_cores_and_are_no_more_than_these(
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(fit, Counting(4, random_state=0), *data(200)) for _ in range(4)]:
             done.result()
-    assert jobs[:2] == [2, 1] and set(jobs[2:]) <= {1, 2} and max(together) == 2
+    assert sorted(jobs[:2]) == [1, 2] and set(jobs[2:]) <= {1, 2} and max(together) == 2
 
 
 def test_any_other_regressor_is_kept_with_one_job_too() -> None:

@@ -76,6 +76,14 @@ def test_a_claim_has_the_tag_and_no_rows(shuffled: Any) -> None:
         assert tag_of(claim) == tag_of(batch)
 
 
+def test_a_claim_from_before_claims_said_how_many_rows_they_stand_for_is_redeemed(
+    shuffled: Any,
+) -> None:
+    claims, _, accepted = shuffled
+    old = [batch.select([]) for batch in accepted]
+    assert same([claims.redeem(claim) for claim in old], accepted)
+
+
 @given(st.data())
 @settings(deadline=None, max_examples=30)
 def test_what_is_redeemed_in_any_order_and_again_is_what_was_accepted(
@@ -115,7 +123,8 @@ def test_what_does_not_fit_is_read_again(tmp_path: Path) -> None:
     claims, reader, accepted = claimed(tmp_path, [row(t) for t in range(0, 120, 3)])
     small = OpenTickets(room=0, tickets=1)
     mixed = accepted[::2] + accepted[1::2]
-    assert same([small.take(tag_of(batch).key, claims) for batch in mixed], mixed)
+    raw = [small.take(tag_of(batch).key, claims) for batch in mixed]
+    assert same([validate(batch, SCHEMA)[0] for batch in raw], mixed)
     assert len(reader.read) > len(set(reader.read))
 
 

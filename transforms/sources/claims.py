@@ -33,6 +33,9 @@ ROOM = 1 << 30
 TICKETS = 64
 """Row groups that may be open at once."""
 NO_COLUMNS = pa.record_batch({})
+ROWS = b"rows"
+"""The key, in a claim's metadata, of how many rows it stands for. Who has as many, unvalidated,
+has the same: none was rejected."""
 
 
 def worthwhile(plan: Plan, schema: Schema, room: int = ROOM) -> bool:
@@ -74,7 +77,8 @@ class FileClaims:
         """The claim on an accepted batch; the batch itself if it is not of a Parquet file."""
         if self.reader.plan.files[tag_of(batch).key.partition].format != "parquet":
             return batch
-        return NO_COLUMNS.replace_schema_metadata(batch.schema.metadata)
+        rows = b"%d" % batch.num_rows
+        return NO_COLUMNS.replace_schema_metadata({**batch.schema.metadata, ROWS: rows})
 
     def prepare(self, batch: pa.RecordBatch) -> None:
         """Begins to read the ticket that a claim is on, unless that has been begun."""
@@ -90,20 +94,15 @@ class FileClaims:
         """
         if batch.num_columns:
             return batch
-        return opened(self.name).take(tag_of(batch).key, self)
+        raw = opened(self.name).take(tag_of(batch).key, self)
+        clean = batch.schema.metadata.get(ROWS) == b"%d" % raw.num_rows
+        return validate(raw, self.reader.schema, clean)[0]
 
     def read(self, key: Key) -> Iterator[tuple[pa.RecordBatch, bool]]:
-        """All accepted batches of the ticket of a key, and whether each is the last."""
+        """All raw batches of the ticket of a key, and whether each is the last."""
         chunk = self._chunks[key[:2]]
         check_unchanged(self.reader.plan.files[chunk.file])
-        return self._accepted(self.reader(Ticket(*chunk[:7])), chunk.rows)
-
-    def _accepted(
-        self, batches: Iterator[pa.RecordBatch], left: int
-    ) -> Iterator[tuple[pa.RecordBatch, bool]]:
-        for raw in batches:
-            left -= raw.num_rows
-            yield validate(raw, self.reader.schema)[0], left == 0
+        return _counted(self.reader(Ticket(*chunk[:7])), chunk.rows)
 
     @cached_property
     def _chunks(self) -> dict[tuple[int, int], Chunk]:
@@ -111,6 +110,12 @@ class FileClaims:
 
     def __getstate__(self) -> dict[str, object]:
         return {"reader": self.reader, "name": self.name}
+
+
+def _counted(batches: Iterator[pa.RecordBatch], left: int) -> Iterator[tuple[pa.RecordBatch, bool]]:
+    for raw in batches:
+        left -= raw.num_rows
+        yield raw, left == 0
 
 
 class Opened:
@@ -174,7 +179,7 @@ class OpenTickets:
             ticket.prepare(key, claims)
 
     def take(self, key: Key, claims: FileClaims) -> pa.RecordBatch:
-        """The accepted batch of a key."""
+        """The raw batch of a key."""
         ticket = self._ticket(key)
         with ticket.lock:
             batch = ticket.take(key, claims)

@@ -342,7 +342,7 @@ class ReadTickets(beam.PTransform[Any, Any]):
         poll: seconds until a planner that had no ticket due looks again.
         drain: how it is asked to end early; None: it is not.
         claims: what can read its rows again (``transforms.handover.Claims``); None: nothing.
-        ahead: whether it is read a ticket ahead (``ReadAhead``): not if it is live.
+        ahead: whether it is read some tickets ahead (``ReadAhead``): not if it is live.
     """
 
     def __init__(
