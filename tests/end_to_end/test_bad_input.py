@@ -425,11 +425,12 @@ def pretend_full(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     write, left = Path.write_bytes, [room]
 
     def write_bytes(path: Path, data: bytes) -> int:
-        left[0] -= len(data)
-        if left[0] < 0:
+        if len(data) > left[0]:
             write(path, data[: len(data) // 2])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(path, data)
+        written = write(path, data)  # not if its folder is missing
+        left[0] -= written
+        return written
 
     monkeypatch.setattr(Path, "write_bytes", write_bytes)
 
