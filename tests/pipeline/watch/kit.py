@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from model.alerts import Alert, as_ndjson
+from model.files import write_whole
 from pipeline.folder import RunFolder
 from pipeline.watch.watched import Watched
 
@@ -43,8 +44,8 @@ def picture(folder: Path, told: Console) -> list[str]:
 
 
 def change(path: Path, **values: Any) -> None:
-    """Changes values of a JSON file."""
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    """Changes values of a JSON file, whole, as a run does: who watches sees no half."""
+    write_whole(str(path), json.dumps({**json.loads(path.read_text()), **values}).encode())
 
 
 ALERT = {
