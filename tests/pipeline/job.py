@@ -111,8 +111,14 @@ def process(*words: object, seed: str = "0", longest: int = -1) -> subprocess.Po
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (longest, -1)),
+        preexec_fn=partial(_begin, longest),
     )
+
+
+def _begin(longest: int) -> None:
+    """As from a terminal: where tests run in the background, Ctrl-C may be ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (longest, -1))
 
 
 def finished(running: subprocess.Popen[str]) -> Told:
