@@ -84,8 +84,9 @@ class ArtefactHandler(ModelHandler[Request, PredictionResult, Shelf]):
             return PredictionResult(rows, None, None)
         artefact = model.take(reference)
         prediction, spread = artefact.score(rows)
-        told = artefact.baseline, reference, spread, artefact.profile_json
-        inference = Inference(prediction, *told)
+        inference = Inference(
+            prediction, artefact.baseline, reference, spread, artefact.profile_json
+        )
         return PredictionResult(rows, inference, reference.name)
 
     def get_num_bytes(self, batch: Sequence[Request]) -> int:
