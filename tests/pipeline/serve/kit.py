@@ -145,7 +145,7 @@ class Served:
 
     url: str
     running: subprocess.Popen[str]
-    errors: IO[str]
+    errors: IO[bytes]
 
     @property
     def port(self) -> int:
@@ -160,9 +160,14 @@ class Served:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """What it has logged; nothing else may be said."""
-        self.errors.seek(0)
-        return [json.loads(line) for line in self.errors if line.endswith("\n")]
+        """What it has logged; nothing else may be said.
+
+        The server goes on writing, and the file's offset is one for it and for us: a look that
+        moved it would have the next line written over an earlier one.
+        """
+        number = self.errors.fileno()
+        lines = os.pread(number, os.fstat(number).st_size, 0).splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """The lines of one kind in its log."""
@@ -173,7 +178,7 @@ class Served:
 def served(folder: Path | str, *words: object) -> Iterator[Served]:
     """``python -m pipeline serve`` on a port that is free."""
     command = [sys.executable, "-m", "pipeline", "serve", folder, "--port", 0, *words]
-    with TemporaryFile("w+") as errors:
+    with TemporaryFile() as errors:
         running = subprocess.Popen(
             [str(word) for word in command],
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
