@@ -2,9 +2,8 @@
 
 All read the same Parquet files (row groups of 131,072 rows, 1,000 rows a second of event time), in
 processes of their own, in turns. What counts is added work: the time of the large file less that of
-the small one, so that start-up is apart; and its ratio to the plain loop's in the same repetition.
-Whoever is missing here is told, with the command that brings it. Ends with 1 if a limit is not
-held.
+the small one, so that start-up is apart; and its ratio to that of the plain loop beside it. Whoever
+is missing here is told, with the command that brings it. Ends with 1 if a limit is not held.
 
 ``--check FILE`` measures the job on the embedded runner alone, and fails if a ratio has fallen by
 more than a third against those of that file (``benchmarks/recorded.json``).

@@ -33,8 +33,8 @@ class Entry:
     Attributes:
         contender, work: who does what.
         share: the least share of the plain loop's rate that is allowed.
-        pairs: a small and a large run, one pair a repetition.
-        ratios: of each repetition its rate by the plain loop's.
+        pairs: a small and a large run, one pair a repetition; the loop has more.
+        ratios: of each pair its rate by the plain loop's beside it.
     """
 
     contender: Contender
@@ -105,22 +105,40 @@ class Contest:
     def repeat(self, number: int) -> None:
         """One repetition: each entry in turn, beginning with another one each time.
 
+        Machines change pace from one minute to the next, so who takes the loop's windows has a
+        loop beside it: the loop's small file, its own two, the loop's large one. For the others,
+        tens of times slower, the loop's last rate does.
+
         Raises:
             RuntimeError: if one fails, or does not do the plain loop's work.
         """
         loops, others = self.entries[:2], self.entries[2:]
+        for loop in loops:
+            self._note(loop, loop, self._pair(loop))
         turn = number % len(others) if others else 0
-        for entry in (*loops, *others[turn:], *others[:turn]):
+        for entry in (*others[turn:], *others[:turn]):
+            loop = next(one for one in loops if one.work.learner == entry.work.learner)
             if number == 0 and entry.contender.warms_up:
                 self._once(entry, entry.work.small)
-            pair = Pair(*(self._once(entry, rows) for rows in entry.work[2:]))
-            entry.pairs.append(pair)
-            loop = next(one for one in loops if one.work.learner == entry.work.learner)
-            entry.ratios.append(entry.rates[-1] / loop.rates[-1])
-            self.tell(
-                f"{entry.work.learner}: {entry.contender.name}: {entry.rates[-1]:,.0f} rows/s, "
-                f"{entry.ratios[-1]:.4f} of the loop, start-up {entry.startups[-1]:.1f} s"
-            )
+            if entry.work.window == loop.work.window:
+                small = self._once(loop, loop.work.small)
+                pair = self._pair(entry)
+                beside = Pair(small, self._once(loop, loop.work.large))
+                self._note(loop, loop, beside)
+            else:
+                pair = self._pair(entry)
+            self._note(entry, loop, pair)
+
+    def _note(self, entry: Entry, loop: Entry, pair: Pair) -> None:
+        entry.pairs.append(pair)
+        entry.ratios.append(entry.rates[-1] / loop.rates[-1])
+        self.tell(
+            f"{entry.work.learner}: {entry.contender.name}: {entry.rates[-1]:,.0f} rows/s, "
+            f"{entry.ratios[-1]:.4f} of the loop, start-up {entry.startups[-1]:.1f} s"
+        )
+
+    def _pair(self, entry: Entry) -> Pair:
+        return Pair(*(self._once(entry, rows) for rows in entry.work[2:]))
 
     def _once(self, entry: Entry, rows: int) -> Measured:
         work = entry.work
@@ -145,7 +163,11 @@ def read_maes(done: Measured) -> list[float]:
 
 
 def times(entries: list[Entry]) -> list[tuple[str, str, float, float]]:
-    """By peer: the learner, the name, how many times its rate the job has, and must have."""
+    """By peer: the learner, the name, how many times its rate the job has, and must have.
+
+    Both rates as shares of the loop's beside them: so they are comparable whenever they were
+    measured.
+    """
     found = []
     for entry in entries:
         asked = TIMES[entry.work.learner].get(entry.contender.name)
@@ -155,6 +177,6 @@ def times(entries: list[Entry]) -> list[tuple[str, str, float, float]]:
             if one.contender == Job("direct") and one.work.learner == entry.work.learner
         ]
         if asked is not None and mine:
-            factor = statistics.median(mine[0].rates) / statistics.median(entry.rates)
+            factor = statistics.median(mine[0].ratios) / statistics.median(entry.ratios)
             found.append((entry.work.learner, entry.contender.name, factor, asked))
     return found

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
+from typing_extensions import override
 
 from benchmarks import data
 from benchmarks.__main__ import fallen, unheld
@@ -99,6 +100,41 @@ def test_a_repetition_measures_the_loop_and_the_job_and_compares_what_they_did(
     Contest(some, tmp_path, said.append).repeat(0)
     assert [one.ratios for one in some] == [[1.0], [1.0]]
     assert len(said) == 2 and said[0].startswith("ridge: plain loop: ")
+
+
+class Paced(Loop):
+    """Takes a second for a thousand rows, and from the third turn on, as the machine, two."""
+
+    def __init__(self, called: str, turns: list[tuple[str, int]]) -> None:
+        self.called = called
+        self.turns = turns
+
+    @property
+    @override
+    def name(self) -> str:
+        return self.called
+
+    @override
+    def run(self, work: Work, file: Path, folder: Path) -> Measured:
+        rows = pq.read_metadata(file).num_rows
+        self.turns.append((self.called, rows))
+        pace = 1_000 if len(self.turns) <= 4 else 500
+        return Measured(rows / pace, 0.0, 0, "[1.0]")
+
+
+def test_who_takes_the_loops_windows_is_measured_by_a_loop_beside_it(tmp_path: Path) -> None:
+    turns: list[tuple[str, int]] = []
+    alike, other = Work("ridge", 10, 20, 60), Work("ridge", 5, 20, 40)
+    loops = [
+        Entry(Paced("loop", turns), alike),
+        Entry(Paced("idle", []), Work("forest", *alike[1:])),
+    ]
+    job, peer = Entry(Paced("job", turns), alike), Entry(Paced("peer", turns), other)
+    Contest([*loops, job, peer], tmp_path, lambda _: None).repeat(0)
+    beside = [("loop", 20), ("job", 20), ("job", 60), ("loop", 60)]
+    assert turns == [("loop", 20), ("loop", 60), *beside, ("peer", 20), ("peer", 40)]
+    assert loops[0].rates[-1] == job.rates[0] * job.ratios[0] ** -1
+    assert [len(one.pairs) for one in (*loops, job, peer)] == [2, 1, 1, 1]
 
 
 def test_a_process_that_fails_is_told_with_what_it_said() -> None:
