@@ -6,6 +6,8 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -29,6 +31,30 @@ from pipeline.settings import Settings
 from pipeline.source import Span, file_source, people_source
 from transforms import tally
 from transforms.sinks import retain
+
+
+@contextmanager
+def outside_ipython() -> Iterator[None]:
+    """Has Beam know at once that this is no IPython session, if it is none.
+
+    It tries to import IPython at each step that is applied, and where it is not installed
+    Python searches all of its path again, 3.5 ms each time.
+
+    Example:
+        >>> with outside_ipython():
+        ...     import IPython
+        Traceback (most recent call last):
+        ...
+        ModuleNotFoundError: import of IPython halted; None in sys.modules
+    """
+    if "IPython" in sys.modules:
+        yield
+        return
+    sys.modules["IPython"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["IPython"]
 
 
 def run(words: list[str]) -> int:
@@ -61,7 +87,8 @@ def run(words: list[str]) -> int:
     placed = settings.model_copy(update={"output": folder.path})
     runner, options = runners.make(placed, beam_options)
     pipeline = beam.Pipeline(runner=runner, options=options)
-    build(pipeline, source, settings, folder, span)
+    with outside_ipython():
+        build(pipeline, source, settings, folder, span)
     tell(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
     if settings.runner == "direct" and prism() is not None:
         tell("windows show when the source has ended; --runner prism shows them as they close")
