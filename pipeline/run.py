@@ -39,13 +39,6 @@ def outside_ipython() -> Iterator[None]:
 
     It tries to import IPython at each step that is applied, and where it is not installed
     Python searches all of its path again, 3.5 ms each time.
-
-    Example:
-        >>> with outside_ipython():
-        ...     import IPython
-        Traceback (most recent call last):
-        ...
-        ModuleNotFoundError: import of IPython halted; None in sys.modules
     """
     if "IPython" in sys.modules:
         yield
