@@ -26,9 +26,7 @@ Parameters = Mapping[str, Any]
 def forest(seed: int, **parameters: Any) -> Any:
     """A RandomForestRegressor of 100 trees; leaves of 20 rows keep it small (3 MB) and quick."""
     from sklearn.ensemble import RandomForestRegressor
-    from sklearn.tree import DecisionTreeRegressor
 
-    _keep_signature(DecisionTreeRegressor.__init__)
     defaults = {"n_estimators": 100, "min_samples_leaf": 20, "max_features": 1 / 3}
     return RandomForestRegressor(**{**defaults, "random_state": seed, **parameters})
 
@@ -48,16 +46,6 @@ def boosting(seed: int, **parameters: Any) -> Any:
 
 
 LEARNERS: dict[str, Callable[..., Any]] = {"forest": forest, "ridge": ridge, "boosting": boosting}
-
-
-@cache
-def _keep_signature(function: Any) -> None:
-    """Has a function hold its signature, as PEP 362 lets it.
-
-    scikit-learn clones a forest's trees one after another before it grows them, and asks
-    ``inspect.signature`` for their parameters at each: 10 ms of a fit that all cores wait for.
-    """
-    function.__signature__ = inspect.signature(function)
 
 
 def parse_parameter(text: str) -> tuple[str, Any]:
@@ -145,11 +133,22 @@ def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
     _set(estimator, alone)
     with ExitStack() as during:
         if _is_forest(estimator):
+            _keep_signature(type(estimator.estimator).__init__)
             _set(estimator, {"n_jobs": during.enter_context(_cores.share())})
         during.enter_context(one_thread())
         during.enter_context(_finite())
         estimator.fit(matrix, target)
     return _set(estimator, alone)
+
+
+@cache
+def _keep_signature(function: Any) -> None:
+    """Has a function hold its signature, as PEP 362 lets it.
+
+    scikit-learn clones a forest's trees one after another before it grows them, and asks
+    ``inspect.signature`` for their parameters at each: 10 ms of a fit that all cores wait for.
+    """
+    function.__signature__ = inspect.signature(function)
 
 
 class _Cores:

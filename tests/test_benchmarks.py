@@ -103,16 +103,11 @@ def test_a_repetition_measures_the_loop_and_the_job_and_compares_what_they_did(
 
 
 class Paced(Loop):
-    """Takes a second for a thousand rows, and from the third turn on, as the machine, two."""
+    """Takes a second for a thousand rows, and two after four turns, as the machine slows down."""
 
     def __init__(self, called: str, turns: list[tuple[str, int]]) -> None:
         self.called = called
         self.turns = turns
-
-    @property
-    @override
-    def name(self) -> str:
-        return self.called
 
     @override
     def run(self, work: Work, file: Path, folder: Path) -> Measured:
@@ -134,6 +129,8 @@ def test_who_takes_the_loops_windows_is_measured_by_a_loop_beside_it(tmp_path: P
     beside = [("loop", 20), ("job", 20), ("job", 60), ("loop", 60)]
     assert turns == [("loop", 20), ("loop", 60), *beside, ("peer", 20), ("peer", 40)]
     assert loops[0].rates[-1] == job.rates[0] * job.ratios[0] ** -1
+    assert loops[0].rates == pytest.approx([1_000, 400])  # the second one beside the job
+    assert (job.ratios, peer.ratios) == (pytest.approx([1.0]), pytest.approx([1.25]))
     assert [len(one.pairs) for one in (*loops, job, peer)] == [2, 1, 1, 1]
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
 
 from pipeline import run
 from pipeline.progress import Progress
-from pipeline.run import cause, with_start
+from pipeline.run import cause, outside_ipython, with_start
 from tests.pipeline.job import (
     ROOT,
     SMALL,
@@ -277,3 +279,17 @@ def test_the_cause_of_a_failure_is_the_first_error_in_one_line(
     error: Exception, told: str | None
 ) -> None:
     assert cause(error) == (told or str(error))
+
+
+def test_beam_finds_no_ipython_while_the_job_is_built_and_what_is_loaded_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    with pytest.raises(ModuleNotFoundError, match="halted"), outside_ipython():
+        importlib.import_module("IPython")
+    assert "IPython" not in sys.modules
+    session = ModuleType("IPython")
+    monkeypatch.setitem(sys.modules, "IPython", session)
+    with outside_ipython():
+        assert importlib.import_module("IPython") is session
+    assert sys.modules["IPython"] is session
