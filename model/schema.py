@@ -7,8 +7,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from model.errors import UserError
 
@@ -21,24 +30,41 @@ RESERVED = "__"
 """Column names that begin so are the job's own."""
 
 
-class Features(BaseModel):
-    """The columns that a model learns from, by how they are encoded."""
+class Section(BaseModel):
+    """A part of a schema, which is written without the keys in ``SPARSE`` that have their default.
+
+    A schema's JSON stands in settings.json and in every artefact, and is hashed. A key that was
+    added later must not change the bytes of schemas that do not use it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    SPARSE: ClassVar[frozenset[str]] = frozenset()
+    """The keys that were added after the first release."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields, written = type(self).model_fields, serialize(self)
+        for name in self.SPARSE:
+            if getattr(self, name) == fields[name].get_default(call_default_factory=True):
+                written.pop(name, None)
+        return dict(written)
+
+
+class Features(Section):
+    """The columns that a model learns from, by how they are encoded."""
 
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
 
 
-class Csv(BaseModel):
+class Csv(Section):
     """How a CSV file is written: its delimiter."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     delimiter: str = Field(default=",", min_length=1, max_length=1)
 
 
-class Schema(BaseModel):
+class Schema(Section):
     """The meaning of a stream's columns.
 
     Attributes:
@@ -59,8 +85,6 @@ class Schema(BaseModel):
         >>> flights.columns
         ('time_hour', 'arr_delay', 'dep_delay', 'distance', 'carrier')
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
     time: str = Field(min_length=1)

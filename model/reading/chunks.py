@@ -28,6 +28,7 @@ class File:
         columns: the names of its columns, in its order (CSV).
         body: the byte offset at which its rows begin (text).
         line: the number of the line there (text).
+        notes: lines for the user on what was taken for granted in reading it, as a delimiter.
     """
 
     path: str
@@ -39,6 +40,7 @@ class File:
     columns: tuple[str, ...] = ()
     body: int = 0
     line: int = 1
+    notes: tuple[str, ...] = ()
 
 
 class Chunk(NamedTuple):
@@ -85,11 +87,19 @@ class Plan:
         files: sorted by path.
         chunks: sorted by least event time, then file, then place; each has a row.
         rows: how many rows the files have.
+        notes: lines for the user on what was found or taken for granted in finding the files.
     """
 
     files: tuple[File, ...]
     chunks: tuple[Chunk, ...]
     rows: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """All notes, of the plan and of its files, each once."""
+        notes = [*self.notes, *(note for file in self.files for note in file.notes)]
+        return tuple(dict.fromkeys(notes))
 
 
 def extent(times: pa.Array) -> tuple[int, int] | None:

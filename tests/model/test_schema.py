@@ -126,3 +126,17 @@ def test_a_schema_made_in_code_is_checked_too_and_cannot_be_changed() -> None:
     schema = Schema(name="n", time="t", target="y", features=Features(categorical=("c",)))
     with pytest.raises(ValidationError, match="frozen"):
         schema.target = "z"
+
+
+def test_keys_at_their_default_stay_out_of_the_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
+    plain = (
+        '{"name":"s","time":"t","target":"y","features":{"numeric":["x"],"categorical":[]},'
+        '"csv":{"delimiter":","}}'
+    )
+    assert schema.model_dump_json() == plain
+    assert Schema.model_validate_json(plain) == schema
+    monkeypatch.setattr(Csv, "SPARSE", frozenset({"delimiter"}))
+    assert '"csv":{}' in schema.model_dump_json()
+    semicolon = schema.model_copy(update={"csv": Csv(delimiter=";")})
+    assert '"csv":{"delimiter":";"}' in semicolon.model_dump_json()
