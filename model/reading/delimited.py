@@ -109,7 +109,7 @@ def _hint(names: tuple[str, ...]) -> str:
     )
 
 
-def cut(data: bytes, schema: Schema) -> int:
+def cut(data: bytes, file: File, schema: Schema) -> int:
     """The offset behind the last row that ends in the data."""
     if b'"' not in data:
         return max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
@@ -117,7 +117,7 @@ def cut(data: bytes, schema: Schema) -> int:
     return int(ends[-1]) if len(ends) else 0
 
 
-def lines(data: bytes, schema: Schema) -> npt.NDArray[np.int64]:
+def lines(data: bytes, file: File, schema: Schema) -> npt.NDArray[np.int64]:
     """For each row the number of its first line, from 0."""
     codes = np.frombuffer(data, np.uint8)
     starts = np.append(0, row_ends(data, schema.csv.delimiter))

@@ -42,12 +42,12 @@ def begin(file: File, schema: Schema) -> File:
     return file
 
 
-def cut(data: bytes, schema: Schema) -> int:
+def cut(data: bytes, file: File, schema: Schema) -> int:
     """The offset behind the last line that ends in the data."""
     return max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
 
 
-def lines(data: bytes, schema: Schema) -> npt.NDArray[np.int64]:
+def lines(data: bytes, file: File, schema: Schema) -> npt.NDArray[np.int64]:
     """For each row the number of its line, from 0."""
     numbers = [number for number, line in enumerate(data.splitlines()) if line.strip()]
     return np.array(numbers, np.int64)

@@ -36,8 +36,8 @@ class Format(NamedTuple):
         batch: a block's rows as a raw batch, given the id of the first.
     """
 
-    cut: Callable[[bytes, Schema], int]
-    lines: Callable[[bytes, Schema], npt.NDArray[np.int64]]
+    cut: Callable[[bytes, File, Schema], int]
+    lines: Callable[[bytes, File, Schema], npt.NDArray[np.int64]]
     times: Callable[[bytes, File, Schema], pa.Array]
     batch: Callable[[bytes, File, int, Schema], pa.RecordBatch]
 
@@ -88,7 +88,7 @@ def blocks(file: File, form: Format, schema: Schema) -> Iterator[Block]:
         stream.read(file.body)
         while piece := _piece(stream):
             data = rest + piece
-            end = form.cut(data, schema)
+            end = form.cut(data, file, schema)
             if end:
                 yield Block(start, data[:end], line)
             elif len(data) > LONGEST:
@@ -97,7 +97,7 @@ def blocks(file: File, form: Format, schema: Schema) -> Iterator[Block]:
                     "is a quote not closed?"
                 )
             start, line, rest = start + end, line + _count_lines(data[:end]), data[end:]
-    if rest and not form.cut(rest + b"\n", schema):
+    if rest and not form.cut(rest + b"\n", file, schema):
         raise UserError(f"{file.path}:{line}: a quote that is opened in this row is never closed")
     if rest:
         yield Block(start, rest, line)
@@ -160,7 +160,7 @@ def read(
     for block in _blocks_of(file, chunk, form, schema):
         batch = form.batch(block.data, file, first, schema)
         if not _follow_on(block, batch.num_rows, chunk.line + first - chunk.first):
-            lines = block.line + form.lines(block.data, schema)
+            lines = block.line + form.lines(block.data, file, schema)
             batch = batch.append_column(LINE, pa.array(lines, pa.int64()))
         yield from sliced(batch, batch_rows)
         first += batch.num_rows
