@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
     model_serializer,
     model_validator,
 )
@@ -59,9 +60,58 @@ class Features(Section):
 
 
 class Csv(Section):
-    """How a CSV file is written: its delimiter."""
+    """How CSV files are written; what is not set is found in each file's beginning.
+
+    Attributes:
+        delimiter: what parts fields, an ASCII character.
+        quote: what stands around a field that holds a delimiter, a quote or a line end; "" if
+            there are no quotes.
+        escape: what stands before a quote inside quotes; "" if a quote is doubled there.
+        decimal: the decimal mark, a point or a comma.
+        thousands: what stands between thousands; "" if nothing does.
+        nulls: the texts that are nulls, in numeric and categorical columns; an empty field
+            always is. Without it ``model.numbers.NULL_WORDS`` are, in numeric columns.
+        comment: with what a line begins that is no row.
+
+    Example:
+        >>> Csv(delimiter=";", decimal=",").model_dump_json()
+        '{"delimiter":";","decimal":","}'
+    """
+
+    SPARSE: ClassVar[frozenset[str]] = frozenset(
+        {"quote", "escape", "decimal", "thousands", "nulls", "comment"}
+    )
 
     delimiter: str = Field(default=",", min_length=1, max_length=1)
+    quote: str | None = Field(default=None, max_length=1)
+    escape: str | None = Field(default=None, max_length=1)
+    decimal: str | None = None
+    thousands: str | None = Field(default=None, max_length=1)
+    nulls: tuple[str, ...] | None = None
+    comment: str | None = Field(default=None, min_length=1, max_length=1)
+
+    @model_validator(mode="after")
+    def _check_marks(self, info: ValidationInfo) -> Csv:
+        if self.decimal not in (None, ".", ","):
+            raise ValueError(f'decimal must be "." or "," (it is {self.decimal!r})')
+        thousands = self.thousands
+        if thousands and (thousands.isalnum() or thousands in "+-"):
+            raise ValueError(
+                f"thousands must be a mark such as '.', ',' or a space (it is {thousands!r})"
+            )
+        if thousands and thousands == (self.decimal or "."):
+            raise ValueError(f"thousands must differ from decimal (both are {thousands!r})")
+        for name in ("quote", "escape", "comment"):
+            mark = getattr(self, name)
+            if mark and (not mark.isascii() or mark.isalnum() or mark in "\r\n"):
+                raise ValueError(f"{name} must be an ASCII mark (it is {mark!r})")
+            if mark and mark == self.delimiter:
+                raise ValueError(f"{name} must differ from delimiter (both are {mark!r})")
+        if self.quote and self.quote in (self.escape, self.comment):
+            raise ValueError(f"quote must differ from escape and comment (it is {self.quote!r})")
+        if info.mode == "json" and self.delimiter == ",":  # written whether it was set or not
+            self.__pydantic_fields_set__.discard("delimiter")
+        return self
 
 
 class Schema(Section):
@@ -137,7 +187,7 @@ def load_schema(path: str) -> Schema:
             names the file, the key and what is allowed.
     """
     try:
-        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        raw = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"--schema {path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

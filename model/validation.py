@@ -32,9 +32,12 @@ from model.batch import (
     text_of,
     where,
 )
+from model.numbers import NULL_WORDS, explain_number, format_of, parse_numbers
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
 from model.times import is_text
+
+__all__ = ["NULL_WORDS", "Reject", "parse_numbers", "shown", "validate"]
 
 NUMBERS = "a finite number or null is allowed"
 """What the target and a numeric feature may be, for messages."""
@@ -43,10 +46,6 @@ GREATEST = 1e150
 SMALLER = f"a number from {-GREATEST:g} to {GREATEST:g} or null is allowed"
 CATEGORIES = "text, an integer, a boolean or null is allowed"
 """What a categorical feature may be, for messages."""
-NULL_WORDS = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")
-"""Texts that stand for a null where a number is needed (not in a categorical column)."""
-
-_NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:inf|infinity|nan))$"
 _FLOAT64 = pa.float64()
 _REPR = Repr()
 _REPR.maxstring = _REPR.maxother = 60
@@ -157,29 +156,6 @@ def validate(
     return where(accepted, keep), _rejects(raw, schema, reasons)
 
 
-def parse_numbers(texts: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
-    """Reads numbers from text.
-
-    Args:
-        texts: a string column.
-
-    Returns:
-        float64 of the same length, null where the text is null, a null word or unreadable;
-        and a mask of the unreadable ones.
-
-    Example:
-        >>> numbers, bad = parse_numbers(pa.array([" 1.5 ", "NA", "abc"]))
-        >>> numbers.to_pylist(), bad.tolist()
-        ([1.5, None, None], [False, False, True])
-    """
-    texts = pc.ascii_trim_whitespace(texts.cast(pa.string()))
-    good = pc.match_substring_regex(texts, _NUMBER)
-    numbers = pc.if_else(good, texts, pa.scalar(None, pa.string())).cast(pa.float64())
-    none = pc.is_in(texts, value_set=pa.array([None, *NULL_WORDS]))
-    bad = pc.invert(pc.or_(good.fill_null(False), none))
-    return numbers, bad.to_numpy(zero_copy_only=False)
-
-
 def _find_problems(raw: pa.RecordBatch, reasons: dict[int, str]) -> None:
     if raw.schema.get_field_index(PROBLEM) < 0:
         return
@@ -214,7 +190,7 @@ def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str], clean: boo
         values = values.dictionary_decode()
     bad: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
     if is_text(values.type):
-        numbers, bad = parse_numbers(values)
+        numbers, bad = parse_numbers(values, format_of(raw.schema.field(name)))
     elif is_number(values.type):
         numbers = values.cast(pa.float64(), safe=False)
     else:
@@ -279,7 +255,8 @@ def _note(
     """Notes place, value and what is allowed for the masked rows without a reason."""
     rows = np.flatnonzero(mask)
     for row, value in zip(rows.tolist(), _as_read(values.take(pa.array(rows))), strict=True):
-        reasons.setdefault(row, f"{place}: {shown(value)}: {allowed}")
+        wanted = explain_number(value, allowed) if allowed == NUMBERS else allowed
+        reasons.setdefault(row, f"{place}: {shown(value)}: {wanted}")
 
 
 def _rejects(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str]) -> list[Reject]:

@@ -136,7 +136,7 @@ def test_keys_at_their_default_stay_out_of_the_json(monkeypatch: pytest.MonkeyPa
     )
     assert schema.model_dump_json() == plain
     assert Schema.model_validate_json(plain) == schema
-    monkeypatch.setattr(Csv, "SPARSE", frozenset({"delimiter"}))
+    monkeypatch.setattr(Csv, "SPARSE", Csv.SPARSE | {"delimiter"})
     assert '"csv":{}' in schema.model_dump_json()
     semicolon = schema.model_copy(update={"csv": Csv(delimiter=";")})
     assert '"csv":{"delimiter":";"}' in semicolon.model_dump_json()
