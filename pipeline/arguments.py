@@ -30,7 +30,7 @@ GROUPS = {
         *("windows", "live", "rate", "start", "disorder", "seed"),
     ),
     "time": ("window", "every", "latency", "lag"),
-    "learning": ("learner", "learner_param", "sample_rows", "keep"),
+    "learning": ("learner", "learner_param", "min_rows", "sample_rows", "strict", "keep"),
     "drift": ("drift_psi", "drift_shift", "webhook"),
     "speed": ("batch_rows", "shards"),
 }

@@ -103,7 +103,7 @@ def main(words: list[str]) -> int:
         return 0
     settings, beams = parse(words)
     assert settings.meaning
-    learners.check(*settings.regressor)
+    learners.check(*settings.regressor, settings.width)
     chosen = "runner" in settings.model_fields_set
     return (one if chosen else each)(settings, beams, *consoles())
 

@@ -28,6 +28,7 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "learner": ("ridge", "ridge"),
     "predictions": ("none", "none"),
     "disorder": ("5s", 5),
+    "min_rows": ("30", 30),
     "sample_rows": ("77", 77),
     "batch_rows": ("78", 78),
     "shards": ("2", 2),
@@ -39,7 +40,13 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "seed": ("7", 7),
 }
 """Options that can stand alone: what is written, what it means."""
-FLAGS = {"live": [], "shared": [], "resume": ["--output", "o"], "overwrite": ["--output", "o"]}
+FLAGS = {
+    "live": [],
+    "strict": [],
+    "shared": [],
+    "resume": ["--output", "o"],
+    "overwrite": ["--output", "o"],
+}
 
 
 @pytest.mark.parametrize("name", OPTIONS)
