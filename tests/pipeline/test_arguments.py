@@ -163,8 +163,8 @@ def test_a_toml_file_that_is_missing_or_no_text_is_refused(job: Job) -> None:
         (["chek"], "unknown command 'chek': do you mean check?"),
         (
             ["run"],
-            "unknown command 'run': ask, check, models, report, serve, watch, "
-            "or options alone are allowed",
+            "unknown command 'run': ask, check, completion, models, report, serve, watch, "
+            "or options alone (see python -m pipeline --help)",
         ),
     ],
 )
