@@ -1,3 +1,1 @@
-"""The job's wiring and its command line: settings, graph, runners, run folder, reports, server."""
-
-__version__ = "0.1.0"
+"""Wiring and people: settings, the graph, runners, the run folder, the command line."""

@@ -23,12 +23,17 @@ class File:
         format: ``csv``, ``ndjson`` or ``parquet``.
         size: bytes, as stored.
         updated: seconds since the epoch when it was last written, if the file system knows.
-        compression: ``gzip``, ``bz2`` or ``zstd``; None if it is plain.
+        compression: ``gzip``, ``bz2``, ``xz``, ``zstd`` or ``zip``; None if it is plain.
         first: the id of its first row: the number of rows in the files before it.
-        columns: the names of its columns, in its order (CSV).
+        columns: the names of its columns, in its order (CSV); those of the schema's columns
+            that were seen in it (NDJSON).
         body: the byte offset at which its rows begin (text).
         line: the number of the line there (text).
         notes: lines for the user on what was taken for granted in reading it, as a delimiter.
+        archive: the path of the zip archive that it lies in, with which its own path begins.
+        encoding: how its text is encoded, as Python names it.
+        is_json: whether its text is JSON values one behind the other, or an array of them, and
+            not a value a line (NDJSON).
     """
 
     path: str
@@ -41,6 +46,19 @@ class File:
     body: int = 0
     line: int = 1
     notes: tuple[str, ...] = ()
+    archive: str | None = None
+    encoding: str = "utf-8"
+    is_json: bool = False
+
+    @property
+    def stored(self) -> str:
+        """The path of the file on its file system: its own, or its archive's."""
+        return self.archive or self.path
+
+    @property
+    def is_seekable(self) -> bool:
+        """Whether it is read from any offset on; else it is one chunk."""
+        return self.compression is None and self.encoding == "utf-8"
 
 
 class Chunk(NamedTuple):

@@ -24,6 +24,7 @@ import pyarrow.csv as arrow_csv
 from model.batch import PROBLEM, TEXT, TIME_TYPE
 from model.errors import UserError
 from model.reading.chunks import File, with_ids
+from model.reading.encodings import not_utf8
 from model.reading.files import check_columns
 from model.reading.text import Format, behind_bom, blocks, line_ends
 from model.schema import Schema
@@ -96,7 +97,7 @@ def _names(header: bytes, file: File, delimiter: str) -> tuple[str, ...]:
         text = io.StringIO(header.decode("utf-8"), newline="")
         return tuple(next(csv.reader(text, delimiter=delimiter)))
     except UnicodeDecodeError as error:
-        raise UserError(f"{file.path}: is not UTF-8 text: its header row: {error}") from error
+        raise not_utf8(file.path, header, file.body, error) from error
     except csv.Error as error:  # a name of more than 128 KiB, or a NUL
         raise UserError(f"{file.path}: its header row is none: {error}") from error
 

@@ -1,85 +1,131 @@
-"""Files by glob, on any Beam file system: found, told apart by suffix, opened."""
+"""The files of an input: found, told apart by suffix, checked."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 
-import pyarrow as pa
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
+from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from model.errors import UserError
 from model.reading.chunks import File
+from model.reading.finding import Found, Matches, is_hidden, match
+from model.reading.formats import FORMATS, format_of, unknown_format
+from model.reading.streams import members, opened
 from model.schema import Schema
 
-FORMATS = {
-    ".csv": "csv",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".json": "ndjson",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
-COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+__all__ = ["bytes_text", "check_columns", "check_unchanged", "find", "one_line", "opened"]
 
 _TOLD = 30
+_NAMED = 3
+"""Maximum number of files that a note names."""
 
 
-def find(pattern: str) -> list[File]:
-    """The files that match a glob, sorted by path.
+def find(pattern: str) -> tuple[list[File], tuple[str, ...]]:
+    """The files that a path, a glob or a folder stands for, sorted by path, and notes on them.
 
-    Raises:
-        UserError: if there is none, one is empty or has an unknown suffix, or the pattern
-            is a folder or cannot be listed.
-    """
-    if os.path.isdir(pattern):
-        raise UserError(
-            f"--input {pattern}: is a folder: a file or a glob such as "
-            f"{os.path.join(pattern, '*.csv')} is allowed"
-        )
-    relative = FileSystems.get_scheme(pattern) is None and not os.path.isabs(pattern)
-    here = os.path.join(os.curdir, "") if relative else ""
-    try:  # Beam finds nothing by a glob without a folder before its first mark
-        found = FileSystems.match([here + pattern])[0].metadata_list
-    except (BeamIOError, ValueError, OSError) as error:
-        raise UserError(f"--input {pattern}: cannot be listed: {one_line(error)}") from error
-    if not found:
-        raise UserError(f"--input {pattern}: no file matches")
-    files = [_file(metadata, metadata.path.removeprefix(here)) for metadata in found]
-    return sorted(files, key=lambda file: file.path)
-
-
-def _file(metadata: FileMetadata, path: str) -> File:
-    size = metadata.size_in_bytes
-    if size == 0:
-        raise UserError(f"{path}: is empty (0 bytes)")
-    name, suffix = os.path.splitext(path.lower())
-    compression = COMPRESSIONS.get(suffix)
-    if compression:
-        suffix = os.path.splitext(name)[1]
-    form = FORMATS.get(suffix)
-    if form is None or (compression and form == "parquet"):
-        raise UserError(
-            f"{path}: the suffix tells the format: {', '.join(FORMATS)} is allowed, for text "
-            f"also with {', '.join(COMPRESSIONS)} behind it"
-        )
-    updated = metadata.last_updated_in_seconds or 0.0
-    return File(path, form, size, float(updated), compression)
-
-
-def opened(file: File) -> pa.NativeFile:
-    """The file's bytes, decompressed, as a stream; seekable unless compressed.
+    Empty files are left out, and so is what is hidden, or, in a folder, of no known format.
 
     Raises:
-        OSError: if it cannot be opened.
+        UserError: if there is none, all are empty, one has an unknown suffix, or the file
+            system cannot be listed.
     """
-    if FileSystems.get_scheme(file.path) is None:
-        stream = pa.OSFile(file.path)
-    else:
-        plain = CompressionTypes.UNCOMPRESSED
-        stream = pa.PythonFile(FileSystems.open(file.path, compression_type=plain), "r")
-    return pa.CompressedInputStream(stream, file.compression) if file.compression else stream
+    matches = match(pattern)
+    found = list(matches.files.values())
+    unknown = [file for file in found if format_of(file.path) is None]
+    if not matches.folders and unknown:
+        raise unknown_format(unknown[0].path)
+    known = [file for file in found if file not in unknown]
+    files = [file for each in known if each.size for file in _files_of(each)]
+    if not files:
+        raise UserError(_nothing(pattern, matches, known, unknown))
+    empty = [file.path for file in known if not file.size]
+    notes = [
+        _size_note(pattern, files),
+        _left_out(matches.left_out, "hidden files and copies of editors and systems"),
+        _left_out([file.path for file in unknown], "files of no known format"),
+        _left_out(empty, "empty files (0 bytes)"),
+        _twice(files),
+    ]
+    shown = matches.named != set(matches.files) or len(files) > 1
+    return files, tuple(note for note in notes[not shown :] if note)
+
+
+def _nothing(pattern: str, matches: Matches, known: list[Found], unknown: list[Found]) -> str:
+    """Why a pattern stands for no file that could be read."""
+    if len(known) == 1:
+        return f"{known[0].path}: is empty (0 bytes)"
+    if known:
+        return f"--input {pattern}: all of its {len(known)} files are empty (0 bytes)"
+    if unknown or matches.folders:
+        have = ", ".join(FORMATS)
+        return f"--input {pattern}: no file below it is of a known format ({have})"
+    hint = ""
+    if matches.left_out:
+        hint = f" but {_some(matches.left_out)}, left out by name (name one exactly to read it)"
+    return f"--input {pattern}: no file matches{hint}"
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = len(paths) - _NAMED
+    return ", ".join(paths[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _left_out(paths: Sequence[str], kind: str) -> str | None:
+    return f"{len(paths):,} left out ({kind}): {_some(paths)}" if paths else None
+
+
+def _size_note(pattern: str, files: Sequence[File]) -> str:
+    size = sum({file.stored: file.size for file in files}.values())
+    count = f"{len(files):,} file{'' if len(files) == 1 else 's'}"
+    return f"--input {pattern}: {count}, {bytes_text(size)}"
+
+
+def _twice(files: Sequence[File]) -> str | None:
+    """A note if a file stands beside a compressed one of the same name."""
+    plain = {file.path for file in files if file.compression is None}
+    packed = [file for file in files if file.compression]
+    copies = [file.path for file in packed if os.path.splitext(file.stored)[0] in plain]
+    if not copies:
+        return None
+    return f"read beside the uncompressed file of the same name: {_some(copies)}"
+
+
+def bytes_text(size: int) -> str:
+    """A size as a person reads it.
+
+    Example:
+        >>> bytes_text(512), bytes_text(3_400_000)
+        ('512 bytes', '3.4 MB')
+    """
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def _files_of(found: Found) -> list[File]:
+    """The file, or, of a zip archive, all of its members that are data."""
+    kind = format_of(found.path)
+    assert kind is not None
+    form, compression = kind
+    if form != "zip":
+        return [File(found.path, form, found.size, found.updated, compression)]
+    try:
+        inside = [each for each in members(found.path) if each.file_size]
+    except OSError as error:
+        raise UserError(f"{found.path}: cannot be read: {one_line(error)}") from error
+    inside = [each for each in inside if not any(map(is_hidden, each.filename.split("/")))]
+    if not inside:
+        raise UserError(f"{found.path}: holds no file with data")
+    files = []
+    for each in sorted(inside, key=lambda member: member.filename):
+        path, kind = f"{found.path}/{each.filename}", format_of(each.filename)
+        if kind is None or kind[1] or kind[0] in ("zip", "parquet"):
+            raise UserError(f"{path}: in a zip archive plain CSV or NDJSON is allowed: unpack it")
+        files.append(File(path, kind[0], found.size, found.updated, "zip", archive=found.path))
+    return files
 
 
 def check_unchanged(file: File) -> None:
@@ -90,7 +136,7 @@ def check_unchanged(file: File) -> None:
         OSError: if it is not there any more.
     """
     try:
-        found = FileSystems.get_filesystem(file.path).metadata(file.path)  # its name is no glob
+        found = FileSystems.get_filesystem(file.path).metadata(file.stored)  # its name is no glob
     except (BeamIOError, ValueError) as error:
         raise OSError(f"{file.path}: cannot be read again: {one_line(error)}") from error
     if (found.size_in_bytes, found.last_updated_in_seconds or 0.0) != (file.size, file.updated):

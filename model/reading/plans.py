@@ -10,6 +10,7 @@ import pyarrow as pa
 from model.errors import UserError
 from model.reading import delimited, ndjson, parquet, text
 from model.reading.chunks import Chunk, File, Plan, Span, union
+from model.reading.encodings import with_encoding
 from model.reading.files import find, one_line
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
@@ -38,7 +39,7 @@ def plan(pattern: str, schema: Schema, progress: Callable[[str], None] | None = 
     files: list[File] = []
     spans: list[list[Span]] = []
     rows = 0
-    found = find(pattern)
+    found, notes = find(pattern)
     for number, file in enumerate(found, 1):
         place = f"{file.path} ({number} of {len(found)})"
         file, mine = _scan(replace(file, first=rows), schema, place, progress)
@@ -49,12 +50,12 @@ def plan(pattern: str, schema: Schema, progress: Callable[[str], None] | None = 
     if times is None:
         if rows:
             raise UserError(_undated(files, spans, rows, schema))
-        return Plan(tuple(files), (), 0)
+        return Plan(tuple(files), (), 0, notes)
     chunks = [
         chunk for index in range(len(files)) for chunk in _chunks(index, files, spans, times[0])
     ]
     chunks.sort(key=lambda chunk: (chunk.least, chunk.file, chunk.start))
-    return Plan(tuple(files), tuple(chunks), rows)
+    return Plan(tuple(files), tuple(chunks), rows, notes)
 
 
 def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
@@ -95,6 +96,7 @@ def _scan(
     spans = []
     rows = 0
     try:
+        file = with_encoding(file, schema)
         file = _BEGIN[file.format](file, schema)
         form = _TEXT.get(file.format)
         for span in text.scan(file, form, schema) if form else parquet.scan(file, schema):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import pyarrow as pa
 from model.batch import LINE, sliced
 from model.errors import UserError
 from model.reading.chunks import Chunk, File, Span, extent, union
+from model.reading.encodings import not_utf8
 from model.reading.files import opened
 from model.schema import Schema
 
@@ -51,15 +52,9 @@ class Block(NamedTuple):
 
 
 def behind_bom(file: File) -> File:
-    """The file, its body behind the byte order mark if it has one.
-
-    Raises:
-        UserError: if the mark is UTF-16's.
-    """
+    """The file, its body behind the byte order mark if it has one."""
     with opened(file) as stream:
         head = bytes(stream.read(3))
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UserError(f"{file.path}: is UTF-16 text (by its first two bytes): UTF-8 is allowed")
     return replace(file, body=3 if head == b"\xef\xbb\xbf" else 0)
 
 
@@ -103,7 +98,7 @@ def blocks(file: File, form: Format, schema: Schema) -> Iterator[Block]:
         yield Block(start, rest, line)
 
 
-def _piece(stream: pa.NativeFile) -> bytes:
+def _piece(stream: Any) -> bytes:
     r"""The next bytes of a text; a ``\r`` is never cut off from what follows it."""
     piece = bytes(stream.read(BLOCK))
     while piece.endswith(b"\r") and (more := bytes(stream.read(1))):
@@ -123,7 +118,7 @@ def scan(file: File, form: Format, schema: Schema) -> Iterator[Span]:
         UserError: if the file is not UTF-8, or a quote is not closed.
     """
     spans = _spans(file, form, schema)
-    if file.compression is None:
+    if file.is_seekable:
         yield from spans
         return
     found = list(spans)
@@ -146,10 +141,7 @@ def _check_utf8(block: Block, file: File) -> None:
     try:
         block.data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{file.path}: is not UTF-8 text: byte {block.start + error.start} is "
-            f"0x{block.data[error.start]:02x} ({error.reason})"
-        ) from error
+        raise not_utf8(file.path, block.data, block.start, error) from error
 
 
 def read(
@@ -167,7 +159,7 @@ def read(
 
 
 def _blocks_of(file: File, chunk: Chunk, form: Format, schema: Schema) -> Iterator[Block]:
-    if file.compression is not None:
+    if not file.is_seekable:
         yield from blocks(file, form, schema)
         return
     with opened(file) as stream:

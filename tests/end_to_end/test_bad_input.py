@@ -81,7 +81,11 @@ REFUSED_FILES: dict[str, tuple[str, bytes, str]] = {
         "in.csv: is not UTF-8 text: byte 24 is 0xe3",
     ),
     "a Latin-1 header": ("in.csv", "t,y,x,c,\u00e3\n1,1,1,a,a\n".encode("latin-1"), "not UTF-8"),
-    "UTF-16 text": ("in.csv", (HEADER + GOOD).encode("utf-16"), "is UTF-16 text"),
+    "UTF-16 text without a mark": (
+        "in.csv",
+        (HEADER + GOOD).encode("utf-16-le"),
+        'in.csv: holds zero bytes: is it [csv] encoding = "utf-16-le"?',
+    ),
     "a column that is there twice": (
         "in.csv",
         b"t,y,x,c,x\n2026-01-01,1,2,a,3\n",
@@ -183,8 +187,9 @@ def test_a_schema_that_is_missing_a_folder_or_no_text_is_refused(job: Job) -> No
 REFUSED_WORDS: dict[str, tuple[list[str], str]] = {
     "a file that is missing": (["--input", "no.csv"], "--input no.csv: no file matches"),
     "a glob without a match": (["--input", "*.parquet"], "--input *.parquet: no file matches"),
-    "a folder": (["--input", "."], "--input .: is a folder: a file or a glob such as ./*.csv"),
-    "a file system that is unknown": (["--input", "foo://a.csv"], "--input foo://a.csv: cannot be"),
+    "a folder without data": (["--input", "empty"], "--input empty: no file matches"),
+    "a file system that is unknown": (["--input", "foo://a.csv"], "foo:// is not known: must be"),
+    "an address on the web": (["--input", "https://a.org/b.csv"], "download it first (curl "),
     "an unknown learner": (["--learner", "tree"], "--learner 'tree': forest, ridge, boosting, or"),
     "a module that is missing": (["--learner", "no.such:f"], "--learner no.such:f: cannot be"),
     "a factory that is missing": (["--learner", "json:f"], "--learner json:f: cannot be imported"),

@@ -273,8 +273,7 @@ def test_text_that_is_not_utf8_is_refused_with_its_offset(
     path = write(tmp_path, content)
     message = refused(path)
     assert message.startswith(f"{path}: is not UTF-8 text: byte {content.index(0xE3)} is 0xe3")
-    assert "UTF-16" in refused(write(tmp_path, (HEADER + ROW).encode("utf-16")))
-    assert "header" in refused(write(tmp_path, "t,y,x,k,ã\n".encode("latin-1")))
+    assert "byte 8 is 0xe3" in refused(write(tmp_path, "t,y,x,k,ã\n".encode("latin-1")))
 
 
 def test_a_quote_that_is_never_closed_is_refused_with_its_line(

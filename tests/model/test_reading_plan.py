@@ -192,8 +192,9 @@ def test_no_file_is_refused(tmp_path: Path) -> None:
         assert refused(path) == f"--input {path}: no file matches"
 
 
-def test_a_folder_is_refused_with_a_glob_to_use_instead(tmp_path: Path) -> None:
-    assert f"a glob such as {tmp_path}/*.csv is allowed" in refused(str(tmp_path))
+def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "README.md").touch()
+    assert refused(str(tmp_path)).startswith(f"--input {tmp_path}: no file below it is of a known")
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
@@ -203,17 +204,17 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
         assert refused(str(path)) == f"{path}: is empty (0 bytes)"
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a", "a.csv.xz", "a.parquet.gz", "a.gz", "_SUCCESS"])
+@pytest.mark.parametrize("name", ["a.dat", "a", "a.csv.lz4", "a.parquet.gz", "a.gz", "_SUCCESS"])
 def test_an_unknown_suffix_is_refused_with_those_allowed(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text(HEADER)
     message = refused(str(path))
     assert message.startswith(f"{path}: ")
-    assert ".csv, .ndjson, .jsonl, .json, .parquet, .pq is allowed" in message
+    assert ".csv, .tsv, .txt, .ndjson, .jsonl, .json, .parquet, .pq is allowed" in message
 
 
 def test_an_unknown_file_system_is_refused() -> None:
-    assert refused("nowhere://a/*.csv").startswith("--input nowhere://a/*.csv: cannot be listed: ")
+    assert refused("nowhere://a/*.csv").startswith("--input nowhere://a/*.csv: nowhere:// is not")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.ndjson", "a.parquet"])
@@ -226,7 +227,7 @@ def test_a_file_that_cannot_be_read_is_refused(
     def denied(path: str) -> object:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("model.reading.files.pa.OSFile", denied)
+    monkeypatch.setattr("model.reading.streams.pa.OSFile", denied)
     message = refused(str(path))
     assert message.startswith(f"{path}: cannot be read: ")
     assert "Permission denied" in message

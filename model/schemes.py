@@ -1,0 +1,110 @@
+"""Addresses with a scheme: which of them are paths here, and what to do about the others."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from urllib.parse import unquote, urlsplit
+
+from model.errors import UserError
+
+_EXTRAS = {"gs": "gcp", "s3": "aws", "azfs": "azure", "hdfs": "hadoop"}
+"""The extra of apache-beam that a file system needs."""
+_NEEDS = {"gs": "google.cloud.storage", "s3": "boto3", "azfs": "azure.storage.blob", "hdfs": "hdfs"}
+"""What that extra installs, by which it is known."""
+_MEANT = {
+    **dict.fromkeys(("s3a", "s3n"), "s3"),
+    **dict.fromkeys(("gcs",), "gs"),
+    **dict.fromkeys(("az", "abfs", "abfss", "wasb", "wasbs", "adl"), "azfs"),
+}
+"""Other programs' names of the same file systems."""
+_REMOTE = ("http", "https", "ftp", "ftps", "sftp", "ssh", "scp", "webdav", "smb")
+
+
+def local_path(path: str) -> str:
+    """The path of a ``file://`` address; any other path as it is.
+
+    Example:
+        >>> local_path("file:///tmp/a%20b.csv"), local_path("a.csv")
+        ('/tmp/a b.csv', 'a.csv')
+    """
+    if not path.lower().startswith("file:/"):
+        return path
+    return unquote(path[len("file:") :].removeprefix("//").removeprefix("localhost")) or "/"
+
+
+def check_scheme(path: str, option: str) -> None:
+    """Refuses an address that no file system here can open, with what to do instead.
+
+    Args:
+        path: a path or an address.
+        option: what it was given for, as ``--input``.
+
+    Raises:
+        UserError: if it is of a scheme that Beam does not know, or whose package is missing.
+
+    Example:
+        >>> check_scheme("https://example.org/a.csv", "--input")
+        Traceback (most recent call last):
+        ...
+        model.errors.UserError: --input https://example.org/a.csv: is not on a file system: \
+download it first (curl --fail --location --remote-name URL), and name the local file
+    """
+    scheme, mark, rest = path.partition("://")
+    advice = _advice(scheme.lower(), rest) if mark else None
+    if advice:
+        raise UserError(f"{option} {_without_secrets(path)}: {advice}")
+
+
+def _advice(scheme: str, rest: str) -> str | None:
+    if scheme in _REMOTE:
+        tool = "curl --fail --location --remote-name URL" if scheme.startswith("http") else scheme
+        return f"is not on a file system: download it first ({tool}), and name the local file"
+    if scheme in _MEANT:
+        example = "azfs://ACCOUNT/CONTAINER/PATH" if scheme != "gcs" else ""
+        example = f"s3://{rest}" if scheme.startswith("s3") else example or f"gs://{rest}"
+        return f"is written {example} here" + _install(_MEANT[scheme], "; that ")
+    if scheme in _EXTRAS:
+        return _install(scheme, "") or None
+    if scheme == "kafka":
+        return "Kafka cannot be read yet: write the messages to files of NDJSON first"
+    known = "a local path, gs://, s3://, azfs:// or hdfs://"
+    return None if _has_file_system(scheme) else f"{scheme}:// is not known: must be {known}"
+
+
+def _install(scheme: str, lead: str) -> str:
+    """What installs a file system's package; empty if it is there."""
+    extra, module = _EXTRAS[scheme], _NEEDS[scheme]
+    try:
+        there = find_spec(module) is not None
+    except ModuleNotFoundError:
+        there = False
+    if there:
+        return ""
+    python = os.path.relpath(sys.executable)
+    python = sys.executable if python.startswith("..") else python
+    return f"{lead}needs a package: {python} -m pip install 'apache-beam[{extra}]'"
+
+
+def _has_file_system(scheme: str) -> bool:
+    from apache_beam.io.filesystems import FileSystems
+
+    try:
+        FileSystems.get_filesystem(f"{scheme}://")
+    except ValueError:
+        return False
+    return True
+
+
+def _without_secrets(path: str) -> str:
+    """The address without a password or a query, in which tokens are."""
+    if path.partition("://")[0].lower() not in _REMOTE:
+        return path
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return path
+    if not parts.query and "@" not in parts.netloc:
+        return path
+    return parts._replace(query="", netloc=parts.netloc.rpartition("@")[2]).geturl()
