@@ -31,7 +31,7 @@ help: ## this list
 setup: $(CORE) $(SERVE) ## make .venv (once; again when the lock or setup.py changes)
 	@echo "set-up: .venv is ready"
 
-run: $(CORE) ## run the job; its options go in ARGS="..."
+run: $(CORE) $(SERVE) ## run the job; its options go in ARGS="..."
 	@$(BIN)/python -m pipeline $(ARGS)
 
 test: lint types fast slow coverage ## lint, types, doctests, fast and slow tests, coverage

@@ -4,8 +4,14 @@ The versions that the project is run and tested with are locked in ``requirement
 bounds below are what the code is written for. After a change here: ``make lock``.
 """
 
+import re
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
+VERSION = re.findall(
+    '__version__ = "(.+)"', Path(__file__).with_name("pipeline").joinpath("__init__.py").read_text()
+)[0]
 CORE = [
     "apache-beam>=2.77,<2.78",
     "faker>=30,<41",
@@ -17,6 +23,7 @@ CORE = [
     "scikit-learn>=1.6,<2",
     "scipy>=1.11,<2",
     "setuptools>=70.1",  # with it Beam builds the package for the workers, at launch
+    "shtab>=1.13,<2",  # completion of the command line, printed for a shell
     "tomli>=2,<3; python_version < '3.11'",
 ]
 SERVE = [
@@ -54,13 +61,14 @@ EXTRAS = {
 
 setup(
     name="correnteza",
-    version="0.1.0",
+    version=VERSION,
     description="One Apache Beam job that learns from a stream and predicts on it",
     packages=find_packages(
         include=["model", "model.*", "transforms", "transforms.*", "pipeline", "pipeline.*"]
     ),
     package_data={"pipeline": ["report/*.html", "report/*.css", "serve/page/*", "serve/page/*/*"]},
     python_requires=">=3.10",
+    entry_points={"console_scripts": ["correnteza = pipeline.__main__:console"]},
     install_requires=CORE,
     extras_require=EXTRAS,
 )

@@ -35,4 +35,4 @@ EOF
 chmod +x ".tools/prism.$$"
 mv -f ".tools/prism.$$" .tools/prism
 echo "Prism $version is ready: .tools/prism"
-echo "run on it: python -m pipeline --runner prism"
+echo "run on it: .venv/bin/python -m pipeline --runner prism"

@@ -30,6 +30,7 @@ from model.asof import iso, stamp
 from model.batch import by_time, column, ids, micros
 from model.drift import Profile, Spread, profile
 from model.encoder import Encoder, codes, fit_encoder
+from model.errors import FitFailed
 from model.learners import Matrix
 from model.loading import loading
 from model.moments import Moments, fit_ridge
@@ -308,13 +309,20 @@ def fit(estimator: Any, data: Normalized) -> tuple[Matrix, Fit]:
     Returns:
         Its predictions of the (sampled) rows, shape (rows,), and how they agree with the
         targets. By moments where not all rows are there: then the MAE is that of the sample.
+
+    Raises:
+        FitFailed: if the estimator cannot be fitted to the window, cannot predict the rows that
+            it was fitted to (as neighbours that are not there), or predicts NaN or infinity.
     """
     fitted = None
-    if data.moments is None or len(data.target) == data.rows:
-        learners.fit(estimator, data.matrix, data.target)
-    else:
-        fitted = fit_ridge(estimator, data.moments, data.encoder.scales)
-    prediction = learners.predict(estimator, data.matrix)
+    with learners.fit_failures():
+        if data.moments is None or len(data.target) == data.rows:
+            learners.fit(estimator, data.matrix, data.target)
+        else:
+            fitted = fit_ridge(estimator, data.moments, data.encoder.scales)
+        prediction = learners.predict(estimator, data.matrix)
+    if not np.isfinite(prediction).all():
+        raise FitFailed("its predictions of the rows that it was fitted to are not finite")
     report = evaluate(data.target, prediction)
     if fitted is not None:
         report = Fit(mae=report.mae, rmse=fitted.rmse, r2=fitted.r2)

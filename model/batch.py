@@ -10,7 +10,8 @@ A source's batch (raw) may have three more: ``__problem`` (string: why the sourc
 read the row; null where it could), ``__text`` (string: that row as it stood) and ``__line``
 (int64: where, if that is not the row's ordinal). ``Validate`` turns it into an accepted batch:
 target and numeric features are float64 without nulls (NaN is null), categorical features are
-dictionary<int32, string> with nulls.
+dictionary<int32, string> with nulls. Where the schema has an ``id``, ``__key`` (string) is the
+user's own key of the row; columns of ``keep`` that have no other role are strings.
 
 The schema's metadata carries a ``Tag``: the batch's key, its stamp, and where it came from.
 """
@@ -30,6 +31,7 @@ import pyarrow.compute as pc
 from model.schema import Schema
 
 ID, TIME, LATE = "__id", "__time", "__late"
+KEY = "__key"
 PROBLEM, TEXT, LINE = "__problem", "__text", "__line"
 TIME_TYPE = pa.timestamp("us", tz="UTC")
 CATEGORY_TYPE = pa.dictionary(pa.int32(), pa.string())
@@ -72,8 +74,17 @@ def accepted_schema(schema: Schema) -> pa.Schema:
             pa.field(LATE, pa.bool_(), nullable=False),
             *(pa.field(c, pa.float64(), nullable=False) for c in (schema.target, *schema.numeric)),
             *(pa.field(c, CATEGORY_TYPE) for c in schema.categorical),
+            *([] if schema.id is None else [pa.field(KEY, pa.string())]),
+            *(pa.field(c, pa.string()) for c in schema.passed),
         ]
     )
+
+
+def learnt(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+    """An accepted batch without the columns that are carried and not learnt from."""
+    if schema.id is None and not schema.passed:
+        return batch
+    return batch.select([ID, TIME, LATE, schema.target, *schema.numeric, *schema.categorical])
 
 
 def with_tag(batch: pa.RecordBatch, tag: Tag) -> pa.RecordBatch:

@@ -13,3 +13,7 @@ class UserError(Exception):
         ...
         model.errors.UserError: --rate is 0: a number of rows a second above 0 is allowed
     """
+
+
+class FitFailed(Exception):
+    """An estimator could not be fitted to a window: what it raised, with its type, in a line."""

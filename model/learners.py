@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from model.errors import UserError
+from model.errors import FitFailed, UserError
 from model.loading import loaded, loading
 
 Matrix = npt.NDArray[np.float64]
@@ -96,22 +97,43 @@ def make(learner: str, parameters: Parameters, seed: int) -> Any:
     return _set(estimator, dict.fromkeys(unseeded, seed))
 
 
-def check(learner: str, parameters: Parameters, seed: int) -> None:
-    """Tries a learner on a few rows, so that a bad parameter is told before anything runs.
+TRIALS = ((64, 1), (2_000, 1), (2_000, 65))
+"""Rows of the trials of ``check``, and how many columns each feature has there."""
 
-    One of ``LEARNERS`` as it is needs no trial: loading scikit-learn takes half a second.
+
+def check(learner: str, parameters: Parameters, seed: int, features: int = 2) -> None:
+    """Tries a learner on made-up rows, so that a bad parameter is told before anything runs.
+
+    One of ``LEARNERS`` as it is needs no trial: loading scikit-learn takes half a second. A
+    learner may need many rows, many columns, or a target above 0 (as a Poisson regressor), so
+    it is refused only if it can be fitted in no trial, or if a parameter is wrong in any.
+
+    Args:
+        learner: as for ``make``.
+        parameters: as for ``make``.
+        seed: as for ``make``.
+        features: how many the schema has.
 
     Raises:
-        UserError: as ``make``, and if a fit on 64 rows of two features fails.
+        UserError: as ``make``, and if no fit succeeds.
     """
     if learner in LEARNERS and not parameters:
         return
-    estimator = make(learner, parameters, seed)
-    rng = np.random.default_rng(0)
-    try:
-        fit(estimator, rng.normal(size=(64, 2)), rng.normal(size=64))
-    except Exception as error:  # whatever a regressor says of its parameters
-        raise UserError(f"--learner {learner}: {_brief(error)}") from error
+    first: Exception | None = None
+    for positive, (rows, columns) in product((False, True), TRIALS):
+        estimator = make(learner, parameters, seed)
+        rng = np.random.default_rng(0)
+        matrix, target = rng.normal(size=(rows, max(features, 1) * columns)), rng.normal(size=rows)
+        try:
+            fit(estimator, matrix, np.abs(target) + 0.1 if positive else target)
+            return
+        except Exception as error:  # whatever a regressor says of its parameters
+            first = first or error
+            if type(error.__cause__).__name__ == "InvalidParameterError":  # scikit-learn's
+                break
+    assert first is not None
+    told = _brief(first.__cause__ if isinstance(first.__cause__, Exception) else first)
+    raise UserError(f"--learner {learner}: {told}") from first
 
 
 def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
@@ -128,6 +150,9 @@ def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
     Returns:
         The estimator, fitted, with n_jobs=1: a forest that predicts with more sums its
         trees in the order in which they end.
+
+    Raises:
+        FitFailed: if the estimator's own fit raises anything but a MemoryError or an OSError.
     """
     alone = dict.fromkeys(_deep(estimator, "n_jobs"), 1)
     _set(estimator, alone)
@@ -137,8 +162,24 @@ def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
             _set(estimator, {"n_jobs": during.enter_context(_cores.share())})
         during.enter_context(one_thread())
         during.enter_context(_finite())
-        estimator.fit(matrix, target)
+        with fit_failures():
+            estimator.fit(matrix, target)
     return _set(estimator, alone)
+
+
+@contextmanager
+def fit_failures() -> Iterator[None]:
+    """Turns what an estimator raises into ``FitFailed``; its message has the error's type.
+
+    What the machine lacks (memory, a file) is no fault of the window and passes as it is, as
+    does what ends a process.
+    """
+    try:
+        yield
+    except (MemoryError, OSError, FitFailed):
+        raise
+    except Exception as error:
+        raise FitFailed(f"{type(error).__name__}: {error}") from error
 
 
 @cache

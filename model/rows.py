@@ -8,9 +8,10 @@ the row as JSON, and ``model.validation`` rejects it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from model.batch import ID, LATE, PROBLEM, TEXT, TIME, TIME_TYPE
+from model.carried import EXACT, KEYS, SCALARS
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
 from model.times import parse_times
@@ -55,8 +57,10 @@ def from_dicts(rows: Sequence[Row], ids: npt.NDArray[np.int64], schema: Schema) 
 
     The target and numeric features take int, float, bool, Decimal and numpy numbers; categorical
     features take str, int and bool (as ``"true"`` and ``"false"``); the time takes str, int,
-    float, Decimal, datetime and date. None is a null everywhere. A key that is absent is a
-    problem, and so is a value of another type; keys that the schema does not name are ignored.
+    float, Decimal, datetime and date; the id takes str and integers, a column that is kept any
+    scalar. None is a null everywhere. A key that is absent is a problem, but for the id and what
+    is kept, which are null then; so is a value of another type. Keys that the schema does not
+    name are ignored.
 
     Args:
         rows: the rows, or what could not be read in their place.
@@ -99,7 +103,25 @@ def _batch(rows: Sequence[Any], ids: npt.NDArray[np.int64], schema: Schema) -> p
         columns[name] = _numbers([row[name] for row in rows])
     for name in schema.categorical:
         columns[name] = _categories([row[name] for row in rows])
+    for name, take, _ in _carried(schema):
+        columns[name] = pa.array([take(row.get(name)) for row in rows], pa.string())
     return pa.record_batch(columns)
+
+
+def scalars(values: Sequence[object]) -> pa.Array:
+    """Values of a column that is kept, as text.
+
+    Raises:
+        ValueError: if one is no scalar; it says what is allowed.
+
+    Example:
+        >>> scalars([1, "a", None, True, 0.5]).to_pylist()
+        ['1', 'a', None, 'true', '0.5']
+    """
+    try:
+        return pa.array([_scalar(value) for value in values], pa.string())
+    except (_Wrong, UnicodeError) as error:
+        raise ValueError(SCALARS) from error
 
 
 def _times(values: list[object]) -> pa.Array:
@@ -161,6 +183,61 @@ def _encodable(value: object) -> str | None:
     return value
 
 
+def _key(value: object) -> str | None:
+    """A key as text; ``model.carried.keys`` gives it its canonical form."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, (float, np.floating, Decimal)):
+        return _whole(value)
+    return _encodable(value)
+
+
+def _whole(value: float | np.floating[Any] | Decimal) -> str | None:
+    """The text of a number that is whole; null for NaN."""
+    if isinstance(value, Decimal):
+        if value.is_nan():
+            return None
+        if not value.is_finite() or value % 1:
+            raise _Wrong
+        return str(int(value))
+    number = float(value)
+    if math.isnan(number):
+        return None
+    if number % 1 or abs(number) > EXACT:  # infinite: its remainder is NaN
+        raise _Wrong
+    return str(int(number))
+
+
+def _scalar(value: object) -> str | None:
+    """The plain text of a value that is kept."""
+    if value is None or isinstance(value, str):
+        return _encodable(value)
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, Integral):
+        return str(int(value))
+    if isinstance(value, (date, time)):
+        return None if str(value) == "NaT" else _isoformat(value)
+    if isinstance(value, np.datetime64):
+        return None if np.isnat(value) else _trimmed(str(value))
+    if isinstance(value, (Real, Decimal)):
+        return None if str(value).lower() in ("nan", "snan") else str(value)
+    raise _Wrong
+
+
+def _isoformat(value: date | time) -> str:
+    """ISO 8601 as ``model.carried.texts`` has it."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        value = value.astimezone(timezone.utc).replace(tzinfo=None)
+        return _isoformat(value) + "Z"
+    return _trimmed(value.isoformat())
+
+
+def _trimmed(text: str) -> str:
+    """A time without the zeros at the end of its fraction."""
+    return text.rstrip("0") if "." in text else text
+
+
 def _problem(row: Row, schema: Schema) -> str | None:
     """Why a row cannot be represented; None if it can."""
     if isinstance(row, RowError):
@@ -172,6 +249,11 @@ def _problem(row: Row, schema: Schema) -> str | None:
             take(row[name])
         except (_Wrong, UnicodeError):
             return f"column {name!r}: {shown(row[name])}: {allowed}"
+    for name, take, allowed in _carried(schema):
+        try:
+            take(row.get(name))
+        except (_Wrong, UnicodeError):
+            return f"column {name!r}: {shown(row.get(name))}: {allowed}"
     return None
 
 
@@ -181,6 +263,12 @@ def _columns(schema: Schema) -> Iterator[tuple[str, Callable[[object], object], 
         yield name, _number, NUMBERS
     for name in schema.categorical:
         yield name, _category, CATEGORIES
+
+
+def _carried(schema: Schema) -> Iterator[tuple[str, Callable[[object], str | None], str]]:
+    """The columns that are carried and have no other role."""
+    for name in schema.columns[len(schema.roles) :]:
+        yield (name, _key, KEYS) if name == schema.id else (name, _scalar, SCALARS)
 
 
 def _blank(row: Row, schema: Schema) -> dict[str, object]:

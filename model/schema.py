@@ -31,6 +31,8 @@ else:
 
 RESERVED = "__"
 """Column names that begin so are the job's own."""
+TAKEN = ("id", "time", "target", "prediction", "model", "late", "key", "file", "row")
+"""The names of columns of predictions: no column in ``keep`` may have one of them."""
 
 
 class Section(BaseModel):
@@ -137,11 +139,16 @@ class Schema(Section):
         time: the event time's column: ISO 8601 text, epoch seconds or a timestamp.
         target: the column to predict, a number.
         features: the columns to learn from, numeric and categorical.
+        id: the column with the user's own key of a row, text or integer; not learnt from,
+            unless it is a categorical feature too. Without it rows have no key.
+        keep: columns that are carried into predictions, samples and answers; not learnt from,
+            unless they have another role too.
         csv: how CSV input is written; ignored for other formats.
 
     Raises:
-        pydantic.ValidationError: if a column has two roles, there is no feature, or a
-            name is empty or begins with two underscores.
+        pydantic.ValidationError: if a column has two roles, there is no feature, a name is
+            empty or begins with two underscores, or ``keep`` has a column twice or one whose
+            name is in ``TAKEN``.
 
     Example:
         >>> flights = Schema(
@@ -151,10 +158,14 @@ class Schema(Section):
         ('time_hour', 'arr_delay', 'dep_delay', 'distance', 'carrier')
     """
 
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"id", "keep"})
+
     name: str = Field(min_length=1)
     time: str = Field(min_length=1)
     target: str = Field(min_length=1)
     features: Features
+    id: str | None = Field(default=None, min_length=1)
+    keep: tuple[str, ...] = ()
     csv: Csv = Csv()
 
     @model_validator(mode="after")
@@ -167,10 +178,26 @@ class Schema(Section):
                     f"column {column!r}: a name that is not empty and does not begin with "
                     f"{RESERVED!r} is allowed"
                 )
-        for column in self.columns:
-            if self.columns.count(column) > 1:
+        for column in self.roles:
+            if self.roles.count(column) > 1:
                 raise ValueError(f"column {column!r} has two roles: each column may have one")
+        self._check_carried()
         return self
+
+    def _check_carried(self) -> None:
+        if self.id in (self.time, self.target, *self.numeric):
+            raise ValueError(
+                f"id: column {self.id!r} has another role: the id must be a column of its own, "
+                "or a categorical feature"
+            )
+        for column in self.keep:
+            if self.keep.count(column) > 1:
+                raise ValueError(f"keep: column {column!r} is named twice: once is allowed")
+            if column in TAKEN:
+                raise ValueError(
+                    f"keep: column {column!r}: predictions have a column of their own of that "
+                    f"name (as {', '.join(TAKEN)}): rename it in the data"
+                )
 
     @property
     def numeric(self) -> tuple[str, ...]:
@@ -183,9 +210,20 @@ class Schema(Section):
         return self.features.categorical
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Every column that the schema names: time, target, numeric, categorical."""
+    def roles(self) -> tuple[str, ...]:
+        """The columns that models need: time, target, numeric, categorical."""
         return (self.time, self.target, *self.numeric, *self.categorical)
+
+    @property
+    def passed(self) -> tuple[str, ...]:
+        """The columns in ``keep`` that have no other role, in the order of the schema."""
+        return tuple(column for column in self.keep if column not in self.roles)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that the schema names, once: the ``roles``, the id, and ``keep``."""
+        carried = self.keep if self.id is None else (self.id, *self.keep)
+        return (*self.roles, *dict.fromkeys(c for c in carried if c not in self.roles))
 
 
 def load_schema(path: str) -> Schema:

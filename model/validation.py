@@ -32,6 +32,7 @@ from model.batch import (
     text_of,
     where,
 )
+from model.carried import KEYS, SCALARS, is_key, is_scalar, keys, texts
 from model.numbers import NULL_WORDS, explain_number, format_of, parse_numbers
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
@@ -147,6 +148,8 @@ def validate(
     columns = [raw.column(name) for name in (ID, TIME, LATE)]
     columns += [_numbers(raw, name, reasons, clean) for name in (schema.target, *schema.numeric)]
     columns += [_categories(raw, name, reasons) for name in schema.categorical]
+    columns += [] if schema.id is None else [_keys(raw, schema.id, reasons)]
+    columns += [_passed(raw, name, reasons) for name in schema.passed]
     layout = accepted_schema(schema).with_metadata(raw.schema.metadata)
     accepted = pa.RecordBatch.from_arrays(columns, schema=layout)
     if not reasons:
@@ -226,6 +229,30 @@ def _categories(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.A
     if pa.types.is_dictionary(kind):
         values = values.dictionary_decode()
     return values.cast(pa.string()).dictionary_encode()
+
+
+def _keys(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Array:
+    """The user's keys; notes the rows whose value is none."""
+    if _absent(raw, name, reasons):
+        return pa.nulls(raw.num_rows, pa.string())
+    values = raw.column(name)
+    if not is_key(values.type):
+        _note_type(raw, name, KEYS, reasons)
+        return pa.nulls(raw.num_rows, pa.string())
+    found, bad = keys(values)
+    if bad.any():
+        _note(values, bad, f"column {name!r} (the id)", KEYS, reasons)
+    return found
+
+
+def _passed(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Array:
+    """A column that is kept, as text."""
+    if _absent(raw, name, reasons):
+        return pa.nulls(raw.num_rows, pa.string())
+    if not is_scalar(raw.schema.field(name).type):
+        _note_type(raw, name, SCALARS, reasons)
+        return pa.nulls(raw.num_rows, pa.string())
+    return texts(raw.column(name))
 
 
 def _absent(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> bool:

@@ -1,1 +1,3 @@
-"""Wiring and people: settings, the graph, runners, the run folder, the command line."""
+"""The job's wiring and its command line: settings, graph, runners, run folder, reports, server."""
+
+__version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""``python -m pipeline``: runs the job; with a command's name before, what else it can do."""
+"""``correnteza``, or ``python -m pipeline``: runs the job; after a command's name, the command."""
 
 from __future__ import annotations
 
@@ -7,33 +7,40 @@ import gc
 import importlib
 import os
 import sys
+from pathlib import Path
 
-from model.errors import UserError
-from pipeline.known import listen
-
-COMMANDS = ("ask", "check", "models", "report", "serve", "watch")
-"""Each is a module in ``pipeline``; its ``main(words)`` gives the exit code."""
+from pipeline import __version__
+from pipeline.program import COMMANDS, as_called, shadow
 
 
-def main(words: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Runs a command line.
 
-    Returns:
-        The exit code: 0, 1 (failed), 2 (a mistake of the user's) or 130 (interrupted).
-    """
-    words = sys.argv[1:] if words is None else words
-    listen()
-    sys.path.insert(0, os.getcwd())  # for --learner package.module:factory
-    try:
-        if words and words[0] in COMMANDS:
-            gc.enable()
-            code: int = importlib.import_module(f"pipeline.{words[0]}").main(words[1:])
-            return code
-        if words and not words[0].startswith("-"):
-            raise UserError(f"unknown command {words[0]!r}: {nearest(words[0])}")
-        from pipeline.run import run
+    Args:
+        argv: the command line behind the program's name; None: this process's.
 
-        return run(words)
+    Returns:
+        The exit code: 0, 1 (failed), 2 (a mistake of the user's), 130 (Ctrl-C) or 143 (SIGTERM).
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if (hiding := shadow(Path.cwd())) is not None:
+        print(
+            f"error: {hiding}: its name hides the package {_package(hiding)!r} of this program: "
+            "rename it, or run the command in another folder",
+            file=sys.stderr,
+        )
+        return 2
+    if argv[:1] == ["--version"]:
+        print(f"correnteza {__version__}")
+        return 0
+    from model.errors import UserError
+    from pipeline.logs import configure_logging
+
+    configure_logging()  # before anything of Beam is imported
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # for --learner package.module:factory
+    try:
+        return run(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -42,14 +49,42 @@ def main(words: list[str] | None = None) -> int:
         return 130
 
 
+def run(argv: list[str]) -> int:
+    """Runs the command that a command line names, or the job.
+
+    Raises:
+        UserError: if there is no such command, or for what the command cannot do.
+    """
+    if argv and argv[0] in COMMANDS:
+        gc.enable()
+        code: int = importlib.import_module(f"pipeline.{argv[0]}").main(argv[1:])
+        return code
+    if argv and not argv[0].startswith("-"):
+        from model.errors import UserError
+
+        raise UserError(f"unknown command {argv[0]!r}: {nearest(argv[0])}")
+    from pipeline.run import run as run_job
+
+    return run_job(argv)
+
+
 def nearest(word: str) -> str:
     """What to type instead of a word that is no command."""
     close = difflib.get_close_matches(word, COMMANDS, n=1)
     if close:
         return f"do you mean {close[0]}?"
-    return f"{', '.join(COMMANDS)}, or options alone are allowed"
+    return as_called(f"{', '.join(COMMANDS)}, or options alone (see python -m pipeline --help)")
+
+
+def _package(hiding: Path) -> str:
+    return hiding.stem if hiding.stem != "__init__" else hiding.parent.name
+
+
+def console() -> int:
+    """Runs this process's command line."""
+    gc.disable()  # what is imported stays: looking for garbage in it took a fifth of the start
+    return main()
 
 
 if __name__ == "__main__":
-    gc.disable()  # what is imported stays: looking for garbage in it took a fifth of the start
-    sys.exit(main())
+    sys.exit(console())

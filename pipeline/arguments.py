@@ -13,6 +13,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.errors import UserError
 from model.learners import parse_parameter
+from pipeline import __version__
+from pipeline.program import COMMANDS, MODULE, as_called
 from pipeline.runners.flink import JOB_SERVERS
 from pipeline.settings import Settings, option, settings_from
 
@@ -30,10 +32,11 @@ GROUPS = {
         *("windows", "live", "rate", "start", "disorder", "seed"),
     ),
     "time": ("window", "every", "latency", "lag"),
-    "learning": ("learner", "learner_param", "sample_rows", "keep"),
+    "learning": ("learner", "learner_param", "min_rows", "sample_rows", "strict", "keep"),
     "drift": ("drift_psi", "drift_shift", "webhook"),
     "speed": ("batch_rows", "shards"),
 }
+DESCRIPTION = "Learn from a stream and predict on it: a model a window, in one Beam job."
 EXAMPLES = """\
 examples:
   python -m pipeline                                    twelve windows of synthetic people
@@ -46,7 +49,15 @@ Beam's own options are passed through, as --job_name=mine.
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are ``UserError``."""
+    """An argument parser whose errors are ``UserError``.
+
+    Where its texts say ``python -m pipeline`` it shows the program's name as the user called it.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        texts = ("prog", "usage", "description", "epilog")
+        called = {name: as_called(given[name]) for name in texts if given.get(name)}
+        super().__init__(**{**given, **called})
 
     def error(self, message: str) -> NoReturn:
         """Raises what argparse would print."""
@@ -57,18 +68,26 @@ def parser() -> Parser:
     """The parser of ``python -m pipeline [options] [Beam options]``."""
     made = Parser(
         prog="python -m pipeline",
-        description="Learn from a stream and predict on it: a model a window, in one Beam job.",
+        usage="%(prog)s [options] [Beam options]\n       %(prog)s COMMAND [options]",
+        description=f"{DESCRIPTION}\n\n{_commands()}",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
+    version = f"correnteza {__version__}"
+    made.add_argument("--version", action="version", version=version, help="print the version")
     made.add_argument("--config", metavar="FILE", help="TOML with any of these options")
     for title, names in GROUPS.items():
         group = made.add_argument_group(title)
         for name in names:
             _add(group, name)
     return made
+
+
+def _commands() -> str:
+    lines = [f"  {name:11} {line}" for name, line in COMMANDS.items()]
+    return "\n".join(["commands, each with --help; without one, the job runs:", *lines])
 
 
 def _add(group: Any, name: str) -> None:
@@ -138,7 +157,7 @@ def _check_beam(words: list[str]) -> None:
     for word in unknown:
         name = word.split("=")[0]
         if not name.startswith("-"):
-            raise UserError(f"unknown word {word!r}: see python -m pipeline --help")
+            raise UserError(f"unknown word {word!r}: see {as_called(MODULE)} --help")
         known = [option(field) for field in Settings.model_fields] + ["--config", "--help"]
         known += list(beam._option_string_actions)
         raise UserError(f"unknown option {name}{_nearest(name, known)}")
@@ -156,4 +175,4 @@ def _beam_parser() -> Parser:
 
 def _nearest(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f": do you mean {close[0]}?" if close else ": see python -m pipeline --help"
+    return f": do you mean {close[0]}?" if close else f": see {as_called(MODULE)} --help"

@@ -18,6 +18,7 @@ from typing import Any
 
 from model.asof import from_stamp
 from model.batch import ID, Key, Tag, text_of, with_tag
+from model.batch import KEY as ROW_KEY
 from model.errors import UserError
 from model.people import People
 from model.reading import Plan, plan, read
@@ -182,7 +183,16 @@ def file_rows(planned: Plan, schema: Schema) -> Iterator[Row]:
         file = planned.files[chunk.file]
         for batch in read(file, chunk, schema, 1000):
             tag = Tag(Key(0, 0, 0), 0, file.path, 0)
-            yield from dicts(validate(with_tag(batch, tag), schema)[0])
+            rows = validate(with_tag(batch, tag), schema)[0]
+            yield from dicts(_with_id(rows, schema))
+
+
+def _with_id(rows: Any, schema: Schema) -> Any:
+    """An accepted batch with its keys by the name that a request has for them."""
+    names = rows.schema.names
+    if schema.id is None or schema.id in names:
+        return rows
+    return rows.rename_columns([schema.id if name == ROW_KEY else name for name in names])
 
 
 def dicts(batch: Any) -> Iterator[Row]:

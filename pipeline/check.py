@@ -29,6 +29,7 @@ from model import files, learners
 from pipeline import runners
 from pipeline.arguments import parse
 from pipeline.folder import RUNS, RunFolder, clear
+from pipeline.program import as_called
 from pipeline.progress import consoles, telling
 from pipeline.runners import needs
 from pipeline.runners.needs import Need
@@ -99,11 +100,11 @@ def main(words: list[str]) -> int:
         UserError: for what is wrong on every runner: an option, the schema, the learner.
     """
     if {"-h", "--help"} & set(words):
-        print(HELP, end="")
+        print(as_called(HELP), end="")
         return 0
     settings, beams = parse(words)
     assert settings.meaning
-    learners.check(*settings.regressor)
+    learners.check(*settings.regressor, settings.width)
     chosen = "runner" in settings.model_fields_set
     return (one if chosen else each)(settings, beams, *consoles())
 

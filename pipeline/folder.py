@@ -22,6 +22,7 @@ from model.asof import from_stamp
 from model.errors import UserError
 from model.metrics import Metrics
 from model.schema import explain
+from model.skipped import Skipped
 from pipeline.settings import Settings, option
 
 RUNS = "runs"
@@ -35,13 +36,20 @@ WRITTEN = (
         f"timing/{NAME}.json",
         f"metrics/{NAME}.json",
         f"alerts/{NAME}.ndjson",
+        f"skipped/{NAME}.json",
     ),
     *(f"models/{NAME}/manifest.json", f"models/{NAME}/model.joblib", f"sample/{NAME}.parquet"),
     *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
 )
 """All files of a run, as globs."""
-NOT_KEPT = {"output", "resume", "overwrite", "runner", "on_interrupt", "shared", "webhook"}
+NOT_KEPT = {
+    *("output", "resume", "overwrite", "runner", "on_interrupt", "shared", "webhook"),
+    "strict",
+}
 """Options that settings.json leaves out: another value of them gives the same run."""
+
+ADDED = {"min_rows": 1}
+"""How a run went whose settings.json is older than these options."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,11 @@ class RunFolder:
         return self._part("timing")
 
     @property
+    def skipped(self) -> str:
+        """``<window end>.json``, of the windows that made no model."""
+        return self._part("skipped")
+
+    @property
     def settings(self) -> str:
         """``settings.json``: the options that decide what the run writes."""
         return self._part("settings.json")
@@ -125,6 +138,11 @@ class RunFolder:
         """The starts of the refreshes that have a report, microseconds."""
         found = files.list_files(self.metrics, f"{NAME}.json")
         return {from_stamp(PurePath(path).stem) for path in found}
+
+    def skips(self) -> list[Skipped]:
+        """The windows that made no model, oldest first."""
+        found = files.list_files(self.skipped, f"{NAME}.json")
+        return [Skipped.model_validate_json(files.read_whole(path)) for path in sorted(found)]
 
     def alerted(self, besides: Collection[str] = ()) -> list[str]:
         """The names of the reported refreshes that have alerts, oldest first.
@@ -288,7 +306,7 @@ def earlier(folder: RunFolder) -> dict[str, Any]:
 
 
 def _check_same(folder: RunFolder, settings: Settings) -> None:
-    before = earlier(folder)
+    before = ADDED | earlier(folder)
     differ = [
         f"{option(name)} was {before.get(name)!r}, is {value!r}"
         for name, value in kept(settings).items()

@@ -52,8 +52,8 @@ def build(
         accepted
         | "Windows" >> CollectWindows(schema, *settings.windowing, span.begin, settings.by_moments)
         | "Normalize" >> Normalize(schema)
-        | "Train" >> Train(schema, settings.regressor, store)
-        | "Commit" >> Commit(store, folder.timing)
+        | "Train" >> Train(schema, settings.regressor, store, settings.least_rows, settings.strict)
+        | "Commit" >> Commit(store, folder.timing, folder.skipped)
     )
     since = beam.Filter(unreported, span.report_from).with_output_types(pa.RecordBatch)
     batches = accepted | "Unreported" >> since

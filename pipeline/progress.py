@@ -182,7 +182,7 @@ class Progress:
     def _watch(self) -> None:
         if not self.console.is_interactive:
             while not self._over.wait(PLAIN_INTERVAL):
-                self.console.print(self.line())
+                self.console.print(self.line(), soft_wrap=True)
                 self._try_write()
             return
         live = Live(self.view(), console=self.console, auto_refresh=False, transient=True)

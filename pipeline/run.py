@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -16,11 +16,13 @@ import apache_beam as beam
 from rich.console import Console
 
 from model import learners
+from model.errors import UserError
+from model.skipped import summarize
 from model.store import Store
 from pipeline import runners
 from pipeline.alerts import AlertWatch
 from pipeline.arguments import parse
-from pipeline.folder import RunFolder, earlier, find_folder, open_folder
+from pipeline.folder import ADDED, RunFolder, earlier, find_folder, open_folder
 from pipeline.graph import build
 from pipeline.progress import Progress, consoles, summary, telling
 from pipeline.runners import dataflow, needs, working
@@ -66,8 +68,9 @@ def run(words: list[str]) -> int:
     settings, beam_options = parse(words)
     dry = settings.runner == "dataflow" and dataflow.is_dry(beam_options)
     settings = with_start(settings.model_copy(update={"resume": settings.resume and not dry}))
+    settings = as_before(settings)
     runners.preflight(settings, beam_options)
-    learners.check(*settings.regressor)
+    learners.check(*settings.regressor, settings.width)
     out, err = consoles()
     tell = partial(err.print, soft_wrap=True)
     # A dry run looks at no folder and writes nothing.
@@ -127,6 +130,17 @@ def with_start(settings: Settings) -> Settings:
     if settings.resume:
         start = earlier(RunFolder(str(settings.output))).get("start") or start
     return settings.model_copy(update={"start": start})
+
+
+def as_before(settings: Settings) -> Settings:
+    """The settings with what a run to resume has decided where nothing was given."""
+    if not settings.resume:
+        return settings
+    with suppress(UserError):  # of a folder without a run: it is refused when it is looked at
+        before = ADDED | earlier(RunFolder(str(settings.output)))
+        decided = {name: before[name] for name in ADDED if getattr(settings, name) is None}
+        return settings.model_copy(update=decided)
+    return settings
 
 
 def catch_up(settings: Settings, folder: RunFolder, span: Span) -> None:
@@ -211,6 +225,8 @@ def closing(folder: RunFolder, progress: Progress, out: Console) -> None:
     if rejected:
         told += f", {rejected:,} of them rejected: see {folder.rejected}"
     out.print(told, soft_wrap=True)
+    for line in summarize(folder.skips(), folder.skipped):
+        out.print(line, soft_wrap=True)
     out.print(f"run folder: {folder.path}", soft_wrap=True)
 
 

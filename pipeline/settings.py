@@ -26,6 +26,7 @@ from model.batch import SECOND
 from model.errors import UserError
 from model.people import SCHEMA as PEOPLE
 from model.schema import Schema
+from model.skipped import default_min_rows
 from model.times import parse_times
 from pipeline.values import address, threshold
 from transforms.handover import Cadence
@@ -148,6 +149,14 @@ class Settings(BaseModel):
     disorder: Annotated[Duration, Field(ge=0)] = Field(
         0, description="how far people come out of order; rows behind it are late"
     )
+    min_rows: int | None = Field(
+        None,
+        ge=1,
+        description="least labelled rows for a model (10 to 20, by the number of features)",
+    )
+    strict: bool = Field(
+        False, description="a fit that fails ends the job, where its window is skipped else"
+    )
     sample_rows: int = Field(1_000_000, ge=1, description="a window trains on so many at most")
     batch_rows: int = Field(10_000, ge=1, le=10_000_000, description="rows of a batch, at most")
     shards: int = Field(4, ge=1, le=1024, description="how many batches are scored side by side")
@@ -217,6 +226,7 @@ class Settings(BaseModel):
             "every": self.refresh,
             "latency": self.serve,
             "windows": self.refreshes,
+            "min_rows": self.least_rows,
             "start": None if self.reads_files else self.start or START,
         }
 
@@ -254,6 +264,18 @@ class Settings(BaseModel):
     def thresholds(self) -> Thresholds:
         """What drift may be."""
         return Thresholds(self.drift_psi, self.drift_shift)
+
+    @property
+    def least_rows(self) -> int:
+        """``min_rows``, or its default."""
+        if self.min_rows is not None:
+            return self.min_rows
+        return default_min_rows(self.width)
+
+    @property
+    def width(self) -> int:
+        """How many features the schema has."""
+        return len(self.meaning.numeric) + len(self.meaning.categorical)
 
     @property
     def by_moments(self) -> bool:

@@ -18,7 +18,8 @@ from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 from model import files
 from model.asof import floor, stamp
-from model.batch import ID, LATE, SECOND, TIME, TIME_TYPE, by_time, column, concat, tag_of
+from model.batch import ID, KEY, LATE, SECOND, TIME, TIME_TYPE, by_time, column, concat, tag_of
+from model.carried import carried, carried_fields
 from model.metrics import Metrics
 from model.sample import bottom
 from model.schema import Schema
@@ -70,10 +71,10 @@ def predicted(result: Any, schema: Schema) -> pa.RecordBatch:
         pa.nulls(rows, pa.float64()) if inference is None else nullable(inference.prediction),
         pa.repeat(pa.scalar(result.model_id, pa.string()), rows),
         batch.column(LATE),
+        *carried(batch, schema),
     ]
-    return pa.RecordBatch.from_arrays(
-        columns, schema=PREDICTIONS.with_metadata(batch.schema.metadata)
-    )
+    layout = pa.schema([*PREDICTIONS, *carried_fields(schema)], batch.schema.metadata)
+    return pa.RecordBatch.from_arrays(columns, schema=layout)
 
 
 class WritePredictions(beam.PTransform[Any, Any]):
@@ -206,10 +207,11 @@ class WriteSample(beam.PTransform[Any, Any]):
 
 def sample_name(column: str, schema: Schema) -> str:
     """What a column of a sample is called in its file; the schema's own names go before ours."""
-    ours = {ID: "id", TIME: "time", LATE: "late", PREDICTION: "prediction"}.get(column, column)
+    names = {ID: "id", TIME: "time", LATE: "late", KEY: "key", PREDICTION: "prediction"}
+    ours = names.get(column, column)
     if column.startswith(NORMALIZED):
         ours = f"{column.removeprefix(NORMALIZED)} (normalized)"
-    return column if ours in schema.columns else ours
+    return column if ours in (*schema.roles, *schema.keep) else ours
 
 
 def write_sample(
@@ -223,6 +225,8 @@ def write_sample(
     for name in (schema.target, *schema.numeric):
         at = rows.schema.get_field_index(name)
         rows = rows.set_column(at, name, nullable(rows.column(name).to_numpy()))
+    if schema.time in schema.keep:
+        rows = rows.append_column(schema.time, rows.column(TIME))
     rows = rows.rename_columns([sample_name(name, schema) for name in rows.column_names])
     path = files.join(folder, f"{stamp(window.start.micros)}.parquet")
     files.write_whole(path, parquet_bytes(rows))

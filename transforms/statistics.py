@@ -22,7 +22,7 @@ from apache_beam.transforms.window import (
 from apache_beam.typehints import with_input_types, with_output_types
 
 from model.artefact import Window
-from model.batch import LATE, SECOND, column, concat, late, tag_of, where
+from model.batch import LATE, SECOND, column, concat, late, learnt, tag_of, where
 from model.moments import Moments, from_bytes, summary
 from model.moments import merge as merge_moments
 from model.sample import bottom
@@ -56,7 +56,7 @@ def summarized(
     mask = ~np.isnan(column(batch, schema.target))
     if batch.column(LATE).true_count:
         mask &= ~late(batch)
-    rows = where(batch, mask)
+    rows = where(learnt(batch, schema), mask)
     if rows.num_rows == 0:
         return None
     if not reduce:

@@ -1,6 +1,7 @@
 """Train and Commit: a model a window, written once, whole.
 
-A retry of a window that is committed already, with the same data, fits nothing.
+A retry of a window that is committed already, with the same data, fits nothing. A window of too
+few rows, or one whose fit fails, leaves ``skipped/<window end>.json`` in the place of a model.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from model.artefact import (
     written,
 )
 from model.asof import iso
+from model.errors import FitFailed
 from model.learners import LEARNERS
 from model.schema import Schema
+from model.skipped import Skipped, few_rows, fit_failed
 from model.store import DamagedArtefact, Store, shelf
 from transforms.coders import FusedCoder
 from transforms.tally import count
@@ -81,43 +84,81 @@ def committed(store: Store, name: str, fingerprint: str) -> Manifest | None:
 class TrainFn(beam.DoFn):
     """``model.artefact.fit_artefact`` of each window, unless the store has its artefact."""
 
-    def __init__(self, schema: Schema, learner: Learner, store: Store) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        learner: Learner,
+        store: Store,
+        min_rows: int = 1,
+        strict: bool = False,
+    ) -> None:
         self.schema = schema
         self.learner = learner
         self.store = store
+        self.min_rows = min_rows
+        self.strict = strict
 
-    def process(self, data: Normalized) -> Iterator[Trained]:
+    def process(self, data: Normalized) -> Iterator[Trained | Skipped]:
+        start, end = data.window
+        if data.rows < self.min_rows:
+            yield few_rows(start, end, data.rows, self.min_rows)
+            return
+        try:
+            yield self._trained(data)
+        except FitFailed as error:
+            skipped = fit_failed(start, end, data.rows, error)
+            if self.strict:
+                raise FitFailed(self._stopped(skipped)) from None
+            yield skipped
+
+    def _stopped(self, skipped: Skipped) -> str:
+        window = f"{skipped.window_start} to {skipped.window_end}"
+        told = f"window {window} of {skipped.rows:,} labelled rows: {skipped.reason}"
+        return f"{told} (--strict: without it the window is skipped, and the older model serves)"
+
+    def _trained(self, data: Normalized) -> Trained:
         fingerprint = training_fingerprint(data, self.learner)
         manifest = committed(self.store, data.window.name, fingerprint)
         if manifest is not None:
             count("models found")
-            yield Trained(data.window, None, manifest, 0.0)
-            return
+            return Trained(data.window, None, manifest, 0.0)
         began = time.perf_counter()
         artefact, report = fit_artefact(data, self.schema, self.learner)
         model, manifest = written(artefact, report, data, self.learner)
         kept = artefact if self.learner.name in FAITHFUL else None
-        yield Trained(data.window, model, manifest, time.perf_counter() - began, kept)
+        return Trained(data.window, model, manifest, time.perf_counter() - began, kept)
 
 
 class CommitFn(beam.DoFn):
-    """Writes each artefact into the store, and how long it took beside it."""
+    """Writes each artefact into the store, and how long it took beside it; or what was skipped."""
 
-    def __init__(self, store: Store, timing: str | None) -> None:
+    def __init__(self, store: Store, timing: str | None, skipped: str | None = None) -> None:
         self.store = store
         self.timing = timing
+        self.skipped = skipped
 
-    def process(self, trained: Trained) -> Iterator[Committed]:
+    def process(self, trained: Trained | Skipped) -> Iterator[Committed]:
+        if isinstance(trained, Skipped):
+            self._skip(trained)
+            return
         name = trained.window.name
         reference = Reference(name, trained.manifest.sha256)
         if trained.model is not None:
             began = time.perf_counter()
             self.store.commit(name, trained.model, trained.manifest)
             self._note(trained, time.perf_counter() - began)
+            if self.skipped is not None:  # by a run whose learner has been mended since
+                files.remove(files.join(self.skipped, f"{name}.json"))
             count("models trained")
             if trained.artefact is not None:
                 shelf(self.store.path).put(reference, trained.artefact, len(trained.model))
         yield Committed(trained.window, reference)
+
+    def _skip(self, skipped: Skipped) -> None:
+        count("windows skipped")
+        if self.skipped is not None:
+            path = files.join(self.skipped, f"{skipped.name}.json")
+            files.write_whole(path, skipped.as_json())
 
     def _note(self, trained: Trained, seconds: float) -> None:
         if self.timing is None:
@@ -141,17 +182,29 @@ class Train(beam.PTransform[Any, Any]):
         schema: the meaning of the columns.
         learner: which regressor, with which parameters and seed.
         store: where a retry looks for what it has trained before.
+        min_rows: with fewer labelled rows a window makes no model (``Skipped``).
+        strict: whether a fit that fails ends the job; else its window makes no model.
     """
 
-    def __init__(self, schema: Schema, learner: Learner, store: Store) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        learner: Learner,
+        store: Store,
+        min_rows: int = 1,
+        strict: bool = False,
+    ) -> None:
         super().__init__()
         self.schema = schema
         self.learner = learner
         self.store = store
+        self.min_rows = min_rows
+        self.strict = strict
 
     def expand(self, windows: Any) -> Any:
-        training = beam.ParDo(TrainFn(self.schema, self.learner, self.store))
-        return windows | training.with_output_types(Trained)
+        training = TrainFn(self.schema, self.learner, self.store, self.min_rows, self.strict)
+        # what was skipped passes in the same type: the two are never shuffled, so no coder asks
+        return windows | beam.ParDo(training).with_output_types(Trained)
 
 
 class Commit(beam.PTransform[Any, Any]):
@@ -160,13 +213,15 @@ class Commit(beam.PTransform[Any, Any]):
     Attributes:
         store: where they are written.
         timing: the folder for how long each took; None to keep no time.
+        skipped: the folder for the windows without a model; None to keep none.
     """
 
-    def __init__(self, store: Store, timing: str | None = None) -> None:
+    def __init__(self, store: Store, timing: str | None = None, skipped: str | None = None) -> None:
         super().__init__()
         self.store = store
         self.timing = timing
+        self.skipped = skipped
 
     def expand(self, models: Any) -> Any:
-        committing = beam.ParDo(CommitFn(self.store, self.timing))
+        committing = beam.ParDo(CommitFn(self.store, self.timing, self.skipped))
         return models | committing.with_output_types(Committed)

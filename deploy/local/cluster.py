@@ -79,7 +79,7 @@ def tell(parameters: Parameters, state: str) -> None:
     print(f"  page:       {parameters.page}")
     print(f"  job server: {endpoint}")
     print(f"  logs:       {_short(LOG)}")
-    print(f"  a job:      python -m pipeline --runner flink{option}")
+    print(f"  a job:      .venv/bin/python -m pipeline --runner flink{option}")
     print("  stop it:    make flink-down")
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from model.carried import KEYS, SCALARS, is_key, is_scalar
 from model.errors import UserError
 from model.reading.chunks import Chunk, File, Span, extent, union, with_ids
 from model.reading.files import check_columns, one_line, opened
@@ -47,6 +48,10 @@ def begin(file: File, schema: Schema) -> File:
         _check_type(file, columns.field(name), is_number(columns.field(name).type), NUMBERS)
     for name in schema.categorical:
         _check_type(file, columns.field(name), is_category(columns.field(name).type), CATEGORIES)
+    if schema.id is not None:
+        _check_type(file, columns.field(schema.id), is_key(columns.field(schema.id).type), KEYS)
+    for name in schema.passed:
+        _check_type(file, columns.field(name), is_scalar(columns.field(name).type), SCALARS)
     return file
 
 

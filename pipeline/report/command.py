@@ -9,6 +9,7 @@ from model import files
 from model.errors import UserError
 from pipeline.arguments import Parser
 from pipeline.folder import RunFolder, check_folder
+from pipeline.program import remedy
 from pipeline.progress import consoles, telling
 
 EXAMPLES = """\
@@ -20,7 +21,6 @@ It may be made while the run goes on. It is made of the run's folder alone, need
 and can be sent as one file.
 """
 NEEDED = ("jinja2", "markupsafe", "matplotlib")
-MISSING = 'the report needs matplotlib and jinja2: pip install "correnteza[serve]"'
 
 
 def parser() -> Parser:
@@ -79,7 +79,9 @@ def make(folder: RunFolder, models: int, tell: Callable[[str], None]) -> bytes:
         from pipeline.report.page import made
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in NEEDED:
-            raise UserError(MISSING) from error
+            raise UserError(
+                f"the report needs {error.name}, which is not installed: {remedy('serve')}"
+            ) from error
         raise
     return made(folder, models, tell).encode()
 

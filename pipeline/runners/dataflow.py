@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path, PurePath
@@ -106,8 +108,9 @@ def _beam_for_google() -> Need:
         there = False
     if there:
         return Need(what)
+    python = shlex.quote(sys.executable)
     lacks = f"{ASKED}: Beam's part for Google Cloud is not installed"
-    return Need(what, lacks, f"pip install 'apache-beam[gcp]=={version.__version__}'")
+    return Need(what, lacks, f"{python} -m pip install 'apache-beam[gcp]=={version.__version__}'")
 
 
 def _given(name: str, words: list[str], way_out: str) -> Need:

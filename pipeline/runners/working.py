@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import DirectOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult
 
+from pipeline.logs import silence_worker_prints
 from pipeline.runners.grouping import told_by_window_fn
 from transforms.byhand import by_hand
 
@@ -68,6 +69,7 @@ def work(pipeline: Pipeline, guide: Guide) -> None:
         KeyboardInterrupt: after Ctrl-C; a runner of its own process has been told to cancel.
         Exception: if the job failed, or its guide gave it up; then it has been cancelled.
     """
+    silence_worker_prints()
     if is_embedded(pipeline):
         in_background(partial(embedded, pipeline)).result()
         return

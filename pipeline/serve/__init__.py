@@ -31,7 +31,9 @@ def main(words: list[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name not in EXTRA:
             raise
+        from pipeline.program import remedy
+
         raise UserError(
-            f'serve needs {error.name}, which is not there: pip install "correnteza[serve]"'
+            f"serve needs {error.name}, which is not installed: {remedy('serve')}"
         ) from error
     return run(options)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,9 @@ from pydantic_core import from_json, to_json
 
 from model.artefact import Reference
 from model.batch import ID, LATE, TIME, TIME_TYPE, Key, Tag, with_tag
+from model.carried import carried, carried_fields
 from model.learners import Matrix
-from model.rows import from_dicts
+from model.rows import from_dicts, scalars
 from model.schema import Schema
 from model.validation import validate
 from pipeline.serve.columnar import MEDIA, PARQUET
@@ -56,15 +58,26 @@ def wanted(header: str | None) -> str:
     return next((media for media in asked if media in ACCEPTED), JSON)
 
 
-def rows_of(
-    media: str, body: bytes, schema: Schema, options: Options, decoders: Decoders
-) -> pa.RecordBatch:
-    """The rows of a body, as the model takes them.
+class Asked(NamedTuple):
+    """What a request asks.
+
+    Attributes:
+        rows: an accepted batch, whose time and target say nothing.
+        carried: the columns that go back with the answer, by their names in it.
+    """
+
+    rows: pa.RecordBatch
+    carried: dict[str, pa.Array]
+
+
+def rows_of(media: str, body: bytes, schema: Schema, options: Options, decoders: Decoders) -> Asked:
+    """The rows of a body, as the model takes them, and what goes back with the answer.
 
     Args:
         media: one of ``ACCEPTED``.
         body: JSON is one row, an object, or a list of rows.
-        schema: the model's; time, target, and what it does not name are ignored.
+        schema: the model's. What it does not name is ignored; so are time and target, which go
+            back as text if they are kept.
         options: how many rows are allowed, and how long reading may take.
         decoders: read what is not JSON.
 
@@ -73,18 +86,36 @@ def rows_of(
             none is answered.
     """
     if media == JSON:
-        return checked(parsed(body, schema, options.max_rows), schema)
-    order = Order(media, body, schema.numeric, schema.categorical, options.max_rows)
+        raw, echoed = parsed(body, schema, options.max_rows)
+        return asked_of(checked(raw, schema), schema, echoed)
+    echo = echoes(schema)
+    carries = tuple(c for c in schema.columns[len(schema.roles) :]) + echo
+    order = Order(media, body, schema.numeric, schema.categorical, options.max_rows, carries)
     try:
-        return checked(completed(decoders.decode(order, options.timeout), schema), schema)
+        features = decoders.decode(order, options.timeout)
+        echoed = {name: features.column(name) for name in echo}
+        return asked_of(
+            checked(completed(features.drop_columns(list(echo)), schema), schema), schema, echoed
+        )
     except Undecodable as error:
         raise Problem(error.code, f"{media}: {error}") from error
     except TimeoutError as error:
         raise Problem("took_too_long", f"{media}: reading it took too long") from error
 
 
-def parsed(body: bytes, schema: Schema, most: int) -> pa.RecordBatch:
-    """The raw batch of a JSON body."""
+def echoes(schema: Schema) -> tuple[str, ...]:
+    """The columns that go back as they came though nothing is asked of them: time and target."""
+    return tuple(name for name in schema.keep if name in (schema.time, schema.target))
+
+
+def asked_of(rows: pa.RecordBatch, schema: Schema, echoed: dict[str, pa.Array]) -> Asked:
+    """What a request asks, of its accepted rows."""
+    names = [field.name for field in carried_fields(schema)]
+    return Asked(rows, {**dict(zip(names, carried(rows, schema), strict=True)), **echoed})
+
+
+def parsed(body: bytes, schema: Schema, most: int) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
+    """The raw batch of a JSON body, and what goes back as it came."""
     try:
         read = from_json(body, allow_inf_nan=False)
     except ValueError as error:
@@ -96,9 +127,23 @@ def parsed(body: bytes, schema: Schema, most: int) -> pa.RecordBatch:
         if not isinstance(row, dict):
             told = f"{type(row).__name__}: an object with the features is allowed"
             raise Problem("bad_rows", f"row {number}: {told}", [fault(number, told)])
+    echoed = {name: echo_of(rows, name) for name in echoes(schema)}
+    for row in rows:
         row[schema.time] = 0
         row[schema.target] = None
-    return from_dicts(rows, np.arange(len(rows)), schema)
+    return from_dicts(rows, np.arange(len(rows)), schema), echoed
+
+
+def echo_of(rows: list[dict[str, Any]], name: str) -> pa.Array:
+    """A column of rows as text.
+
+    Raises:
+        Problem: if a value is no scalar.
+    """
+    try:
+        return scalars([row.get(name) for row in rows])
+    except ValueError as error:
+        raise Problem("bad_rows", f"column {name!r}: {error}") from error
 
 
 def completed(features: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
@@ -135,18 +180,27 @@ def fault(number: int, message: str) -> Fault:
     return Fault(where=f"row {number}", message=message)
 
 
-def answer(media: str, predictions: Matrix, reference: Reference) -> bytes:
+def answer(
+    media: str,
+    predictions: Matrix,
+    reference: Reference,
+    carried: Mapping[str, pa.Array] | None = None,
+) -> bytes:
     """The body of an answer.
 
     Args:
         media: one of ``ACCEPTED``.
         predictions: shape (rows,).
         reference: of the model that made them.
+        carried: columns that go back with them, a value a row: in JSON ``key`` as ``keys``, the
+            others in ``keep`` by their names.
     """
     told = {"model": reference.name, "sha256": reference.sha256}
+    back = dict(carried or {})
     if media == JSON:
-        return to_json({**told, "predictions": predictions.tolist()}, inf_nan_mode="null")
-    rows = pa.table({COLUMN: predictions}).replace_schema_metadata(told)
+        values = {"predictions": predictions.tolist()}
+        return to_json({**told, **values, **as_lists(back)}, inf_nan_mode="null")
+    rows = pa.table({COLUMN: predictions, **back}).replace_schema_metadata(told)
     sink = io.BytesIO()
     if media == PARQUET:
         pq.write_table(rows, sink)
@@ -154,3 +208,10 @@ def answer(media: str, predictions: Matrix, reference: Reference) -> bytes:
         with pa.ipc.new_stream(sink, rows.schema) as writer:
             writer.write_table(rows)
     return sink.getvalue()
+
+
+def as_lists(carried: dict[str, pa.Array]) -> dict[str, Any]:
+    """Carried columns as a JSON answer has them; nothing if there are none."""
+    lists = {name: values.to_pylist() for name, values in carried.items()}
+    keys = {"keys": lists.pop("key")} if "key" in lists else {}
+    return {**keys, "keep": lists} if lists else keys

@@ -6,10 +6,14 @@ checked, and only types that cannot grow when they are read are taken.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from model.carried import SCALARS, is_scalar, texts
 from model.validation import CATEGORIES, NUMBERS, missing
 
 ARROW, PARQUET = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
@@ -33,7 +37,12 @@ class Wrong(Exception):
 
 
 def read(
-    media: str, body: bytes, numeric: tuple[str, ...], categorical: tuple[str, ...], most: int
+    media: str,
+    body: bytes,
+    numeric: tuple[str, ...],
+    categorical: tuple[str, ...],
+    most: int,
+    carried: tuple[str, ...] = (),
 ) -> pa.RecordBatch:
     """Reads a body.
 
@@ -43,10 +52,11 @@ def read(
         numeric: columns to read that hold numbers.
         categorical: columns to read that hold categories.
         most: so many rows are allowed.
+        carried: columns to read that go back with the answer; they may be absent.
 
     Returns:
         These columns in this order, their values as they came: numbers, booleans, text, or
-        ``model.batch.CATEGORY_TYPE``.
+        ``model.batch.CATEGORY_TYPE``; those that are carried as text.
 
     Raises:
         TooLarge, TooMany, Wrong: see there.
@@ -60,13 +70,22 @@ def read(
         >>> read(ARROW, sink.getvalue().to_pybytes(), ("x",), ("c",), 2).to_pydict()
         {'x': [1, 2], 'c': ['a', 'b']}
     """
-    kinds = {**dict.fromkeys(numeric, False), **dict.fromkeys(categorical, True)}
+    kinds = {
+        **dict.fromkeys(numeric, NUMBER),
+        **dict.fromkeys(categorical, CATEGORY),
+        **dict.fromkeys(carried, SCALAR),
+    }
     unpack = _arrow if media == ARROW else _parquet
     table = unpack(pa.py_buffer(body), kinds, most)
-    columns = [_plain(table, name) for name in kinds]
+    absent = pa.nulls(table.num_rows, pa.string())
+    there = set(table.column_names)
+    columns = [_plain(table, name) if name in there else absent for name in kinds]
     if sum(map(_size, columns)) > LARGEST:
         raise TooLarge(f"it unpacks to more than {LARGEST >> 20} MiB")
-    return pa.record_batch(columns, names=list(kinds))
+    back = [
+        texts(c) if kind is SCALAR else c for c, kind in zip(columns, kinds.values(), strict=True)
+    ]
+    return pa.record_batch(back, names=list(kinds))
 
 
 def _size(values: pa.Array) -> int:
@@ -77,9 +96,9 @@ def _size(values: pa.Array) -> int:
     return int(values.nbytes) + (pc.sum(lengths.take(values.indices)).as_py() or 0)
 
 
-def _arrow(body: pa.Buffer, kinds: dict[str, bool], most: int) -> pa.Table:
+def _arrow(body: pa.Buffer, kinds: dict[str, Kind], most: int) -> pa.Table:
     schema = pa.ipc.open_stream(body).schema
-    wanted = [_place(schema, *kind) for kind in kinds.items()]
+    wanted = list(_places(schema, kinds).values())
     options = pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
     reader = pa.ipc.open_stream(body, options=options)
     batches = []
@@ -92,32 +111,37 @@ def _arrow(body: pa.Buffer, kinds: dict[str, bool], most: int) -> pa.Table:
     return pa.Table.from_batches(batches, reader.schema)
 
 
-def _parquet(body: pa.Buffer, kinds: dict[str, bool], most: int) -> pa.Table:
+def _parquet(body: pa.Buffer, kinds: dict[str, Kind], most: int) -> pa.Table:
     file = pq.ParquetFile(pa.BufferReader(body))
     _check_rows(file.metadata.num_rows, most)
     schema = file.schema_arrow
-    for kind in kinds.items():
-        _place(schema, *kind)
-    texts = [name for name in kinds if _is_text(schema.field(name).type)]
-    file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
-    table = file.read(columns=list(kinds), use_threads=False)
+    names = list(_places(schema, kinds))
+    repeated = [name for name in names if _is_text(schema.field(name).type)]
+    file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=repeated)
+    table = file.read(columns=names, use_threads=False)
     _check_rows(table.num_rows, most)
     table.validate(full=True)
     return table
 
 
-def _place(schema: pa.Schema, name: str, category: bool) -> int:
+def _places(schema: pa.Schema, kinds: dict[str, Kind]) -> dict[str, int]:
+    """Where the columns are, by name; those that may be absent, and are, are left out."""
+    places = {name: _place(schema, name, kind) for name, kind in kinds.items()}
+    return {name: place for name, place in places.items() if place is not None}
+
+
+def _place(schema: pa.Schema, name: str, kind: Kind) -> int | None:
     """Where a column is, if it is there once and has a type that can serve."""
     places = schema.get_all_field_indices(name)
+    if not places and not kind.needed:
+        return None
     if not places:
         raise Wrong(missing(name))
     if len(places) > 1:
         raise Wrong(f"column {name!r} is there {len(places)} times: once is allowed")
-    kind = schema.field(places[0]).type
-    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if not (_is_category(plain) if category else _is_number(plain)):
-        allowed = CATEGORIES if category else NUMBERS
-        raise Wrong(f"column {name!r} is of type {kind}: {allowed}")
+    found = schema.field(places[0]).type
+    if not kind.serves(found.value_type if pa.types.is_dictionary(found) else found):
+        raise Wrong(f"column {name!r} is of type {found}: {kind.allowed}")
     return int(places[0])
 
 
@@ -139,6 +163,18 @@ def _is_category(kind: pa.DataType) -> bool:
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+class Kind(NamedTuple):
+    """What a column is for: which types can serve, what is allowed, whether it is needed."""
+
+    serves: Callable[[pa.DataType], bool]
+    allowed: str
+    needed: bool = True
+
+
+NUMBER, CATEGORY = Kind(_is_number, NUMBERS), Kind(_is_category, CATEGORIES)
+SCALAR = Kind(is_scalar, SCALARS, needed=False)
 
 
 def _plain(table: pa.Table, name: str) -> pa.Array:

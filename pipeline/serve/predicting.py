@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from model.schema import Schema
 from model.store import DamagedArtefact
 from model.validation import GREATEST
-from pipeline.serve.bodies import JSON, answer, media_of, rows_of, wanted
+from pipeline.serve.bodies import JSON, answer, echoes, media_of, rows_of, wanted
 from pipeline.serve.columnar import MEDIA
 from pipeline.serve.core import Core
 from pipeline.serve.logs import NOTES
@@ -40,6 +40,12 @@ class Predictions(BaseModel):
     sha256: str = Field(description="its hash")
     predictions: list[float | None] = Field(
         description="one a row, in the order of the rows; null if the model gives no finite number"
+    )
+    keys: list[str | None] | None = Field(
+        None, description="the rows' keys; only if the run's schema has an id"
+    )
+    keep: dict[str, list[str | float | None]] | None = Field(
+        None, description="the columns that the run's schema keeps; only if there are any"
     )
 
 
@@ -85,10 +91,11 @@ def respond(
 ) -> tuple[bytes, dict[str, Any]]:
     """The answer to a body, and what a log line shows of it; by one snapshot of one model."""
     serving = taken(core, model)
-    rows = rows_of(media, data, serving.artefact.schema, core.options, core.decoders)
+    rows, carried = rows_of(media, data, serving.artefact.schema, core.options, core.decoders)
     predictions = serving.artefact.predict(rows)
     reference = serving.reference
-    return answer(asked, predictions, reference), {"rows": len(rows), "model": reference.name}
+    body = answer(asked, predictions, reference, carried)
+    return body, {"rows": len(rows), "model": reference.name}
 
 
 def taken(core: Core, model: str) -> Serving:
@@ -134,7 +141,10 @@ def row_schema(schema: Schema) -> dict[str, Any]:
         **dict.fromkeys(schema.numeric, number),
         **dict.fromkeys(schema.categorical, category),
     }
-    return {"type": "object", "required": list(kinds), "properties": kinds}
+    scalar = {"type": ["string", "number", "boolean", "null"]}
+    back = dict.fromkeys((*schema.passed, *echoes(schema)), scalar)
+    key = {} if schema.id is None else {schema.id: {"type": ["string", "integer", "null"]}}
+    return {"type": "object", "required": list(kinds), "properties": {**back, **key, **kinds}}
 
 
 def example(core: Core) -> dict[str, Any]:

@@ -18,13 +18,17 @@ BAD, LARGE, MANY, WRONG = "bad_body", "body_too_large", "too_many_rows", "bad_ro
 
 
 class Order(NamedTuple):
-    """What is asked of a decoder: which columns of a body, of how many rows at the most."""
+    """What is asked of a decoder: which columns of a body, of how many rows at the most.
+
+    Those that are ``carried`` may be absent.
+    """
 
     media: str
     body: bytes
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     most: int
+    carried: tuple[str, ...] = ()
 
 
 def work(pipe: Connection) -> None:

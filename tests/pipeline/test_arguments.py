@@ -28,6 +28,7 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "learner": ("ridge", "ridge"),
     "predictions": ("none", "none"),
     "disorder": ("5s", 5),
+    "min_rows": ("30", 30),
     "sample_rows": ("77", 77),
     "batch_rows": ("78", 78),
     "shards": ("2", 2),
@@ -39,7 +40,13 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "seed": ("7", 7),
 }
 """Options that can stand alone: what is written, what it means."""
-FLAGS = {"live": [], "shared": [], "resume": ["--output", "o"], "overwrite": ["--output", "o"]}
+FLAGS = {
+    "live": [],
+    "strict": [],
+    "shared": [],
+    "resume": ["--output", "o"],
+    "overwrite": ["--output", "o"],
+}
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -156,8 +163,8 @@ def test_a_toml_file_that_is_missing_or_no_text_is_refused(job: Job) -> None:
         (["chek"], "unknown command 'chek': do you mean check?"),
         (
             ["run"],
-            "unknown command 'run': ask, check, models, report, serve, watch, "
-            "or options alone are allowed",
+            "unknown command 'run': ask, check, completion, models, report, serve, watch, "
+            "or options alone (see python -m pipeline --help)",
         ),
     ],
 )

@@ -190,7 +190,7 @@ def test_a_learner_of_ones_own_is_found_in_the_current_folder(job: Job) -> None:
 
 
 def test_a_job_that_fails_tells_why_in_a_line_and_can_be_resumed(job: Job) -> None:
-    words = [*SMALL, "--learner", "learner_that_fails:Mean", "--output", "o"]
+    words = [*SMALL, "--learner", "learner_that_fails:Mean", "--strict", "--output", "o"]
     Path("learner_that_fails.py").write_text(MINE)
     Path("fail").touch()
     told = job(*words)

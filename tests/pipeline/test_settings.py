@@ -37,6 +37,8 @@ DEFAULTS: dict[str, Any] = {
     "predictions": "parquet",
     "disorder": 0,
     "sample_rows": 1_000_000,
+    "min_rows": None,
+    "strict": False,
     "batch_rows": 10_000,
     "shards": 4,
     "lag": 1,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.program import remedy
 from tests.model.core_kit import InMemory
 from tests.pipeline.job import Job, content
 
@@ -73,7 +74,7 @@ def test_what_is_not_installed_is_named_with_what_brings_it(
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)  # as if it were not there
     told = job.refused("report", run)
-    assert told == 'the report needs matplotlib and jinja2: pip install "correnteza[serve]"'
+    assert told == f"the report needs {package}, which is not installed: {remedy('serve')}"
 
 
 def test_a_run_that_goes_on_has_a_report(mine: Path, job: Job) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.program import remedy
 from pipeline.serve.logs import JsonLines
 from pipeline.serve.options import KEY, options_from
 from tests.pipeline.job import Job
@@ -185,7 +186,7 @@ def test_without_its_packages_it_says_what_brings_them(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     told = job.refused("serve", run)
-    assert told == f'serve needs {package}, which is not there: pip install "correnteza[serve]"'
+    assert told == f"serve needs {package}, which is not installed: {remedy('serve')}"
 
 
 def test_the_log_line_of_a_refusal_says_which_it_was(

@@ -14,7 +14,12 @@ from apache_beam.portability.api import beam_fn_api_pb2
 from apache_beam.runners.worker import sdk_worker
 
 from model.errors import UserError
-from pipeline.known import Known, ended, listen
+from pipeline.logs import (
+    NoiseFilter,
+    configure_logging,
+    report_thread_error,
+    silence_worker_prints,
+)
 from transforms.coders import OtherVersion
 
 
@@ -23,13 +28,14 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     monkeypatch.setitem(vars(sdk_worker), "print", print)
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    listen()
+    configure_logging()
+    silence_worker_prints()
 
 
 def shown(text: str, error: BaseException | None = None) -> bool:
     """Whether a record is shown."""
     details = (type(error), error, None) if error else None
-    return Known().filter(logging.LogRecord("x", 30, "x", 1, text, None, details))
+    return NoiseFilter().filter(logging.LogRecord("x", 30, "x", 1, text, None, details))
 
 
 def lost() -> None:
@@ -81,8 +87,8 @@ def test_in_the_log_a_connection_that_ended_is_found(
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(threading, "excepthook", ended)
-    with caplog.at_level(logging.DEBUG, "pipeline.known"):
+    monkeypatch.setattr(threading, "excepthook", report_thread_error)
+    with caplog.at_level(logging.DEBUG, "pipeline.logs"):
         said(lost, capsys)
     assert "UNAVAILABLE" in caplog.text
 

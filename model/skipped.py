@@ -1,0 +1,126 @@
+"""Windows without a model: why, as the run's folder keeps it.
+
+A window of too few labelled rows, or one whose fit failed, makes no model. The newest older
+model goes on serving in its place. Like everything that a run writes, a skip follows from the
+data and the settings alone, so a retry and a resumed run write the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from model.asof import iso
+from model.errors import FitFailed
+
+FEWEST, ENOUGH = 10, 20
+"""Bounds of the default of ``--min-rows``: fewer labelled rows never make a model by themselves,
+and more are never asked for."""
+LONGEST = 300
+"""Maximum number of characters of a reason."""
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+Kind = Literal["few_rows", "fit_failed"]
+
+
+class Skipped(BaseModel):
+    """A window that made no model: ``skipped/<window end>.json``; its fields are a contract.
+
+    Attributes:
+        window_start, window_end: its bounds, ISO 8601.
+        rows: its labelled rows.
+        kind: ``few_rows`` or ``fit_failed``.
+        reason: one line.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal[1] = 1
+    window_start: str
+    window_end: str
+    rows: int
+    kind: Kind
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """What its file is called: the window's end, as a model's folder."""
+        return self.window_end.replace("-", "").replace(":", "")
+
+    def as_json(self) -> bytes:
+        """The file's bytes."""
+        return (self.model_dump_json(indent=2) + "\n").encode()
+
+
+def few_rows(start: int, end: int, rows: int, least: int) -> Skipped:
+    """The skip of a window (microseconds) that has fewer labelled rows than are needed.
+
+    Example:
+        >>> few_rows(0, 60_000_000, 1, 10).reason
+        '1 labelled row, where --min-rows is 10'
+    """
+    reason = f"{rows:,} labelled row{'' if rows == 1 else 's'}, where --min-rows is {least:,}"
+    return _skipped(start, end, rows, "few_rows", reason)
+
+
+def fit_failed(start: int, end: int, rows: int, error: FitFailed) -> Skipped:
+    """The skip of a window (microseconds) whose fit failed."""
+    return _skipped(start, end, rows, "fit_failed", one_line(str(error)))
+
+
+def _skipped(start: int, end: int, rows: int, kind: Kind, reason: str) -> Skipped:
+    return Skipped(
+        window_start=iso(start), window_end=iso(end), rows=rows, kind=kind, reason=reason
+    )
+
+
+def one_line(text: str) -> str:
+    r"""A message as one line of at most ``LONGEST`` characters, the same in every process.
+
+    Addresses in memory, which a message may hold, are cut out.
+
+    Example:
+        >>> one_line("bad input:\n <Model object at 0x7f12ab> has no rows")
+        'bad input: <Model object> has no rows'
+    """
+    line = " ".join(_ADDRESS.sub("", text).split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def summarize(skips: Sequence[Skipped], where: str) -> Iterator[str]:
+    """What to tell of skipped windows when a run has ended: a line a kind.
+
+    Args:
+        skips: all of them, oldest first.
+        where: the folder in which they are.
+
+    Example:
+        >>> next(summarize([few_rows(0, 60_000_000, 3, 10)], "runs/a/skipped"))
+        '1 window with too few labelled rows made no model (runs/a/skipped)'
+    """
+    titles = {"few_rows": "with too few labelled rows", "fit_failed": "whose fit failed"}
+    for kind, title in titles.items():
+        found = [one for one in skips if one.kind == kind]
+        if found:
+            windows = f"{len(found):,} window{'' if len(found) == 1 else 's'} {title}"
+            reason = f": {found[-1].reason}" if kind == "fit_failed" else ""
+            yield f"{windows} made no model{reason} ({where})"
+
+
+def default_min_rows(features: int) -> int:
+    """The default of ``--min-rows``: two rows a feature of the schema and two more, within bounds.
+
+    So 10 rows are needed for up to four features, and 20 for nine or more: a day of hourly rows
+    makes a model, whatever the schema, and a single row never does.
+
+    Args:
+        features: how many columns of the schema a model learns from.
+
+    Example:
+        >>> [default_min_rows(features) for features in (1, 4, 6, 9, 200)]
+        [10, 10, 14, 20, 20]
+    """
+    return max(FEWEST, min(ENOUGH, 2 * (features + 1)))

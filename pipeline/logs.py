@@ -1,0 +1,72 @@
+"""The program's log: warnings and errors on standard error, without Beam's known noise.
+
+It must be set up before anything of Beam is imported, since Beam logs while it is imported, and
+the first record gives the root logger a handler of its own if it has none.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import warnings
+
+from model.errors import UserError
+
+NOISE = (
+    *("apitools not found", "Could not import torch", "Resource module is not available"),
+    *("Unparseable argument", "Job was cancelled", "not in a finalizable state"),
+    "Channel closed prematurely",  # a bundle whose connection ended
+    *("Really starting service", "Really destroying service"),  # Prism, begun and ended
+    "empty transform, with payload",  # Prism, of steps that Beam's runners leave out
+    "transforms.coders.OtherVersion: ",  # the command line reports it in one line
+)
+"""Parts of messages that Beam logs in runs without any fault."""
+
+
+class NoiseFilter(logging.Filter):
+    """Leaves out what Beam logs at every start and nobody can act on.
+
+    And the traceback of what is reported in one line (a full disk, a file that has changed), or
+    of a connection that ended: a job on Flink is restarted then, which is reported too.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is shown."""
+        if record.name == "PrismRunner" and record.levelno < logging.WARNING:
+            return False  # Beam sets this logger's own level to Prism's
+        error = record.exc_info[1] if record.exc_info else None
+        reported = isinstance(error, OSError | UserError) or _lost_connection(error)
+        return not reported and not any(text in record.getMessage() for text in NOISE)
+
+
+def configure_logging() -> None:
+    """Shows warnings and errors on standard error from now on, without the known noise."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger().handlers[0].addFilter(NoiseFilter())
+    warnings.filterwarnings("ignore", module="apache_beam")
+    threading.excepthook = report_thread_error
+
+
+def report_thread_error(thread: threading.ExceptHookArgs) -> None:
+    """Prints an error that ended a thread; of a connection that ended only the log has it."""
+    if _lost_connection(thread.exc_value):
+        logging.getLogger(__name__).debug("a connection ended: %s", thread.exc_value)
+    else:
+        threading.__excepthook__(thread)
+
+
+def silence_worker_prints() -> None:
+    """Keeps Beam's worker from printing the traceback of a failed bundle: it logs it as well."""
+    from apache_beam.runners.worker import sdk_worker
+
+    vars(sdk_worker)["print"] = _print_nothing
+
+
+def _print_nothing(*text: object, file: object = None) -> None:
+    """Stands in for ``print``."""
+
+
+def _lost_connection(error: BaseException | None) -> bool:
+    grpc = sys.modules.get("grpc")  # without it there is no connection to lose
+    return grpc is not None and isinstance(error, grpc.RpcError)
