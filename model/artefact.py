@@ -13,7 +13,7 @@ import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any, Literal, NamedTuple
@@ -28,8 +28,9 @@ from pydantic import BaseModel, ConfigDict
 from model import learners
 from model.asof import iso, stamp
 from model.batch import by_time, column, ids, micros
+from model.categories import category_array, rename_categories
 from model.drift import Profile, Spread, profile
-from model.encoder import Encoder, codes, fit_encoder
+from model.encoder import Encoder, codes, count_unknown, fit_encoder
 from model.errors import FitFailed
 from model.learners import Matrix
 from model.loading import loading
@@ -153,16 +154,38 @@ class Artefact:
 
         Args:
             columns: every feature; None and NaN are nulls. What is no feature is ignored.
+                Categories may be of any type that ``model.categories`` takes.
 
         Raises:
             KeyError: if a feature is missing.
+            TypeError: if a value is no category.
             ValueError: if a numeric feature holds text, or lengths differ.
         """
+        return self.predict(self._features(columns))
+
+    def unknown_columns(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, int]:
+        """As ``unknown``, for features by name as ``predict_columns`` takes them."""
+        return self.unknown(self._features(columns))
+
+    def _features(self, columns: Mapping[str, Sequence[Any]]) -> pa.RecordBatch:
         numeric = {c: np.asarray(columns[c], dtype=np.float64) for c in self.schema.numeric}
-        categorical = {
-            c: pa.array(columns[c], pa.string(), from_pandas=True) for c in self.schema.categorical
+        categorical = {c: category_array(columns[c]) for c in self.schema.categorical}
+        return pa.record_batch({**numeric, **categorical})
+
+    def unknown(self, batch: pa.RecordBatch) -> dict[str, int]:
+        """How many values of each categorical feature the model has no column for, null apart.
+
+        They count as ``other``, as all values but the most frequent ones do. Features without any
+        are left out.
+
+        Args:
+            batch: accepted rows.
+        """
+        counts = {
+            name: count_unknown(batch.column(name), known)
+            for name, known in self.encoder.categories.items()
         }
-        return self.predict(pa.record_batch({**numeric, **categorical}))
+        return {name: count for name, count in counts.items() if count}
 
     def __reduce__(self) -> tuple[Any, ...]:
         plain = self.schema.model_dump_json(), self.statistics.model_dump_json()
@@ -402,13 +425,23 @@ def rebuild(
     schema: str, statistics: str, encoder: Encoder, estimator: Any, trained: str | None = None
 ) -> Artefact:
     """The artefact that was pickled; schema, statistics and profile are JSON in it."""
+    trained_on = Statistics.model_validate_json(statistics)
     return Artefact(
         Schema.model_validate_json(schema),
-        Statistics.model_validate_json(statistics),
-        encoder,
+        trained_on,
+        with_canonical_categories(encoder, trained_on),
         estimator,
         None if trained is None else Profile.model_validate_json(trained),
     )
+
+
+def with_canonical_categories(encoder: Encoder, statistics: Statistics) -> Encoder:
+    """The encoder with canonical names for its categories: itself, if it has been made since."""
+    names = {
+        column: rename_categories(known, statistics.categorical(column).values)
+        for column, known in encoder.categories.items()
+    }
+    return encoder if names == encoder.categories else replace(encoder, categories=names)
 
 
 def printable(parameters: dict[str, Any]) -> dict[str, Any]:

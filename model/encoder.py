@@ -139,13 +139,24 @@ def frequent(column: Categorical) -> tuple[str, ...]:
     return tuple(sorted(value for value, _ in ranked[:MAX_CATEGORIES]))
 
 
+def count_unknown(values: pa.Array, known: tuple[str, ...]) -> int:
+    """How many values of a categorical column, null apart, have no column of their own."""
+    return int(np.count_nonzero((codes(values, known) == len(known)) & values.is_valid()))
+
+
 def codes(values: pa.Array, known: tuple[str, ...]) -> npt.NDArray[np.int64]:
-    """For each value its place among the known ones; their number for any other, and for null."""
+    """For each value its place among the known ones; their number for any other, and for null.
+
+    In models from before categories were canonical an empty text may be known: null takes its
+    place.
+    """
     place = {value: i for i, value in enumerate(known)}
     other = len(known)
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode()
-    table = np.array([place.get(v, other) for v in values.dictionary.to_pylist()] + [other])
+    table = np.array(
+        [place.get(v, other) for v in values.dictionary.to_pylist()] + [place.get("", other)]
+    )
     indices = values.indices.fill_null(len(table) - 1).to_numpy(zero_copy_only=False)
     found: npt.NDArray[np.int64] = table[indices]
     return found

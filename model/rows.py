@@ -22,10 +22,11 @@ import pyarrow as pa
 
 from model.batch import ID, LATE, PROBLEM, TEXT, TIME, TIME_TYPE
 from model.carried import EXACT, KEYS, SCALARS
+from model.categories import CATEGORIES, canonical_value
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
 from model.times import parse_times
-from model.validation import CATEGORIES, NUMBERS, missing, shown
+from model.validation import NUMBERS, missing, shown
 
 
 class RowError(NamedTuple):
@@ -56,11 +57,11 @@ def from_dicts(rows: Sequence[Row], ids: npt.NDArray[np.int64], schema: Schema) 
     """Puts rows into a raw batch.
 
     The target and numeric features take int, float, bool, Decimal and numpy numbers; categorical
-    features take str, int and bool (as ``"true"`` and ``"false"``); the time takes str, int,
-    float, Decimal, datetime and date; the id takes str and integers, a column that is kept any
-    scalar. None is a null everywhere. A key that is absent is a problem, but for the id and what
-    is kept, which are null then; so is a value of another type. Keys that the schema does not
-    name are ignored.
+    features take these, str and date, and are made canonical (``model.categories``); the time
+    takes str, int, float, Decimal, datetime and date; the id takes str and integers, a column that
+    is kept any scalar. None is a null everywhere. A key that is absent is a problem, but for the id
+    and what is kept, which are null then; so is a value of another type. Keys that the schema does
+    not name are ignored.
 
     Args:
         rows: the rows, or what could not be read in their place.
@@ -168,9 +169,12 @@ def _number(value: object) -> float | None:
 
 
 def _category(value: object) -> str | None:
-    if isinstance(value, (bool, np.bool_)):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, Integral) else _encodable(value)
+    if isinstance(value, str):
+        return _encodable(value)
+    try:
+        return canonical_value(value)
+    except TypeError as error:
+        raise _Wrong from error
 
 
 def _encodable(value: object) -> str | None:

@@ -33,6 +33,7 @@ from model.batch import (
     where,
 )
 from model.carried import KEYS, SCALARS, is_key, is_scalar, keys, texts
+from model.categories import CATEGORIES, canonical_column, is_category
 from model.numbers import NULL_WORDS, explain_number, format_of, parse_numbers
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
@@ -45,8 +46,6 @@ NUMBERS = "a finite number or null is allowed"
 GREATEST = 1e150
 """No number may be greater, positive or negative: squares are summed, and must stay finite."""
 SMALLER = f"a number from {-GREATEST:g} to {GREATEST:g} or null is allowed"
-CATEGORIES = "text, an integer, a boolean or null is allowed"
-"""What a categorical feature may be, for messages."""
 _FLOAT64 = pa.float64()
 _REPR = Repr()
 _REPR.maxstring = _REPR.maxother = 60
@@ -97,15 +96,6 @@ def is_number(kind: pa.DataType) -> bool:
     if types.is_dictionary(kind):
         return is_number(kind.value_type)
     tests = (types.is_floating, types.is_integer, types.is_decimal, types.is_boolean, types.is_null)
-    return any(test(kind) for test in tests)
-
-
-def is_category(kind: pa.DataType) -> bool:
-    """Whether a column of that type can be a categorical feature."""
-    types = pa.types
-    if types.is_dictionary(kind):
-        return is_category(kind.value_type)
-    tests = (is_text, types.is_integer, types.is_boolean, types.is_null)
     return any(test(kind) for test in tests)
 
 
@@ -216,19 +206,14 @@ def _fits(values: pa.Array) -> bool:
 
 
 def _categories(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Array:
-    """A column as dictionary<int32, string>."""
+    """A column as dictionary<int32, string> of canonical values."""
     if _absent(raw, name, reasons):
         return pa.nulls(raw.num_rows, CATEGORY_TYPE)
     values = raw.column(name)
-    kind = values.type
-    if kind == CATEGORY_TYPE and not values.dictionary.null_count:
-        return values
-    if not is_category(kind):
+    if not is_category(values.type):
         _note_type(raw, name, CATEGORIES, reasons)
         return pa.nulls(raw.num_rows, CATEGORY_TYPE)
-    if pa.types.is_dictionary(kind):
-        values = values.dictionary_decode()
-    return values.cast(pa.string()).dictionary_encode()
+    return canonical_column(values)
 
 
 def _keys(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Array:

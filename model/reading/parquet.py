@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.carried import KEYS, SCALARS, is_key, is_scalar
+from model.categories import CATEGORIES, is_category
 from model.errors import UserError
 from model.reading.chunks import Chunk, File, Span, extent, union, with_ids
 from model.reading.files import check_columns, one_line, opened
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
 from model.times import is_time, parse_times
-from model.validation import CATEGORIES, NUMBERS, is_category, is_number
+from model.validation import NUMBERS, is_number
 
 _SCAN_ROWS = 65_536
 _BUFFER = 1 << 20

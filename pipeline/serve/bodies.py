@@ -185,6 +185,7 @@ def answer(
     predictions: Matrix,
     reference: Reference,
     carried: Mapping[str, pa.Array] | None = None,
+    unknown: Mapping[str, int] | None = None,
 ) -> bytes:
     """The body of an answer.
 
@@ -194,12 +195,17 @@ def answer(
         reference: of the model that made them.
         carried: columns that go back with them, a value a row: in JSON ``key`` as ``keys``, the
             others in ``keep`` by their names.
+        unknown: how many values of each categorical feature the model has no column for; in
+            Arrow and Parquet it is JSON in the schema's metadata. Left out if there is none.
     """
     told = {"model": reference.name, "sha256": reference.sha256}
     back = dict(carried or {})
     if media == JSON:
-        values = {"predictions": predictions.tolist()}
-        return to_json({**told, **values, **as_lists(back)}, inf_nan_mode="null")
+        values = {"predictions": predictions.tolist(), **as_lists(back)}
+        more = {"unknown": unknown} if unknown else {}
+        return to_json({**told, **values, **more}, inf_nan_mode="null")
+    if unknown:
+        told["unknown"] = to_json(unknown).decode()
     rows = pa.table({COLUMN: predictions, **back}).replace_schema_metadata(told)
     sink = io.BytesIO()
     if media == PARQUET:

@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.carried import SCALARS, is_scalar, texts
-from model.validation import CATEGORIES, NUMBERS, missing
+from model.categories import CATEGORIES, is_category
+from model.times import is_text
+from model.validation import NUMBERS, missing
 
 ARROW, PARQUET = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
 MEDIA = (ARROW, PARQUET)
@@ -55,7 +57,7 @@ def read(
         carried: columns to read that go back with the answer; they may be absent.
 
     Returns:
-        These columns in this order, their values as they came: numbers, booleans, text, or
+        These columns in this order, their values as they came: numbers, booleans, dates, text, or
         ``model.batch.CATEGORY_TYPE``; those that are carried as text.
 
     Raises:
@@ -116,7 +118,7 @@ def _parquet(body: pa.Buffer, kinds: dict[str, Kind], most: int) -> pa.Table:
     _check_rows(file.metadata.num_rows, most)
     schema = file.schema_arrow
     names = list(_places(schema, kinds))
-    repeated = [name for name in names if _is_text(schema.field(name).type)]
+    repeated = [name for name in names if is_text(schema.field(name).type)]
     file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=repeated)
     table = file.read(columns=names, use_threads=False)
     _check_rows(table.num_rows, most)
@@ -156,15 +158,6 @@ def _is_number(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _is_category(kind: pa.DataType) -> bool:
-    tests = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_null, _is_text)
-    return any(test(kind) for test in tests)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
 class Kind(NamedTuple):
     """What a column is for: which types can serve, what is allowed, whether it is needed."""
 
@@ -173,7 +166,7 @@ class Kind(NamedTuple):
     needed: bool = True
 
 
-NUMBER, CATEGORY = Kind(_is_number, NUMBERS), Kind(_is_category, CATEGORIES)
+NUMBER, CATEGORY = Kind(_is_number, NUMBERS), Kind(is_category, CATEGORIES)
 SCALAR = Kind(is_scalar, SCALARS, needed=False)
 
 
@@ -181,9 +174,10 @@ def _plain(table: pa.Table, name: str) -> pa.Array:
     """A column in one piece; a dictionary's numbers are written out a row, its texts are not."""
     kind = table.schema.field(name).type
     if not pa.types.is_dictionary(kind):
-        return table.column(name).combine_chunks()
+        values = table.column(name).combine_chunks()
+        return values.cast(pa.string()) if pa.types.is_string_view(kind) else values
     whole = table.select([name]).unify_dictionaries().column(0).combine_chunks()
-    if not _is_text(kind.value_type):
+    if not is_text(kind.value_type):
         return whole.dictionary_decode()
     values = whole.dictionary.cast(pa.string())
     return pa.DictionaryArray.from_arrays(whole.indices.cast(pa.int32()), values)

@@ -47,6 +47,11 @@ class Predictions(BaseModel):
     keep: dict[str, list[str | float | None]] | None = Field(
         None, description="the columns that the run's schema keeps; only if there are any"
     )
+    unknown: dict[str, int] | None = Field(
+        None,
+        description="how many values of each categorical feature the model has no column for, null "
+        "apart; only if there are any. In Arrow and Parquet: JSON in the schema's metadata",
+    )
 
 
 def router(core: Core) -> APIRouter:
@@ -93,8 +98,9 @@ def respond(
     serving = taken(core, model)
     rows, carried = rows_of(media, data, serving.artefact.schema, core.options, core.decoders)
     predictions = serving.artefact.predict(rows)
+    unknown = serving.artefact.unknown(rows)
     reference = serving.reference
-    body = answer(asked, predictions, reference, carried)
+    body = answer(asked, predictions, reference, carried, unknown)
     return body, {"rows": len(rows), "model": reference.name}
 
 
@@ -136,7 +142,7 @@ def request_body(core: Core) -> dict[str, Any]:
 def row_schema(schema: Schema) -> dict[str, Any]:
     """A row as JSON Schema has it."""
     number = {"type": ["number", "boolean", "null"], "minimum": -GREATEST, "maximum": GREATEST}
-    category = {"type": ["string", "integer", "boolean", "null"]}
+    category = {"type": ["string", "number", "boolean", "null"]}
     kinds = {
         **dict.fromkeys(schema.numeric, number),
         **dict.fromkeys(schema.categorical, category),

@@ -109,10 +109,10 @@ REFUSED_FILES: dict[str, tuple[str, bytes, str]] = {
         parquet(t=[[1]]),
         f"list<element: int64>: {ISO}",
     ),
-    "a Parquet category of numbers": (
+    "a Parquet category of lists": (
         "in.parquet",
-        parquet(c=[1.5]),
-        "column 'c' is of type double: text, an integer, a boolean or null is allowed",
+        parquet(c=[[1.5]]),
+        "column 'c' is of type list<element: double>: text, a number, a boolean, a date or null",
     ),
     "no time that can be read": (
         "in.csv",

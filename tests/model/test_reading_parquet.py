@@ -249,7 +249,7 @@ def test_empty_row_groups_are_no_chunks(tmp_path: Path) -> None:
         ("x", pa.array([[1.5]]), "a finite number"),
         ("x", pa.array([{"a": 1.5}]), "a finite number"),
         ("x", pa.array([5], pa.timestamp("us")), "a finite number"),
-        ("k", pa.array([1.5]), "text"),
+        ("k", pa.array([[1.5]]), "text"),
         ("k", pa.array([b"a"]), "text"),
     ],
     ids=lambda each: str(each.type) if isinstance(each, pa.Array) else each,

@@ -100,7 +100,7 @@ def test_integers_and_booleans_are_categories_by_their_text(value: object, text:
     assert build(GOOD | {"k": value}, GOOD).column("k").to_pylist() == [text, "a"]
 
 
-@pytest.mark.parametrize("value", [1.5, b"a", ["a"], "\ud800", Decimal(1), date(2024, 3, 1)])
+@pytest.mark.parametrize("value", [b"a", ["a"], {}, "\ud800", 1j, datetime(2024, 3, 1)])
 def test_what_is_no_category_is_a_problem(value: object) -> None:
     told = problem(k=value)
     assert told is not None
@@ -179,7 +179,7 @@ def test_a_row_that_could_not_be_read_keeps_its_text_and_reason() -> None:
 
 
 def test_a_row_with_odd_values_still_has_a_text() -> None:
-    batch = build(GOOD | {"k": 1.5, "when": MARCH, "ã": "é", "half": "\ud800"})
+    batch = build(GOOD | {"k": [1.5], "when": MARCH, "ã": "é", "half": "\ud800"})
     text = batch.column(TEXT)[0].as_py()
     assert '"ã": "é"' in text
     assert "\\ud800" in text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from model import learners
+from model.store import Store
 from tests.pipeline.serve.kit import (
     ARROW,
     JSON,
@@ -196,3 +199,37 @@ def test_a_name_that_is_none_is_refused(name: str, api: TestClient) -> None:
     answer = api.post("/predict", params={"model": name}, json=rows())
     told = refused(answer, 422, "bad_parameter")
     assert told["errors"][0]["where"] == "query.model"
+
+
+@pytest.mark.parametrize("media", [JSON, ARROW, PARQUET])
+def test_an_answer_counts_the_values_that_its_model_does_not_know(
+    media: str, api: TestClient, run: Path
+) -> None:
+    known = Store(str(run / "models")).load(NAMES[2]).encoder.categories["cargo"][0]
+    people = {**PEOPLE, "cargo": [known, None, f" {known}", "Pirata"]}
+    body = json.dumps(rows(people)).encode() if media == JSON else arrow(pa.table(people))
+    answer = ask(api, body, JSON if media == JSON else ARROW, media)
+    if media == JSON:
+        unknown = answer.json()["unknown"]
+    elif media == ARROW:
+        unknown = json.loads(pa.ipc.open_stream(answer.content).schema.metadata[b"unknown"])
+    else:
+        unknown = json.loads(pq.read_schema(pa.BufferReader(answer.content)).metadata[b"unknown"])
+    assert unknown == {"estado": 1, "cargo": 1}
+
+
+def test_an_answer_names_no_unknown_values_where_there_are_none(api: TestClient) -> None:
+    row = {"idade": 25, "idh": 0.6, "estado": " Bahia", "cargo": None}
+    told = ask(api, json.dumps(row).encode(), JSON).json()
+    assert set(told) == {"model", "sha256", "predictions"}
+    strict = {**row, "estado": unicodedata.normalize("NFD", "São Paulo")}
+    assert "unknown" not in ask(api, json.dumps(strict).encode(), JSON).json()
+
+
+def test_text_as_polars_writes_it_is_taken(api: TestClient, run: Path) -> None:
+    views = [
+        values.cast(pa.string_view()) if pa.types.is_string(values.type) else values
+        for values in TABLE.columns
+    ]
+    table = pa.table(dict(zip(TABLE.column_names, views, strict=True)))
+    assert answered(ask(api, arrow(table), ARROW)) == expected(run, NAMES[2])
