@@ -13,6 +13,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from model import files
 from model.metrics import Metrics
 from model.schema import load_schema
 from pipeline.folder import RunFolder
@@ -34,6 +35,7 @@ def run(folder: str) -> list[Metrics]:
     """Runs the job on the tides; returns its reports."""
     settings = settings_from({"window": "1m", "learner": "ridge", "schema_file": SCHEMA})
     rows = beam.Create(list(tides())) | FromRows(load_schema(SCHEMA), settings.cadence.latency)
+    files.make_folder(folder)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         build(pipeline, rows, settings, RunFolder(folder))
     return RunFolder(folder).reports()

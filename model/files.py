@@ -2,6 +2,11 @@
 
 A local file is written beside its place and renamed into it; an object store shows an object
 only when its upload has ended, so there it is written in place.
+
+A name that is there is not yet safe from a power cut: the system writes bytes and names to the
+disk some seconds later, in any order. ``flush`` waits until all that this process has written is
+on the disk. Whoever writes a file that vouches for others calls it first. (An object store keeps
+an object once its upload has ended.)
 """
 
 from __future__ import annotations
@@ -9,6 +14,8 @@ from __future__ import annotations
 import glob
 import os
 import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from apache_beam.io.filesystems import FileSystems
@@ -28,12 +35,79 @@ def join(folder: str, *names: str) -> str:
     return joined
 
 
-def write_whole(path: str, data: bytes) -> None:
+class _Unsynced:
+    """The local files and folders that this process has changed since the last flush."""
+
+    THREADS = 16
+    """Files that are synced side by side: a file system's journal takes them together."""
+
+    def __init__(self) -> None:
+        self._paths: dict[str, None] = {}
+        self._adding = threading.Lock()
+        self._flushing = threading.Lock()
+
+    def add(self, paths: Iterable[str]) -> None:
+        """Notes what is to be synced, in this order: files before the folders that name them."""
+        with self._adding:
+            self._paths.update(dict.fromkeys(paths))
+
+    def flush(self) -> None:
+        """Syncs all that was added before the call, by whichever thread."""
+        with self._flushing:  # also waits for what another thread has taken but not synced yet
+            with self._adding:
+                paths, self._paths = list(self._paths), {}
+            files = [path for path in paths if not path.endswith(os.sep)]
+            folders = [path for path in paths if path.endswith(os.sep)]
+            for group in (files, folders):
+                self._sync_all(group)
+
+    def _sync_all(self, paths: list[str]) -> None:
+        if len(paths) < 2:
+            for path in paths:
+                _sync(path)
+            return
+        with ThreadPoolExecutor(min(self.THREADS, len(paths))) as pool:
+            for _ in pool.map(_sync, paths):
+                pass
+
+
+def _sync(path: str) -> None:
+    """Waits until a file's bytes, or a folder's names, are on the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:  # removed since, as an old model is
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_unsynced = _Unsynced()
+
+
+def flush() -> None:
+    """Waits until all that ``write_whole`` and ``remove`` have changed is on the disk.
+
+    One call for many files costs about one wait for the disk, not one a file.
+
+    Raises:
+        OSError: if the disk does not take it.
+    """
+    _unsynced.flush()
+
+
+def write_whole(path: str, data: bytes, within: str | None = None) -> None:
     """Writes a file so that no reader ever sees a part of it; an older one is replaced.
 
+    Only after ``flush`` does it survive a power cut.
+
     Args:
-        path: on any file system that Beam knows; missing folders are made.
+        path: on any file system that Beam knows.
         data: the file's bytes.
+        within: a folder above it. Missing folders are made from this one down, but not the
+            one that holds it: a run's folder that was removed is not made again. None: any
+            missing folder is made.
 
     Raises:
         OSError: if it cannot be written; what stood there before stands there still.
@@ -49,12 +123,39 @@ def write_whole(path: str, data: bytes) -> None:
         try:
             part.write_bytes(data)
         except FileNotFoundError:  # mostly the folder is there
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_folders(target.parent, within)
             part.write_bytes(data)
         part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    _unsynced.add([str(target), _folder_of(target)])
+
+
+def make_folder(path: str) -> None:
+    """Makes a local folder and those above it; object stores have no folders.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    if is_local(path):
+        _make_folders(Path(path), None)
+
+
+def _make_folders(folder: Path, within: str | None) -> None:
+    """Makes a local folder and those above it that are missing, down from ``within``."""
+    missing = [folder, *folder.parents]
+    if within is not None:
+        missing = missing[: missing.index(Path(within)) + 1]
+    missing = [each for each in missing if not each.is_dir()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        _unsynced.add([_folder_of(each)])
+
+
+def _folder_of(path: Path) -> str:
+    """The folder that names a file or folder, marked as a folder by a separator at its end."""
+    return os.path.join(path.parent, "")
 
 
 def exists(path: str) -> bool:
@@ -77,6 +178,14 @@ def read_whole(path: str) -> bytes:
     return data
 
 
+def list_sizes(folder: str, name: str) -> dict[str, int]:
+    """The sizes in bytes of the files that match a glob below a folder, by their paths."""
+    if is_local(folder):
+        return {path: os.stat(path).st_size for path in list_files(folder, name)}
+    [match] = FileSystems.match([join(folder, name)])
+    return {metadata.path: metadata.size_in_bytes for metadata in match.metadata_list}
+
+
 def list_files(folder: str, name: str = "*") -> list[str]:
     """The paths of the files that match a glob below a folder, sorted; none if it is missing."""
     if is_local(folder):
@@ -91,6 +200,7 @@ def remove(path: str) -> None:
     """Removes a file; it is no error if it is gone, since a retry removes it again."""
     if is_local(path):
         Path(path).unlink(missing_ok=True)
+        _unsynced.add([_folder_of(Path(path))])
     elif exists(path):
         FileSystems.delete([path])
 

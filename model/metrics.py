@@ -35,6 +35,7 @@ class Sums(NamedTuple):
         bins, sums: how the scored rows lie in the bins of the artefact's profile
             (``model.drift.Spread``); empty without one.
         profile: that profile, as JSON, or "".
+        files: what was written of it, as (path, bytes).
     """
 
     rows: int = 0
@@ -54,6 +55,7 @@ class Sums(NamedTuple):
     bins: tuple[int, ...] = ()
     sums: tuple[float, ...] = ()
     profile: str = ""
+    files: tuple[tuple[str, int], ...] = ()
 
 
 class Metrics(BaseModel):
@@ -76,6 +78,14 @@ class Metrics(BaseModel):
     baseline_mae: float | None
     skill: float | None
     drift: Drift | None = None
+    files: dict[str, int] | None = None
+    """The files that belong to the refresh, by their path in the run's folder: bytes of each."""
+
+    def with_files(self, written: Iterable[tuple[str, int]]) -> Metrics:
+        """The figures with more files that belong to the refresh."""
+        return self.model_copy(
+            update={"files": dict(sorted({**(self.files or {}), **dict(written)}.items()))}
+        )
 
     def as_json(self) -> bytes:
         """The metrics file's bytes."""
@@ -164,6 +174,7 @@ def merge_two(a: Sums, b: Sums) -> Sums:
         bins=tuple(map(add, a.bins, b.bins)) if a.bins and b.bins else a.bins or b.bins,
         sums=tuple(map(add, a.sums, b.sums)) if a.sums and b.sums else a.sums or b.sums,
         profile=a.profile or b.profile,
+        files=a.files + b.files,
     )
 
 
@@ -203,6 +214,7 @@ def figures(sums: Sums, start: int, end: int) -> Metrics:
         baseline_mae=baseline,
         skill=1 - mae / baseline if mae is not None and baseline else None,
         drift=drifted(sums),
+        files=dict(sorted(sums.files)),
     )
 
 

@@ -33,6 +33,8 @@ class Store:
 
     Attributes:
         path: the folder; it need not exist yet.
+        in_run: whether it is part of a run's folder. That has to be there: if it was removed,
+            writing into it fails, and does not make it again.
 
     Example:
         >>> import tempfile
@@ -41,6 +43,7 @@ class Store:
     """
 
     path: str
+    in_run: bool = False
 
     def names(self) -> list[str]:
         """The names of all artefacts (their window's end), oldest first."""
@@ -58,12 +61,15 @@ class Store:
     def commit(self, name: str, model: bytes, manifest: Manifest) -> None:
         """Writes an artefact; one of that name is replaced, and is never seen half replaced.
 
+        It survives a power cut once ``model.files.flush`` has returned.
+
         Raises:
             OSError: if it cannot be written; then there is no artefact of that name.
         """
         files.remove(self._file(name, MANIFEST))
-        files.write_whole(self._file(name, MODEL), model)
-        files.write_whole(self._file(name, MANIFEST), manifest.as_json())
+        within = self.path if self.in_run else None
+        files.write_whole(self._file(name, MODEL), model, within)
+        files.write_whole(self._file(name, MANIFEST), manifest.as_json(), within)
 
     def manifest(self, name: str) -> Manifest:
         """An artefact's manifest.

@@ -37,13 +37,13 @@ def build(
         source: gives tagged raw batches, stamped with event time (``transforms.sources``). If it
             has ``claims``, rows are read again to be scored, and do not travel there.
         settings: all options.
-        folder: the run's folder; its store is read and written.
+        folder: the run's folder, which is there; its store is read and written.
         span: what of the stream is trained on and reported; all, unless a run is resumed.
 
     Returns:
         The PCollection of reports, ``model.metrics.Metrics``, one a refresh.
     """
-    schema, cadence, store = settings.meaning, settings.cadence, Store(folder.models)
+    schema, cadence, store = settings.meaning, settings.cadence, Store(folder.models, in_run=True)
     claims = getattr(source, "claims", None)
     events = root | "Source" >> source
     accepted, broken = events | "Validate" >> Validate(schema)

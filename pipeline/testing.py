@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 from apache_beam.testing.test_stream import TestStream
 
+from model import files
 from model.batch import SECOND
 from model.rows import Row
 from pipeline.folder import RunFolder
@@ -51,6 +52,7 @@ def run_graph(
     cadence, disorder = settings.cadence, settings.disorder * SECOND
     made = batches(rows, settings.meaning, cadence.latency, settings.batch_rows, disorder)
     events = source(made)
+    files.make_folder(folder)
     with streamed() if isinstance(events, TestStream) else embedded() as pipeline:
         build(pipeline, events, settings, RunFolder(folder))
     return RunFolder(folder)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 
-from model import files
 from model.alerts import Thresholds, alerts, as_ndjson
 from model.asof import stamp
 from model.metrics import Metrics
 from transforms.tally import count
+from transforms.writing import WriteFn, write_file
 
 
 def write_alerts(
-    keyed: tuple[int, Metrics], folder: str, thresholds: Thresholds
-) -> tuple[int, Metrics]:
-    """Writes a refresh's alerts, if it has any; gives on what came in."""
+    keyed: tuple[int, Metrics], folder: str, thresholds: Thresholds, window: object = None
+) -> Iterator[tuple[int, Metrics]]:
+    """Writes a refresh's alerts, if it has any, and adds their file to the refresh's figures."""
     start, metrics = keyed
     found = alerts(metrics, thresholds)
     if found:
-        files.write_whole(files.join(folder, f"{stamp(start)}.ndjson"), as_ndjson(found))
+        written = write_file(folder, (f"{stamp(start)}.ndjson",), as_ndjson(found))
+        metrics = metrics.with_files([written])
         count("alerts", len(found))
-    return keyed
+    yield start, metrics
 
 
 class WriteAlerts(beam.PTransform[Any, Any]):
@@ -42,6 +44,5 @@ class WriteAlerts(beam.PTransform[Any, Any]):
         self.thresholds = thresholds
 
     def expand(self, figures: Any) -> Any:
-        return figures | "Write" >> beam.Map(
-            write_alerts, self.folder, self.thresholds
-        ).with_output_types(tuple[int, Metrics])
+        writing = beam.ParDo(WriteFn(write_alerts, self.folder, self.thresholds))
+        return figures | "Write" >> writing.with_output_types(tuple[int, Metrics])

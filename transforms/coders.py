@@ -137,15 +137,19 @@ def near_bytes(batch: pa.RecordBatch) -> int:
 
 
 class MetricsCoder(coders.Coder):
-    """A refresh's figures, as the JSON of its report, which keeps every digit."""
+    """A refresh's figures, as the JSON of its report, which keeps every digit.
 
-    head = head(b"M", 2)
+    Version 2 lacked the files, which may be absent: it is read too.
+    """
+
+    before, head = head(b"M", 2), head(b"M", 3)
 
     def encode(self, value: Metrics) -> bytes:
         return self.head + value.as_json()
 
     def decode(self, encoded: bytes) -> Metrics:
-        return Metrics.model_validate_json(behind(self.head, encoded))
+        first = self.before if encoded.startswith(self.before) else self.head
+        return Metrics.model_validate_json(behind(first, encoded))
 
     def is_deterministic(self) -> bool:
         return True
@@ -202,17 +206,29 @@ class KeyedSums(NamedTuple):
 
 
 class SumsCoder(HandedOverCoder):
-    """A batch's key and sums, as JSON, which keeps every digit."""
+    """A batch's key and sums, as JSON, which keeps every digit.
 
-    head = head(b"S", 2)
+    Version 2 lacked the files, the last field: it is read too.
+    """
+
+    before, head = head(b"S", 2), head(b"S", 3)
 
     def write(self, value: KeyedSums) -> bytes:
         return self.head + json.dumps(value).encode()
 
     def read(self, encoded: bytes) -> KeyedSums:
-        key, [*plain, bins, sums, profile] = json.loads(behind(self.head, encoded))
-        lie = {"bins": tuple(bins), "sums": tuple(sums), "profile": profile}
-        return KeyedSums(Key(*key), Sums(*plain)._replace(**lie))
+        old = encoded.startswith(self.before)
+        key, fields = json.loads(behind(self.before if old else self.head, encoded))
+        *plain, bins, sums, profile, files = [*fields, []] if old else fields
+        return KeyedSums(
+            Key(*key),
+            Sums(*plain)._replace(
+                bins=tuple(bins),
+                sums=tuple(sums),
+                profile=profile,
+                files=tuple((path, size) for path, size in files),
+            ),
+        )
 
     def to_type_hint(self) -> type:
         return KeyedSums

@@ -17,6 +17,7 @@ from model.metrics import Metrics, Sums, figures, merge, score
 from model.schema import Schema
 from transforms.coders import SUMS, KeyedSums
 from transforms.validate import Rejects
+from transforms.writing import WrittenFile
 
 Keyed = list[KeyedSums]
 
@@ -41,9 +42,9 @@ def rejected_sums(rejects: Rejects) -> tuple[int, KeyedSums]:
     return 0, KeyedSums(rejects.tag.key, Sums(rejected=len(rejects.items)))
 
 
-def no_sums(written: object) -> tuple[int, KeyedSums]:
-    """Sums that add nothing: they only hold up the refresh in which something is written."""
-    return 0, KeyedSums(Key(0, 0, 0), Sums())
+def written_sums(written: WrittenFile) -> tuple[int, KeyedSums]:
+    """Sums that count nothing: a file of the refresh, for which its figures wait."""
+    return 0, KeyedSums(Key(0, 0, 0), Sums(files=(written,)))
 
 
 class MergeSums(beam.CombineFn):
@@ -77,8 +78,8 @@ def refresh_figures(
 class Evaluate(beam.PTransform[Any, Any]):
     """For each refresh its start and its figures (``Metrics``), from three inputs.
 
-    ``scored`` are scored batches, ``rejected`` batches' rejects, and ``written`` anything that
-    is stamped within a refresh when a file of that refresh has been written.
+    ``scored`` are scored batches, ``rejected`` batches' rejects, and ``written`` files, each
+    stamped within the refresh to which it belongs.
 
     A refresh that held any row has figures, be they null.
 
@@ -107,7 +108,7 @@ class Evaluate(beam.PTransform[Any, Any]):
         )
         written = (
             inputs["written"]
-            | "Nothing" >> beam.Map(no_sums).with_output_types(keyed)
+            | "Nothing" >> beam.Map(written_sums).with_output_types(keyed)
             | "WrittenRefresh" >> beam.WindowInto(refreshes)
         )
         return (

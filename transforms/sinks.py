@@ -29,6 +29,7 @@ from transforms.handover import Cadence, sharded
 from transforms.sources.planner import last_time
 from transforms.tally import count
 from transforms.validate import Rejects
+from transforms.writing import WriteFn, WrittenFile, write_file
 
 PREDICTIONS = pa.schema(
     [
@@ -78,7 +79,7 @@ def predicted(result: Any, schema: Schema) -> pa.RecordBatch:
 
 
 class WritePredictions(beam.PTransform[Any, Any]):
-    """Scored batches in; the paths of ``<refresh start>/<shard>.parquet`` below a folder out.
+    """Scored batches in; ``<refresh start>/<shard>.parquet`` below a folder out (``WrittenFile``).
 
     Rows are in the order of (event time, row id).
 
@@ -104,22 +105,22 @@ class WritePredictions(beam.PTransform[Any, Any]):
             >> beam.Map(sharded, self.shards).with_output_types(tuple[int, pa.RecordBatch])
             | "Refresh" >> beam.WindowInto(FixedWindows(self.every // SECOND))
             | "Group" >> beam.GroupByKey()
-            | "Write" >> beam.Map(write_predictions, self.folder)
+            | "Write"
+            >> beam.ParDo(WriteFn(write_predictions, self.folder)).with_output_types(WrittenFile)
         )
 
 
 def write_predictions(
     keyed: tuple[int, Iterable[pa.RecordBatch]],
     folder: str,
-    window: Any = beam.DoFn.WindowParam,
-) -> Any:
-    """Writes a shard of a refresh's predictions; returns the path, stamped."""
+    window: Any,
+) -> Iterator[Any]:
+    """Writes a shard of a refresh's predictions; gives the file, stamped."""
     shard, batches = keyed
-    path = files.join(folder, stamp(window.start.micros), f"{shard:05d}.parquet")
+    names = stamp(window.start.micros), f"{shard:05d}.parquet"
     table = pa.Table.from_batches([b.replace_schema_metadata(None) for b in batches])
     ordered = table.sort_by([("time", "ascending"), ("id", "ascending")])
-    files.write_whole(path, parquet_bytes(ordered))
-    return TimestampedValue(path, last_time(window))
+    yield TimestampedValue(write_file(folder, names, parquet_bytes(ordered)), last_time(window))
 
 
 class Sample(beam.DoFn):
@@ -174,7 +175,7 @@ class BottomRows(beam.CombineFn):
 
 
 class WriteSample(beam.PTransform[Any, Any]):
-    """Scored batches in; the paths of ``<refresh start>.parquet`` below a folder out.
+    """Scored batches in; ``<refresh start>.parquet`` below a folder out (``WrittenFile``).
 
     Each has up to 1,000 rows.
 
@@ -201,7 +202,10 @@ class WriteSample(beam.PTransform[Any, Any]):
             )
             | "Refresh" >> beam.WindowInto(FixedWindows(self.every // SECOND))
             | "Combine" >> beam.CombinePerKey(BottomRows())
-            | "Write" >> beam.Map(write_sample, self.folder, self.schema)
+            | "Write"
+            >> beam.ParDo(WriteFn(write_sample, self.folder, self.schema)).with_output_types(
+                WrittenFile
+            )
         )
 
 
@@ -218,9 +222,9 @@ def write_sample(
     keyed: tuple[int, pa.RecordBatch],
     folder: str,
     schema: Schema,
-    window: Any = beam.DoFn.WindowParam,
-) -> Any:
-    """Writes a refresh's sample; returns the path, stamped."""
+    window: Any,
+) -> Iterator[Any]:
+    """Writes a refresh's sample; gives the file, stamped."""
     rows = pa.Table.from_batches([keyed[1].replace_schema_metadata(None)])
     for name in (schema.target, *schema.numeric):
         at = rows.schema.get_field_index(name)
@@ -228,13 +232,12 @@ def write_sample(
     if schema.time in schema.keep:
         rows = rows.append_column(schema.time, rows.column(TIME))
     rows = rows.rename_columns([sample_name(name, schema) for name in rows.column_names])
-    path = files.join(folder, f"{stamp(window.start.micros)}.parquet")
-    files.write_whole(path, parquet_bytes(rows))
-    return TimestampedValue(path, last_time(window))
+    names = (f"{stamp(window.start.micros)}.parquet",)
+    yield TimestampedValue(write_file(folder, names, parquet_bytes(rows)), last_time(window))
 
 
 class WriteRejects(beam.PTransform[Any, Any]):
-    """Rejects in; the paths of ``<refresh start or undated>/<part>.ndjson`` below a folder out.
+    """Rejects in; ``<refresh start or undated>/<part>.ndjson`` below a folder out.
 
     Attributes:
         folder: where.
@@ -249,21 +252,24 @@ class WriteRejects(beam.PTransform[Any, Any]):
     def expand(self, rejected: Any) -> Any:
         return (
             rejected
-            | "Write" >> beam.FlatMap(write_rejects, self.folder, self.every)
+            | "Write"
+            >> beam.ParDo(WriteFn(write_rejects, self.folder, self.every)).with_output_types(
+                WrittenFile
+            )
             | "Refresh" >> beam.WindowInto(FixedWindows(self.every // SECOND))
         )
 
 
-def write_rejects(rejects: Rejects, folder: str, every: int) -> Iterator[str]:
-    """Writes a batch's rejects, those without a readable event time apart; gives the paths."""
+def write_rejects(
+    rejects: Rejects, folder: str, every: int, window: object = None
+) -> Iterator[WrittenFile]:
+    """Writes a batch's rejects, those without a readable event time apart; gives the files."""
     refresh = stamp(floor(rejects.tag.at, every))
     part = "-".join(map(str, rejects.tag.key)) + ".ndjson"
     for name, dated in ((refresh, True), ("undated", False)):
         lines = [reject.as_json() + "\n" for reject in rejects.items if reject.dated is dated]
         if lines:
-            path = files.join(folder, name, part)
-            files.write_whole(path, "".join(lines).encode())
-            yield path
+            yield write_file(folder, (name, part), "".join(lines).encode())
 
 
 class WriteEnd(beam.PTransform[Any, Any]):
@@ -301,8 +307,10 @@ class WriteEnd(beam.PTransform[Any, Any]):
 
 
 def write_end(path: str) -> None:
-    """Writes the file that says that a run has ended."""
+    """Writes the file that says that a run has ended, once all else is on the disk."""
+    files.flush()
     files.write_whole(path, b'{\n  "format": 1\n}\n')
+    files.flush()
 
 
 class WriteReports(beam.DoFn):
@@ -330,7 +338,7 @@ class WriteReports(beam.DoFn):
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
     ) -> Iterator[Metrics]:
         start, metrics = keyed
-        files.write_whole(files.join(self.folder, f"{stamp(start)}.json"), metrics.as_json())
+        write_file(self.folder, (f"{stamp(start)}.json",), metrics.as_json())
         count("refreshes reported")
         if self.keep and not self.starts:
             finalizer.register(
@@ -338,6 +346,9 @@ class WriteReports(beam.DoFn):
             )
         self.starts.append(start)
         yield metrics
+
+    def finish_bundle(self) -> None:
+        files.flush()
 
 
 def retain(store: Store, starts: list[int], keep: int, lag: int) -> None:

@@ -34,6 +34,7 @@ from model.skipped import Skipped, few_rows, fit_failed
 from model.store import DamagedArtefact, Store, shelf
 from transforms.coders import FusedCoder
 from transforms.tally import count
+from transforms.writing import write_file
 
 FAITHFUL = frozenset(LEARNERS)
 """Learners of which it is known that what comes out of an artefact is what went in. The process
@@ -171,8 +172,11 @@ class CommitFn(beam.DoFn):
             "commit_seconds": round(seconds, 6),
             "committed": iso(time.time_ns() // 1000),
         }
-        path = files.join(self.timing, f"{trained.window.name}.json")
-        files.write_whole(path, (json.dumps(told, indent=2) + "\n").encode())
+        names = (f"{trained.window.name}.json",)
+        write_file(self.timing, names, (json.dumps(told, indent=2) + "\n").encode())
+
+    def finish_bundle(self) -> None:
+        files.flush()
 
 
 class Train(beam.PTransform[Any, Any]):

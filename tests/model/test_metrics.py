@@ -84,6 +84,7 @@ def test_a_refresh_without_any_row_has_zeros_and_nulls() -> None:
         "refresh_end": "2026-11-23T12:01:00Z",
         **dict.fromkeys(("rows", "scored", "unlabelled", "late", "rejected"), 0),
         **dict.fromkeys(("model", "mae", "rmse", "r2", "baseline_mae", "skill", "drift")),
+        "files": {},
     }
 
 
@@ -189,6 +190,7 @@ def test_the_file_has_the_fields_of_the_contract_and_no_nan() -> None:
     assert list(told) == [
         *("format", "refresh_start", "refresh_end", "model", "rows", "scored", "unlabelled"),
         *("late", "rejected", "mae", "rmse", "r2", "baseline_mae", "skill", "drift"),
+        "files",
     ]
     assert (told["format"], told["mae"], told["model"]) == (1, None, MODEL)
     assert got.as_json().endswith(b"}\n")

@@ -9,6 +9,7 @@ import apache_beam as beam
 import pytest
 
 from model.alerts import Thresholds, alerts, from_ndjson
+from model.asof import stamp
 from model.drift import Drift, Shift
 from model.metrics import Metrics, Sums, figures
 from tests.transforms.streams import MINUTE
@@ -38,8 +39,15 @@ def written(refreshes: list[tuple[int, Metrics]], folder: Path) -> list[Any]:
 def test_each_refresh_with_alerts_has_a_file_of_them_and_all_go_on(tmp_path: Path) -> None:
     refreshes = [refresh(0, 0.5), refresh(1, 0.25), refresh(2, 0.75)]
     for _ in range(2):
-        assert written(refreshes, tmp_path) == refreshes
+        gone_on = written(refreshes, tmp_path)
         found = files_of(tmp_path)
+        for (start, before), (same, after) in zip(refreshes, gone_on, strict=True):
+            named = {
+                name: len(data) for name, data in found.items() if name == f"{stamp(start)}.ndjson"
+            }
+            assert same == start and after == before.with_files(
+                [(f"{tmp_path.name}/{name}", size) for name, size in named.items()]
+            )
         assert sorted(found) == ["19700101T000000Z.ndjson", "19700101T000200Z.ndjson"]
         [alert] = from_ndjson(found["19700101T000200Z.ndjson"])
         assert [alert] == alerts(refreshes[2][1], THRESHOLDS)

@@ -22,6 +22,7 @@ from transforms.predict import Inference
 from transforms.sources.planner import beam_time
 from transforms.testing import Gather, accepted, batches, embedded
 from transforms.validate import Rejects
+from transforms.writing import WrittenFile
 
 BASELINE = 1990.0
 
@@ -52,7 +53,7 @@ def evaluated(
 ) -> list[Any]:
     """What ``Evaluate`` gives; the first minute has no model, every other one its own.
 
-    ``written`` are the stamps, microseconds, at which something is written.
+    ``written`` are the stamps, microseconds, of files that have as many bytes.
     """
     made = accepted(batches(rows, SCHEMA, MINUTE, batch_rows, disorder), SCHEMA)
     results = [result(batch, model_of(tag_of(batch).at)) for batch in shuffle(made, seed)]
@@ -70,7 +71,8 @@ def evaluated(
         files = (
             pipeline
             | "W" >> beam.Create(list(written))
-            | "WS" >> beam.Map(lambda at: TimestampedValue(at, beam_time(at)))
+            | "WS"
+            >> beam.Map(lambda at: TimestampedValue(WrittenFile(f"sample/{at}", at), beam_time(at)))
         )
         inputs = {"scored": scored, "rejected": bad, "written": files}
         seen = inputs | Evaluate(SCHEMA, MINUTE) | Gather()
@@ -160,7 +162,7 @@ def test_a_refresh_of_rejects_alone_has_a_report_and_nothing_but_their_number() 
         "1970-01-01T00:05:00Z",
         "1970-01-01T00:06:00Z",
     )
-    assert told.pop("format") == 1
+    assert (told.pop("format"), told.pop("files")) == (1, {})
     assert set(told.values()) == {0, None}
 
 
@@ -190,8 +192,13 @@ def test_nothing_at_all_gives_no_report() -> None:
     assert evaluated([]) == []
 
 
-def test_what_is_written_of_a_refresh_changes_no_figure_of_it() -> None:
+def test_the_files_of_a_refresh_stand_in_its_figures_and_change_none() -> None:
     rows = stream(60, 120)
     alone, beside = evaluated(rows), evaluated(rows, written=[0, 1, 2 * MINUTE - 1])
-    assert [one.value for one in beside] == [one.value for one in alone]
-    assert len(alone) == 2
+    reports = [one.value[1] for one in beside]
+    plain = [report.model_copy(update={"files": {}}) for report in reports]
+    assert plain == [one.value[1] for one in alone] and len(plain) == 2
+    assert [report.files for report in reports] == [
+        {"sample/0": 0, "sample/1": 1},
+        {f"sample/{2 * MINUTE - 1}": 2 * MINUTE - 1},
+    ]

@@ -134,6 +134,7 @@ def test_a_sink_that_is_run_twice_or_in_another_order_writes_the_same_files(tmp_
     store = str(tmp_path / "m" / "models")
     results = really_scored(store, 7)
     for name in ("a", "b"):
+        (tmp_path / name).mkdir()
         for sink in sinks(str(tmp_path / name), store):
             sunk(results, sink, seed=ord(name))
     once = files_of(tmp_path / "a")
