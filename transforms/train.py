@@ -158,8 +158,7 @@ class CommitFn(beam.DoFn):
     def _skip(self, skipped: Skipped) -> None:
         count("windows skipped")
         if self.skipped is not None:
-            path = files.join(self.skipped, f"{skipped.name}.json")
-            files.write_whole(path, skipped.as_json())
+            write_file(self.skipped, (f"{skipped.name}.json",), skipped.as_json())
 
     def _note(self, trained: Trained, seconds: float) -> None:
         if self.timing is None:
