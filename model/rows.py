@@ -93,14 +93,14 @@ def from_dicts(rows: Sequence[Row], ids: npt.NDArray[np.int64], schema: Schema) 
 
 def _batch(rows: Sequence[Any], ids: npt.NDArray[np.int64], schema: Schema) -> pa.RecordBatch:
     """The batch of rows that have no problem; any other raises."""
-    times = _times([row[schema.time] for row in rows])
+    times = _times([row[schema.time] if schema.dated else 0 for row in rows])
     columns = {
         ID: pa.array(ids, pa.int64()),
         TIME: parse_times(times),
         LATE: pa.array(np.zeros(len(rows), np.bool_)),
-        schema.time: times,
+        **({schema.time: times} if schema.dated else {}),
     }
-    for name in (schema.target, *schema.numeric):
+    for name in schema.numbers:
         columns[name] = _numbers([row[name] for row in rows])
     for name in schema.categorical:
         columns[name] = _categories([row[name] for row in rows])
@@ -262,8 +262,9 @@ def _problem(row: Row, schema: Schema) -> str | None:
 
 
 def _columns(schema: Schema) -> Iterator[tuple[str, Callable[[object], object], str]]:
-    yield schema.time, _time, TIMES
-    for name in (schema.target, *schema.numeric):
+    if schema.dated:
+        yield schema.time, _time, TIMES
+    for name in schema.numbers:
         yield name, _number, NUMBERS
     for name in schema.categorical:
         yield name, _category, CATEGORIES
@@ -271,7 +272,7 @@ def _columns(schema: Schema) -> Iterator[tuple[str, Callable[[object], object], 
 
 def _carried(schema: Schema) -> Iterator[tuple[str, Callable[[object], str | None], str]]:
     """The columns that are carried and have no other role."""
-    for name in schema.columns[len(schema.roles) :]:
+    for name in schema.carried:
         yield (name, _key, KEYS) if name == schema.id else (name, _scalar, SCALARS)
 
 

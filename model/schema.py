@@ -220,10 +220,54 @@ class Schema(Section):
         return tuple(column for column in self.keep if column not in self.roles)
 
     @property
+    def carried(self) -> tuple[str, ...]:
+        """The id and the columns in ``keep``, each once, but for those that have another role."""
+        named = self.keep if self.id is None else (self.id, *self.keep)
+        return tuple(dict.fromkeys(column for column in named if column not in self.roles))
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """Every column that the schema names, once: the ``roles``, the id, and ``keep``."""
-        carried = self.keep if self.id is None else (self.id, *self.keep)
-        return (*self.roles, *dict.fromkeys(c for c in carried if c not in self.roles))
+        """Every column that is read, once: the ``roles`` and what is ``carried``."""
+        return (*self.roles, *self.carried)
+
+    @property
+    def dated(self) -> bool:
+        """Whether the event time is read."""
+        return self.time in self.columns
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The columns that are read as numbers: target and numeric features."""
+        return (self.target, *self.numeric)
+
+
+class ScoringSchema(Schema):
+    """A schema for rows that are only to be predicted: time and target are not needed.
+
+    They are read if they are in ``keep``. Without its time a row counts in 1970.
+
+    Example:
+        >>> features = Features(numeric=("x",))
+        >>> schema = Schema(name="s", time="t", target="y", features=features, id="k")
+        >>> ScoringSchema.of(schema).columns
+        ('x', 'k')
+    """
+
+    @classmethod
+    def of(cls, schema: Schema) -> ScoringSchema:
+        """The same schema, for scoring alone."""
+        return cls.model_validate(schema.model_dump())
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that is read, once: the features and what is carried."""
+        named = self.keep if self.id is None else (self.id, *self.keep)
+        return tuple(dict.fromkeys((*self.numeric, *self.categorical, *named)))
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The columns that are read as numbers."""
+        return tuple(name for name in (self.target, *self.numeric) if name in self.columns)
 
 
 def load_schema(path: str) -> Schema:

@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "which runner can run this job here, and what is missing",
     "completion": "print a script that completes options in bash, zsh, ...",
     "models": "list, show, verify and prune a run's models",
+    "predict": "predict the rows of files with a model of a run",
     "report": "a run as one HTML file",
     "serve": "predictions over HTTP, and a live page",
     "watch": "a run in the terminal, as it goes on",

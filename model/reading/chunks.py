@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.batch import ID, LATE, TIME
+from model.batch import ID, LATE, TIME, TIME_TYPE
 from model.schema import Schema
 from model.times import parse_times
 
@@ -145,12 +145,17 @@ def union(spans: list[tuple[int, int] | None]) -> tuple[int, int] | None:
     return min(least for least, _ in known), max(greatest for _, greatest in known)
 
 
+def no_times(rows: int) -> pa.Array:
+    """Event times of rows whose own are not read: 1970."""
+    return pa.array(np.zeros(rows, np.int64)).cast(TIME_TYPE)
+
+
 def with_ids(columns: pa.RecordBatch, first: int, schema: Schema) -> pa.RecordBatch:
     """The columns of rows that follow one another, with id, event time and late mark."""
     rows = columns.num_rows
     mine = {
         ID: pa.array(np.arange(first, first + rows)),
-        TIME: parse_times(columns.column(schema.time)),
+        TIME: parse_times(columns.column(schema.time)) if schema.dated else no_times(rows),
         LATE: pa.array(np.zeros(rows, np.bool_)),
     }
     return pa.record_batch(mine | dict(zip(columns.schema.names, columns.columns, strict=True)))

@@ -23,7 +23,7 @@ import pyarrow.csv as arrow_csv
 
 from model.batch import PROBLEM, TEXT, TIME_TYPE
 from model.errors import UserError
-from model.reading.chunks import File, with_ids
+from model.reading.chunks import File, no_times, with_ids
 from model.reading.encodings import not_utf8
 from model.reading.files import check_columns
 from model.reading.text import Format, behind_bom, blocks, line_ends
@@ -129,14 +129,18 @@ def lines(data: bytes, file: File, schema: Schema) -> npt.NDArray[np.int64]:
 
 def times(data: bytes, file: File, schema: Schema) -> pa.Array:
     """The rows' event times; null for those with too few or too many fields, at the end."""
-    rows, bad = _parse(data, file, schema, {schema.time: pa.string()})
+    rows, bad = _parse(
+        data, file, schema, {schema.time if schema.dated else schema.columns[0]: pa.string()}
+    )
+    if not schema.dated:
+        return no_times(rows.num_rows + len(bad))
     return pa.concat_arrays([parse_times(rows.column(0)), pa.nulls(len(bad), TIME_TYPE)])
 
 
 def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch:
     """The rows as a raw batch."""
     kinds = dict.fromkeys(schema.columns, pa.string())
-    numbers = dict.fromkeys((schema.target, *schema.numeric), pa.float64())
+    numbers = dict.fromkeys(schema.numbers, pa.float64())
     try:
         rows, bad = _parse(data, file, schema, kinds | numbers)
     except pa.ArrowInvalid:  # a value that is no number: validation finds it in the text

@@ -44,8 +44,10 @@ def begin(file: File, schema: Schema) -> File:
             f"{file.path}: is no Parquet file, or is cut off: {one_line(error)}"
         ) from error
     check_columns(file.path, columns.names, schema)
-    _check_type(file, columns.field(schema.time), is_time(columns.field(schema.time).type), TIMES)
-    for name in (schema.target, *schema.numeric):
+    if schema.dated:
+        time = columns.field(schema.time)
+        _check_type(file, time, is_time(time.type), TIMES)
+    for name in schema.numbers:
         _check_type(file, columns.field(name), is_number(columns.field(name).type), NUMBERS)
     for name in schema.categorical:
         _check_type(file, columns.field(name), is_category(columns.field(name).type), CATEGORIES)
@@ -71,19 +73,27 @@ def _footer(file: File) -> tuple[pq.FileMetaData, pa.Schema]:
 def scan(file: File, schema: Schema) -> Iterator[Span]:
     """The row groups that hold rows."""
     footer, columns = _footer(file)
-    kind = columns.field(schema.time).type
     first = 0
     for index in range(footer.num_row_groups):
         group = footer.row_group(index)
         if group.num_rows:
-            times = _known_extent(group, schema.time, kind) or union(
-                [
-                    extent(parse_times(batch.column(0)))
-                    for batch in _batches(file, index, [schema.time], _SCAN_ROWS)
-                ]
+            times = (
+                _extent(file, index, group, columns.field(schema.time)) if schema.dated else (0, 0)
             )
             yield Span(index, index + 1, group.num_rows, first + 1, times)
         first += group.num_rows
+
+
+def _extent(
+    file: File, index: int, group: pq.RowGroupMetaData, time: pa.Field
+) -> tuple[int, int] | None:
+    """Least and greatest event time of a row group."""
+    return _known_extent(group, time.name, time.type) or union(
+        [
+            extent(parse_times(batch.column(0)))
+            for batch in _batches(file, index, [time.name], _SCAN_ROWS)
+        ]
+    )
 
 
 def _known_extent(

@@ -89,7 +89,7 @@ def rows_of(media: str, body: bytes, schema: Schema, options: Options, decoders:
         raw, echoed = parsed(body, schema, options.max_rows)
         return asked_of(checked(raw, schema), schema, echoed)
     echo = echoes(schema)
-    carries = tuple(c for c in schema.columns[len(schema.roles) :]) + echo
+    carries = (*schema.carried, *echo)
     order = Order(media, body, schema.numeric, schema.categorical, options.max_rows, carries)
     try:
         features = decoders.decode(order, options.timeout)
