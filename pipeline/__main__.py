@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline import __version__
 from pipeline.program import COMMANDS, as_called, shadow
+from pipeline.signals import exit_code, exit_on_signals
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,9 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("interrupted", file=sys.stderr)
-        return 130
+        return exit_code(error)
 
 
 def run(argv: list[str]) -> int:
@@ -83,7 +84,10 @@ def _package(hiding: Path) -> str:
 def console() -> int:
     """Runs this process's command line."""
     gc.disable()  # what is imported stays: looking for garbage in it took a fifth of the start
-    return main()
+    code = main()
+    if code > 128:
+        exit_on_signals()  # another signal, while Beam ends what it has started, ends this too
+    return code
 
 
 if __name__ == "__main__":

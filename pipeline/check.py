@@ -28,7 +28,7 @@ from rich.text import Text
 from model import files, learners
 from pipeline import runners
 from pipeline.arguments import parse
-from pipeline.folder import RUNS, RunFolder, clear
+from pipeline.folder import RUNS, TRIAL, RunFolder, clear
 from pipeline.program import as_called
 from pipeline.progress import consoles, telling
 from pipeline.runners import needs
@@ -56,7 +56,7 @@ WINDOW = 2
 POLL = 0.2
 CANCEL_SECONDS = 60.0
 """The job of a trial has so long to end when it is told to; Flink's may first have to start."""
-TRIAL = ("--learner", "ridge", "--rate", "100", "--window", str(WINDOW))
+WORDS = ("--learner", "ridge", "--rate", "100", "--window", str(WINDOW))
 NOT_TRIED = ("--savepoint_path", "--job_name")
 """Options of Beam's that name one run: a trial is another."""
 NO_TRIAL = "no trial: only Google's service can run it; --dry_run=True checks the job's graph"
@@ -192,7 +192,7 @@ def trial(settings: Settings, words: list[str], err: Console) -> Trial:
     stream = ("--windows", "2") if settings.runner == "direct" else live
     shared = ["--shared"] if settings.shared else []
     with trial_folder(settings) as folder, tempfile.TemporaryFile("w+") as said:
-        given = (*TRIAL, *stream, *shared, "--runner", settings.runner, "--output", folder.path)
+        given = (*WORDS, *stream, *shared, "--runner", settings.runner, "--output", folder.path)
         err.print(f"trial: windows of {WINDOW} s of synthetic people on {settings.runner} ...")
         with process([*given, *without(words, *NOT_TRIED)], said) as running:
             ended = watched(running, folder, said, err)
@@ -275,7 +275,7 @@ def trial_folder(settings: Settings) -> Iterator[RunFolder]:
 
     It stands beside the run's own, if that is where workers elsewhere reach it.
     """
-    made = tempfile.mkdtemp(prefix="correnteza-check-")
+    made = tempfile.mkdtemp(prefix=TRIAL)
     beside = settings.shared or not files.is_local(settings.output or "")
     stem = f"{settings.output.rstrip('/')}-" if settings.output else f"{RUNS}/"
     folder = RunFolder(stem + Path(made).name if beside else made)

@@ -6,9 +6,11 @@ for a run on any runner, while it runs and afterwards.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePath
@@ -23,9 +25,13 @@ from model.errors import UserError
 from model.metrics import Metrics
 from model.schema import explain
 from model.skipped import Skipped
+from pipeline import lock
+from pipeline.lock import FolderLock
 from pipeline.settings import Settings, option
 
 RUNS = "runs"
+TRIAL = "correnteza-check-"
+"""The folder of a trial (``pipeline.check``) is named so; it is gone soon."""
 NAME = "????????T??????Z"
 WRITTEN = (
     *(
@@ -189,7 +195,7 @@ def find_folder(settings: Settings) -> RunFolder:
             cannot be looked at, or if a run to resume had other settings.
     """
     if settings.output is None:
-        return RunFolder(fresh())
+        return RunFolder(next(fresh()))
     path = settings.output.rstrip("/") or "/"
     folder = RunFolder(path)
     try:
@@ -199,10 +205,49 @@ def find_folder(settings: Settings) -> RunFolder:
     if settings.resume:
         _check_same(folder, settings)
     elif holds and not settings.overwrite:
+        if (writer := lock.writer_of(path)) is not None:
+            raise UserError(lock.refusal(path, writer))
         raise UserError(
             f"--output {path}: is not empty; --resume goes on with its run, --overwrite replaces it"
         )
+    elif holds and not _holds_run(folder):
+        raise UserError(
+            f"--overwrite {path}: holds no run (no settings.json of one in it): name another "
+            "folder, or empty this one"
+        )
     return folder
+
+
+def _holds_run(folder: RunFolder) -> bool:
+    try:
+        return "format" in earlier(folder)
+    except UserError:
+        return False
+
+
+def lock_folder(folder: RunFolder, settings: Settings) -> tuple[RunFolder, FolderLock]:
+    """Takes a run's folder for this process.
+
+    Args:
+        folder: what ``find_folder`` has found.
+        settings: all options.
+
+    Returns:
+        The folder, or another fresh one if somebody else has just taken that, and its lock.
+
+    Raises:
+        UserError: if another process holds it, or it cannot be written; as ``find_folder``.
+    """
+    if settings.output is None:
+        for path in fresh():
+            with suppress(FileExistsError):
+                return RunFolder(path), FolderLock(path).acquire(new=True)
+    held = FolderLock(folder.path).acquire()
+    try:
+        return find_folder(settings), held  # another run may have come and gone meanwhile
+    except BaseException:
+        held.release()
+        raise
 
 
 def open_folder(folder: RunFolder, settings: Settings) -> None:
@@ -218,28 +263,34 @@ def open_folder(folder: RunFolder, settings: Settings) -> None:
         for path in (folder.ended, folder.drain):
             files.remove(path)
         folder.write_json(folder.settings, kept(settings))
-        if settings.output is None:
-            _point_latest(folder)
+        _point_latest(folder, settings)
     except OSError as error:
         raise UserError(f"--output {folder.path}: cannot be written: {_brief(error)}") from error
 
 
-def fresh() -> str:
-    """A folder's path below ``runs/`` that nothing has yet, named by this moment."""
+def fresh() -> Iterator[str]:
+    """Paths below ``runs/`` that nothing has yet, named by this moment, without end."""
     name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    path = Path(RUNS, name)
-    number = 1
-    while path.exists():
-        number += 1
-        path = Path(RUNS, f"{name}-{number}")
-    return str(path)
+    for number in itertools.count(1):
+        path = Path(RUNS, name if number == 1 else f"{name}-{number}")
+        if not path.exists():
+            yield str(path)
 
 
-def _point_latest(folder: RunFolder) -> None:
+def _point_latest(folder: RunFolder, settings: Settings) -> None:
+    """Points ``runs/latest`` at the run, wherever it is on this machine."""
+    if not files.is_local(folder.path) or Path(folder.path).name.startswith(TRIAL):
+        return
     link = Path(RUNS, f".latest.{os.getpid()}")
-    link.unlink(missing_ok=True)
-    link.symlink_to(Path(folder.path).name)
-    link.replace(Path(RUNS, "latest"))
+    try:
+        link.parent.mkdir(exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(os.path.realpath(folder.path), os.path.realpath(RUNS)))
+        link.replace(Path(RUNS, "latest"))
+    except OSError:
+        link.unlink(missing_ok=True)
+        if settings.output is None:
+            raise
 
 
 def _brief(error: Exception) -> str:
@@ -247,7 +298,7 @@ def _brief(error: Exception) -> str:
 
 
 def holds_anything(path: str) -> bool:
-    """Whether there is anything at or below a path.
+    """Whether there is anything at or below a path, but for a lock.
 
     Raises:
         UserError: if it is a file.
@@ -256,7 +307,7 @@ def holds_anything(path: str) -> bool:
         return bool(files.list_files(path, "**"))
     if Path(path).is_file():
         raise UserError(f"--output {path}: is a file; a folder is allowed")
-    return Path(path).is_dir() and any(Path(path).iterdir())
+    return Path(path).is_dir() and any(found.name != lock.NAME for found in Path(path).iterdir())
 
 
 def clear(folder: RunFolder) -> None:

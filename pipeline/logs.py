@@ -31,8 +31,12 @@ class NoiseFilter(logging.Filter):
     of a connection that ended: a job on Flink is restarted then, which is reported too.
     """
 
+    muted = False
+
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is shown."""
+        if self.muted and record.name.partition(".")[0] in ("apache_beam", "PrismRunner"):
+            return False
         if record.name == "PrismRunner" and record.levelno < logging.WARNING:
             return False  # Beam sets this logger's own level to Prism's
         error = record.exc_info[1] if record.exc_info else None
@@ -42,6 +46,7 @@ class NoiseFilter(logging.Filter):
 
 def configure_logging() -> None:
     """Shows warnings and errors on standard error from now on, without the known noise."""
+    NoiseFilter.muted = False
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger().handlers[0].addFilter(NoiseFilter())
     warnings.filterwarnings("ignore", module="apache_beam")
@@ -49,11 +54,19 @@ def configure_logging() -> None:
 
 
 def report_thread_error(thread: threading.ExceptHookArgs) -> None:
-    """Prints an error that ended a thread; of a connection that ended only the log has it."""
-    if _lost_connection(thread.exc_value):
-        logging.getLogger(__name__).debug("a connection ended: %s", thread.exc_value)
+    """Prints an error that ended a thread.
+
+    Only the log has that of a connection that ended, or of a job that is cancelled.
+    """
+    if NoiseFilter.muted or _lost_connection(thread.exc_value):
+        logging.getLogger(__name__).debug("a thread ended: %s", thread.exc_value)
     else:
         threading.__excepthook__(thread)
+
+
+def mute() -> None:
+    """Keeps what Beam and Prism log from the user from now on: a job that is cancelled fails."""
+    NoiseFilter.muted = True
 
 
 def silence_worker_prints() -> None:

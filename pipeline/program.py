@@ -60,6 +60,34 @@ def as_called(text: str) -> str:
     return text.replace(MODULE, call(sys.argv, sys.orig_argv))
 
 
+LEFT_OUT = {"--output": 1, "--resume": 0, "--overwrite": 0, "--savepoint_path": 1, "--webhook": 1}
+"""Options that the command of a resumed run has otherwise or, being secret, not at all; and how
+many values each takes."""
+
+
+def resume_command(argv: Sequence[str], options: Sequence[str]) -> str:
+    """The command with which a run goes on, for a shell: as it was begun, but resumed.
+
+    Args:
+        argv: the run's command line behind the program's name.
+        options: its folder, ``--resume`` and what else the runner needs.
+
+    Example:
+        >>> resume_command(["--rate=5", "--output", "o", "--overwrite"], ["--resume"])
+        'python -m pipeline --rate=5 --resume'
+    """
+    kept, skipped = [], 0
+    for word in argv:
+        name, equals, _ = word.partition("=")
+        if skipped:
+            skipped -= 1
+        elif name in LEFT_OUT:
+            skipped = 0 if equals else LEFT_OUT[name]
+        else:
+            kept.append(word)
+    return f"{as_called(MODULE)} {shlex.join([*kept, *options])}"
+
+
 def remedy(extra: str = "") -> str:
     """The command that installs an optional part of the project.
 

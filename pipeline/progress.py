@@ -122,6 +122,11 @@ class Progress:
             self._thread.join()
         self._try_write()
 
+    def abandon(self) -> None:
+        """Writes that the run was interrupted, in the moment in which the process ends."""
+        self.state = "interrupted"
+        self._try_write()
+
     @property
     def seconds(self) -> float:
         """How long the run has worked."""

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -22,15 +22,18 @@ from model.store import Store
 from pipeline import runners
 from pipeline.alerts import AlertWatch
 from pipeline.arguments import parse
-from pipeline.folder import ADDED, RunFolder, earlier, find_folder, open_folder
+from pipeline.folder import ADDED, RunFolder, earlier, find_folder, lock_folder, open_folder
 from pipeline.graph import build
+from pipeline.program import resume_command
 from pipeline.progress import Progress, consoles, summary, telling
 from pipeline.runners import dataflow, needs, working
 from pipeline.runners.cluster import root_cause
 from pipeline.runners.guides import RunGuide
 from pipeline.runners.prism import prism
 from pipeline.settings import Settings
+from pipeline.signals import exit_code, interruptible
 from pipeline.source import Span, file_source, people_source
+from pipeline.watch.figures import counted
 from transforms import tally
 from transforms.sinks import retain
 
@@ -52,20 +55,29 @@ def outside_ipython() -> Iterator[None]:
         del sys.modules["IPython"]
 
 
-def run(words: list[str]) -> int:
+def run(argv: list[str]) -> int:
     """Runs the job that a command line asks for.
 
     Args:
-        words: options, ours and Beam's.
+        argv: options, ours and Beam's.
 
     Returns:
-        The exit code: 0, or 1 if the job failed.
+        The exit code: 0, 1 if the job failed, 130 after Ctrl-C or 143 after SIGTERM.
 
     Raises:
         UserError: for what the user can put right; nothing has run then.
-        KeyboardInterrupt: after Ctrl-C; what is complete has been told.
+        KeyboardInterrupt: if it was interrupted before anything ran.
     """
-    settings, beam_options = parse(words)
+    with interruptible():
+        code, embedded = run_job(argv)
+    if embedded and code > 128:
+        leave(code)
+    return code  # what Beam started for the job, as Prism, it ends at exit
+
+
+def run_job(argv: list[str]) -> tuple[int, bool]:
+    """As ``run``; gives the exit code and whether the job may still work in this process."""
+    settings, beam_options = parse(argv)
     dry = settings.runner == "dataflow" and dataflow.is_dry(beam_options)
     settings = with_start(settings.model_copy(update={"resume": settings.resume and not dry}))
     settings = as_before(settings)
@@ -75,25 +87,30 @@ def run(words: list[str]) -> int:
     tell = partial(err.print, soft_wrap=True)
     # A dry run looks at no folder and writes nothing.
     folder = RunFolder(str(settings.output)) if dry else find_folder(settings)
-    tally.reset()
-    source, span = make_source(as_read(settings, beam_options), folder, err)
-    if not dry:
-        open_folder(folder, settings)
-        catch_up(settings, folder, span)
-    placed = settings.model_copy(update={"output": folder.path})
-    runner, options = runners.make(placed, beam_options)
-    pipeline = beam.Pipeline(runner=runner, options=options)
-    with outside_ipython():
-        build(pipeline, source, settings, folder, span)
-    tell(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
-    if settings.runner == "direct" and prism() is not None:
-        tell("windows show when the source has ended; --runner prism shows them as they close")
-    farewell = dataflow.told_at_launch(beam_options) if settings.runner == "dataflow" else None
-    if farewell is not None:
-        if settings.webhook is not None:
-            tell("--webhook: nothing here waits for the job, so no alerts are posted")
-        return launch(pipeline, farewell, out, err)
-    return execute(pipeline, runners.guide(settings, beam_options, folder, tell), out, err)
+    with ExitStack() as stack:
+        if not dry:
+            folder, lock = lock_folder(folder, settings)
+            stack.enter_context(lock)
+        tally.reset()
+        source, span = make_source(as_read(settings, beam_options), folder, err)
+        if not dry:
+            open_folder(folder, settings)
+            catch_up(settings, folder, span)
+        placed = settings.model_copy(update={"output": folder.path})
+        runner, options = runners.make(placed, beam_options)
+        pipeline = beam.Pipeline(runner=runner, options=options)
+        with outside_ipython():
+            build(pipeline, source, settings, folder, span)
+        tell(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
+        if settings.runner == "direct" and prism() is not None:
+            tell("windows show when the source has ended; --runner prism shows them as they close")
+        farewell = dataflow.told_at_launch(beam_options) if settings.runner == "dataflow" else None
+        if farewell is not None:
+            if settings.webhook is not None:
+                tell("--webhook: nothing here waits for the job, so no alerts are posted")
+            return launch(pipeline, farewell, out, err), False
+        guide = runners.guide(settings, beam_options, folder, tell)
+        return execute(pipeline, guide, argv, out, err), working.is_embedded(pipeline)
 
 
 def as_read(settings: Settings, beam_options: list[str]) -> Settings:
@@ -172,41 +189,47 @@ def make_source(settings: Settings, folder: RunFolder, err: Console) -> tuple[An
         return file_source(settings, folder, tell)
 
 
-def execute(pipeline: Any, guide: RunGuide, out: Console, err: Console) -> int:
-    """Runs a pipeline to its end, and tells of it."""
+def execute(pipeline: Any, guide: RunGuide, argv: list[str], out: Console, err: Console) -> int:
+    """Runs a pipeline to its end, and reports how it ended; gives the exit code."""
     folder = guide.folder
     mind_garbage()
     hook = guide.settings.webhook
     tell = partial(err.print, soft_wrap=True)
     watch = AlertWatch(folder, tell, None if hook is None else hook.get_secret_value())
     progress = Progress(folder, err)
+    guide.abandoned = progress.abandon
+    stopped: BaseException | None = None
     with watch:
         try:
             with progress:
                 working.work(pipeline, guide)
                 progress.state = "drained" if guide.draining else "done"
         except KeyboardInterrupt as error:
+            stopped = error
+            guide.ending()
             progress.end(error)  # which may not have begun, or not ended
         except Exception as error:
+            stopped = error
             progress.end(error)
             logging.getLogger(__name__).debug("the job failed", exc_info=True)
-            failure = cause(error)
     if progress.state == "failed":
-        err.print(f"error: the job failed: {failure}", soft_wrap=True)
-        told = f"what was complete stays in {folder.path}: the same options with {guide.way_on}"
-        err.print(f"{told} go on", soft_wrap=True)
+        assert stopped is not None
+        tell(f"error: the job failed: {cause(stopped)}")
+        tell(f"what was complete stays in {folder.path}; go on with:")
+        tell(resume_command(argv, guide.resume_options))
         return 1
     summary(folder, out)
     if progress.state == "interrupted":
-        told = f"interrupted: {len(folder.reported()):,} refreshes are complete in {folder.path}"
-        err.print(f"{told}; the same options with {guide.way_on} go on", soft_wrap=True)
-        if working.is_embedded(pipeline):
-            leave(130)
-        return 130  # what Beam started for the job, as Prism, it ends at exit
+        reported = len(folder.reported())
+        are = f"{counted(reported, 'refresh')} {'is' if reported == 1 else 'are'}"
+        tell(f"interrupted: {are} complete in {folder.path}; go on with:")
+        tell(resume_command(argv, guide.resume_options))
+        return exit_code(stopped)
     prune(guide.settings, folder)
     closing(folder, progress, out)
     if guide.draining:
-        out.print(f"drained: the same options with {guide.way_on} go on", soft_wrap=True)
+        out.print("drained; go on with:")
+        out.print(resume_command(argv, guide.resume_options), soft_wrap=True)
     return 0
 
 

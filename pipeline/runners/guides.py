@@ -10,9 +10,11 @@ from typing_extensions import override
 
 from model import files
 from pipeline.folder import RunFolder
+from pipeline.logs import mute
 from pipeline.runners.cluster import Cluster, Job, Unreachable
 from pipeline.runners.working import Guide
 from pipeline.settings import Settings
+from pipeline.signals import exit_on_signals
 from transforms.coders import OtherVersion
 
 LOOK_SECONDS = 2.0
@@ -29,6 +31,7 @@ class RunGuide(Guide):
         settings: all options.
         tell: shows a line to the user.
         draining: whether the source has been asked to end.
+        abandoned: is called if a signal ends the process while the job is being cancelled.
     """
 
     def __init__(self, folder: RunFolder, settings: Settings, tell: Callable[[str], None]) -> None:
@@ -36,11 +39,17 @@ class RunGuide(Guide):
         self.settings = settings
         self.tell = tell
         self.draining = False
+        self.abandoned: Callable[[], object] = int
 
     @property
-    def way_on(self) -> str:
-        """The options with which the run goes on."""
-        return f"--output {self.folder.path} --resume"
+    def resume_options(self) -> list[str]:
+        """The options with which the run goes on, beside those with which it was begun."""
+        return ["--output", self.folder.path, "--resume"]
+
+    @override
+    def ending(self) -> None:
+        mute()
+        exit_on_signals(self.abandoned)
 
     @override
     def interrupted(self) -> bool:
@@ -89,10 +98,10 @@ class FlinkGuide(RunGuide):
 
     @property
     @override
-    def way_on(self) -> str:
+    def resume_options(self) -> list[str]:
         if self.checkpoint is None or self.draining:  # a drained stream's checkpoints have ended
-            return super().way_on
-        return f"{super().way_on} --savepoint_path={self.checkpoint}"
+            return super().resume_options
+        return [*super().resume_options, f"--savepoint_path={self.checkpoint}"]
 
     @override
     def tick(self) -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import signal
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import DirectOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult
+from apache_beam.utils import subprocess_server
 
 from pipeline.logs import silence_worker_prints
 from pipeline.runners.grouping import told_by_window_fn
+from pipeline.signals import raise_on_signals
 from transforms.byhand import by_hand
 
 TICK = 0.25
@@ -58,6 +61,9 @@ class Guide:
         """Ctrl-C: whether to go on waiting; else the job is cancelled."""
         return False
 
+    def ending(self) -> None:
+        """The job is given up: from here on a signal may end this process at once."""
+
     def cancelling(self) -> None:
         """The runner is about to be told to cancel the job."""
 
@@ -66,7 +72,8 @@ def work(pipeline: Pipeline, guide: Guide) -> None:
     """Runs a pipeline to its end.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C; a runner of its own process has been told to cancel.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM; a runner of its own process has been told to
+            cancel.
         Exception: if the job failed, or its guide gave it up; then it has been cancelled.
     """
     silence_worker_prints()
@@ -74,21 +81,42 @@ def work(pipeline: Pipeline, guide: Guide) -> None:
         in_background(partial(embedded, pipeline)).result()
         return
     try:
-        running = pipeline.run()  # in this thread: Beam minds signals when it starts Prism
+        with children_in_own_session():
+            running = pipeline.run()  # in this thread: Beam minds signals when it starts Prism
     except KeyboardInterrupt:
+        guide.ending()
         guide.cancelling()  # the job may be on its way
         raise
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    raise_on_signals()  # Beam has changed what Ctrl-C does
     waiting = in_background(running.wait_until_finish)
     try:
         _wait(waiting, guide)
     except BaseException:  # Ctrl-C, or the guide gives the job up
+        guide.ending()
         cancel(running, guide)
         raise
     if waiting.done():
         waiting.result()
     else:
         cancel(running, guide)
+
+
+@contextmanager
+def children_in_own_session() -> Iterator[None]:
+    """Has Beam start programs, as Prism, out of reach of the terminal's Ctrl-C.
+
+    The terminal sends it to all processes of this one's group: Prism would end at once, and
+    nothing could be drained, or cancelled without a traceback. Prism ends with this process, by
+    the pipe between them, however that ends.
+    """
+    before = vars(subprocess_server)["subprocess"]
+    names = {name: getattr(subprocess, name) for name in subprocess.__all__}
+    names["Popen"] = partial(subprocess.Popen, start_new_session=True)
+    vars(subprocess_server)["subprocess"] = SimpleNamespace(**names)
+    try:
+        yield
+    finally:
+        vars(subprocess_server)["subprocess"] = before
 
 
 def _wait(waiting: Future[Any], guide: Guide) -> None:

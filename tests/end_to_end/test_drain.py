@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
-import shlex
 import signal
 import time
 from pathlib import Path
@@ -19,7 +17,15 @@ import pytest
 from pipeline.runners.prism import prism
 from tests.end_to_end import flink
 from tests.end_to_end.exactness import Cadence, assert_exact, predictions
-from tests.pipeline.job import Told, assert_whole, finished, metrics, process, status
+from tests.pipeline.job import (
+    Told,
+    assert_whole,
+    finished,
+    metrics,
+    process,
+    resume_options,
+    status,
+)
 
 EVERY, RATE = 3, 500
 LIVE = (
@@ -78,6 +84,5 @@ def test_a_live_run_is_drained_to_whole_refreshes_and_goes_on_there(
     run = home / "run"
     told = drained(run, *runner, "--output", str(run))
     end = assert_drained(told, run)
-    [way_on] = re.findall("drained: the same options with (.*) go on", told.out)
-    again = drained(run, *runner, *shlex.split(way_on))
+    again = drained(run, *resume_options(told)[len(LIVE) :])
     assert assert_drained(again, run) >= end + pd.Timedelta(seconds=2 * EVERY)

@@ -124,7 +124,7 @@ class Stopped(NamedTuple):
     @property
     def way_on(self) -> tuple[str, ...]:
         """The options with which it said that it goes on."""
-        told = re.findall(r"the same options with --output \S+ (--resume .*) go on", self.said)
+        told = re.findall(r"; go on with:\n.* --output \S+ (--resume .*)", self.said)
         assert told, self.said
         return tuple(shlex.split(told[-1]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from tests.pipeline.job import (
     finished,
     metrics,
     process,
+    resume_options,
     status,
 )
 
@@ -84,9 +86,9 @@ def interrupted(moment: str, signal_: signal.Signals) -> None:
         assert (told.code, status("o")["state"]) == (-signal.SIGKILL, "running")
         return
     assert (told.code, status("o")["state"]) == (130, "interrupted")
-    complete, _, way_on = told.err.splitlines()[-1].partition(" refreshes are complete in o; ")
-    assert int(complete.removeprefix("interrupted: ")) <= len(metrics("o"))
-    assert way_on == "the same options with --output o --resume go on"
+    complete = re.findall(r"interrupted: (\d+) refresh(?:es are| is) complete in o;", told.err)[0]
+    assert int(complete) <= len(metrics("o"))
+    assert resume_options(told) == [*RUN, "--output", "o", "--resume"]
     assert "Traceback" not in told.err
 
 

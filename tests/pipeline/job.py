@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,6 +65,14 @@ class Told(NamedTuple):
         return lines[0]
 
 
+def resume_options(told: Told) -> list[str]:
+    """The command line, behind ``python -m pipeline``, with which a run says that it goes on."""
+    lines = f"{told.err}\n{told.out}".splitlines()
+    [command] = [after for line, after in pairwise(lines) if line.endswith("; go on with:")]
+    words = shlex.split(command)
+    return words[words.index("pipeline") + 1 :]
+
+
 def said(told: Told) -> list[str]:
     """The lines of standard error, but for the one that tells of Prism where it is at hand."""
     return [line for line in told.err.splitlines() if "--runner prism shows" not in line]
@@ -93,13 +103,16 @@ class Job:
         return told
 
 
-def process(*words: object, seed: str = "0", longest: int = -1) -> subprocess.Popen[str]:
+def process(
+    *words: object, seed: str = "0", longest: int = -1, own_session: bool = False
+) -> subprocess.Popen[str]:
     """``python -m pipeline`` in a process of its own, in the current folder.
 
     Args:
         words: the command line.
         seed: of its hashes.
         longest: no file that it writes may have more bytes; -1: as many as there is room for.
+        own_session: whether it leads a session, so that a signal can be sent to all of it.
     """
     paths = {
         **{"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"},
@@ -111,6 +124,7 @@ def process(*words: object, seed: str = "0", longest: int = -1) -> subprocess.Po
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=own_session,
         preexec_fn=partial(_begin, longest),
     )
 

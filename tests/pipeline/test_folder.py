@@ -18,17 +18,19 @@ from pipeline.folder import (
     fresh,
     holds_anything,
     kept,
+    lock_folder,
     open_folder,
     sweep,
 )
 from pipeline.settings import Settings, settings_from
-from tests.pipeline.job import SMALL, Job, content, made, metrics
+from tests.pipeline.job import SCHEMA, SMALL, Job, content, made, metrics
 
 
 def opened(**values: Any) -> RunFolder:
     settings = settings_from(values)
-    folder = find_folder(settings)
-    open_folder(folder, settings)
+    folder, lock = lock_folder(find_folder(settings), settings)
+    with lock:
+        open_folder(folder, settings)
     return folder
 
 
@@ -56,7 +58,7 @@ def test_two_runs_in_one_second_have_two_folders_and_latest_is_the_second(home: 
 
 
 def test_looking_for_a_fresh_folder_writes_nothing(home: Path) -> None:
-    path = fresh()
+    path = next(fresh())
     assert path.startswith("runs/20") and path.endswith("Z")
     assert list(home.iterdir()) == []
 
@@ -98,12 +100,44 @@ def test_overwrite_removes_what_a_run_wrote_and_nothing_else(job: Job) -> None:
     assert [Path("o", name).read_text() for name in mine] == ["mine"] * len(mine)
 
 
-def test_overwrite_of_a_folder_without_a_run_takes_it(job: Job) -> None:
+@pytest.mark.parametrize("name", ["notes.txt", "settings.json", "metrics/20260101T000000Z.json"])
+def test_overwrite_of_a_folder_without_a_run_is_refused(name: str, job: Job) -> None:
+    Path("o", name).parent.mkdir(parents=True)
+    Path("o", name).write_text('{"editor.tabSize": 4}')
+    assert job.refused(*SMALL, "--output", "o", "--overwrite") == (
+        "--overwrite o: holds no run (no settings.json of one in it): name another folder, or "
+        "empty this one"
+    )
+    assert Path("o", name).read_text() == '{"editor.tabSize": 4}'
+    assert sorted(Path("o").iterdir()) == [Path("o", name.split("/")[0])]
+
+
+def test_overwrite_of_an_empty_or_missing_folder_takes_it(home: Path) -> None:
     Path("o").mkdir()
-    Path("o/notes.txt").write_text("mine")
-    job.ran(*SMALL, "--output", "o", "--overwrite")
-    assert Path("o/notes.txt").read_text() == "mine"
-    assert len(metrics("o")) == 3
+    assert [opened(output=path, overwrite=True).path for path in ("o", "p")] == ["o", "p"]
+
+
+@pytest.mark.parametrize("path", ["runs/a", "o", "deep/er/o", "ABSOLUTE"])
+def test_latest_points_to_the_last_run_wherever_it_is(path: str, home: Path) -> None:
+    opened()
+    given = str(home / "elsewhere") if path == "ABSOLUTE" else path
+    opened(output=given)
+    assert Path("runs/latest").resolve() == Path(given).resolve()
+    assert not Path("runs/latest").readlink().is_absolute()
+
+
+def test_a_latest_of_the_users_own_hinders_no_run(home: Path) -> None:
+    Path("runs/latest/mine").mkdir(parents=True)
+    assert opened(output="o").path == "o"
+    assert os.listdir("runs/latest") == ["mine"] and os.listdir("runs") == ["latest"]
+
+
+def test_a_refused_run_leaves_no_folder_that_it_made(job: Job) -> None:
+    Path("s.toml").write_text(SCHEMA)
+    Path("in.csv").write_text("t,y,x\n")
+    for output in (["--output", "deep/er/o"], []):
+        job.refused("--input", "in.csv", "--schema", "s.toml", *output)
+    assert sorted(os.listdir()) == ["in.csv", "s.toml"]
 
 
 def test_clearing_leaves_no_empty_folder_of_a_runs_behind(job: Job) -> None:

@@ -58,7 +58,7 @@ def test_the_first_ctrl_c_drains_and_the_second_cancels(tmp_path: Path, told: li
     assert len(told) == 1 and "at most 60 s of event time" in told[0]
     assert "Ctrl-C again cancels" in told[0]
     assert not guide.interrupted()
-    assert guide.way_on == f"--output {tmp_path} --resume"
+    assert " ".join(guide.resume_options) == f"--output {tmp_path} --resume"
 
 
 def test_without_on_interrupt_the_first_ctrl_c_cancels(tmp_path: Path, told: list[str]) -> None:
@@ -73,7 +73,9 @@ def test_a_savepoint_ends_the_job_and_the_way_on_starts_from_it(
     guide = flink_guide(cluster, tmp_path, told, "savepoint")
     job = started(cluster, guide, saved="file:/s/savepoint-1")
     assert not guide.interrupted()  # the job is over: no more waiting
-    assert guide.way_on == f"--output {tmp_path} --resume --savepoint_path=file:/s/savepoint-1"
+    assert " ".join(guide.resume_options) == (
+        f"--output {tmp_path} --resume --savepoint_path=file:/s/savepoint-1"
+    )
     assert job.state == "CANCELED"
 
 
@@ -82,9 +84,9 @@ def test_after_a_drain_the_run_goes_on_without_the_checkpoint_of_the_ended_strea
 ) -> None:
     guide = flink_guide(cluster, tmp_path, told, "drain")
     started(cluster, guide, checkpoint="file:/c/b/chk-1")
-    assert guide.way_on.endswith("--savepoint_path=file:/c/b/chk-1")
+    assert " ".join(guide.resume_options).endswith("--savepoint_path=file:/c/b/chk-1")
     assert guide.interrupted()
-    assert guide.way_on == f"--output {tmp_path} --resume"
+    assert " ".join(guide.resume_options) == f"--output {tmp_path} --resume"
 
 
 def test_a_savepoint_that_fails_leaves_the_job_running_and_the_next_ctrl_c_cancels(
@@ -120,7 +122,7 @@ def test_an_earlier_job_of_the_same_folder_is_not_taken_for_this_one(
     assert guide.checkpoint is None
     job = started(cluster, guide, checkpoint="file:/c/b/chk-1")
     assert guide.checkpoint == "file:/c/b/chk-1"
-    assert guide.way_on.endswith("--resume --savepoint_path=file:/c/b/chk-1")
+    assert " ".join(guide.resume_options).endswith("--resume --savepoint_path=file:/c/b/chk-1")
     guide.cancelling()
     assert [each.state for each in (earlier, job, other)] == ["RUNNING", "CANCELED", "RUNNING"]
 
@@ -179,7 +181,9 @@ def test_a_job_that_meets_bytes_of_another_version_is_given_up_and_can_be_cancel
     job.trace = python_trace(f"transforms.coders.OtherVersion: {why}")
     with pytest.raises(OtherVersion, match=why):
         guide.tick()
-    assert guide.way_on == f"--output {tmp_path} --resume"  # its checkpoints hold them too
+    assert (
+        " ".join(guide.resume_options) == f"--output {tmp_path} --resume"
+    )  # its checkpoints hold them too
     guide.cancelling()
     assert job.state == "CANCELED"
 

@@ -27,6 +27,7 @@ from tests.pipeline.job import (
     metrics,
     models,
     process,
+    resume_options,
     status,
 )
 
@@ -197,9 +198,10 @@ def test_a_job_that_fails_tells_why_in_a_line_and_can_be_resumed(job: Job) -> No
     assert told.code == 1
     [line] = [line for line in told.err.splitlines() if line.startswith("error: ")]
     assert "the job failed: " in line and "is [/b]no good" in line
-    assert told.err.splitlines()[-1] == (
-        "what was complete stays in o: the same options with --output o --resume go on"
-    )
+    assert told.err.splitlines()[-2] == "what was complete stays in o; go on with:"
+    again = [*map(str, SMALL), "--learner", "learner_that_fails:Mean", "--output", "o", "--resume"]
+    assert resume_options(told)[: len(again) - 3] == again[:-3]
+    assert resume_options(told)[-3:] == again[-3:]
     assert status("o")["state"] == "failed"
     assert_whole("o")
     Path("fail").unlink()
@@ -237,10 +239,10 @@ def test_an_interrupt_while_the_progress_begins_is_told_as_any_other(
     begin = Progress.__enter__
     monkeypatch.setattr(Progress, "__enter__", interrupted)
     monkeypatch.setattr(run, "leave", int)  # it would end this process
-    code, _, err = job("--windows", "1", "--output", "o")
-    assert code == 130 and status("o")["state"] == "interrupted"
-    way_on = "the same options with --output o --resume go on"
-    assert err.splitlines()[-1] == f"interrupted: 0 refreshes are complete in o; {way_on}"
+    told = job("--windows", "1", "--output", "o")
+    assert told.code == 130 and status("o")["state"] == "interrupted"
+    assert told.err.splitlines()[-2] == "interrupted: 0 refreshes are complete in o; go on with:"
+    assert resume_options(told) == ["--windows", "1", "--output", "o", "--resume"]
 
 
 def test_a_live_run_starts_now_and_a_resumed_one_when_it_did(home: Path) -> None:
