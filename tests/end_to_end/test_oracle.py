@@ -281,12 +281,11 @@ def test_the_patients_that_scikit_learn_bundles_have_the_figures_of_a_plain_loop
 def test_a_year_of_flights_has_the_figures_of_a_plain_loop(tmp_path: Path) -> None:
     path = tmp_path / "flights.parquet"
     flights.write(path)
-    rows = pd.read_csv(flights.archive())
-    rows = rows.assign(time_hour=pd.to_datetime(rows["time_hour"], utc=True))
+    rows = pd.read_parquet(path)
     stream = Stream(
-        "time_hour",
+        "scheduled",
         "arr_delay",
-        ("dep_delay", "distance", "air_time", "hour"),
+        ("distance", "hour", "temp", "wind_speed"),
         ("carrier", "origin"),
     )
     options = ["--window", "1d", "--predictions", "none"]
