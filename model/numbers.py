@@ -112,6 +112,16 @@ def parse_numbers(
     return numbers, pc.invert(pc.or_(good, none)).to_numpy(zero_copy_only=False)
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a plain number.
+
+    Example:
+        >>> is_number("-999"), is_number("?")
+        (True, False)
+    """
+    return re.fullmatch(_NUMBER[1:-1].replace("(?i:inf|infinity|nan)", "inf"), text) is not None
+
+
 def explain_number(text: object, allowed: str) -> str:
     """What is allowed in the place of a text that is no number.
 

@@ -116,7 +116,7 @@ class Csv(Section):
             raise ValueError(
                 f"thousands must be a mark such as '.', ',' or a space (it is {thousands!r})"
             )
-        if thousands and thousands == (self.decimal or "."):
+        if thousands and thousands == self.decimal:
             raise ValueError(f"thousands must differ from decimal (both are {thousands!r})")
         for name in ("quote", "escape", "comment"):
             mark = getattr(self, name)
@@ -256,7 +256,7 @@ class ScoringSchema(Schema):
     @classmethod
     def of(cls, schema: Schema) -> ScoringSchema:
         """The same schema, for scoring alone."""
-        return cls.model_validate(schema.model_dump())
+        return cls.model_validate_json(schema.model_dump_json())
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.batch import ID, LATE, TIME, TIME_TYPE
+from model.reading.dialect import Dialect
 from model.schema import Schema
 from model.times import parse_times
 
@@ -34,6 +35,7 @@ class File:
         encoding: how its text is encoded, as Python names it.
         is_json: whether its text is JSON values one behind the other, or an array of them, and
             not a value a line (NDJSON).
+        dialect: how it is written (CSV).
     """
 
     path: str
@@ -49,6 +51,7 @@ class File:
     archive: str | None = None
     encoding: str = "utf-8"
     is_json: bool = False
+    dialect: Dialect | None = None
 
     @property
     def stored(self) -> str:
@@ -88,13 +91,17 @@ class Chunk(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A chunk as the scan of one file finds it: times are None if none is readable."""
+    """A chunk as the scan of one file finds it: times are None if none is readable.
+
+    ``notes`` say what is suspicious in it.
+    """
 
     start: int
     stop: int
     rows: int
     line: int
     times: tuple[int, int] | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,9 +122,20 @@ class Plan:
 
     @property
     def messages(self) -> tuple[str, ...]:
-        """All notes, of the plan and of its files, each once."""
-        notes = [*self.notes, *(note for file in self.files for note in file.notes)]
-        return tuple(dict.fromkeys(notes))
+        """All notes, of the plan and of its files, each once, with the first file that has it."""
+        having: dict[str, list[str]] = {}
+        for file in self.files:
+            for note in file.notes:
+                having.setdefault(note, []).append(file.path)
+        return (*dict.fromkeys(self.notes), *(_message(*each) for each in having.items()))
+
+
+def _message(note: str, paths: list[str]) -> str:
+    """A note with the files that have it, unless it begins with one itself."""
+    if note.startswith(paths[0]):
+        return note
+    more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+    return f"{paths[0]}{more}: {note}"
 
 
 def extent(times: pa.Array) -> tuple[int, int] | None:
@@ -158,4 +176,6 @@ def with_ids(columns: pa.RecordBatch, first: int, schema: Schema) -> pa.RecordBa
         TIME: parse_times(columns.column(schema.time)) if schema.dated else no_times(rows),
         LATE: pa.array(np.zeros(rows, np.bool_)),
     }
-    return pa.record_batch(mine | dict(zip(columns.schema.names, columns.columns, strict=True)))
+    fields = [pa.field(name, values.type) for name, values in mine.items()]
+    layout = pa.schema([*fields, *columns.schema])  # which may say how numbers are written
+    return pa.RecordBatch.from_arrays([*mine.values(), *columns.columns], schema=layout)

@@ -1,79 +1,45 @@
-"""CSV: a header row, then rows of fields in RFC 4180 quotes.
+"""CSV: a header row, then rows of fields.
 
-A block is parsed by pyarrow straight into float64. Where that refuses a value, the block is
+How a file is written is found in its beginning (``model.reading.sniff``), unless the schema says
+it. A block is parsed by pyarrow straight into float64. Where that refuses a value, the block is
 parsed again as text, and ``model.validation`` reads the numbers and names what is none. A row
-with too few or too many fields stays in its place as a problem. An empty field is a null, in a
-numeric column also NA, NaN, null and their like; a blank line is no row.
+with too few or too many fields, or damaged by a stray quote, stays in its place as a problem. An
+empty field is a null, in a numeric column also NA, NaN, null and their like. A blank line is no
+row.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as arrow_csv
 
-from model.batch import PROBLEM, TEXT, TIME_TYPE
+from model.batch import CATEGORY_TYPE, PROBLEM, TEXT, TIME_TYPE
 from model.errors import UserError
+from model.numbers import is_number, with_format
+from model.reading import sniff
 from model.reading.chunks import File, no_times, with_ids
-from model.reading.encodings import not_utf8
-from model.reading.files import check_columns
-from model.reading.text import Format, behind_bom, blocks, line_ends
+from model.reading.dialect import Dialect
+from model.reading.fields import BadRow, Parsed, ended, holds_quote, parse, row_starts
+from model.reading.layout import Layout, find_rows, line_ends, longest_field
+from model.reading.rowtest import row_test, time_of
+from model.reading.text import Format, behind_bom, head_of
 from model.schema import Schema
-from model.times import parse_times
-from model.validation import NULL_WORDS
 
-_QUOTE, _NEWLINES = ord('"'), (10, 13)
-
-
-def row_ends(data: bytes, delimiter: str) -> npt.NDArray[np.int64]:
-    r"""The offsets behind the line ends that are outside quotes.
-
-    Example:
-        >>> row_ends(b'a,"x\ny"\nb,c\n', ",").tolist()
-        [8, 12]
-    """
-    ends = line_ends(data)
-    if b'"' not in data:
-        return ends
-    edges = _edges(data, delimiter)
-    outside: npt.NDArray[np.int64] = ends[np.searchsorted(edges, ends) % 2 == 0]
-    return outside
-
-
-def _edges(data: bytes, delimiter: str) -> npt.NDArray[np.int64]:
-    """Where quoted fields are entered and left, in turn.
-
-    Every quote is one if each that enters stands at a field's start, or right behind one that
-    leaves (a doubled quote). Otherwise quotes stand inside plain fields, where they mean
-    nothing, and a regular expression tells them apart.
-    """
-    codes = np.frombuffer(data, np.uint8)
-    quotes = np.flatnonzero(codes == _QUOTE)
-    entering = quotes[::2]
-    before = np.where(entering > 0, codes[entering - 1], 10)
-    if np.isin(before, (_QUOTE, ord(delimiter), *_NEWLINES)).all():
-        return quotes
-    start = re.escape(delimiter.encode())
-    quoted = re.compile(rb'(?:(?<=[\r\n])|(?<=%b)|\A)"[^"]*(?:""[^"]*)*("|\Z)' % start)
-    spans = [(each.start(), each.start(1)) for each in quoted.finditer(data)]
-    return np.array(spans, np.int64).reshape(-1)
+LONG_LINES = 100
+LONG_BYTES = 64 << 10
+"""A quoted field of more lines or bytes is noted: its quote may not be closed."""
 
 
 def begin(file: File, schema: Schema) -> File:
-    """The file with its column names, its body behind the header row.
+    """The file with its dialect and column names, its body behind the header row.
 
     Raises:
         UserError: if there is no header row, it lacks a column that the schema names or has
-            it twice, or the delimiter cannot be one.
+            it twice, the delimiter cannot be one, or it is not clear how numbers are written.
     """
     delimiter = schema.csv.delimiter
     if not delimiter.isascii() or delimiter in '"\r\n':
@@ -81,119 +47,132 @@ def begin(file: File, schema: Schema) -> File:
             f"[csv] delimiter is {delimiter!r}: an ASCII character, no quote, is allowed"
         )
     file = behind_bom(file)
-    for block in blocks(file, FORMAT, schema):
-        ends = [0, *row_ends(block.data, delimiter).tolist(), len(block.data)]
-        for start, end in pairwise(ends):
-            if block.data[start:end].strip(b"\r\n"):
-                names = _names(block.data[start:end], file, delimiter)
-                check_columns(file.path, names, schema, _hint(names))
-                line = block.line + len(line_ends(block.data[:end]))
-                return replace(file, columns=names, body=block.start + end, line=line)
-    raise UserError(f"{file.path}: has no header row: it holds blank lines only")
-
-
-def _names(header: bytes, file: File, delimiter: str) -> tuple[str, ...]:
-    try:
-        text = io.StringIO(header.decode("utf-8"), newline="")
-        return tuple(next(csv.reader(text, delimiter=delimiter)))
-    except UnicodeDecodeError as error:
-        raise not_utf8(file.path, header, file.body, error) from error
-    except csv.Error as error:  # a name of more than 128 KiB, or a NUL
-        raise UserError(f"{file.path}: its header row is none: {error}") from error
-
-
-def _hint(names: tuple[str, ...]) -> str:
-    """What to try if the header is a single name that another delimiter would part."""
-    likely = [mark for mark in ",;\t|" if mark in names[0]]
-    return (
-        f" (is it [csv] delimiter = {json.dumps(likely[0])}?)" if names[1:] == () and likely else ""
+    head, whole = head_of(file, sniff.HEAD)
+    marks = sniff.strip_marks(head)
+    found = sniff.sniff(file.path, head[marks:], file.body + marks, whole, schema)
+    return replace(
+        file,
+        columns=found.columns,
+        dialect=found.dialect,
+        body=file.body + marks + found.body,
+        line=file.line + found.line,
+        notes=(*file.notes, *found.notes),
     )
 
 
 def cut(data: bytes, file: File, schema: Schema) -> int:
     """The offset behind the last row that ends in the data."""
-    if b'"' not in data:
+    dialect = _dialect(file, schema)
+    if not holds_quote(data, dialect) and not dialect.escapes_plain:
         return max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-    ends = row_ends(data, schema.csv.delimiter)
+    ends = _layout(data, file, schema).ends
     return int(ends[-1]) if len(ends) else 0
 
 
 def lines(data: bytes, file: File, schema: Schema) -> npt.NDArray[np.int64]:
     """For each row the number of its first line, from 0."""
-    codes = np.frombuffer(data, np.uint8)
-    starts = np.append(0, row_ends(data, schema.csv.delimiter))
-    starts = starts[starts < len(data)]
-    starts = starts[~np.isin(codes[starts], _NEWLINES)]
+    layout = _layout(ended(data), file, schema)
+    starts = row_starts(data, layout, _dialect(file, schema))
     return np.searchsorted(line_ends(data), starts, side="right")
 
 
 def times(data: bytes, file: File, schema: Schema) -> pa.Array:
     """The rows' event times; null for those with too few or too many fields, at the end."""
-    rows, bad = _parse(
-        data, file, schema, {schema.time if schema.dated else schema.columns[0]: pa.string()}
-    )
+    name = schema.time if schema.dated else schema.columns[0]
+    rows, bad = _parse(data, file, schema, {name: pa.string()})
     if not schema.dated:
         return no_times(rows.num_rows + len(bad))
-    return pa.concat_arrays([parse_times(rows.column(0)), pa.nulls(len(bad), TIME_TYPE)])
+    return pa.concat_arrays([time_of(rows.column(0), schema), pa.nulls(len(bad), TIME_TYPE)])
 
 
 def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch:
     """The rows as a raw batch."""
+    dialect = _dialect(file, schema)
     kinds = dict.fromkeys(schema.columns, pa.string())
-    numbers = dict.fromkeys(schema.numbers, pa.float64())
-    try:
-        rows, bad = _parse(data, file, schema, kinds | numbers)
-    except pa.ArrowInvalid:  # a value that is no number: validation finds it in the text
-        rows, bad = _parse(data, file, schema, kinds)
-    for name in schema.categorical:
-        index, values = rows.schema.get_field_index(name), rows.column(name)
-        empty = pc.equal(values, "")
-        rows = rows.set_column(index, name, pc.if_else(empty, pa.scalar(None, pa.string()), values))
+    kinds |= dict.fromkeys(schema.categorical, CATEGORY_TYPE)
+    rows, bad = _parse_numbers(data, file, schema, kinds)
+    fields = []
+    for field, values in zip(rows.schema, rows.columns, strict=True):
+        if field.name in schema.categorical:
+            values = _without_nulls(values, dialect.nulls)
+        elif field.name in schema.numbers and field.type == pa.string():
+            field = with_format(field, dialect.numbers)
+        fields.append((field, values))
+    rows = pa.RecordBatch.from_arrays(
+        [values for _, values in fields], schema=pa.schema([field for field, _ in fields])
+    )
     return with_ids(_with_problems(rows, bad) if bad else rows, first, schema)
 
 
-def _parse(
-    data: bytes, file: File, schema: Schema, kinds: dict[str, pa.DataType]
-) -> tuple[pa.RecordBatch, list[arrow_csv.InvalidRow]]:
-    """The named columns of the rows that have every field, and the other rows."""
-    bad: list[arrow_csv.InvalidRow] = []
-
-    def put_aside(row: arrow_csv.InvalidRow) -> str:
-        bad.append(row)
-        return "skip"
-
-    table = arrow_csv.read_csv(
-        pa.py_buffer(data),
-        arrow_csv.ReadOptions(
-            use_threads=False, block_size=len(data) + 1, column_names=file.columns
-        ),
-        arrow_csv.ParseOptions(
-            delimiter=schema.csv.delimiter,
-            newlines_in_values=b'"' in data,
-            invalid_row_handler=put_aside,
-        ),
-        arrow_csv.ConvertOptions(
-            include_columns=list(kinds), column_types=kinds, null_values=NULL_WORDS
-        ),
+def notes(data: bytes, file: File, schema: Schema) -> tuple[str, ...]:
+    """What is suspicious in a block of rows."""
+    dialect = _dialect(file, schema)
+    if not holds_quote(data, dialect):
+        return ()
+    count, size = longest_field(data, dialect)
+    if count <= LONG_LINES and size <= LONG_BYTES:
+        return ()
+    return (
+        f"a quoted field of more than {LONG_LINES} lines or {LONG_BYTES >> 10} KiB is read as one "
+        "value: is a quote not closed?",
     )
-    columns = [column.combine_chunks() for column in table.columns]
-    return pa.record_batch(columns, schema=table.schema), bad
 
 
-def _with_problems(rows: pa.RecordBatch, bad: list[arrow_csv.InvalidRow]) -> pa.RecordBatch:
+def _dialect(file: File, schema: Schema) -> Dialect:
+    return file.dialect or Dialect(schema.csv.delimiter)
+
+
+def _layout(data: bytes, file: File, schema: Schema) -> Layout:
+    dialect = _dialect(file, schema)
+    return find_rows(data, dialect, row_test(dialect, file.columns, schema))
+
+
+def _parse(data: bytes, file: File, schema: Schema, kinds: dict[str, pa.DataType]) -> Parsed:
+    dialect = _dialect(file, schema)
+    test = row_test(dialect, file.columns, schema) if holds_quote(data, dialect) else None
+    return parse(data, dialect, file.columns, kinds, test)
+
+
+def _parse_numbers(
+    data: bytes,
+    file: File,
+    schema: Schema,
+    kinds: dict[str, pa.DataType],
+) -> Parsed:
+    """Numeric columns as float64, or, if one holds what pyarrow does not read, as text."""
+    written = _dialect(file, schema).numbers
+    # pyarrow knows no thousands, and a null such as -999 only without spaces around it.
+    quick = not written.thousands and not any(map(is_number, written.nulls))
+    if quick:
+        try:
+            return _parse(data, file, schema, kinds | dict.fromkeys(schema.numbers, pa.float64()))
+        except pa.ArrowInvalid:
+            pass
+    return _parse(data, file, schema, kinds)
+
+
+def _without_nulls(values: pa.Array, nulls: tuple[str, ...]) -> pa.Array:
+    """A categorical column with nulls in the place of the texts that stand for them."""
+    null = pc.is_in(values.dictionary, value_set=pa.array(nulls, pa.string()))
+    if not pc.any(null).as_py():
+        return values
+    texts = pc.if_else(null, pa.scalar(None, pa.string()), values.dictionary)
+    return texts.take(values.indices).dictionary_encode()
+
+
+def _with_problems(rows: pa.RecordBatch, bad: list[BadRow]) -> pa.RecordBatch:
     """The rows with the bad ones in their places."""
     total = rows.num_rows + len(bad)
     good = np.ones(total, np.bool_)
     problems: list[str | None] = [None] * total
     texts: list[str | None] = [None] * total
     for row in bad:
-        at = row.number - 1
-        good[at] = False
-        problems[at] = f"expected {row.expected_columns} fields, found {row.actual_columns}"
-        texts[at] = row.text
+        good[row.at] = False
+        problems[row.at] = row.reason
+        texts[row.at] = row.text
     rows = rows.take(pa.array(np.cumsum(good) - 1, mask=~good))
     rows = rows.append_column(PROBLEM, pa.array(problems, pa.string()))
     return rows.append_column(TEXT, pa.array(texts, pa.string()))
 
 
-FORMAT = Format(cut, lines, times, batch)
+FORMAT = Format(cut, lines, times, batch, notes)

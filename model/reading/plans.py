@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from model.batch import PROBLEM
 from model.errors import UserError
 from model.reading import delimited, ndjson, parquet, text
 from model.reading.chunks import Chunk, File, Plan, Span, union
@@ -106,7 +107,8 @@ def _scan(
                 progress(f"looking through {place}: {rows:,} rows")
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{file.path}: cannot be read: {one_line(error)}") from error
-    return file, spans
+    found = dict.fromkeys(note for span in spans for note in span.notes)
+    return replace(file, notes=(*file.notes, *found)), spans
 
 
 def _chunks(index: int, files: list[File], spans: list[list[Span]], least: int) -> Iterator[Chunk]:
@@ -123,8 +125,10 @@ def _undated(files: list[File], spans: list[list[Span]], rows: int, schema: Sche
     """What to say if no row has a time: with the first one's as an example."""
     index = next(index for index, mine in enumerate(spans) if mine)
     chunk = next(_chunks(index, files, spans, 0))
-    value = next(read(files[index], chunk, schema, 1)).column(schema.time)[0].as_py()
+    row = next(read(files[index], chunk, schema, 1))
+    shape = row.column(PROBLEM)[0].as_py() if PROBLEM in row.schema.names else None
     return (
         f"{files[index].path}: column {schema.time!r} (the time): none of the {rows} rows has a "
-        f"readable time (the first is {shown(value)}): {TIMES}"
+        f"readable time (the first is {shown(row.column(schema.time)[0].as_py())}): "
+        + (f"line {chunk.line}: {shape}" if shape else TIMES)
     )

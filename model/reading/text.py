@@ -35,12 +35,14 @@ class Format(NamedTuple):
         lines: for each row of a block the number of its first line, from 0.
         times: the event times of a block's rows, in any order.
         batch: a block's rows as a raw batch, given the id of the first.
+        notes: lines for the user on what is suspicious in a block.
     """
 
     cut: Callable[[bytes, File, Schema], int]
     lines: Callable[[bytes, File, Schema], npt.NDArray[np.int64]]
     times: Callable[[bytes, File, Schema], pa.Array]
     batch: Callable[[bytes, File, int, Schema], pa.RecordBatch]
+    notes: Callable[[bytes, File, Schema], tuple[str, ...]] = lambda data, file, schema: ()
 
 
 class Block(NamedTuple):
@@ -58,18 +60,17 @@ def behind_bom(file: File) -> File:
     return replace(file, body=3 if head == b"\xef\xbb\xbf" else 0)
 
 
-def line_ends(data: bytes) -> npt.NDArray[np.int64]:
-    r"""The offsets behind every ``\n``, ``\r\n`` and ``\r``.
-
-    Example:
-        >>> line_ends(b"a\nb\r\n\rc").tolist()
-        [2, 5, 6]
-    """
-    codes = np.frombuffer(data, np.uint8)
-    if b"\r" not in data:
-        return np.flatnonzero(codes == 10) + 1
-    following = np.append(codes[1:], 0)
-    return np.flatnonzero((codes == 10) | ((codes == 13) & (following != 10))) + 1
+def head_of(file: File, size: int) -> tuple[bytes, bool]:
+    """A file's bytes from ``file.body`` on, about ``size`` of them; and whether that is all."""
+    pieces: list[bytes] = []
+    with opened(file) as stream:
+        stream.read(file.body)
+        while sum(map(len, pieces)) < size:
+            piece = bytes(stream.read(size))
+            if not piece:
+                return b"".join(pieces), True
+            pieces.append(piece)
+    return b"".join(pieces), False
 
 
 def blocks(file: File, form: Format, schema: Schema) -> Iterator[Block]:
@@ -92,7 +93,9 @@ def blocks(file: File, form: Format, schema: Schema) -> Iterator[Block]:
                     "is a quote not closed?"
                 )
             start, line, rest = start + end, line + _count_lines(data[:end]), data[end:]
-    if rest and not form.cut(rest + b"\n", file, schema):
+    end = form.cut(rest + b"\n", file, schema) if rest else 0
+    if end < len(rest):
+        line += _count_lines(rest[:end])
         raise UserError(f"{file.path}:{line}: a quote that is opened in this row is never closed")
     if rest:
         yield Block(start, rest, line)
@@ -125,23 +128,35 @@ def scan(file: File, form: Format, schema: Schema) -> Iterator[Span]:
     if found:
         rows = sum(span.rows for span in found)
         times = union([span.times for span in found])
-        yield Span(file.body, found[-1].stop, rows, file.line, times)
+        notes = tuple(note for span in found for note in span.notes)
+        yield Span(file.body, found[-1].stop, rows, file.line, times, notes)
 
 
 def _spans(file: File, form: Format, schema: Schema) -> Iterator[Span]:
     for block in blocks(file, form, schema):
-        _check_utf8(block, file)
+        check_utf8(file.path, block.data, block.start)
         times = form.times(block.data, file, schema)
         if len(times):
             stop = block.start + len(block.data)
-            yield Span(block.start, stop, len(times), block.line, extent(times))
+            notes = form.notes(block.data, file, schema)
+            yield Span(block.start, stop, len(times), block.line, extent(times), notes)
 
 
-def _check_utf8(block: Block, file: File) -> None:
+def check_utf8(path: str, data: bytes, start: int) -> None:
+    """Checks that a piece of a text is UTF-8.
+
+    Args:
+        path: the file, for the message.
+        data: the piece.
+        start: its offset.
+
+    Raises:
+        UserError: if not; it says where.
+    """
     try:
-        block.data.decode("utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise not_utf8(file.path, block.data, block.start, error) from error
+        raise not_utf8(path, data, start, error) from error
 
 
 def read(

@@ -1,0 +1,165 @@
+"""Which marks a file's numbers have, judged by the numbers themselves.
+
+A comma may be a decimal mark or part thousands. Only what can be one of them alone decides;
+where both are plausible the file is refused, and the schema has to say it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.errors import UserError
+from model.numbers import NULL_WORDS, NumberFormat, parse_numbers
+from model.schema import Csv
+
+MARKS = ("-", "--", "?", ".", "..", "*", "\u2013", "\u2014")
+"""Texts that are nulls in a numeric column of a file that has them there."""
+_FEW = 0.05
+"""Up to this share of the numbers, those of another form are mistakes, and rejected."""
+_MOST = 20_000
+"""Maximum number of texts of a column that are judged."""
+
+_FORMS: tuple[tuple[str, str, str], ...] = (  # a form, its decimal mark, what parts thousands
+    (r"\d{1,3}(?:\.\d{3})+,\d*", ",", "."),
+    (r"\d{1,3}(?: \d{3})+,\d*", ",", " "),
+    (r"\d{1,3}(?:'\d{3})+,\d*", ",", "'"),
+    (r"\d{1,3}(?:[\u00a0\u202f]\d{3})+,\d*", ",", ""),
+    (r"\d{1,3}(?:,\d{3})+\.\d*", ".", ","),
+    (r"\d{1,3}(?: \d{3})+\.\d*", ".", " "),
+    (r"\d{1,3}(?:'\d{3})+\.\d*", ".", "'"),
+    (r"\d{1,3}(?:[\u00a0\u202f]\d{3})+\.\d*", ".", ""),
+    (r"\d{1,3}(?:,\d{3}){2,}", ".", ","),
+    (r"\d{1,3}(?:\.\d{3}){2,}", ",", "."),
+    (r"\d{1,3}(?: \d{3})+", "", " "),
+    (r"\d{1,3}(?:'\d{3})+", "", "'"),
+    (r"[1-9]\d{0,2},\d{3}", "1,234", ""),
+    (r"[1-9]\d{0,2}\.\d{3}", "1.234", ""),
+    (r"\d*,\d*(?:[eE][+-]?\d+)?", ",", ""),
+    (r"\d*\.\d*(?:[eE][+-]?\d+)?", ".", ""),
+)
+_PATTERNS = [(re.compile(f"[+\u2212-]?(?:{form})"), mark, part) for form, mark, part in _FORMS]
+"""A number is of the first form that fits. Of "1,234" and its like nobody knows the marks."""
+
+
+class Guess(NamedTuple):
+    """How numbers are written; the keys of ``[csv]`` and marks for null that were found."""
+
+    written: NumberFormat
+    keys: tuple[str, ...]
+    marks: tuple[str, ...]
+
+
+class _Seen(NamedTuple):
+    """A mark's greatest share of the numbers of a column, with an example."""
+
+    share: float
+    example: str
+    column: str
+
+
+def guess_numbers(path: str, columns: Mapping[str, pa.Array], csv: Csv) -> Guess:
+    """Finds how the numbers of a file are written.
+
+    Args:
+        path: the file, for messages.
+        columns: texts of its numeric columns.
+        csv: what the schema says, which is taken as it is.
+
+    Raises:
+        UserError: if two readings are plausible.
+
+    Example:
+        >>> guess_numbers("a.csv", {"x": pa.array(["1,5", "2"])}, Csv(delimiter=";")).keys
+        ('decimal = ","',)
+    """
+    nulls = NULL_WORDS if csv.nulls is None else csv.nulls
+    decimals, parts = _look(columns.items(), nulls)
+    decimal = _decimal(path, decimals, csv)
+    thousands = _thousands(decimal, decimals, parts, csv)
+    found = []
+    if csv.decimal is None and decimal != ".":
+        found.append(f'decimal = "{decimal}"')
+    if csv.thousands is None and thousands:
+        found.append(f'thousands = "{thousands}"')
+    written = NumberFormat(decimal, thousands, nulls)
+    marks = _null_marks(columns.values(), written) if csv.nulls is None else ()
+    return Guess(written._replace(nulls=(*nulls, *marks)), tuple(found), marks)
+
+
+def _look(
+    columns: Iterable[tuple[str, pa.Array]], nulls: tuple[str, ...]
+) -> tuple[dict[str, _Seen], dict[str, _Seen]]:
+    """The decimal marks that are seen, and the marks between thousands."""
+    decimals: dict[str, _Seen] = {}
+    parts: dict[str, _Seen] = {}
+    for name, texts in columns:
+        trimmed = pc.utf8_trim_whitespace(texts.slice(0, _MOST))
+        known = trimmed.filter(pc.invert(pc.is_in(trimmed, pa.array([None, "", *nulls]))))
+        marked = known.filter(pc.match_substring_regex(known, "[., '\u00a0\u202f]")).to_pylist()
+        found = [(text, *_marks(text)) for text in marked]
+        for seen, at in ((decimals, 1), (parts, 2)):
+            for mark in sorted({each[at] for each in found} - {""}):
+                texts_of_mark = [each[0] for each in found if each[at] == mark]
+                here = _Seen(len(texts_of_mark) / len(known), texts_of_mark[0], name)
+                if mark not in seen or here.share > seen[mark].share:
+                    seen[mark] = here
+    return decimals, parts
+
+
+def _marks(text: str) -> tuple[str, str]:
+    """The decimal mark and the mark between thousands of a number; "" for one that it has not."""
+    for pattern, decimal, thousands in _PATTERNS:
+        if pattern.fullmatch(text):
+            return decimal, thousands
+    return "", ""
+
+
+def _decimal(path: str, seen: Mapping[str, _Seen], csv: Csv) -> str:
+    if csv.decimal is not None:
+        return csv.decimal
+    if csv.thousands in (".", ","):
+        return "," if csv.thousands == "." else "."
+    comma, point, either = seen.get(","), seen.get("."), seen.get("1,234")
+    if comma and point and min(comma.share, point.share) > _FEW:
+        raise UserError(
+            f"{path}: column {comma.column!r} has {comma.example!r} and column {point.column!r} "
+            f"has {point.example!r}: set [csv] decimal in the schema"
+        )
+    if comma or point:
+        return "," if comma and (not point or point.share < comma.share) else "."
+    if not either or either.share <= _FEW:
+        return "."
+    if csv.thousands is not None:
+        return ","
+    whole, part = either.example.replace(",", ""), either.example.replace(",", ".")
+    raise UserError(
+        f"{path}: column {either.column!r}: {either.example!r} may be {whole} or {part}: set "
+        '[csv] thousands = "," or decimal = "," in the schema'
+    )
+
+
+def _thousands(
+    decimal: str, decimals: Mapping[str, _Seen], parts: Mapping[str, _Seen], csv: Csv
+) -> str:
+    if csv.thousands is not None:
+        return csv.thousands
+    other = "." if decimal == "," else ","
+    certain = decimal in decimals or csv.decimal is not None
+    if other in parts or (certain and f"1{other}234" in decimals):
+        return other
+    return next((mark for mark in (" ", "'") if mark in parts), "")
+
+
+def _null_marks(columns: Iterable[pa.Array], written: NumberFormat) -> tuple[str, ...]:
+    """The marks that stand where numbers should."""
+    have: set[str] = set()
+    for texts in columns:
+        _, bad = parse_numbers(texts, written)
+        if bad.any():
+            have.update(pc.utf8_trim_whitespace(texts.filter(pa.array(bad))).unique().to_pylist())
+    return tuple(mark for mark in MARKS if mark in have)

@@ -1,0 +1,50 @@
+"""Whether a line that stands within a quoted field is a row by itself."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pyarrow as pa
+
+from model.numbers import parse_numbers
+from model.reading.dialect import Dialect
+from model.reading.layout import RowTest
+from model.schema import Schema
+from model.times import parse_times
+
+_LEAST = 3
+"""Minimum number of columns of a row that can be told from other text."""
+
+
+def time_of(texts: pa.Array, schema: Schema) -> pa.Array:
+    """Event times of texts."""
+    return parse_times(texts)
+
+
+@lru_cache(maxsize=8)
+def row_test(dialect: Dialect, names: tuple[str, ...], schema: Schema) -> RowTest | None:
+    """A test for rows with as many fields as the header has, a readable time and numbers.
+
+    Returns:
+        The test; None if too few columns are known to tell a row from other text.
+    """
+    numbers = [names.index(name) for name in schema.numbers if name in names]
+    anchor = names.index(schema.time) if schema.dated else next(iter(numbers), None)
+    if anchor is None or len(names) < _LEAST:
+        return None
+    delimiter, quote = dialect.delimiter.encode(), dialect.quote.encode()
+
+    def find_anchor(line: bytes) -> tuple[int, int] | None:
+        fields = line.rstrip(b"\r\n").split(delimiter)
+        if len(fields) != len(names):
+            return None
+        texts = pa.array([field.strip(quote).decode("utf-8", "replace") for field in fields])
+        if schema.dated and time_of(texts.take(pa.array([anchor])), schema).null_count:
+            return None
+        found, bad = parse_numbers(texts.take(pa.array(numbers, pa.int64())), dialect.numbers)
+        if bad.any() or (not schema.dated and found.null_count):
+            return None
+        start = sum(map(len, fields[:anchor])) + anchor
+        return start, start + len(fields[anchor])
+
+    return RowTest(len(names), find_anchor)

@@ -1,0 +1,304 @@
+"""A CSV file's dialect and header, found in its beginning.
+
+What the schema says is taken as it is. The rest is a pure function of the file's first bytes,
+and the schema's columns are what it is judged by: a delimiter is the right one if it parts the
+header into the names that the schema has. Every finding that is not the default is a note.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.errors import UserError
+from model.numbers import PLAIN, NumberFormat, parse_numbers
+from model.reading.dialect import NULLS, Dialect
+from model.reading.fields import Parsed, ended, parse
+from model.reading.layout import find_rows, line_ends
+from model.reading.names import count_columns, match_columns
+from model.reading.numberformat import guess_numbers
+from model.reading.rowtest import row_test, time_of
+from model.reading.text import check_utf8
+from model.schema import Csv, Schema
+
+HEAD = 1 << 20
+"""Bytes of a file that its dialect is judged by, about."""
+_DELIMITERS = (",", ";", "\t", "|")
+_QUOTES = ('"', "'")
+_COMMA = NumberFormat(",", ".")
+_MOST = 0.9
+"""A share of rows that is the rule, not the exception."""
+
+
+class Found(NamedTuple):
+    """What a file's beginning says.
+
+    Attributes:
+        dialect: how the file is written.
+        columns: the names of its columns, as the schema writes them; "" for those without.
+        body: the offset behind the header row.
+        line: the number of the line there, from 0.
+        notes: what was found, in lines for the user.
+    """
+
+    dialect: Dialect
+    columns: tuple[str, ...]
+    body: int
+    line: int
+    notes: tuple[str, ...]
+
+
+class _Header(NamedTuple):
+    """A header row: its names, where it ends, and with what lines before it begin, if any do."""
+
+    dialect: Dialect
+    names: list[str]
+    end: int
+    skipped: str = ""
+
+
+def sniff(path: str, head: bytes, start: int, whole: bool, schema: Schema) -> Found:
+    """Finds how a CSV file is written.
+
+    Args:
+        path: the file, for messages.
+        head: its first bytes, byte order marks aside; ``HEAD`` of them or more.
+        start: the offset of these bytes.
+        whole: whether that is the whole file.
+        schema: what its columns mean.
+
+    Raises:
+        UserError: if there is no header row, it lacks a column that the schema names, or two
+            readings of the numbers are plausible.
+    """
+    head = _ended(head, whole)
+    check_utf8(path, head, start)
+    header = _find_header(path, head, schema)
+    names = match_columns(path, header.names, schema, _hint(header.names, schema))
+    rows = head[header.end :]
+    dialect = _with_escape(header.dialect, rows, tuple(names), schema)
+    columns, notes = _fit_rows(rows, dialect, tuple(names), schema)
+    texts = _texts(rows, dialect, columns, schema).rows
+    guess = guess_numbers(path, {n: texts[n] for n in schema.numbers}, schema.csv)
+    keys = [*_changes(dialect, schema.csv), *guess.keys]
+    if keys:
+        notes.insert(0, f"read as [csv] {', '.join(keys)} (found in the file; set it to fix it)")
+    if guess.marks:
+        marks = ", ".join(map(json.dumps, guess.marks))
+        notes.append(f"{marks} in numeric columns is read as null ([csv] nulls can say otherwise)")
+    if header.skipped:
+        notes.append(f"lines before the header that begin with {header.skipped!r} are left out")
+    line = len(line_ends(head[: header.end]))
+    dialect = dialect._replace(numbers=guess.written)
+    return Found(dialect, columns, header.end, line, tuple(notes))
+
+
+def _ended(head: bytes, whole: bool) -> bytes:
+    """The head without a line that does not end in it."""
+    if whole or not head:
+        return ended(head)
+    ends = line_ends(head)
+    if head.endswith(b"\r"):
+        ends = ends[:-1]  # the line end may go on
+    return head[: ends[-1]] if len(ends) else ended(head)
+
+
+def _find_header(path: str, head: bytes, schema: Schema) -> _Header:
+    """The first reading in which the header has the schema's columns; else the best."""
+    best: _Header | None = None
+    most = -1
+    for dialect, start in _readings(head, schema.csv):
+        header = _read_header(path, head, start, dialect)
+        if header is None:
+            continue
+        count = count_columns(header.names, schema)
+        if count == len(schema.columns):
+            skipped = head[:start].lstrip()[:1] == b"#" and not schema.csv.comment
+            return header._replace(skipped="#" if skipped else "")
+        if count > most:
+            best, most = header, count
+    if best is None:
+        raise UserError(f"{path}: has no header row: it holds blank lines only")
+    return best
+
+
+def _readings(head: bytes, given: Csv) -> Iterator[tuple[Dialect, int]]:
+    """Dialects that a header may have, and where it may begin; the likely ones first."""
+    plain = Dialect(
+        escape=given.escape or "",
+        comment=given.comment or "",
+        nulls=NULLS if given.nulls is None else ("", *given.nulls),
+    )
+    starts, mark = _starts(head, given)
+    delimiters: tuple[str, ...] = (mark, *_DELIMITERS) if mark else _DELIMITERS
+    if "delimiter" in given.model_fields_set:
+        delimiters = (given.delimiter,)
+    for start in starts:
+        for quote in _QUOTES if given.quote is None else (given.quote,):
+            for delimiter in delimiters:
+                if delimiter not in (quote, given.escape, given.comment):
+                    yield plain._replace(delimiter=delimiter, quote=quote), start
+
+
+def _starts(head: bytes, given: Csv) -> tuple[list[int], str]:
+    """Where the header may begin: behind Excel's ``sep=`` and comments; and Excel's mark."""
+    comment = (given.comment or "#").encode()
+    lines = [0, *line_ends(head).tolist()]
+    texts = [(at, head[at:end].strip()) for at, end in pairwise(lines)]
+    texts = [(at, text) for at, text in texts if text]
+    mark = ""
+    if texts and (sep := texts[0][1].strip(b'"')).lower().startswith(b"sep=") and len(sep) <= 5:
+        mark = sep[4:].decode("ascii", "replace") or "\t"  # a tab was stripped
+        texts = texts[1:]
+    if not texts:
+        return [], mark
+    behind = next((at for at, text in texts if not text.startswith(comment)), None)
+    first = [] if given.comment and behind != texts[0][0] else [texts[0][0]]
+    return [*first, *([behind] if behind not in (None, *first) else [])], mark
+
+
+def _read_header(path: str, head: bytes, start: int, dialect: Dialect) -> _Header | None:
+    data = head[start:]
+    ends = find_rows(data[:65_536], dialect).ends
+    if not len(ends):
+        ends = find_rows(data, dialect).ends
+    end = int(ends[0]) if len(ends) else len(data)
+    try:
+        text = io.StringIO(data[:end].decode("utf-8"), newline="")
+        reader = csv.reader(
+            text,
+            delimiter=dialect.delimiter,
+            quotechar=dialect.quote or None,
+            escapechar=dialect.escape or None,
+            quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+        )
+        return _Header(dialect, next(reader), start + end)
+    except StopIteration:
+        return None
+    except csv.Error as error:  # a name of more than 128 KiB, or a NUL
+        raise UserError(f"{path}: its header row is none: {error}") from error
+
+
+def _hint(names: list[str], schema: Schema) -> str:
+    """What to try if the header lacks a column."""
+    likely = [mark for mark in _DELIMITERS if mark in names[0]]
+    if len(names) == 1 and likely:
+        return f" (is it [csv] delimiter = {json.dumps(likely[0])}?)"
+    if count_columns(names, schema) == 0 and any(map(_is_value, names)):
+        return " (its first row looks like data: a header row with the names must come first)"
+    return ""
+
+
+def _is_value(name: str) -> bool:
+    """Whether a header's field looks like a number or a time."""
+    return name[:1].isdigit() or (name[:1] in "+-." and name[1:2].isdigit())
+
+
+def _with_escape(dialect: Dialect, rows: bytes, names: tuple[str, ...], schema: Schema) -> Dialect:
+    """The dialect with a backslash as escape if more rows have all fields with it."""
+    if schema.csv.escape is not None:
+        return dialect._replace(escapes_plain=_escapes_plain(rows, dialect))
+    if not dialect.quote or b"\\" + dialect.quote.encode() not in rows:
+        return dialect
+    escaped = dialect._replace(escape="\\")
+    escaped = escaped._replace(escapes_plain=_escapes_plain(rows, escaped))
+    more = _texts(rows, escaped, names, schema).rows.num_rows
+    return escaped if more > _texts(rows, dialect, names, schema).rows.num_rows else dialect
+
+
+def _escapes_plain(rows: bytes, dialect: Dialect) -> bool:
+    """Whether escapes stand before special characters alone, also in fields without quotes."""
+    escape = dialect.escape.encode()
+    if not escape or escape not in rows:
+        return False
+    special = b"".join(m.encode() for m in (dialect.delimiter, dialect.quote, dialect.escape))
+    plain = 0
+    at = rows.find(escape)
+    while 0 <= at < len(rows) - 1:
+        following = rows[at + 1 : at + 2]
+        if following not in special + b"\r\n":
+            return False
+        plain += following != dialect.quote.encode()
+        at = rows.find(escape, at + 2)
+    return plain > 0
+
+
+def _fit_rows(
+    rows: bytes, dialect: Dialect, names: tuple[str, ...], schema: Schema
+) -> tuple[tuple[str, ...], list[str]]:
+    """The columns, one more at the beginning or end if every row has a field more."""
+    parsed = _texts(rows, dialect, names, schema)
+    wanted = len(names) + 1
+    longer = sum(row.fields == wanted for row in parsed.bad)
+    if longer <= _MOST * (parsed.rows.num_rows + len(parsed.bad)):
+        return names, []
+    behind = _texts(rows, dialect, (*names, ""), schema, last=True)
+    before = _texts(rows, dialect, ("", *names), schema)
+    empty = pc.all(pc.equal(behind.rows.column(len(schema.columns)), "")).as_py()
+    place = f"rows have {wanted} fields where the header has {len(names)}"
+    if empty and _readable(behind, schema) >= _readable(before, schema):
+        return (*names, ""), [f"{place}: the last one, which is empty, is left out"]
+    if _readable(before, schema) > _MOST > _readable(behind, schema):
+        return ("", *names), [f"{place}: the first one is taken for the row's name and left out"]
+    return names, []
+
+
+def _readable(parsed: Parsed, schema: Schema) -> float:
+    """The share of rows whose time and numbers can be read, whatever their decimal mark."""
+    rows = parsed.rows
+    if not rows.num_rows:
+        return 0.0
+    good = np.ones(rows.num_rows, np.bool_)
+    if schema.dated:
+        times = time_of(rows.column(schema.time), schema)
+        good &= times.is_valid().to_numpy(zero_copy_only=False)
+    for name in schema.numbers:
+        bad = [parse_numbers(rows.column(name), each)[1] for each in (PLAIN, _COMMA)]
+        good &= ~(bad[0] & bad[1])
+    return float(good.mean())
+
+
+def _texts(
+    rows: bytes,
+    dialect: Dialect,
+    names: tuple[str, ...],
+    schema: Schema,
+    last: bool = False,
+) -> Parsed:
+    """The schema's columns as text, and, if asked for, the last one of the file."""
+    if last:
+        names = (*names[:-1], "__last")
+    test = row_test(dialect, names, schema)
+    kinds = dict.fromkeys([*schema.columns, *(["__last"] if last else [])], pa.string())
+    whole = find_rows(ended(rows), dialect, test).ends
+    return parse(rows[: int(whole[-1])] if len(whole) else b"", dialect, names, kinds, test)
+
+
+def _changes(dialect: Dialect, given: Csv) -> list[str]:
+    """What of a dialect was found, as the schema would say it."""
+    found = []
+    if "delimiter" not in given.model_fields_set and dialect.delimiter != ",":
+        found.append(f"delimiter = {json.dumps(dialect.delimiter)}")
+    if given.quote is None and dialect.quote != '"':
+        found.append(f"quote = {json.dumps(dialect.quote)}")
+    if given.escape is None and dialect.escape:
+        found.append(f"escape = {json.dumps(dialect.escape)}")
+    return found
+
+
+def strip_marks(head: bytes) -> int:
+    """How many bytes of byte order marks stand at the beginning of a UTF-8 text."""
+    mark = codecs.BOM_UTF8
+    count = 0
+    while head.startswith(mark, count):
+        count += len(mark)
+    return count
