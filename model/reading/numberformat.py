@@ -126,9 +126,10 @@ def _decimal(path: str, seen: Mapping[str, _Seen], csv: Csv) -> str:
         return "," if csv.thousands == "." else "."
     comma, point, either = seen.get(","), seen.get("."), seen.get("1,234")
     if comma and point and min(comma.share, point.share) > _FEW:
+        other = "" if comma.column == point.column else f"column {point.column!r} has "
         raise UserError(
-            f"{path}: column {comma.column!r} has {comma.example!r} and column {point.column!r} "
-            f"has {point.example!r}: set [csv] decimal in the schema"
+            f"{path}: column {comma.column!r} has {comma.example!r} and {other}{point.example!r}: "
+            "set [csv] decimal in the schema"
         )
     if comma or point:
         return "," if comma and (not point or point.share < comma.share) else "."

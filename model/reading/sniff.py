@@ -247,7 +247,7 @@ def _fit_rows(
     place = f"rows have {wanted} fields where the header has {len(names)}"
     if empty and _readable(behind, schema) >= _readable(before, schema):
         return (*names, ""), [f"{place}: the last one, which is empty, is left out"]
-    if _readable(before, schema) > _MOST > _readable(behind, schema):
+    if _readable(before, schema) > _MOST:
         return ("", *names), [f"{place}: the first one is taken for the row's name and left out"]
     return names, []
 
