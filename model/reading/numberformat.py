@@ -21,8 +21,8 @@ MARKS = ("-", "--", "?", ".", "..", "*", "\u2013", "\u2014")
 """Texts that are nulls in a numeric column of a file that has them there."""
 _FEW = 0.05
 """Up to this share of the numbers, those of another form are mistakes, and rejected."""
-_MOST = 20_000
-"""Maximum number of texts of a column that are judged."""
+_MANY = 0.5
+"""In a file parted by commas at least this share of a column has decimal commas, if any does."""
 
 _FORMS: tuple[tuple[str, str, str], ...] = (  # a form, its decimal mark, what parts thousands
     (r"\d{1,3}(?:\.\d{3})+,\d*", ",", "."),
@@ -62,23 +62,29 @@ class _Seen(NamedTuple):
     column: str
 
 
-def guess_numbers(path: str, columns: Mapping[str, pa.Array], csv: Csv) -> Guess:
+def guess_numbers(path: str, columns: Mapping[str, pa.Array], csv: Csv, delimiter: str) -> Guess:
     """Finds how the numbers of a file are written.
 
     Args:
         path: the file, for messages.
         columns: texts of its numeric columns.
         csv: what the schema says, which is taken as it is.
+        delimiter: the file's. If it is a comma, more numbers must have a decimal comma.
 
     Raises:
         UserError: if two readings are plausible.
 
     Example:
-        >>> guess_numbers("a.csv", {"x": pa.array(["1,5", "2"])}, Csv(delimiter=";")).keys
+        >>> guess_numbers("a.csv", {"x": pa.array(["1,5", "2"])}, Csv(), ";").keys
         ('decimal = ","',)
     """
     nulls = NULL_WORDS if csv.nulls is None else csv.nulls
+    plain = NumberFormat(csv.decimal or ".", csv.thousands or "", nulls)
+    if not any(parse_numbers(texts, plain)[1].any() for texts in columns.values()):
+        return Guess(plain, (), ())
     decimals, parts = _look(columns.items(), nulls)
+    if "," in decimals and delimiter == "," and decimals[","].share < _MANY:
+        del decimals[","]
     decimal = _decimal(path, decimals, csv)
     thousands = _thousands(decimal, decimals, parts, csv)
     found = []
@@ -98,14 +104,14 @@ def _look(
     decimals: dict[str, _Seen] = {}
     parts: dict[str, _Seen] = {}
     for name, texts in columns:
-        trimmed = pc.utf8_trim_whitespace(texts.slice(0, _MOST))
+        trimmed = pc.utf8_trim_whitespace(texts)
         known = trimmed.filter(pc.invert(pc.is_in(trimmed, pa.array([None, "", *nulls]))))
-        marked = known.filter(pc.match_substring_regex(known, "[., '\u00a0\u202f]")).to_pylist()
-        found = [(text, *_marks(text)) for text in marked]
-        for seen, at in ((decimals, 1), (parts, 2)):
+        counts = pc.value_counts(known).to_pylist()
+        found = [(each["values"], each["counts"], *_marks(each["values"])) for each in counts]
+        for seen, at in ((decimals, 2), (parts, 3)):
             for mark in sorted({each[at] for each in found} - {""}):
-                texts_of_mark = [each[0] for each in found if each[at] == mark]
-                here = _Seen(len(texts_of_mark) / len(known), texts_of_mark[0], name)
+                mine = [each for each in found if each[at] == mark]
+                here = _Seen(sum(each[1] for each in mine) / len(known), mine[0][0], name)
                 if mark not in seen or here.share > seen[mark].share:
                     seen[mark] = here
     return decimals, parts

@@ -88,7 +88,8 @@ def sniff(path: str, head: bytes, start: int, whole: bool, schema: Schema) -> Fo
     dialect = _with_escape(header.dialect, rows, tuple(names), schema)
     columns, notes = _fit_rows(rows, dialect, tuple(names), schema)
     texts = _texts(rows, dialect, columns, schema).rows
-    guess = guess_numbers(path, {n: texts[n] for n in schema.numbers}, schema.csv)
+    numbers = {name: texts[name] for name in schema.numbers}
+    guess = guess_numbers(path, numbers, schema.csv, dialect.delimiter)
     keys = [*_changes(dialect, schema.csv), *guess.keys]
     if keys:
         notes.insert(0, f"read as [csv] {', '.join(keys)} (found in the file; set it to fix it)")
