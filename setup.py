@@ -28,10 +28,12 @@ CORE = [
 ]
 SERVE = [
     "fastapi>=0.115,<1",
+    "h11>=0.14,<1",
     "jinja2>=3.1,<4",
     "matplotlib>=3.9,<4",
     "prometheus-client>=0.21,<1",
     "uvicorn>=0.32,<1",
+    "zstandard>=0.21,<1",
 ]
 EXTRAS = {
     "gcp": ["apache-beam[gcp]>=2.77,<2.78"],

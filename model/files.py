@@ -11,8 +11,10 @@ an object once its upload has ended.)
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
+import stat
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -168,9 +170,11 @@ def read_whole(path: str) -> bytes:
 
     Raises:
         FileNotFoundError: if there is none.
+        NotAFile: if it is a pipe or the like, which might never end.
     """
     if is_local(path):
-        return Path(path).read_bytes()
+        with open(path, "rb", opener=_open_file) as local:
+            return local.read()
     if not exists(path):
         raise FileNotFoundError(path)
     with FileSystems.open(path, compression_type="uncompressed") as file:
@@ -184,6 +188,22 @@ def list_sizes(folder: str, name: str) -> dict[str, int]:
         return {path: os.stat(path).st_size for path in list_files(folder, name)}
     [match] = FileSystems.match([join(folder, name)])
     return {metadata.path: metadata.size_in_bytes for metadata in match.metadata_list}
+
+
+class NotAFile(OSError):
+    """What stands where a file should is a pipe, a socket or a device."""
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Opens a regular file; a pipe without a writer is not waited for."""
+    number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    mode = os.fstat(number).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(number)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        raise NotAFile(errno.EINVAL, "Not a regular file", path)
+    return number
 
 
 def list_files(folder: str, name: str = "*") -> list[str]:

@@ -92,7 +92,8 @@ def _newest_first(folder: RunFolder) -> Iterator[dict[str, Any]]:
 
 def _lines(path: str) -> Iterator[dict[str, Any]]:
     try:
-        for line in files.read_whole(path).decode().splitlines():
+        # Not str.splitlines, which splits at U+2028 and U+0085 too: JSON holds them as they are.
+        for line in files.read_whole(path).splitlines():
             reject = json.loads(line)
             if not isinstance(reject, dict):
                 raise ValueError("a line is no object")

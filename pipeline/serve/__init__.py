@@ -10,7 +10,7 @@ thread (``predicting``). Every error has one shape (``problems``).
 
 from __future__ import annotations
 
-EXTRA = ("fastapi", "prometheus_client", "starlette", "uvicorn")
+EXTRA = ("fastapi", "h11", "prometheus_client", "starlette", "uvicorn", "zstandard")
 
 
 def main(words: list[str]) -> int:

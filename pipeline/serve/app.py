@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
 from pipeline.serve import browse, page, predicting, problems
 from pipeline.serve.core import Core
 from pipeline.serve.events import TooManyListeners
-from pipeline.serve.guard import OPEN, Guard, Journal
+from pipeline.serve.guard import IS_HEAD, OPEN, Guard, Heads, Journal
+from pipeline.serve.parameters import check_parameters
 from pipeline.serve.problems import Problem, ProblemDetails, described
 from pipeline.serve.watching import Watch
 
@@ -39,10 +40,12 @@ def app_of(core: Core) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
+        dependencies=[Depends(check_parameters)],
     )
     for router in (*ROUTERS, listening):
         made.include_router(router(core))
     problems.install(made)
+    made.add_middleware(Heads)
     made.add_middleware(Guard, options=core.options)
     made.add_middleware(Journal, counts=core.counts)
     describe(made, core)
@@ -61,13 +64,15 @@ def listening(core: Core) -> APIRouter:
             **described("busy"),
         },
     )
-    async def events() -> StreamingResponse:
+    async def events(request: Request) -> Response:
         """Server-sent events, without end: `window`, `model` and `status`."""
+        headers = {"Cache-Control": "no-store"}
+        if IS_HEAD in request.scope:
+            return Response(media_type="text/event-stream", headers=headers)
         try:
             stream = core.events.listen()
         except TooManyListeners as error:
             raise Problem("busy", str(error)) from error
-        headers = {"Cache-Control": "no-store"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
     return routes

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import io
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -22,10 +24,16 @@ from pipeline.serve.columnar import MEDIA, PARQUET
 from pipeline.serve.decoders import Decoders, Undecodable
 from pipeline.serve.options import Options
 from pipeline.serve.problems import SHOWN, Fault, Problem
-from pipeline.serve.unpacking import Order
+from pipeline.serve.unpacking import JsonOrder, Order
 
 JSON = "application/json"
 ACCEPTED = (JSON, *MEDIA)
+INLINE = 256 << 10
+"""Maximum number of bytes of JSON that are read in this process: some milliseconds."""
+ROW = re.compile(r"row (\d+): (.*)", re.DOTALL)
+"""How a message begins that is about a row of JSON."""
+ECHO = "\0"
+"""How the name of a column begins that goes back as it came; no column of a schema does."""
 COLUMN = "prediction"
 """What the column of an answer in Arrow or Parquet is called."""
 
@@ -79,28 +87,58 @@ def rows_of(media: str, body: bytes, schema: Schema, options: Options, decoders:
         schema: the model's. What it does not name is ignored; so are time and target, which go
             back as text if they are kept.
         options: how many rows are allowed, and how long reading may take.
-        decoders: read what is not JSON.
+        decoders: read what is not JSON, or large.
 
     Raises:
         Problem: if it cannot be read, has too many rows, or a row that the schema refuses; then
             none is answered.
     """
-    if media == JSON:
+    if media == JSON and len(body) <= INLINE:
         raw, echoed = parsed(body, schema, options.max_rows)
-        return asked_of(checked(raw, schema), schema, echoed)
+    else:
+        raw, echoed = decoded(media, body, schema, options, decoders)
+    return asked_of(checked(raw, schema), schema, echoed)
+
+
+def decoded(
+    media: str, body: bytes, schema: Schema, options: Options, decoders: Decoders
+) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
+    """The raw batch of a body that another process reads, and what goes back as it came.
+
+    Raises:
+        Problem: as ``rows_of``.
+    """
+    most, seconds = options.max_rows, options.timeout
     echo = echoes(schema)
-    carries = (*schema.carried, *echo)
-    order = Order(media, body, schema.numeric, schema.categorical, options.max_rows, carries)
     try:
-        features = decoders.decode(order, options.timeout)
+        if media == JSON:
+            return split(decoders.decode(JsonOrder(body, schema, most), seconds))
+        carries = (*schema.carried, *echo)
+        order = Order(media, body, schema.numeric, schema.categorical, most, carries)
+        features = decoders.decode(order, seconds)
         echoed = {name: features.column(name) for name in echo}
-        return asked_of(
-            checked(completed(features.drop_columns(list(echo)), schema), schema), schema, echoed
-        )
+        return completed(features.drop_columns(list(echo)), schema), echoed
     except Undecodable as error:
-        raise Problem(error.code, f"{media}: {error}") from error
+        row = ROW.match(str(error)) if error.code == "bad_rows" else None
+        faults = [fault(int(row[1]), row[2])] if row else []
+        message = str(error) if media == JSON else f"{media}: {error}"
+        raise Problem(error.code, message, faults) from error
     except TimeoutError as error:
         raise Problem("took_too_long", f"{media}: reading it took too long") from error
+
+
+def joined(raw: pa.RecordBatch, echoed: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    """A raw batch and what goes back as it came, as one batch; ``split`` takes it apart."""
+    for name, values in echoed.items():
+        raw = raw.append_column(ECHO + name, values)
+    return raw
+
+
+def split(both: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
+    """What ``joined`` has put together."""
+    names = [name for name in both.schema.names if name.startswith(ECHO)]
+    echoed = {name.removeprefix(ECHO): both.column(name) for name in names}
+    return both.drop_columns(names), echoed
 
 
 def echoes(schema: Schema) -> tuple[str, ...]:
@@ -117,7 +155,7 @@ def asked_of(rows: pa.RecordBatch, schema: Schema, echoed: dict[str, pa.Array]) 
 def parsed(body: bytes, schema: Schema, most: int) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
     """The raw batch of a JSON body, and what goes back as it came."""
     try:
-        read = from_json(body, allow_inf_nan=False)
+        read = from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
     except ValueError as error:
         raise Problem("bad_body", f"the body is not JSON: {error}") from error
     rows: list[Any] = read if isinstance(read, list) else [read]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from fastapi import APIRouter, Path, Query, Response
@@ -10,6 +12,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
+from model import files
 from model.artefact import Manifest
 from model.metrics import Metrics
 from model.store import DamagedArtefact
@@ -22,7 +25,6 @@ from pipeline.serve.reports import (
     normalized_columns,
     raw_columns,
     read_json,
-    rows_of,
 )
 
 Most = Annotated[int, Query(ge=1, le=1000, description="so many at the most")]
@@ -32,8 +34,19 @@ Name = Annotated[str, Path(pattern=NAME, description="a model's: the end of its 
 class Health(BaseModel):
     """Whether predictions are to be had."""
 
-    status: str = Field(examples=["ok"])
+    status: Literal["ok", "degraded"] = Field(
+        description="degraded: predictions are made, but new models may not be taken up"
+    )
     model: str
+    reason: str | None = Field(None, description="why it is degraded")
+    damaged: int = Field(0, description="files of the run that cannot be read: /status lists them")
+
+
+class Unreadable(BaseModel):
+    """A file of the run that is not as a run writes it."""
+
+    file: str = Field(description="its path within the run's folder")
+    reason: str
 
 
 class Status(BaseModel):
@@ -44,6 +57,7 @@ class Status(BaseModel):
     ended: bool = Field(description="the stream has ended, and all of it is written")
     run: dict[str, Any] | None = Field(description="the run's status.json")
     settings: dict[str, Any] = Field(description="the run's settings.json")
+    damaged: list[Unreadable] = Field(description="files of the run that are skipped, up to 100")
 
 
 class Listed(BaseModel):
@@ -78,7 +92,13 @@ def router(core: Core) -> APIRouter:
         serving = core.models.current
         if serving is None:
             raise Problem("no_model", "no window has ended yet")
-        return Health(status="ok", model=serving.reference.name)
+        reason = core.trouble()
+        return Health(
+            status="degraded" if reason else "ok",
+            model=serving.reference.name,
+            reason=reason,
+            damaged=len(core.damaged.files),
+        )
 
     @routes.get("/status", responses=described())
     def status() -> Status:
@@ -87,9 +107,13 @@ def router(core: Core) -> APIRouter:
         return Status(
             model=None if serving is None else serving.reference.name,
             since=None if serving is None else serving.since,
-            ended=read_json(core.folder.ended) is not None,
+            ended=is_there(core.folder.ended),
             run=read_json(core.folder.status),
             settings=core.settings,
+            damaged=[
+                Unreadable(file=file, reason=reason)
+                for file, reason in sorted(core.damaged.files.items())[:100]
+            ],
         )
 
     @routes.get("/models", responses=described("bad_parameter"))
@@ -108,7 +132,7 @@ def router(core: Core) -> APIRouter:
             return Response(core.models.store.manifest(name).as_json(), media_type=JSON)
         except (FileNotFoundError, ValueError) as error:
             raise Problem("not_found", f"the run has no model {name!r}") from error
-        except DamagedArtefact as error:
+        except (OSError, DamagedArtefact) as error:
             raise Problem("model_damaged", str(error)) from error
 
     @routes.get("/windows", response_model=list[Window], responses=described("bad_parameter"))
@@ -120,15 +144,12 @@ def router(core: Core) -> APIRouter:
     @routes.get("/data", responses=described("not_found", "bad_parameter"))
     def data(limit: Most = 100) -> Sample:
         """Rows of the newest refresh as they came, with their predictions."""
-        name, sample = sampled(core)
-        return Sample(refresh=name, rows=rows_of(sample, raw_columns(sample), limit))
+        return sampled(core, limit, raw_columns)
 
     @routes.get("/normalized", responses=described("not_found", "bad_parameter"))
     def normalized(limit: Most = 100) -> Sample:
         """The same rows, numeric features as the model sees them; null without a model."""
-        name, sample = sampled(core)
-        columns = normalized_columns(sample, core.schema)
-        return Sample(refresh=name, rows=rows_of(sample, columns, limit))
+        return sampled(core, limit, partial(normalized_columns, schema=core.schema))
 
     @routes.get(
         "/metrics",
@@ -145,24 +166,32 @@ def router(core: Core) -> APIRouter:
     return routes
 
 
+def is_there(path: str) -> bool:
+    """Whether the folder has a file; not if it cannot be reached."""
+    try:
+        return files.exists(path)
+    except OSError:
+        return False
+
+
 def listed(core: Core, name: str) -> Listed:
     """A model in short."""
     serving = core.models.current
     serves = serving is not None and serving.reference.name == name
     try:
         manifest = core.models.store.manifest(name)
-    except (FileNotFoundError, DamagedArtefact) as error:
+    except (OSError, DamagedArtefact) as error:
         return Listed(name=name, serving=serves, manifest=None, damaged=str(error))
     return Listed(name=name, serving=serves, manifest=manifest, damaged=None)
 
 
-def sampled(core: Core) -> tuple[str, pa.Table]:
-    """The newest sample, and its refresh.
+def sampled(core: Core, most: int, columns: Callable[[pa.Table], dict[str, str]]) -> Sample:
+    """Rows of the newest sample.
 
     Raises:
         Problem: if there is none.
     """
-    sample = newest_sample(core.folder)
-    if sample is None:
+    found = newest_sample(core.folder, most, columns, core.damaged)
+    if found is None:
         raise Problem("not_found", "no refresh has ended yet: there is no sample")
-    return sample
+    return Sample(refresh=found[0], rows=found[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,21 +11,38 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from pydantic import BaseModel, Field, ValidationError
+
 from model.errors import UserError
 from model.files import is_local
-from model.schema import Schema
+from model.schema import Schema, explain
 from model.store import DamagedArtefact, Store
 from pipeline.folder import RunFolder, earlier
 from pipeline.serve.counts import Counts, Standing
+from pipeline.serve.damage import Damaged
 from pipeline.serve.decoders import Decoders
 from pipeline.serve.events import Events
 from pipeline.serve.options import NEWEST, Options
 from pipeline.serve.problems import Problem
+from pipeline.serve.reading import Bodies
 from pipeline.serve.reports import Reports
 from pipeline.serve.serving import Models
 
 AT_ONCE = 32
-"""So many predictions may be asked for at once; their bodies are held in memory."""
+"""Maximum number of predictions that wait or are made; their bodies have come."""
+
+STUCK = 30.0
+"""Seconds, and as many times as long as between looks: a look that takes longer is stuck."""
+
+
+class RunSettings(BaseModel):
+    """What a server needs of a run's settings.json; window and every are in seconds."""
+
+    meaning: Schema = Field(alias="schema")
+    learner: str
+    window: int = Field(gt=0)
+    every: int = Field(gt=0)
+    live: bool = False
 
 
 @dataclass
@@ -35,7 +53,10 @@ class Core:
         options: the server's.
         settings: the run's settings.json.
         folder, schema, models, reports: of the run.
-        events, counts, decoders, threads: of the server.
+        damaged: the files of the run that cannot be read.
+        looked: when the last look at the folder ended, by the monotonic clock.
+        failure: why that look failed; empty if it did not.
+        events, counts, decoders, bodies, threads: of the server.
     """
 
     options: Options
@@ -43,6 +64,9 @@ class Core:
     events: Events = field(default_factory=Events)
     counts: Counts = field(default_factory=Counts)
     decoders: Decoders = field(default_factory=Decoders)
+    damaged: Damaged = field(default_factory=Damaged)
+    looked: float = field(default_factory=time.monotonic)
+    failure: str = ""
     _asked: int = 0
 
     def __post_init__(self) -> None:
@@ -51,9 +75,17 @@ class Core:
         store = Store(self.folder.models)
         self.models = Models(store, self.options.model, self.options.refresh)
         self.reports = Reports(self.folder)
+        self.bodies = Bodies(self.options.max_body)
         self.counts.registry.register(
             Standing(lambda: self.models.current, lambda: self.reports.newest)
         )
+
+    def trouble(self) -> str | None:
+        """Why the run is not looked at as it should be; None if all is well."""
+        quiet = time.monotonic() - self.looked
+        if quiet > max(STUCK, STUCK * self.options.refresh):
+            return f"the run's folder has not been looked at for {quiet:.0f} s"
+        return self.failure or None
 
     @cached_property
     def threads(self) -> ThreadPoolExecutor:
@@ -87,7 +119,13 @@ def core_of(options: Options) -> Core:
     Raises:
         UserError: if the folder holds no run, or not the model that shall serve.
     """
-    core = Core(options, earlier(RunFolder(options.folder)))
+    folder = RunFolder(options.folder)
+    settings = earlier(folder)
+    try:
+        RunSettings.model_validate(settings)
+    except ValidationError as error:
+        raise UserError(f"{folder.settings}: is not a run's: {explain(error)}") from error
+    core = Core(options, settings)
     name = options.model
     if name != NEWEST:
         check_named(core.models.store, name)

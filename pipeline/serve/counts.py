@@ -18,6 +18,8 @@ from pipeline.serve.serving import Serving
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Seconds."""
 PREFIX = "correnteza"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+"""Methods that are counted by name: a client may invent any number of others."""
 
 
 class Counts:
@@ -41,6 +43,19 @@ class Counts:
         self.rows = self._counter("rows_predicted", "Rows predicted")
         self.swaps = self._counter("model_swaps", "Models that were taken up")
         self.refused = self._counter("models_refused", "Models that were refused")
+
+    def request(self, method: str, path: str, status: int, seconds: float) -> None:
+        """Counts a request.
+
+        Args:
+            method: as it came; one that is not in ``METHODS`` counts as ``any``.
+            path: of the route that answered, or ``other``.
+            status: of the answer.
+            seconds: to its end.
+        """
+        known = method if method in METHODS and path != "other" else "any"
+        self.requests.labels(known, path, status).inc()
+        self.seconds.labels(path).observe(seconds)
 
     def _counter(self, name: str, told: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(f"{PREFIX}_{name}_total", told, labels, registry=self.registry)

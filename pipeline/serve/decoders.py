@@ -1,9 +1,10 @@
-"""Arrow and Parquet bodies, read in processes of their own.
+"""Arrow, Parquet and large JSON bodies, read in processes of their own.
 
 A few kilobytes of them can unpack to any size, and readers written in C++ have met files that
 crashed them. So a process with bounded memory reads one body at a time, and gives back the
 features' columns, checked and plain. If it ends or takes too long, that request is refused and the
-next one gets a new process; the server goes on.
+next one gets a new process; the server goes on. (Reading 16 MiB of JSON takes half a gigabyte and
+keeps Python's lock all the while, so that nothing else would be answered.)
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contextlib import suppress
 
 import pyarrow as pa
 
-from pipeline.serve.unpacking import BAD, Order, work
+from pipeline.serve.unpacking import BAD, JsonOrder, Order, work
 
 
 class Undecodable(Exception):
@@ -40,7 +41,7 @@ class Decoder:
         self._process.start()
         theirs.close()
 
-    def decode(self, order: Order, seconds: float) -> pa.RecordBatch:
+    def decode(self, order: Order | JsonOrder, seconds: float) -> pa.RecordBatch:
         """The features of a body.
 
         Raises:
@@ -78,7 +79,7 @@ class Decoders:
         for _ in range(os.cpu_count() or 1):
             self._idle.put(None)
 
-    def decode(self, order: Order, seconds: float) -> pa.RecordBatch:
+    def decode(self, order: Order | JsonOrder, seconds: float) -> pa.RecordBatch:
         """The features of a body, by a decoder that is free within that time.
 
         Raises:

@@ -12,6 +12,8 @@ from model.asof import iso
 LOGGER = logging.getLogger("pipeline.serve")
 NOTES = "correnteza"
 """Where in a request's scope stands what its log line shows: rows, model, problem."""
+LINE_ENDS = {end: f"\\u{end:04x}" for end in (0x85, 0x2028, 0x2029)}
+"""Ends of lines that JSON leaves as they are, and that readers of lines split at."""
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -30,7 +32,7 @@ class JsonLines(logging.Formatter):
             told["logger"] = record.name
         if record.exc_info:
             told["trace"] = self.formatException(record.exc_info)
-        return json.dumps(told, ensure_ascii=False, default=str)
+        return json.dumps(told, ensure_ascii=False, default=str).translate(LINE_ENDS)
 
 
 def say(event: str, level: str = "info", **fields: Any) -> None:

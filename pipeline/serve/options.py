@@ -14,7 +14,8 @@ from model.errors import UserError
 from model.store import is_name
 from pipeline.arguments import Parser
 
-NEWEST = "newest"
+NEWEST, LATEST = "newest", "latest"
+"""The model that serves by default; both names mean it."""
 KEY = "CORRENTEZA_API_KEY"
 """The environment's variable with the API key."""
 SHORTEST = 16
@@ -104,13 +105,18 @@ def options_from(words: list[str]) -> Options:
         )
     taken = ("folder", "host", "port", "model", "max_rows", "timeout", "refresh")
     rest: dict[str, Any] = {name: getattr(given, name) for name in taken}
+    if given.model == LATEST:
+        rest["model"] = NEWEST
     return Options(**rest, max_body=int(given.max_body * (1 << 20)), key=key)
 
 
 def _check(given: argparse.Namespace) -> None:
     rules: dict[str, tuple[Callable[[Any], bool], str]] = {
         "port": (lambda port: 0 <= port <= 65535, "0 to 65535"),
-        "model": (lambda name: name == NEWEST or is_name(name), "newest, or a name of a model"),
+        "model": (
+            lambda name: name in (NEWEST, LATEST) or is_name(name),
+            "newest, or a name of a model",
+        ),
         "max_body": (lambda size: 0 < size <= 1024, "above 0 and up to 1024 MiB"),
         "max_rows": (lambda rows: 1 <= rows <= 10_000_000, "1 to 10000000"),
         "timeout": (lambda seconds: 0 < seconds <= 3600, "above 0 and up to 3600 seconds"),

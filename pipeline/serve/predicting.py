@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -15,21 +16,26 @@ from model.validation import GREATEST
 from pipeline.serve.bodies import JSON, answer, echoes, media_of, rows_of, wanted
 from pipeline.serve.columnar import MEDIA
 from pipeline.serve.core import Core
+from pipeline.serve.encodings import codings_of, unpack
 from pipeline.serve.logs import NOTES
-from pipeline.serve.options import NEWEST
+from pipeline.serve.options import LATEST, NEWEST
 from pipeline.serve.problems import Problem, described
-from pipeline.serve.reading import read_body
 from pipeline.serve.serving import Serving
 
+Answer = tuple[bytes, dict[str, Any]]
+"""The body of an answer, and what a log line shows of it."""
 NAME = r"^\d{8}T\d{6}Z$"
 Model = Annotated[
     str,
-    Query(pattern=rf"^{NEWEST}$|{NAME}", description="newest, or a name that /models has"),
+    Query(
+        pattern=rf"^({NEWEST}|{LATEST})$|{NAME}",
+        description=f"{NEWEST} (or {LATEST}), or a name that /models has",
+    ),
 ]
 ERRORS = (
     *("bad_body", "no_model", "not_found", "too_slow", "model_damaged", "body_too_large"),
-    *("too_many_rows", "unsupported_media_type", "bad_rows", "bad_parameter", "busy"),
-    "took_too_long",
+    *("too_many_rows", "unsupported_media_type", "unsupported_encoding", "bad_rows"),
+    *("bad_parameter", "busy", "took_too_long", "other_origin"),
 )
 
 
@@ -73,29 +79,39 @@ def router(core: Core) -> APIRouter:
         """
         media = media_of(request.headers.get("content-type"))
         asked = wanted(request.headers.get("accept"))
-        with core.place():
-            options = core.options
-            data = await read_body(request, options.max_body, options.timeout)
-            loop = asyncio.get_running_loop()
-            work = partial(respond, core, model, media, data, asked)
-            try:
-                made, notes = await asyncio.wait_for(
-                    loop.run_in_executor(core.threads, work), options.timeout
-                )
-            except asyncio.TimeoutError as error:
-                told = f"no answer in {options.timeout:g} s: fewer rows may do"
-                raise Problem("took_too_long", told) from error
+        codings = codings_of(request.headers.get("content-encoding"))
+        options = core.options
+        async with core.bodies.read(request, options.timeout) as data:
+            work = partial(respond, core, model, media, codings, data, asked)
+            made, notes = await answered(core, work)
         request.scope[NOTES].update(notes)
         return Response(made, media_type=asked, headers={"Correnteza-Model": notes["model"]})
 
     return routes
 
 
+async def answered(core: Core, work: Callable[[], Answer]) -> Answer:
+    """What a thread makes of a request that has one of the places.
+
+    Raises:
+        Problem: if there is no place, or it takes too long.
+    """
+    seconds = core.options.timeout
+    with core.place():
+        loop = asyncio.get_running_loop()
+        try:
+            return await asyncio.wait_for(loop.run_in_executor(core.threads, work), seconds)
+        except asyncio.TimeoutError as error:
+            message = f"no answer in {seconds:g} s: fewer rows may do"
+            raise Problem("took_too_long", message) from error
+
+
 def respond(
-    core: Core, model: str, media: str, data: bytes, asked: str
-) -> tuple[bytes, dict[str, Any]]:
+    core: Core, model: str, media: str, codings: list[str], data: bytes, asked: str
+) -> Answer:
     """The answer to a body, and what a log line shows of it; by one snapshot of one model."""
     serving = taken(core, model)
+    data = unpack(data, codings, core.options.max_body)
     rows, carried = rows_of(media, data, serving.artefact.schema, core.options, core.decoders)
     predictions = serving.artefact.predict(rows)
     unknown = serving.artefact.unknown(rows)
@@ -111,10 +127,10 @@ def taken(core: Core, model: str) -> Serving:
         Problem: if there is none, or it is damaged.
     """
     try:
-        serving = core.models.take(model)
+        serving = core.models.take(NEWEST if model == LATEST else model)
     except FileNotFoundError as error:
         raise Problem("not_found", f"the run has no model {model!r}: /models lists them") from error
-    except DamagedArtefact as error:
+    except (OSError, DamagedArtefact) as error:
         raise Problem("model_damaged", str(error)) from error
     if serving is None:
         raise Problem("no_model", "no window has ended yet: try again")

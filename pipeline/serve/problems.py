@@ -17,6 +17,8 @@ from pipeline.serve.logs import NOTES, say
 MEDIA = "application/problem+json"
 SHOWN = 10
 """So many of the faults of a request are told."""
+LONGEST = 200
+"""Maximum number of characters that an answer or a log line repeats of a method or a path."""
 
 
 class Kind(NamedTuple):
@@ -36,10 +38,14 @@ class Kind(NamedTuple):
 CLOSE = {"Connection": "close"}
 """The rest of the request's body is not waited for."""
 AGAIN = {"Retry-After": "1"}
+CODINGS = {"Accept-Encoding": "gzip, deflate, zstd"}
 KINDS = {
+    "bad_request": Kind(400, "The request is not HTTP as it has to be.", CLOSE),
+    "unknown_parameter": Kind(400, "A parameter that the path does not take, or takes once."),
     "bad_body": Kind(400, "The body is not what its media type says."),
     "wrong_host": Kind(400, "The Host header names another machine than a local server's.", CLOSE),
     "no_key": Kind(401, "No API key, or a wrong one.", {"WWW-Authenticate": "Bearer", **CLOSE}),
+    "other_origin": Kind(403, "A page of another origin asks, and no API key is needed.", CLOSE),
     "not_found": Kind(404, "There is nothing of that name."),
     "method_not_allowed": Kind(405, "The path has no such method."),
     "too_slow": Kind(408, "The body did not arrive in time.", CLOSE),
@@ -47,6 +53,9 @@ KINDS = {
     "body_too_large": Kind(413, "The body, as it comes or unpacked, is too large.", CLOSE),
     "too_many_rows": Kind(422, "The body has too many rows."),
     "unsupported_media_type": Kind(415, "The body's media type is none of these.", CLOSE),
+    "unsupported_encoding": Kind(
+        415, "The body's encoding is none of these.", {**CODINGS, **CLOSE}
+    ),
     "bad_rows": Kind(422, "Rows that the schema does not allow."),
     "bad_parameter": Kind(422, "A parameter that is not allowed."),
     "internal": Kind(500, "A mistake of the server's; its log tells more."),
@@ -111,11 +120,14 @@ class Problem(Exception):
         return self.response(headers)
 
 
+EVERYWHERE = ("bad_request", "unknown_parameter", "wrong_host")
+
+
 def described(*codes: str) -> dict[int | str, dict[str, Any]]:
     """What a route's description says of the errors with which it may answer, by status."""
     found: dict[int | str, dict[str, Any]] = {}
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
-    for code in ("wrong_host", *codes, "internal"):
+    for code in (*EVERYWHERE, *codes, "internal"):
         status, told, _ = KINDS[code]
         known = found.setdefault(status, {"description": "", "content": {MEDIA: {}}})
         known["description"] = f"{known['description']} `{code}`: {told}".strip()
@@ -142,10 +154,13 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         code = BY_STATUS.get(error.status_code, "bad_parameter")
-        told = f"{request.method} {request.url.path}: {error.detail}"
-        return Problem(code, told).noted(request.scope, error.headers)
+        scope, headers = request.scope, dict(error.headers or {})
+        if headers.get("Allow") == "GET":
+            headers["Allow"] = "GET, HEAD"
+        message = f"{scope['method'][:LONGEST]} {scope['path'][:LONGEST]}: {error.detail}"
+        return Problem(code, message).noted(scope, headers)
 
     @app.exception_handler(Exception)
     async def internal(request: Request, error: Exception) -> JSONResponse:
-        say("failed", "error", path=request.url.path, trace=error)
+        say("failed", "error", path=request.scope["path"][:LONGEST], trace=error)
         return Problem("internal", KINDS["internal"].told).response()

@@ -14,7 +14,7 @@ from pipeline.serve import logs
 from pipeline.serve.app import app_of
 from pipeline.serve.core import Core, core_of
 from pipeline.serve.options import KEY, Options
-from pipeline.serve.reading import Impatient
+from pipeline.serve.reading import deadlines
 
 GRACE = 10
 """Seconds: when it is stopped, requests that have begun may take so long to end."""
@@ -48,7 +48,7 @@ def run(options: Options) -> int:
         app = app_of(core)
         config = uvicorn.Config(
             app,
-            http=Impatient,
+            http=deadlines(options.timeout),
             ws="none",
             log_config=None,
             access_log=False,

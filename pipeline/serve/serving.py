@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from model import files
 from model.artefact import Artefact, Manifest, Reference
 from model.asof import from_stamp, iso
 from model.batch import accepted_schema
@@ -23,6 +24,8 @@ from pipeline.serve.options import NEWEST
 
 ROOM = 256 << 20
 """Of the models that requests named, so many bytes of files stay open."""
+ITS_OWN = (files.NotAFile, IsADirectoryError, NotADirectoryError, PermissionError)
+"""What is wrong with one model's files, whatever the others are like."""
 PATIENCE = 60.0
 """Seconds: a model that was refused is tried again, ever more seldom, but not less than so."""
 
@@ -140,8 +143,10 @@ class Models:
             self.current = opened(self.store, reference, manifest)
         except FileNotFoundError:  # removed meanwhile
             return None
-        except OSError:  # the store's trouble, not the model's
-            raise
+        except OSError as error:
+            if not isinstance(error, ITS_OWN):  # the store's trouble, not the model's
+                raise
+            return self._refuse(reference, error)
         except Exception as error:  # bytes of another version raise what they like
             return self._refuse(reference, error)
         return Change(name)

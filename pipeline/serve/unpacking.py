@@ -12,9 +12,19 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from model.schema import Schema
+
 MEMORY = 1 << 30
 """Bytes that reading one body may take."""
 BAD, LARGE, MANY, WRONG = "bad_body", "body_too_large", "too_many_rows", "bad_rows"
+
+
+class JsonOrder(NamedTuple):
+    """What is asked of a decoder of JSON: the rows of a body, as a raw batch of a schema."""
+
+    body: bytes
+    schema: Schema
+    most: int
 
 
 class Order(NamedTuple):
@@ -44,10 +54,10 @@ def work(pipe: Connection) -> None:
     limit_memory()
     while True:
         try:
-            order: Order = pipe.recv()
+            order: Order | JsonOrder = pipe.recv()
         except EOFError:
             return
-        pipe.send_bytes(answer(order))
+        pipe.send_bytes(answer(order) if isinstance(order, Order) else answer_json(order))
         del order
 
 
@@ -69,6 +79,19 @@ def answer(order: Order) -> bytes:
         return refusal(LARGE, f"reading it takes more than {MEMORY >> 20} MiB")
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         return refusal(BAD, error)
+
+
+def answer_json(order: JsonOrder) -> bytes:
+    """As ``answer``, of a JSON body."""
+    from pipeline.serve.bodies import joined, parsed  # here: bodies of other media do not need it
+    from pipeline.serve.problems import Problem
+
+    try:
+        return b"\n" + packed(joined(*parsed(*order)))
+    except Problem as problem:
+        return refusal(problem.code, problem)
+    except MemoryError:
+        return refusal(LARGE, f"reading it takes more than {MEMORY >> 20} MiB")
 
 
 def packed(rows: pa.RecordBatch) -> bytes:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 
+from model import files
 from pipeline.serve.core import Core
 from pipeline.serve.logs import say
-from pipeline.serve.reports import read_json
+from pipeline.serve.reports import explained, parse_json
 
 STOP = 5.0
 """Seconds: a look that takes longer is not waited for at the end."""
@@ -15,6 +18,8 @@ STOP = 5.0
 class Watch:
     """Looks at a run's folder again and again, until it is stopped.
 
+    Whatever goes wrong in one part of a look, the other parts are done, and so is the next look.
+
     Attributes:
         core: of the server; its models and reports are kept up to date.
     """
@@ -22,7 +27,6 @@ class Watch:
     def __init__(self, core: Core) -> None:
         self.core = core
         self._status: object = None
-        self._failure = ""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="watch", daemon=True)
 
@@ -37,15 +41,13 @@ class Watch:
 
     def look(self) -> None:
         """Looks once; a folder that cannot be read is logged, and read again the next time."""
-        try:
-            self.look_at_models()
-            self.look_at_reports()
-        except (OSError, ValueError) as error:
-            if str(error) != self._failure:
-                say("cannot read the run", "warning", reason=str(error))
-            self._failure = str(error)
-        else:
-            self._failure = ""
+        parts = (self.look_at_models, self.look_at_reports, self.look_at_status)
+        failures = [failure for part in parts if (failure := self._failure_of(part))]
+        failure = "; ".join(dict.fromkeys(failures))
+        if failure and failure != self.core.failure:
+            say("cannot read the run", "warning", reason=failure)
+        self.core.failure = failure
+        self.core.looked = time.monotonic()
 
     def look_at_models(self) -> None:
         """Takes up a new model, and refuses damaged ones."""
@@ -60,13 +62,35 @@ class Watch:
                 say("model refused", "warning", model=change.name, reason=change.refused)
 
     def look_at_reports(self) -> None:
-        """Tells of reports and of a status that have changed."""
+        """Tells of new reports."""
         for report in self.core.reports.look():
             self.core.events.publish("window", report)
-        status = read_json(self.core.folder.status)
+        self.core.damaged.keep("metrics", self.core.reports.damaged)
+
+    def look_at_status(self) -> None:
+        """Tells of a status that has changed."""
+        try:
+            status = parse_json(files.read_whole(self.core.folder.status))
+        except FileNotFoundError:
+            status = {}
+        except ValueError as error:
+            self.core.damaged.note("status.json", explained(error))
+            return
+        self.core.damaged.forget("status.json")
         if status != self._status:
             self._status = status
-            self.core.events.publish("status", status or {})
+            self.core.events.publish("status", status)
+
+    def _failure_of(self, part: Callable[[], None]) -> str:
+        """Why a part of a look has failed; empty if it has not."""
+        try:
+            part()
+        except OSError as error:
+            return str(error)
+        except Exception as error:
+            say("a look failed", "error", trace=error)
+            return f"{type(error).__name__}: {error}"
+        return ""
 
     def _work(self) -> None:
         while not self._over.wait(self.core.options.refresh):

@@ -93,7 +93,13 @@ def show_lines(watched: Watched, out: Console) -> None:
     def tell(text: str) -> None:
         out.print(clean(text, out.encoding), soft_wrap=True)
 
+    trouble = ""
+
     def show(new: New) -> None:
+        nonlocal trouble
+        if watched.trouble not in ("", trouble):
+            tell(watched.trouble)
+        trouble = watched.trouble
         for text in (*starmap(line, new.reports.items()), *alert_lines(new.alerts.values())):
             tell(text)
 

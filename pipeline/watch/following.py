@@ -43,6 +43,11 @@ class Following:
         self.models: list[str] = []
         self._store = Store(folder.models)
 
+    @property
+    def damaged(self) -> dict[str, str]:
+        """Why files cannot be read, by their paths."""
+        return {**self.reports.damaged, **self.alerts.damaged}
+
     def look(self) -> New:
         """Reads what is new.
 
@@ -50,7 +55,6 @@ class Following:
 
         Raises:
             OSError: if the folder cannot be looked at.
-            UserError: if a file is not what a run writes.
         """
         raised = self.alerts.look()  # a refresh's alerts are there before its report
         new = self.reports.look()

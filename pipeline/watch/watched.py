@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, Field, ValidationError
 
 from model import files
@@ -54,12 +56,12 @@ class Watched:
         The status goes first, so that of a run that has ended all reports are seen.
 
         Raises:
-            UserError: if a file is not what a run writes, or there is no run any more.
+            UserError: if the status is not what a run writes, or there is no run any more.
         """
         try:
             self.standing.look()
             new = self.seen.look()
-            self.trouble = ""
+            self.trouble = skipped_files(self.seen.damaged)
         except OSError as error:
             self.trouble = f"the folder is not reached: {error.strerror or error}"
             return New({}, {})
@@ -102,3 +104,17 @@ class Watched:
         return (
             f"the run has ended ({self.state}): {self.seen.reports.count:,} refreshes are reported"
         )
+
+
+def skipped_files(damaged: Mapping[str, str]) -> str:
+    """The message for files that cannot be read; empty without any.
+
+    Example:
+        >>> skipped_files({"a/b.json": "is not what a run writes: rows: is missing"})
+        'skipped a/b.json: is not what a run writes: rows: is missing'
+    """
+    if not damaged:
+        return ""
+    path, reason = list(damaged.items())[-1]
+    others = f"{len(damaged):,} files, the last " if len(damaged) > 1 else ""
+    return f"skipped {others}{path}: {reason}"

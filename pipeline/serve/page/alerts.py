@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
+from posixpath import basename
 
 from model.alerts import Alert, from_ndjson
-from model.errors import UserError
 from pipeline.serve.core import Core
-from pipeline.serve.problems import Problem
 from pipeline.watch.newest import Newest
 
 KEPT = 100
@@ -28,16 +27,12 @@ class Alerts:
         Alerts are written before their refresh is reported; until then they do not count.
 
         Args:
-            most: so many at most.
-
-        Raises:
-            Problem: if a file of them is not as a run writes it.
+            most: maximum number.
         """
         with self._lock:
-            try:
-                self._newest.look()
-            except UserError as error:
-                raise Problem("internal", str(error)) from error
+            self._newest.look()
+            damaged = {basename(path): why for path, why in self._newest.damaged.items()}
+            self._core.damaged.keep("alerts", damaged)
             kept = self._newest.kept
         reported = self._core.reports.known
         found = [each for name in reversed(kept) if name in reported for each in kept[name]]

@@ -6,14 +6,16 @@ Matplotlib is loaded with the first drawing, not with the server: it takes a sec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from model.errors import UserError
 from model.metrics import Metrics
 from pipeline.serve.core import Core
+from pipeline.serve.reports import Report
 
 if TYPE_CHECKING:
     from pipeline.report.history import History
@@ -78,17 +80,34 @@ def history_of(core: Core) -> History:
     """What the run did in the newest refreshes, as the report tells of it.
 
     Raises:
-        ValueError: if a report or the settings are not as a run writes them.
+        ValueError: if the settings are not as a run writes them.
     """
     from pipeline.report import history
 
-    reports = [Metrics.model_validate(r) for r in list(core.reports.known.values())[-NEWEST:]]
+    reports = list(whole(list(core.reports.known.values())[-NEWEST:]))
     models = {report.model: None for report in reports if report.model is not None}
     models |= dict.fromkeys(core.models.store.names())
-    fits = {model: core.folder.fit_seconds(model) for model in sorted(models)}
+    fits = {model: fit_seconds(core, model) for model in sorted(models)}
     known = {model: seconds for model, seconds in fits.items() if seconds is not None}
     settings = history.Settings.model_validate(core.settings)
     return history.History(settings, history.Status(), reports, known)
+
+
+def whole(reports: Iterable[Report]) -> Iterator[Metrics]:
+    """The reports that have all that a picture shows, and span a time."""
+    for report in reports:
+        with suppress(ValidationError):
+            found = Metrics.model_validate(report)
+            if found.refresh_start < found.refresh_end:
+                yield found
+
+
+def fit_seconds(core: Core, model: str) -> float | None:
+    """How long a fit took; None if that cannot be read."""
+    try:
+        return core.folder.fit_seconds(model)
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        return None
 
 
 def over_time(core: Core, run: History) -> Iterator[Shown]:

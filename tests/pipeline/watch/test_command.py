@@ -147,7 +147,7 @@ def test_what_is_no_run_is_refused(job: Job) -> None:
         assert told == f"{path}: holds no run: no settings.json in it"
 
 
-@pytest.mark.parametrize("name", ["settings.json", "status.json", "metrics/20260101T000700Z.json"])
+@pytest.mark.parametrize("name", ["settings.json", "status.json"])
 @pytest.mark.parametrize("data", ["", "{", "[]", "{}", '{"format": 2}'])
 def test_a_file_that_no_run_writes_is_an_error_that_names_it(
     name: str, data: str, mine: Path, job: Job
@@ -156,6 +156,16 @@ def test_a_file_that_no_run_writes_is_an_error_that_names_it(
     told = job("watch", mine)
     assert told.code == 2
     assert told.error.startswith(f"error: {mine / name}: is not ")
+
+
+@pytest.mark.parametrize("data", ["", "{", "[]", "{}", '{"format": 2}', '{"a":' * 100_000])
+def test_a_report_that_no_run_writes_is_skipped_and_named(data: str, mine: Path, job: Job) -> None:
+    path = mine / "metrics" / "20260101T000700Z.json"
+    path.write_text(data)
+    shown = job("watch", mine)
+    assert shown.code == 0
+    assert f"skipped {path}: is not what a run writes: " in shown.out
+    assert "7 refreshes are reported" not in shown.out.splitlines()[0]
 
 
 def test_a_run_that_is_removed_while_it_is_watched_is_an_error(mine: Path) -> None:
