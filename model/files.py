@@ -190,6 +190,18 @@ def list_sizes(folder: str, name: str) -> dict[str, int]:
     return {metadata.path: metadata.size_in_bytes for metadata in match.metadata_list}
 
 
+def version(path: str) -> object:
+    """What changes when a file is written anew: size, time and number; or, remotely, its size.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    if not is_local(path):
+        return sum(list_sizes(*path.rsplit("/", 1)).values())
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
 class NotAFile(OSError):
     """What stands where a file should is a pipe, a socket or a device."""
 

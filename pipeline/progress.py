@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from types import TracebackType
 from typing import TextIO
 
@@ -20,6 +21,7 @@ from rich.text import Text
 
 from model import files
 from model.asof import iso
+from model.batch import SECOND
 from model.errors import UserError
 from model.metrics import Metrics
 from pipeline.folder import NAME, RunFolder
@@ -56,6 +58,18 @@ class Reported:
             if path not in self._seen:
                 self._add(Metrics.model_validate_json(files.read_whole(path)))
                 self._seen.add(path)
+
+    def end(self) -> int:
+        """The end of the newest refresh that is reported, microseconds; 0 without one."""
+        paths = self._reports()
+        if not paths:
+            return 0
+        try:
+            newest = Metrics.model_validate_json(files.read_whole(paths[-1]))
+            end = datetime.fromisoformat(newest.refresh_end.replace("Z", "+00:00"))
+        except ValueError:  # not a report of ours: the run has ended all the same
+            return 0
+        return round(end.timestamp() * SECOND)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -204,6 +218,8 @@ class Progress:
         counts = self.counts()
         rows = counts.get("rows read", 0)
         watermark = counts.get("watermark")
+        if self.state in ("done", "drained"):  # the last ticket's stamp is its first row's
+            watermark = max(self._reported.end(), watermark or 0) or None
         delays = self.delays()
         self.folder.write_json(
             self.folder.status,

@@ -18,6 +18,7 @@ from model.metrics import Metrics
 from model.store import DamagedArtefact
 from pipeline.serve.bodies import JSON
 from pipeline.serve.core import Core
+from pipeline.serve.listing import Listed, Listing
 from pipeline.serve.predicting import NAME
 from pipeline.serve.problems import Problem, described
 from pipeline.serve.reports import (
@@ -60,15 +61,6 @@ class Status(BaseModel):
     damaged: list[Unreadable] = Field(description="files of the run that are skipped, up to 100")
 
 
-class Listed(BaseModel):
-    """A model of a run, in short."""
-
-    name: str
-    serving: bool
-    manifest: Manifest | None = Field(description="null if it cannot be read")
-    damaged: str | None = Field(description="why it cannot")
-
-
 class Window(Metrics):
     """A refresh's report; later versions may add figures."""
 
@@ -85,6 +77,7 @@ class Sample(BaseModel):
 def router(core: Core) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["run"])
+    listing = Listing(core.models)
 
     @routes.get("/health", responses=described("no_model"))
     def health() -> Health:
@@ -118,8 +111,8 @@ def router(core: Core) -> APIRouter:
 
     @routes.get("/models", responses=described("bad_parameter"))
     def models(limit: Most = 100) -> list[Listed]:
-        """The models that the run keeps, newest first."""
-        return [listed(core, name) for name in reversed(core.models.store.names()[-limit:])]
+        """The models that the run keeps, newest first; in short, `/models/NAME` has all."""
+        return listing.newest(limit)
 
     @routes.get(
         "/models/{name}",
@@ -172,17 +165,6 @@ def is_there(path: str) -> bool:
         return files.exists(path)
     except OSError:
         return False
-
-
-def listed(core: Core, name: str) -> Listed:
-    """A model in short."""
-    serving = core.models.current
-    serves = serving is not None and serving.reference.name == name
-    try:
-        manifest = core.models.store.manifest(name)
-    except (OSError, DamagedArtefact) as error:
-        return Listed(name=name, serving=serves, manifest=None, damaged=str(error))
-    return Listed(name=name, serving=serves, manifest=manifest, damaged=None)
 
 
 def sampled(core: Core, most: int, columns: Callable[[pa.Table], dict[str, str]]) -> Sample:

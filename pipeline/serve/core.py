@@ -18,10 +18,12 @@ from model.files import is_local
 from model.schema import Schema, explain
 from model.store import DamagedArtefact, Store
 from pipeline.folder import RunFolder, earlier
-from pipeline.serve.counts import Counts, Standing
+from pipeline.serve.counts import Counts
 from pipeline.serve.damage import Damaged
 from pipeline.serve.decoders import Decoders
 from pipeline.serve.events import Events
+from pipeline.serve.gauges import Gauges
+from pipeline.serve.noted import Alerts, Skips
 from pipeline.serve.options import NEWEST, Options
 from pipeline.serve.problems import Problem
 from pipeline.serve.reading import Bodies
@@ -53,7 +55,9 @@ class Core:
         options: the server's.
         settings: the run's settings.json.
         folder, schema, models, reports: of the run.
+        alerts, skips: of the run, too.
         damaged: the files of the run that cannot be read.
+        status: the run's status.json; empty before there is one.
         looked: when the last look at the folder ended, by the monotonic clock.
         failure: why that look failed; empty if it did not.
         events, counts, decoders, bodies, threads: of the server.
@@ -64,6 +68,7 @@ class Core:
     events: Events = field(default_factory=Events)
     counts: Counts = field(default_factory=Counts)
     decoders: Decoders = field(default_factory=Decoders)
+    status: dict[str, Any] = field(default_factory=dict)
     damaged: Damaged = field(default_factory=Damaged)
     looked: float = field(default_factory=time.monotonic)
     failure: str = ""
@@ -76,9 +81,9 @@ class Core:
         self.models = Models(store, self.options.model, self.options.refresh)
         self.reports = Reports(self.folder)
         self.bodies = Bodies(self.options.max_body)
-        self.counts.registry.register(
-            Standing(lambda: self.models.current, lambda: self.reports.newest)
-        )
+        self.alerts = Alerts(self.folder, self.reports, self.damaged)
+        self.skips = Skips(self.folder, self.damaged)
+        self.counts.registry.register(Gauges(self))
 
     def trouble(self) -> str | None:
         """Why the run is not looked at as it should be; None if all is well."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -33,6 +34,8 @@ SAMPLES = 5
 NORMALIZED = " (normalized)"
 """A sample's normalised columns end so."""
 
+COUNTED = ("rows", "scored", "unlabelled", "late", "rejected")
+"""What is summed over all reports."""
 Report = dict[str, Any]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Figure = FiniteFloat | None
@@ -73,11 +76,13 @@ class Reports:
         folder: of the run.
         known: the newest reports by their files' names, oldest first; never changed in place.
         damaged: why the others among the newest cannot be read, by their files' names.
+        totals: ``refreshes``, and the sums of ``COUNTED``, of all that were ever known.
     """
 
     folder: RunFolder
     known: dict[str, Report] = field(default_factory=dict)
     damaged: dict[str, str] = field(default_factory=dict)
+    totals: Counter[str] = field(default_factory=Counter)
 
     def look(self) -> list[Report]:
         """Reads what is new, and forgets what is gone. A report that cannot be read is skipped.
@@ -107,6 +112,8 @@ class Reports:
                 except (OSError, ValueError) as error:
                     damaged[file] = explained(error)
         self.known, self.damaged = found, damaged
+        for report in new:
+            self.totals.update({name: report[name] for name in COUNTED}, refreshes=1)
         return new
 
     @property

@@ -73,12 +73,14 @@ class Models:
         chosen: the name of the only one that serves by default, or ``newest``.
         refresh: seconds until a model that was refused is tried again, at first.
         current: the one that serves by default, or None.
+        names: of all that were in the store at the last look, oldest first.
     """
 
     store: Store
     chosen: str = NEWEST
     refresh: float = 1.0
     current: Serving | None = None
+    names: list[str] = field(default_factory=list)
     _refused: dict[Reference, Refusal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -129,7 +131,8 @@ class Models:
 
     def _candidates(self) -> Iterator[str]:
         """Names of models that may serve, best first."""
-        return iter([self.chosen]) if self.chosen != NEWEST else reversed(self.store.names())
+        self.names = self.store.names()
+        return iter([self.chosen]) if self.chosen != NEWEST else reversed(self.names)
 
     def _try(self, name: str) -> Change | None:
         """Takes a model up, unless it serves already, is gone, or was refused not long ago."""

@@ -26,7 +26,6 @@ class Watch:
 
     def __init__(self, core: Core) -> None:
         self.core = core
-        self._status: object = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="watch", daemon=True)
 
@@ -41,7 +40,11 @@ class Watch:
 
     def look(self) -> None:
         """Looks once; a folder that cannot be read is logged, and read again the next time."""
-        parts = (self.look_at_models, self.look_at_reports, self.look_at_status)
+        core = self.core
+        parts: tuple[Callable[[], object], ...] = (
+            *(self.look_at_models, core.alerts.look, core.skips.look),
+            *(self.look_at_reports, self.look_at_status),
+        )
         failures = [failure for part in parts if (failure := self._failure_of(part))]
         failure = "; ".join(dict.fromkeys(failures))
         if failure and failure != self.core.failure:
@@ -77,11 +80,11 @@ class Watch:
             self.core.damaged.note("status.json", explained(error))
             return
         self.core.damaged.forget("status.json")
-        if status != self._status:
-            self._status = status
+        if status != self.core.status:
+            self.core.status = status
             self.core.events.publish("status", status)
 
-    def _failure_of(self, part: Callable[[], None]) -> str:
+    def _failure_of(self, part: Callable[[], object]) -> str:
         """Why a part of a look has failed; empty if it has not."""
         try:
             part()

@@ -11,15 +11,15 @@ BLOCKS, ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 
 
 def shown(value: float | None) -> str:
-    """A figure as a table shows it; ``-`` for none.
+    """A figure as a table shows it, in a dozen characters at most; ``-`` for none.
 
     Example:
-        >>> shown(1234.5678), shown(0.12345), shown(None)
-        ('1,235', '0.123', '-')
+        >>> shown(1234.5678), shown(0.12345), shown(-1.5e60), shown(None)
+        ('1,235', '0.123', '-1.5e+60', '-')
     """
     if value is None:
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 def counted(number: int, noun: str) -> str:

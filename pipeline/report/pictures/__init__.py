@@ -1,7 +1,16 @@
 """The pictures: figures go in, SVG comes out; the report and the server's dashboard show them."""
 
 from pipeline.report.pictures.features import categorical, importance, numeric
-from pipeline.report.pictures.overtime import Span, drift, error, rows, skill, timeline
+from pipeline.report.pictures.overtime import (
+    Span,
+    drift,
+    error,
+    nulls,
+    rows,
+    skill,
+    timeline,
+    unlabelled,
+)
 from pipeline.report.pictures.points import (
     Points,
     predicted_against_actual,
@@ -16,6 +25,7 @@ __all__ = [
     "drift",
     "error",
     "importance",
+    "nulls",
     "numeric",
     "predicted_against_actual",
     "residuals",
@@ -23,4 +33,5 @@ __all__ = [
     "rows",
     "skill",
     "timeline",
+    "unlabelled",
 ]

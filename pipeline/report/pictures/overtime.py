@@ -23,8 +23,14 @@ DENSE = 150
 """Lines of more steps than these are thin."""
 APART = 60
 """Bars are drawn apart if there are no more than these."""
-LATEST = 2_932_896.999999
-"""Days since the epoch: the last tenth of a second of 9999, which matplotlib rounds up."""
+EARLIEST, LATEST = -719_162.0, 2_932_896.999999
+"""Days since the epoch: the first of year 1, and the last tenth of a second of 9999, which
+matplotlib rounds up."""
+ACROSS = 300
+"""Width of the axes, about, in the picture's units."""
+LEAST, MARKED = 2.5, 6.0
+"""What is filled is at least so wide, and a line of steps that is no wider has dots, so that
+something is seen of a window of minutes in a picture of months; in the picture's units."""
 DRIFTING = 4
 """So many features are drawn, those that have drifted most."""
 
@@ -101,13 +107,49 @@ def rows(reports: Sequence[Metrics]) -> str:
         if stack[name].any() or name == "in time":
             axes.stairs(high, edges, baseline=low, **look)
         base = top
-    if len(reports) <= APART:
+    wide = np.diff(edges).min() > 2 * LEAST * (edges[-1] - edges[0]) / ACROSS
+    if len(reports) <= APART and wide:
         axes.vlines(edges, 0, np.nanmax(base), color=CARD, linewidth=1.5)
     axes.set_ylim(bottom=0)
     over_time(axes, refreshes)
     legend(axes)
     totals = ", ".join(f"{count(int(values.sum()))} {name}" for name, values in stack.items())
     return svg(drawing, "rows", "Rows of each refresh: in time, late, rejected", f"{totals}.")
+
+
+def unlabelled(reports: Sequence[Metrics]) -> str:
+    """Which share of each refresh's rows has no target, percent.
+
+    Args:
+        reports: in the order of time, at least one.
+    """
+    drawing, axes = sheet(legend_rows=0)
+    refreshes = spans(reports)
+    values = floats(100 * r.unlabelled / r.rows if r.rows else None for r in reports)
+    step(axes, refreshes, values, 0, "unlabelled")
+    axes.set_ylim(bottom=0, top=max(1.0, axes.get_ylim()[1]))
+    over_time(axes, refreshes)
+    total = count(sum(report.unlabelled for report in reports))
+    message = f"{total} rows without a target. Percent of rows: {range_of(values)}."
+    return svg(drawing, "unlabelled", "Rows without a target, percent of each refresh", message)
+
+
+def nulls(places: Sequence[Span], shares: Mapping[str, Values]) -> str:
+    """Which share of each column's values is null, percent, of the columns that have most.
+
+    Args:
+        places: in the order of time.
+        shares: by column, shape (places,); NaN where nothing is known.
+    """
+    most = sorted(shares, key=lambda name: -np.nanmax(shares[name], initial=0))[:DRIFTING]
+    drawing, axes = sheet(legend_rows=2)
+    for line, name in enumerate(most):
+        step(axes, places, shares[name] * 100, line, plain(name, 20))
+    axes.set_ylim(bottom=0, top=max(1.0, axes.get_ylim()[1]))
+    over_time(axes, places)
+    legend(axes, columns=2)
+    message = "; ".join(f"{plain(name)}: {range_of(shares[name] * 100)}" for name in most)
+    return svg(drawing, "nulls", "Nulls, percent of each column's values", message)
 
 
 def drift(refreshes: Sequence[Span], indices: Mapping[str, Values]) -> str:
@@ -159,6 +201,9 @@ def step(axes: Axes, places: Sequence[Span], values: Values, line: int, name: st
     width = 1.8 if len(places) <= DENSE else 1
     look: dict[str, Any] = {"color": LINES[line], "linestyle": DASHES[line], "linewidth": width}
     axes.stairs(high, edges, baseline=None, label=NAMED + name, **look)
+    at, height = dots(edges, high)
+    if len(at):
+        axes.plot(at, height, "o", color=LINES[line], markersize=3.5, markeredgewidth=0)
 
 
 def steps(places: Sequence[Span], *values: Values) -> tuple[Values, ...]:
@@ -171,11 +216,50 @@ def steps(places: Sequence[Span], *values: Values) -> tuple[Values, ...]:
     Returns:
         The edges, of shape (n + 1,), then each of the values, of shape (n,).
     """
-    starts = np.array([moment(place.start) for place in places])
-    ends = np.array([moment(place.end) for place in places])
+    starts, ends = widened(
+        np.array([moment(place.start) for place in places]),
+        np.array([moment(place.end) for place in places]),
+    )
     gaps = np.flatnonzero(starts[1:] != ends[:-1]) + 1
     edges = np.insert(np.append(starts, ends[-1:]), gaps, ends[gaps - 1])
     return edges, *(np.insert(each, gaps, np.nan) for each in values)
+
+
+def widened(starts: Values, ends: Values) -> tuple[Values, Values]:
+    """Spans that are wide enough to be seen: each group of them without a gap is at least LEAST.
+
+    A group grows to both sides, and no further than the middle of the gap to the next one.
+
+    Example:
+        >>> widened(np.array([0.0, 100.0]), np.array([0.5, 300.0]))
+        (array([ -1., 100.]), array([  1.5, 300. ]))
+    """
+    if not len(starts):
+        return starts, ends
+    least = LEAST * (ends[-1] - starts[0]) / ACROSS
+    gaps = np.flatnonzero(starts[1:] != ends[:-1])
+    first, last = np.append(0, gaps + 1), np.append(gaps, len(starts) - 1)
+    room = np.concatenate(([np.inf], starts[gaps + 1] - ends[gaps], [np.inf])) / 2
+    lacks = np.maximum(0.0, least - (ends[last] - starts[first])) / 2
+    starts, ends = starts.copy(), ends.copy()
+    starts[first] -= np.minimum(lacks, room[:-1])
+    ends[last] += np.minimum(lacks, room[1:])
+    return np.maximum(starts, EARLIEST), np.minimum(ends, LATEST)
+
+
+def dots(edges: Values, values: Values) -> tuple[Values, Values]:
+    """Where a line of steps needs dots to be seen: places, and values.
+
+    Args:
+        edges: shape (n + 1,).
+        values: shape (n,); NaN where there is no line.
+    """
+    there = np.concatenate(([False], ~np.isnan(values), [False]))
+    first = np.flatnonzero(there[1:] & ~there[:-1])
+    last = np.flatnonzero(there[:-1] & ~there[1:])
+    narrow = edges[last] - edges[first] <= MARKED * (edges[-1] - edges[0]) / ACROSS
+    steps = [n for a, b in zip(first[narrow], last[narrow], strict=True) for n in range(a, b)]
+    return (edges[steps] + edges[np.array(steps, dtype=int) + 1]) / 2, values[steps]
 
 
 def over_time(axes: Axes, places: Sequence[Span]) -> None:
@@ -184,7 +268,10 @@ def over_time(axes: Axes, places: Sequence[Span]) -> None:
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.xaxis.get_offset_text().set(color=SOFT, fontsize=TEXT)
-    axes.set_xlim(moment(places[0].start), moment(places[-1].end))
+    starts = np.array([moment(places[0].start), moment(places[-1].start)])
+    ends = np.array([moment(places[0].end), moment(places[-1].end)])
+    left, right = widened(starts, ends) if len(places) > 1 else (starts, ends)
+    axes.set_xlim(left[0], right[-1])
 
 
 def _shade(axes: Axes, places: Sequence[Span], where: npt.NDArray[np.bool_], name: str) -> None:

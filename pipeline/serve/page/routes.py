@@ -10,10 +10,10 @@ from pathlib import Path
 from fastapi import APIRouter, Response
 
 from model.alerts import Alert
+from model.skipped import Skipped
 from pipeline.serve.bodies import JSON
 from pipeline.serve.browse import Most
 from pipeline.serve.core import Core
-from pipeline.serve.page.alerts import Alerts
 from pipeline.serve.page.drawing import Drawing
 from pipeline.serve.page.form import Form, form
 from pipeline.serve.page.pictures import GROUPS, Group, Name, draw
@@ -39,12 +39,16 @@ def router(core: Core) -> APIRouter:
     routes = APIRouter(tags=["page"])
     add_files(routes, asked=core.options.key is not None)
     drawings = drawings_of(core)
-    alerts_of = Alerts(core)
 
     @routes.get("/alerts", responses=described("bad_parameter"))
     def alerts(limit: Most = 100) -> list[Alert]:
         """What of the run's drift was more than its thresholds allow, newest first."""
-        return alerts_of.take(limit)
+        return core.alerts.take(limit)
+
+    @routes.get("/skipped", responses=described("bad_parameter"))
+    def skipped(limit: Most = 100) -> list[Skipped]:
+        """The windows that made no model, and why, newest first."""
+        return core.skips.take(limit)
 
     @routes.get("/form", responses=described())
     def to_fill_in() -> Form:

@@ -81,3 +81,17 @@ def test_a_file_that_holds_no_rejects_is_named(data: bytes, home: Path) -> None:
     (home / "rejected/20260101T000000Z/0.ndjson").write_bytes(data)
     with pytest.raises(UserError, match=r"0\.ndjson: holds no rejects"):
         rejects.kinds(RunFolder(str(home)), SCHEMA)
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\u0085", "\x1e", "\x0b", "\r", "\n"])
+def test_a_reject_may_hold_any_end_of_a_line(end: str, home: Path) -> None:
+    path = home / "rejected/20260101T000000Z/0.ndjson"
+    path.parent.mkdir(parents=True)
+    reject = {
+        "row": {"x": f"a{end}b"},
+        "reason": f"column 'x': 'a{end}b': no",
+        "where": f"f{end}:1",
+    }
+    path.write_bytes((json.dumps(reject, ensure_ascii=False) + "\n").encode() * 2)
+    [kind], number = rejects.kinds(RunFolder(str(home)), SCHEMA)
+    assert (kind.rows, number, kind.where) == (2, 2, f"f{end}:1")

@@ -61,8 +61,33 @@ def test_models_are_listed_newest_first_with_their_manifests(api: TestClient, ru
     found = told(api, "/models")
     assert [one["name"] for one in found] == NAMES[::-1]
     assert [one["serving"] for one in found] == [True, False, False]
-    assert {one["name"]: one["manifest"] for one in found} == models(run)
+    assert {one["name"]: one["manifest"] for one in found} == {
+        name: {k: v for k, v in manifest.items() if k not in ("statistics", "profile")}
+        for name, manifest in models(run).items()
+    }
     assert [one["name"] for one in told(api, "/models?limit=1")] == NAMES[2:]
+
+
+def test_the_list_of_models_is_small_whatever_their_windows_hold(mine: Path) -> None:
+    for name in NAMES:
+        path = mine / "models" / name / "manifest.json"
+        manifest = json.loads(path.read_text())
+        values = {f"category {number}": 1 for number in range(100_000)}
+        manifest["statistics"]["cargo"] = {"count": 100_000, "nulls": 0, "values": values}
+        path.write_text(json.dumps(manifest))
+    with client(mine) as api:
+        assert len(api.get("/models").content) < 100_000
+        assert len(api.get(f"/models/{NAMES[0]}").content) > 1_000_000
+
+
+def test_a_manifest_that_is_written_anew_is_read_anew(mine: Path) -> None:
+    with client(mine) as api:
+        assert told(api, "/models")[2]["manifest"] is not None
+        path = mine / "models" / NAMES[0] / "manifest.json"
+        path.write_text(path.read_text().replace('"rows": ', '"rows": 1'))
+        assert told(api, "/models")[2]["manifest"]["rows"] == models(mine)[NAMES[0]]["rows"]
+        path.unlink()
+        assert [one["name"] for one in told(api, "/models")] == NAMES[:0:-1]
 
 
 def test_a_damaged_model_is_listed_with_the_reason(mine: Path) -> None:
@@ -273,3 +298,62 @@ def test_the_predictions_of_the_example_are_the_models(api: TestClient, run: Pat
     one = content["examples"]["one row"]["value"]
     columns = {name: [value] for name, value in one.items()}
     assert api.post("/predict", json=one).json()["predictions"] == expected(run, NAMES[2], columns)
+
+
+def test_the_run_is_told_as_operators_need_it(mine: Path) -> None:
+    status = json.loads((mine / "status.json").read_text())
+    status |= {"state": "running", "updated": "2026-01-01T00:03:10Z", "rows_read": 1234}
+    status |= {"watermark": "2026-01-01T00:03:00Z"}
+    (mine / "status.json").write_text(json.dumps(status))
+    settings = json.loads((mine / "settings.json").read_text())
+    (mine / "settings.json").write_text(json.dumps({**settings, "live": True}))
+    skip = {"format": 1, "window_start": "2026-01-01T00:03:00Z", "rows": 1, "reason": "few"}
+    (mine / "skipped").mkdir(exist_ok=True)
+    for number, kind in ((4, "few_rows"), (5, "few_rows"), (6, "fit_failed")):
+        name, end = f"20260101T000{number}00Z", f"2026-01-01T00:0{number}:00Z"
+        one = {**skip, "window_end": end, "kind": kind}
+        (mine / "skipped" / f"{name}.json").write_text(json.dumps(one))
+    newest = max((mine / "metrics").glob("*.json"))
+    alert = {"format": 1, "refresh_start": "2026-01-01T00:02:00Z", "model": NAMES[1]}
+    alert |= {"what": "psi", "threshold": 0.25}
+    lines = [{**alert, "column": c, "value": v} for c, v in (("idh", 0.5), ("prediction", 0.75))]
+    (mine / "alerts").mkdir(exist_ok=True)
+    path = mine / "alerts" / f"{newest.stem}.ndjson"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with client(mine) as api:
+        found = {(name, *dict(labels).values()): v for (name, labels), v in values(api).items()}
+        skipped = told(api, "/skipped?limit=2")
+    prefix = "correnteza_"
+    states = {k[1]: v for k, v in found.items() if k[0] == f"{prefix}run_state"}
+    assert [state for state, value in states.items() if value] == ["running"]
+    assert {"starting", "running", "done", "drained", "interrupted", "failed", "other"} == {*states}
+    assert found[f"{prefix}run_rows_read_total",] == 1234
+    assert found[f"{prefix}run_watermark_lag_seconds",] == 10
+    assert found[f"{prefix}run_update_age_seconds",] > 0
+    assert found[f"{prefix}run_refreshes_total",] == 3
+    reports = metrics(mine)
+    for kind, field in (("accepted", "rows"), ("scored", "scored"), ("late", "late")):
+        wanted = sum(report[field] for report in reports)
+        assert found[f"{prefix}run_rows_total", kind] == wanted
+    assert found[f"{prefix}run_skipped_windows_total", "few_rows"] == 2
+    assert found[f"{prefix}run_skipped_windows_total", "fit_failed"] == 1
+    assert found[f"{prefix}run_alerted_refreshes_total",] == 1
+    assert found[f"{prefix}refresh_alerts",] == 2
+    assert found[f"{prefix}refresh_alert", "idh", "psi"] == 0.5
+    assert found[f"{prefix}models",] == 3
+    assert found[f"{prefix}damaged_files", "metrics"] == 0
+    assert found[f"{prefix}look_failed",] == 0
+    assert [one["kind"] for one in skipped] == ["fit_failed", "few_rows"]
+
+
+def test_alerts_of_a_feature_called_prediction_are_one_series(mine: Path) -> None:
+    newest = max((mine / "metrics").glob("*.json"))
+    alert = {"format": 1, "refresh_start": "2026-01-01T00:02:00Z", "model": NAMES[1]}
+    alert |= {"what": "mean_shift", "threshold": 0.5, "column": "prediction"}
+    (mine / "alerts").mkdir(exist_ok=True)
+    lines = [json.dumps({**alert, "value": value}) for value in (0.75, -2.0)]
+    (mine / "alerts" / f"{newest.stem}.ndjson").write_text("\n".join(lines) + "\n")
+    with client(mine) as api:
+        text = api.get("/metrics").text
+    [line] = [line for line in text.splitlines() if line.startswith("correnteza_refresh_alert{")]
+    assert line.endswith(" -2.0")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +280,33 @@ def test_a_mistake_of_ours_is_told_in_the_same_shape_without_its_details(
     assert "secret" not in json.dumps(problem)
     [line] = [JsonLines().format(record) for record in caplog.records if record.msg == "failed"]
     assert "secret detail" in json.loads(line)["trace"]
+
+
+def test_a_large_body_of_json_is_read_elsewhere_and_answered_the_same(run: Path) -> None:
+    many = rows() * 1500
+    with client(run) as api:
+        small = api.post("/predict", json=rows()).json()
+        body = json.dumps(many).encode()
+        assert len(body) > 256 << 10
+        large = post(api, b"\xef\xbb\xbf" + body).json()
+        assert large["predictions"] == pytest.approx(small["predictions"] * 1500, rel=1e-12)
+        problem = refused(post(api, json.dumps([*many, 7]).encode()), 422, "bad_rows")
+        assert problem["errors"] == [
+            {"where": "row 6000", "message": "int: an object with the features is allowed"}
+        ]
+        bad = json.dumps([*many, {**GOOD, "idade": "x"}]).encode()
+        assert refused(post(api, bad), 422, "bad_rows")["errors"][0]["where"] == "row 6000"
+        refused(post(api, body[:-1]), 400, "bad_body")
+
+
+def test_health_is_answered_while_large_bodies_are_read(run: Path) -> None:
+    body = b"[" + b",".join([b"{}"] * 2_500_000) + b"]"  # more than a second of reading
+    with client(run) as api, ThreadPoolExecutor(4) as pool:
+        posts = [pool.submit(post, api, body) for _ in range(4)]
+        waits = []
+        while not all(each.done() for each in posts):
+            began = time.monotonic()
+            assert api.get("/health").status_code == 200
+            waits.append(time.monotonic() - began)
+        assert {each.result().status_code for each in posts} <= {422, 413, 503}
+    assert max(waits) < 2
