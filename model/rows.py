@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
+from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ import pyarrow as pa
 from model.batch import ID, LATE, PROBLEM, TEXT, TIME, TIME_TYPE
 from model.carried import EXACT, KEYS, SCALARS
 from model.categories import CATEGORIES, canonical_value
+from model.numbers import explain_number, parse_numbers
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
 from model.times import parse_times
@@ -53,10 +55,16 @@ _TIME_KINDS = {
 """How a column of times is held if all its values are of these types."""
 
 
-def from_dicts(rows: Sequence[Row], ids: npt.NDArray[np.int64], schema: Schema) -> pa.RecordBatch:
+def from_dicts(
+    rows: Sequence[Row],
+    ids: npt.NDArray[np.int64],
+    schema: Schema,
+    absent_is_null: bool = False,
+) -> pa.RecordBatch:
     """Puts rows into a raw batch.
 
-    The target and numeric features take int, float, bool, Decimal and numpy numbers; categorical
+    The target and numeric features take int, float, bool, Decimal, numpy numbers and text that
+    is a number or a null (``model.numbers``); categorical
     features take these, str and date, and are made canonical (``model.categories``); the time
     takes str, int, float, Decimal, datetime and date; the id takes str and integers, a column that
     is kept any scalar. None is a null everywhere. A key that is absent is a problem, but for the id
@@ -67,6 +75,7 @@ def from_dicts(rows: Sequence[Row], ids: npt.NDArray[np.int64], schema: Schema) 
         rows: the rows, or what could not be read in their place.
         ids: their ids, one a row.
         schema: what the keys mean.
+        absent_is_null: whether every key may be absent, which is a null then.
 
     Returns:
         A raw batch without a tag; ``__problem`` and ``__text`` are there if a row has one.
@@ -80,20 +89,23 @@ def from_dicts(rows: Sequence[Row], ids: npt.NDArray[np.int64], schema: Schema) 
         ([1.0, None], "column 'x' is missing: every row needs it (null is allowed)")
     """
     try:
-        return _batch(rows, ids, schema)
-    except (_Wrong, KeyError, TypeError, UnicodeError):
+        return _batch(rows, ids, schema, absent_is_null)
+    except (_Wrong, AttributeError, KeyError, TypeError, UnicodeError):
         pass
-    problems = [_problem(row, schema) for row in rows]
+    problems = [_problem(row, schema, absent_is_null) for row in rows]
     good = [_blank(row, schema) if bad else row for row, bad in zip(rows, problems, strict=True)]
     texts = [_text(row) if bad else None for row, bad in zip(rows, problems, strict=True)]
-    batch = _batch(good, ids, schema)
+    batch = _batch(good, ids, schema, absent_is_null)
     batch = batch.append_column(PROBLEM, pa.array(problems, pa.string()))
     return batch.append_column(TEXT, pa.array(texts, pa.string()))
 
 
-def _batch(rows: Sequence[Any], ids: npt.NDArray[np.int64], schema: Schema) -> pa.RecordBatch:
+def _batch(
+    rows: Sequence[Any], ids: npt.NDArray[np.int64], schema: Schema, absent_is_null: bool
+) -> pa.RecordBatch:
     """The batch of rows that have no problem; any other raises."""
-    times = _times([row[schema.time] if schema.dated else 0 for row in rows])
+    values = _values_or_null if absent_is_null else _values
+    times = _times(values(rows, schema.time) if schema.dated else [0] * len(rows))
     columns = {
         ID: pa.array(ids, pa.int64()),
         TIME: parse_times(times),
@@ -101,12 +113,20 @@ def _batch(rows: Sequence[Any], ids: npt.NDArray[np.int64], schema: Schema) -> p
         **({schema.time: times} if schema.dated else {}),
     }
     for name in schema.numbers:
-        columns[name] = _numbers([row[name] for row in rows])
+        columns[name] = _numbers(values(rows, name))
     for name in schema.categorical:
-        columns[name] = _categories([row[name] for row in rows])
+        columns[name] = _categories(values(rows, name))
     for name, take, _ in _carried(schema):
         columns[name] = pa.array([take(row.get(name)) for row in rows], pa.string())
     return pa.record_batch(columns)
+
+
+def _values(rows: Sequence[Any], name: str) -> list[object]:
+    return [row[name] for row in rows]
+
+
+def _values_or_null(rows: Sequence[Any], name: str) -> list[object]:
+    return [row.get(name) for row in rows]
 
 
 def scalars(values: Sequence[object]) -> pa.Array:
@@ -139,7 +159,19 @@ def _numbers(values: list[object]) -> pa.Array:
     try:
         return pa.array(values, pa.float64())
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return pa.array([_number(value) for value in values], pa.float64())
+        return pa.array(_numbers_one_by_one(values), pa.float64())
+
+
+def _numbers_one_by_one(values: list[object]) -> list[float | None]:
+    """Numbers of values of any types; those that are text are read together."""
+    is_text = [isinstance(value, str) for value in values]
+    texts = [_encodable(v) for v, text in zip(values, is_text, strict=True) if text]
+    read, bad = parse_numbers(pa.array(texts, pa.string()))
+    if bad.any():
+        raise _Wrong
+    numbers = iter(read.to_pylist())
+    pairs = zip(values, is_text, strict=True)
+    return [next(numbers) if text else _number(value) for value, text in pairs]
 
 
 def _categories(values: list[object]) -> pa.Array:
@@ -160,12 +192,24 @@ def _time(value: object) -> str | None:
 def _number(value: object) -> float | None:
     if value is None:
         return None
+    if isinstance(value, str):
+        return _number_in(value)
     if not isinstance(value, (Real, Decimal, np.bool_)):
         raise _Wrong
     try:
         return float(value)
     except (OverflowError, ValueError) as error:  # an integer above 1e308, a signalling NaN
         raise _Wrong from error
+
+
+@lru_cache(maxsize=1024)
+def _number_in(text: str) -> float | None:
+    """The number that a text is."""
+    read, bad = parse_numbers(pa.array([_encodable(text)], pa.string()))
+    if bad[0]:
+        raise _Wrong
+    number: float | None = read[0].as_py()
+    return number
 
 
 def _category(value: object) -> str | None:
@@ -242,17 +286,19 @@ def _trimmed(text: str) -> str:
     return text.rstrip("0") if "." in text else text
 
 
-def _problem(row: Row, schema: Schema) -> str | None:
+def _problem(row: Row, schema: Schema, absent_is_null: bool) -> str | None:
     """Why a row cannot be represented; None if it can."""
     if isinstance(row, RowError):
         return row.reason
     for name, take, allowed in _columns(schema):
-        if name not in row:
+        if name not in row and not absent_is_null:
             return missing(name)
+        value = row.get(name)
         try:
-            take(row[name])
+            take(value)
         except (_Wrong, UnicodeError):
-            return f"column {name!r}: {shown(row[name])}: {allowed}"
+            wanted = explain_number(value, allowed) if allowed == NUMBERS else allowed
+            return f"column {name!r}: {shown(value)}: {wanted}"
     for name, take, allowed in _carried(schema):
         try:
             take(row.get(name))

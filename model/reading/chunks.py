@@ -14,6 +14,8 @@ from model.reading.dialect import Dialect
 from model.schema import Schema
 from model.times import parse_times
 
+LINES, ARRAY, VALUES = "lines", "array", "values"
+
 
 @dataclass(frozen=True)
 class File:
@@ -33,8 +35,8 @@ class File:
         notes: lines for the user on what was taken for granted in reading it, as a delimiter.
         archive: the path of the zip archive that it lies in, with which its own path begins.
         encoding: how its text is encoded, as Python names it.
-        is_json: whether its text is JSON values one behind the other, or an array of them, and
-            not a value a line (NDJSON).
+        layout: how its rows lie in text: ``LINES``, or, of JSON, in an ``ARRAY`` or as
+            ``VALUES`` one behind the other.
         dialect: how it is written (CSV).
     """
 
@@ -50,7 +52,7 @@ class File:
     notes: tuple[str, ...] = ()
     archive: str | None = None
     encoding: str = "utf-8"
-    is_json: bool = False
+    layout: str = LINES
     dialect: Dialect | None = None
 
     @property

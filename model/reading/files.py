@@ -148,13 +148,26 @@ def one_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def check_columns(path: str, names: Sequence[str], schema: Schema, hint: str = "") -> None:
+def check_columns(
+    path: str,
+    names: Sequence[str],
+    schema: Schema,
+    hint: str = "",
+    needed: Sequence[str] | None = None,
+) -> None:
     """Checks that a file has each column that the schema names, once.
+
+    Args:
+        path: the file.
+        names: its columns.
+        schema: whose columns it must have.
+        hint: what to say behind the names if one is missing.
+        needed: only these must be there; None: all.
 
     Raises:
         UserError: if not; it names the columns that the file has.
     """
-    for column in schema.columns:
+    for column in schema.columns if needed is None else needed:
         count = list(names).count(column)
         if count == 0:
             have = ", ".join(names[:_TOLD]) + (", ..." if len(names) > _TOLD else "")

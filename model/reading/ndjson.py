@@ -1,12 +1,13 @@
-"""NDJSON: a JSON object a line.
+"""JSON: an object a line (NDJSON), an array of objects, or objects one behind the other.
 
-A line that is no JSON object stays in its place as a problem; a blank line is no row. JSON's
-null is a null, and so is NaN, which Python's reader allows.
+A line or a value that is no JSON object stays in its place as a problem; a blank line is no row.
+JSON's null is a null, and so are NaN, which Python's reader allows, and a key that is absent.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,41 +15,101 @@ import pyarrow as pa
 
 from model.batch import TIME
 from model.errors import UserError
-from model.reading.chunks import File
+from model.reading import documents
+from model.reading.chunks import LINES, File
 from model.reading.files import check_columns
-from model.reading.text import Format, behind_bom, blocks
+from model.reading.text import Format, behind_bom, blocks, line_ends
 from model.rows import Row, RowError, from_dicts
 from model.schema import Schema
 
 
 def begin(file: File, schema: Schema) -> File:
-    """The file with its body behind a byte order mark.
+    """The file with its layout, its body, and which of the schema's columns some row has.
+
+    Rows are looked at until each column was seen.
 
     Raises:
-        UserError: if no line of the first block is a JSON object, or none of them has a
-            column that the schema names.
+        UserError: if no line of the first block is a JSON object, or if no row has the time.
     """
     file = behind_bom(file)
-    rows = next((found for each in blocks(file, FORMAT, schema) if (found := _rows(each.data))), [])
-    objects = [row for row in rows if not isinstance(row, RowError)]
-    if rows and not objects:
-        raise UserError(
-            f"{file.path}: none of its first {len(rows)} lines is a JSON object: "
-            "NDJSON, an object on each line, is allowed"
-        )
-    if objects:
-        names = list(dict.fromkeys(name for row in objects for name in row))
-        check_columns(file.path, names, schema)
-    return file
+    file = documents.begin(file)
+    names: dict[str, None] = {}
+    for number, rows in enumerate(_blocks_of_rows(file, schema)):
+        objects = [row for row in rows if not isinstance(row, RowError)]
+        if not objects and not number:
+            raise UserError(
+                f"{file.path}: none of its first {len(rows)} lines is a JSON object: NDJSON, an "
+                "object on each line, or an array of objects is allowed"
+            )
+        names |= dict.fromkeys(name for row in objects for name in row)
+        if names.keys() >= set(schema.columns):
+            break
+    if names:
+        check_columns(file.path, list(names), schema, _hint(names), [schema.time])
+    return replace(file, columns=tuple(name for name in schema.columns if name in names))
+
+
+def check_some_file_has(files: Sequence[File], schema: Schema) -> tuple[str, ...]:
+    """Checks that each column that models need is in the rows of some file.
+
+    Writers leave keys out whose value is null, so a column may be absent from a whole file.
+
+    Args:
+        files: those that have rows; of other formats they have all columns.
+        schema: whose columns are looked for.
+
+    Returns:
+        A note for each column that is absent from some of the files.
+
+    Raises:
+        UserError: if a column is in no row of any file.
+    """
+    notes = []
+    for column in schema.roles:
+        lacking = [f for f in files if f.format == "ndjson" and column not in f.columns]
+        if files and len(lacking) == len(files):
+            names = _column_names(lacking[0], schema)
+            check_columns(lacking[0].path, list(names), schema, _hint(names), [column])
+        if lacking:
+            what = "unlabelled" if column == schema.target else "null"
+            notes.append(
+                f"{len(lacking):,} of {len(files):,} files have no {column!r} in any row, which "
+                f"is {what} there: {lacking[0].path}{', ...' if lacking[1:] else ''}"
+            )
+    return tuple(notes)
+
+
+def _column_names(file: File, schema: Schema) -> dict[str, None]:
+    """The keys of a file's first rows."""
+    rows = next(_blocks_of_rows(file, schema), [])
+    return dict.fromkeys(n for row in rows if not isinstance(row, RowError) for n in row)
+
+
+def _blocks_of_rows(file: File, schema: Schema) -> Iterator[list[Row]]:
+    for block in blocks(file, FORMAT, schema):
+        if rows := _rows(block.data, file):
+            yield rows
+
+
+def _hint(names: dict[str, None]) -> str:
+    """What the file may be if it has a single key, as an object around the rows has."""
+    if len(names) > 1:
+        return ""
+    return " (if the rows are an array within an object, write the array alone)"
 
 
 def cut(data: bytes, file: File, schema: Schema) -> int:
-    """The offset behind the last line that ends in the data."""
+    """The offset behind the last line, or value, that ends in the data."""
+    if file.layout != LINES:
+        return documents.cut(data, file)
     return max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
 
 
 def lines(data: bytes, file: File, schema: Schema) -> npt.NDArray[np.int64]:
-    """For each row the number of its line, from 0."""
+    """For each row the number of its first line, from 0."""
+    if file.layout != LINES:
+        starts = documents.starts(data, file)
+        return np.searchsorted(line_ends(data), starts, side="right")
     numbers = [number for number, line in enumerate(data.splitlines()) if line.strip()]
     return np.array(numbers, np.int64)
 
@@ -60,21 +121,14 @@ def times(data: bytes, file: File, schema: Schema) -> pa.Array:
 
 def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch:
     """The rows as a raw batch."""
-    rows = _rows(data)
-    return from_dicts(rows, np.arange(first, first + len(rows)), schema)
+    rows = _rows(data, file)
+    return from_dicts(rows, np.arange(first, first + len(rows)), schema, absent_is_null=True)
 
 
-def _rows(data: bytes) -> list[Row]:
-    return [_row(line) for line in data.splitlines() if line.strip()]
-
-
-def _row(line: bytes) -> Row:
-    text = line.decode("utf-8", "replace")
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return RowError(text, f"is no JSON: {error}")
-    return value if isinstance(value, dict) else RowError(text, "is no JSON object")
+def _rows(data: bytes, file: File) -> list[Row]:
+    if file.layout != LINES:
+        return documents.rows(data, file)
+    return [documents.read_row(line) for line in data.splitlines() if line.strip()]
 
 
 FORMAT = Format(cut, lines, times, batch)

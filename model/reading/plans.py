@@ -47,6 +47,8 @@ def plan(pattern: str, schema: Schema, progress: Callable[[str], None] | None = 
         files.append(file)
         spans.append(mine)
         rows += sum(span.rows for span in mine)
+    full = [file for file, mine in zip(files, spans, strict=True) if mine]
+    notes += ndjson.check_some_file_has(full, schema)
     times = union([span.times for mine in spans for span in mine])
     if times is None:
         if rows:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from model.batch import LINE, sliced
 from model.errors import UserError
-from model.reading.chunks import Chunk, File, Span, extent, union
+from model.reading.chunks import LINES, Chunk, File, Span, extent, union
 from model.reading.encodings import not_utf8
 from model.reading.files import opened
 from model.schema import Schema
@@ -96,7 +96,10 @@ def blocks(file: File, form: Format, schema: Schema) -> Iterator[Block]:
     end = form.cut(rest + b"\n", file, schema) if rest else 0
     if end < len(rest):
         line += _count_lines(rest[:end])
-        raise UserError(f"{file.path}:{line}: a quote that is opened in this row is never closed")
+        what = "a quote that is opened in this row is never closed"
+        if file.layout != LINES:
+            what = "a value does not end behind this line: is the file cut off?"
+        raise UserError(f"{file.path}:{line}: {what}")
     if rest:
         yield Block(start, rest, line)
 
@@ -166,7 +169,9 @@ def read(
     first = chunk.first
     for block in _blocks_of(file, chunk, form, schema):
         batch = form.batch(block.data, file, first, schema)
-        if not _follow_on(block, batch.num_rows, chunk.line + first - chunk.first):
+        if file.layout != LINES or not _follow_on(
+            block, batch.num_rows, chunk.line + first - chunk.first
+        ):
             lines = block.line + form.lines(block.data, file, schema)
             batch = batch.append_column(LINE, pa.array(lines, pa.int64()))
         yield from sliced(batch, batch_rows)

@@ -114,7 +114,8 @@ REFUSED_FILES: dict[str, tuple[str, bytes, str]] = {
         (HEADER + "soon,1,1,a\n,1,1,a\n").encode(),
         f"none of the 2 rows has a readable time (the first is 'soon'): {ISO}",
     ),
-    "a JSON array": ("in.json", b'[{"t": 1}]\n', "none of its first 1 lines is a JSON object"),
+    "a JSON array of numbers": ("in.json", b"[1]\n", "none of its first 1 lines is a JSON object"),
+    "a JSON array cut off": ("in.json", b'[{"t": 1}, {"t"', "its JSON array does not end: is the"),
     "NDJSON without a column": (
         "in.ndjson",
         b'{"t": 1, "y": 1, "c": "a"}\n',

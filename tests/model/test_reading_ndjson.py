@@ -88,14 +88,61 @@ def test_a_line_that_is_no_object_is_a_problem_in_its_place(tmp_path: Path) -> N
     assert all(row[PROBLEM] is None and row["x"] == 2 for row in rows[::2])
 
 
-def test_an_absent_field_and_a_wrong_type_are_problems(tmp_path: Path) -> None:
-    path = write(tmp_path, as_lines(GOOD, {"t": 6, "y": 1, "k": "a"}, GOOD | {"y": "12.5"}))
-    told = [row[PROBLEM] for row in rows_of(plan(path, SCHEMA))]
-    assert told == [
+def test_an_absent_field_is_null_and_a_number_may_be_text(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        as_lines(GOOD, {"t": 6, "y": 1, "k": "a"}, GOOD | {"y": "12.5"}, {"t": 7}, {"y": 1.0}),
+    )
+    rows = rows_of(plan(path, SCHEMA))
+    assert [row[PROBLEM] for row in rows] == [None] * 5
+    assert [row["x"] for row in rows] == [2, None, 2, None, None]
+    assert [row["y"] for row in rows] == [1.5, 1, 12.5, None, 1]
+    assert [row["k"] for row in rows] == ["a", "a", "a", None, None]
+    assert [row[TIME] is None for row in rows] == [False] * 4 + [True]
+
+
+def test_a_value_of_a_wrong_type_is_a_problem(tmp_path: Path) -> None:
+    path = write(tmp_path, as_lines(GOOD, {"t": 6, "y": "soon"}, {"t": 6, "x": [1]}))
+    assert [row[PROBLEM] for row in rows_of(plan(path, SCHEMA))] == [
         None,
-        "column 'x' is missing: every row needs it (null is allowed)",
-        "column 'y': '12.5': a finite number or null is allowed",
+        "column 'y': 'soon': a finite number or null is allowed",
+        "column 'x': [1]: a finite number or null is allowed",
     ]
+
+
+def test_a_column_may_appear_late_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "BLOCK", 50)
+    sparse = {"t": 5, "y": 1}
+    path = write(tmp_path, as_lines(*[sparse] * 20, GOOD))
+    rows = rows_of(plan(path, SCHEMA))
+    assert [row["x"] for row in rows] == [None] * 20 + [2]
+    assert plan(path, SCHEMA).messages == ()
+
+
+def test_a_column_that_some_files_lack_is_null_there_and_noted(tmp_path: Path) -> None:
+    write(tmp_path, as_lines(GOOD), "a.ndjson")
+    write(tmp_path, as_lines({"t": 6, "y": 1, "k": "b"}, {"t": 7, "y": 1}), "b.ndjson")
+    write(tmp_path, as_lines({"t": 8, "x": 1, "k": "b"}), "c.ndjson")
+    planned = plan(str(tmp_path), SCHEMA)
+    rows = rows_of(planned)
+    assert [row["x"] for row in rows] == [2, None, None, 1]
+    assert [row["y"] for row in rows] == [1.5, 1, 1, None]
+    assert planned.notes[1:] == (
+        f"1 of 3 files have no 'y' in any row, which is unlabelled there: {tmp_path}/c.ndjson",
+        f"1 of 3 files have no 'x' in any row, which is null there: {tmp_path}/b.ndjson",
+    )
+
+
+@pytest.mark.parametrize("column", ["t", "y", "x", "k"])
+def test_a_column_that_no_row_of_any_file_has_is_refused(tmp_path: Path, column: str) -> None:
+    row = {name: value for name, value in GOOD.items() if name != column}
+    paths = [write(tmp_path, as_lines(row, row), name) for name in ("a.ndjson", "b.ndjson")]
+    names = ", ".join(row)
+    assert refused(str(tmp_path)) == (
+        f"{paths[0]}: has no column '{column}': its columns are {names}"
+    )
 
 
 def test_nan_is_a_null_and_infinity_is_rejected(tmp_path: Path) -> None:
@@ -118,7 +165,7 @@ def test_ndjson_is_known_by_its_suffix(tmp_path: Path, name: str) -> None:
 
 def test_a_file_in_which_no_line_is_an_object_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, json.dumps([GOOD, GOOD], indent=1).replace("{", "").replace("}", ""))
-    assert "is a JSON object: NDJSON, an object on each line, is allowed" in refused(path)
+    assert "lines is a JSON object: NDJSON, an object on each line, or an" in refused(path)
 
 
 def test_a_column_that_no_object_has_is_refused(tmp_path: Path) -> None:

@@ -83,7 +83,32 @@ def test_a_number_of_any_kind_is_taken(value: object, number: float) -> None:
     assert batch.column("y").to_pylist() == [1.5, number]
 
 
-@pytest.mark.parametrize("value", ["12.5", "", b"1", [1], {"a": 1}, 10**400, MARCH, 1j])
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("12.5", 12.5), (" -3 ", -3.0), ("1e3", 1000.0), ("True", 1.0), ("", None), ("NA", None)],
+)
+def test_a_number_may_be_text(text: str, number: float | None) -> None:
+    batch = build(GOOD | {"x": text}, GOOD, GOOD | {"x": 7}, GOOD | {"x": None})
+    assert PROBLEM not in batch.schema.names
+    assert batch.column("x").to_pylist() == [number, 2.0, 7.0, None]
+    mixed = from_dicts([GOOD | {"x": text}, GOOD | {"y": "soon"}], np.arange(2), SCHEMA)
+    assert mixed.column("x").to_pylist() == [number, None]
+    assert [bad is None for bad in mixed.column(PROBLEM).to_pylist()] == [True, False]
+
+
+def test_absent_keys_are_nulls_where_that_is_asked_for() -> None:
+    rows = [GOOD, {"t": 5}, {"y": 1.0}, RowError("half", "is no JSON"), {"t": 6, "x": "soon"}]
+    batch = from_dicts(rows, np.arange(5), SCHEMA, absent_is_null=True)
+    assert batch.column("x").to_pylist() == [2.0, None, None, None, None]
+    assert batch.column("y").to_pylist() == [1.5, None, 1.0, None, None]
+    assert batch.column("k").to_pylist() == ["a", None, None, None, None]
+    assert [bad is None for bad in batch.column(PROBLEM).to_pylist()] == [True] * 3 + [False] * 2
+    assert batch.column(TEXT).to_pylist()[4] == '{"t": 6, "x": "soon"}'
+    clean = from_dicts(rows[:3], np.arange(3), SCHEMA, absent_is_null=True)
+    assert PROBLEM not in clean.schema.names and clean.column("x").to_pylist() == [2.0, None, None]
+
+
+@pytest.mark.parametrize("value", ["soon", "1_0", b"1", [1], {"a": 1}, 10**400, MARCH, 1j])
 def test_what_is_no_number_is_a_problem_that_names_column_and_value(value: object) -> None:
     told = problem(x=value)
     assert told is not None
