@@ -13,11 +13,9 @@ from model.reading.chunks import File
 from model.reading.finding import Found, Matches, is_hidden, match
 from model.reading.formats import FORMATS, format_of, unknown_format
 from model.reading.streams import members, opened
-from model.schema import Schema
 
-__all__ = ["bytes_text", "check_columns", "check_unchanged", "find", "one_line", "opened"]
+__all__ = ["bytes_text", "check_unchanged", "find", "one_line", "opened"]
 
-_TOLD = 30
 _NAMED = 3
 """Maximum number of files that a note names."""
 
@@ -146,31 +144,3 @@ def check_unchanged(file: File) -> None:
 def one_line(error: BaseException) -> str:
     """The first line of what an error says."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def check_columns(
-    path: str,
-    names: Sequence[str],
-    schema: Schema,
-    hint: str = "",
-    needed: Sequence[str] | None = None,
-) -> None:
-    """Checks that a file has each column that the schema names, once.
-
-    Args:
-        path: the file.
-        names: its columns.
-        schema: whose columns it must have.
-        hint: what to say behind the names if one is missing.
-        needed: only these must be there; None: all.
-
-    Raises:
-        UserError: if not; it names the columns that the file has.
-    """
-    for column in schema.columns if needed is None else needed:
-        count = list(names).count(column)
-        if count == 0:
-            have = ", ".join(names[:_TOLD]) + (", ..." if len(names) > _TOLD else "")
-            raise UserError(f"{path}: has no column {column!r}: its columns are {have}{hint}")
-        if count > 1:
-            raise UserError(f"{path}: has {count} columns {column!r}: one is allowed")

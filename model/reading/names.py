@@ -28,7 +28,13 @@ def normalize_name(name: str) -> str:
     return unicodedata.normalize("NFC", name.replace(_BOM, ""))
 
 
-def match_columns(path: str, names: Sequence[str], schema: Schema, hint: str = "") -> list[str]:
+def match_columns(
+    path: str,
+    names: Sequence[str],
+    schema: Schema,
+    hint: str = "",
+    needed: Sequence[str] | None = None,
+) -> list[str]:
     r"""The names of a file's columns, with those that the schema has as the schema writes them.
 
     Args:
@@ -36,6 +42,7 @@ def match_columns(path: str, names: Sequence[str], schema: Schema, hint: str = "
         names: its columns.
         schema: whose columns it must have, each once.
         hint: what to add to the message if one is absent.
+        needed: only these of its columns must be there; None: all.
 
     Raises:
         UserError: if one is absent or there more than once.
@@ -59,6 +66,8 @@ def match_columns(path: str, names: Sequence[str], schema: Schema, hint: str = "
             for at, name in enumerate(names)
             if name not in schema.columns and normalize_name(name) == normalize_name(column)
         ]
+        if not places and needed is not None and column not in needed:
+            continue
         if not places:
             raise UserError(_absent(path, column, names, schema, hint))
         if len(places) > 1:

@@ -17,8 +17,9 @@ from model.batch import TIME
 from model.errors import UserError
 from model.reading import documents
 from model.reading.chunks import LINES, File
-from model.reading.files import check_columns
-from model.reading.text import Format, behind_bom, blocks, line_ends
+from model.reading.layout import line_ends
+from model.reading.names import match_columns
+from model.reading.text import Format, behind_bom, blocks
 from model.rows import Row, RowError, from_dicts
 from model.schema import Schema
 
@@ -45,7 +46,9 @@ def begin(file: File, schema: Schema) -> File:
         if names.keys() >= set(schema.columns):
             break
     if names:
-        check_columns(file.path, list(names), schema, _hint(names), [schema.time])
+        match_columns(
+            file.path, list(names), schema, _hint(names), [schema.time] if schema.dated else []
+        )
     return replace(file, columns=tuple(name for name in schema.columns if name in names))
 
 
@@ -65,11 +68,11 @@ def check_some_file_has(files: Sequence[File], schema: Schema) -> tuple[str, ...
         UserError: if a column is in no row of any file.
     """
     notes = []
-    for column in schema.roles:
+    for column in schema.columns:
         lacking = [f for f in files if f.format == "ndjson" and column not in f.columns]
         if files and len(lacking) == len(files):
             names = _column_names(lacking[0], schema)
-            check_columns(lacking[0].path, list(names), schema, _hint(names), [column])
+            match_columns(lacking[0].path, list(names), schema, _hint(names), [column])
         if lacking:
             what = "unlabelled" if column == schema.target else "null"
             notes.append(

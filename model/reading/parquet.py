@@ -17,7 +17,8 @@ from model.carried import KEYS, SCALARS, is_key, is_scalar
 from model.categories import CATEGORIES, is_category
 from model.errors import UserError
 from model.reading.chunks import Chunk, File, Span, extent, union, with_ids
-from model.reading.files import check_columns, one_line, opened
+from model.reading.files import one_line, opened
+from model.reading.names import match_columns
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
 from model.times import is_time, parse_times
@@ -43,7 +44,7 @@ def begin(file: File, schema: Schema) -> File:
         raise UserError(
             f"{file.path}: is no Parquet file, or is cut off: {one_line(error)}"
         ) from error
-    check_columns(file.path, columns.names, schema)
+    match_columns(file.path, columns.names, schema)
     if schema.dated:
         time = columns.field(schema.time)
         _check_type(file, time, is_time(time.type), TIMES)
