@@ -93,6 +93,8 @@ def run_job(argv: list[str]) -> tuple[int, bool]:
             stack.enter_context(lock)
         tally.reset()
         source, span = make_source(as_read(settings, beam_options), folder, err)
+        for line in span.lost:
+            tell(line)
         if not dry:
             open_folder(folder, settings)
             catch_up(settings, folder, span)

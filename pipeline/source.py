@@ -12,6 +12,7 @@ from model.people import FIELDS, People
 from model.reading import Plan, plan
 from model.store import Store
 from pipeline.folder import RunFolder
+from pipeline.integrity import find_losses
 from pipeline.settings import Settings, micros_of
 from transforms.sources.claims import FileClaims, worthwhile
 from transforms.sources.files import FileReader, FileTickets
@@ -26,11 +27,13 @@ class Span(NamedTuple):
         extent: what is read.
         begin: windows that start before are not trained on; None: all are.
         report_from: refreshes before are not scored and reported; None: all are.
+        lost: lines for the user on what of a resumed run was not whole, and is made again.
     """
 
     extent: Extent = Extent()
     begin: int | None = None
     report_from: int | None = None
+    lost: tuple[str, ...] = ()
 
 
 ALL = Span()
@@ -53,12 +56,18 @@ def span_of(
     end = start + settings.refreshes * every if settings.refreshes else None
     if not settings.resume:
         return Span(Extent(start, end))
-    done = folder.reported()
+    cadence = settings.cadence
+    keep = settings.keep and max(settings.keep, cadence.lag)
+    losses = find_losses(folder, settings.window * SECOND, every, keep)
+    done = losses.reports
     missing = start
     while (missing in done or not busy(missing)) and not (last is not None and missing > last):
         missing += every
     begin = _begin(missing, start, settings, Store(folder.models))
-    return Span(Extent(begin, end), begin if begin > start else None, missing)
+    again = [window_end - settings.window * SECOND for window_end in losses.windows]
+    begin = max(start, min([begin, *again]))
+    lost = tuple(losses.messages)
+    return Span(Extent(begin, end), begin if begin > start else None, missing, lost)
 
 
 def _begin(missing: int, start: int, settings: Settings, store: Store) -> int:

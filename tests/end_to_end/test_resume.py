@@ -211,3 +211,30 @@ def test_resume_with_other_settings_is_refused_and_changes_nothing(job: Job) -> 
     told = job.refused(*PEOPLE, "--output", "o", "--resume", "--keep", 9, "--rate", 21)
     assert told.endswith("other settings: --rate was 20.0, is 21.0; --keep was 3, is 9")
     assert content("o") == before
+
+
+HURT: dict[str, Callable[[Path], object]] = {
+    "emptied": lambda path: path.write_bytes(b""),
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:-7]),
+    "removed": lambda path: path.unlink(),
+}
+FEW_MODELS = (
+    *("--input", "in.csv", "--schema", "s.toml", "--learner", "ridge", "--shards", 2),
+    *("--window", "60", "--min-rows", 48, "--drift-psi", 0.01, "--drift-shift", 0.01),
+)
+"""A run of files that has a file of every kind: alerts, rejects (undated too), skipped windows."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hurt", HURT)
+def test_each_file_of_a_run_that_is_not_whole_is_made_again_by_resume(hurt: str, job: Job) -> None:
+    write_files()
+    job.ran(*FEW_MODELS, "--output", "o")
+    before = content("o")
+    kinds = {name.split("/")[0] for name in before}
+    assert kinds >= {"metrics", "models", "predictions", "sample", "rejected", "alerts", "skipped"}
+    for name in sorted(set(before) - {"settings.json", "ended.json"}):
+        HURT[hurt](Path("o", name))
+        told = job.ran(*FEW_MODELS, "--output", "o", "--resume")
+        assert content("o") == before, name
+        assert "not whole, made again: " in told.err or hurt == "removed", name

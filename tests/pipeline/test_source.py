@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,16 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from model.artefact import Learner, Manifest
 from model.asof import newest_allowed, stamp
 from model.batch import tag_of
 from model.errors import UserError
+from model.metrics import Sums, figures
+from model.store import Store
 from pipeline.folder import RunFolder
 from pipeline.settings import micros_of
 from pipeline.source import ALL, Span, file_source, people_source, span_of
+from tests.model.core_kit import rides, trained
 from tests.pipeline.job import GOOD, HEADER, SCHEMA, made
 from transforms.sources.planner import Extent
 
@@ -22,16 +27,23 @@ MINUTE = 60_000_000
 START = micros_of(None)
 
 
-def folder_with(path: Path, reported: set[int], trained: set[int]) -> RunFolder:
+def folder_with(path: Path, reported: set[int], windows: set[int]) -> RunFolder:
     """A run's folder with the reports of some refreshes and the models of some windows."""
     folder = RunFolder(str(path))
     for refresh in reported:
         Path(folder.metrics).mkdir(parents=True, exist_ok=True)
-        Path(folder.metrics, f"{stamp(refresh)}.json").write_text("{}")
-    for end in trained:
-        Path(folder.models, stamp(end)).mkdir(parents=True)
-        Path(folder.models, stamp(end), "manifest.json").write_text("{}")
+        report = figures(Sums(), refresh, refresh + MINUTE)
+        Path(folder.metrics, f"{stamp(refresh)}.json").write_bytes(report.as_json())
+    model, manifest = an_artefact()
+    for end in windows:
+        Store(folder.models).commit(stamp(end), model, manifest)
     return folder
+
+
+@cache
+def an_artefact() -> tuple[bytes, Manifest]:
+    """Some model, with its manifest."""
+    return trained(Learner("ridge", {}, 0), rides(20))
 
 
 def always(refresh: int) -> bool:
