@@ -144,6 +144,12 @@ def make_folder(path: str) -> None:
         _make_folders(Path(path), None)
 
 
+def keep_folder(path: str) -> None:
+    """Has the next ``flush`` sync the names of a local folder that something else has made."""
+    if is_local(path):
+        _unsynced.add([_folder_of(Path(path)), _folder_of(Path(path).absolute().parent)])
+
+
 def _make_folders(folder: Path, within: str | None) -> None:
     """Makes a local folder and those above it that are missing, down from ``within``."""
     missing = [folder, *folder.parents]

@@ -203,7 +203,8 @@ def find_folder(settings: Settings) -> RunFolder:
     except (OSError, ValueError) as error:  # a file system that Beam does not know
         raise UserError(f"--output {path}: cannot be looked at: {_brief(error)}") from error
     if settings.resume:
-        _check_same(folder, settings)
+        if not lost_settings(folder):
+            _check_same(folder, settings)
     elif holds and not settings.overwrite:
         if (writer := lock.writer_of(path)) is not None:
             raise UserError(lock.refusal(path, writer))
@@ -223,6 +224,14 @@ def _holds_run(folder: RunFolder) -> bool:
         return "format" in earlier(folder)
     except UserError:
         return False
+
+
+def lost_settings(folder: RunFolder) -> bool:
+    """Whether a folder has a run's reports or models, but no settings.json that can be read."""
+    if _holds_run(folder):
+        return False
+    made = ((folder.metrics, f"{NAME}.json"), (folder.models, f"{NAME}/manifest.json"))
+    return any(files.list_files(*place) for place in made)
 
 
 def lock_folder(folder: RunFolder, settings: Settings) -> tuple[RunFolder, FolderLock]:
@@ -260,9 +269,15 @@ def open_folder(folder: RunFolder, settings: Settings) -> None:
         sweep(folder)
         if settings.overwrite:
             clear(folder)
+        if settings.resume and lost_settings(folder):  # they may be of other settings than these
+            for path in files.list_files(folder.metrics, f"{NAME}.json"):
+                files.remove(path)
+            files.flush()
         for path in (folder.ended, folder.drain):
             files.remove(path)
         folder.write_json(folder.settings, kept(settings))
+        files.keep_folder(folder.path)
+        files.flush()
         _point_latest(folder, settings)
     except OSError as error:
         raise UserError(f"--output {folder.path}: cannot be written: {_brief(error)}") from error

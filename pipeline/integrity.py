@@ -18,7 +18,7 @@ from model.asof import from_stamp, stamp
 from model.metrics import Metrics
 from model.skipped import Skipped
 from model.store import MODEL, DamagedArtefact, Store, is_name
-from pipeline.folder import NAME, RunFolder
+from pipeline.folder import NAME, RunFolder, lost_settings
 
 SHOWN = 5
 """Maximum number of losses that are listed one by one."""
@@ -56,6 +56,11 @@ def find_losses(folder: RunFolder, window: int, every: int, keep: int) -> Losses
         keep: how many old models retention leaves; 0: all.
     """
     reports, refreshes = _check_reports(folder)
+    if lost_settings(folder):
+        problem = (
+            "settings.json is missing or damaged, so nothing shows that its options were these"
+        )
+        return Losses({}, dict.fromkeys(sorted({**reports, **refreshes})[:1], problem), {})
     windows = dict(_check_windows(folder))
     last = max(reports, default=None)
     if last is not None:
