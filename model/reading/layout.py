@@ -197,6 +197,7 @@ def _row_by_row(data: bytes, dialect: Dialect, test: RowTest | None) -> Layout:
     lines = line_ends(data)
     ends: list[int] = []
     faults: dict[int, str] = {}
+    closed: dict[int, int] = {}  # what was read to find a fault, by the fault's offset
     at = 0
     while at < len(data):
         line = int(np.searchsorted(lines, at, side="right"))
@@ -206,17 +207,24 @@ def _row_by_row(data: bytes, dialect: Dialect, test: RowTest | None) -> Layout:
         if row is None:
             begins = patterns.beginning.match(data, at)
             assert begins is not None
-            if patterns.closed.match(data, begins.end()) is None:
+            close = patterns.closed.match(data, begins.end())
+            if close is None:
                 break  # the quote may be closed by what comes
-            faults[at] = _MALFORMED
+            faults[at], closed[at] = _MALFORMED, close.end() + 1
         elif row.end() > lines[-1]:
             break
         elif test and row.end() > lines[line] and _holds_row(data, lines, row, dialect, test):
-            faults[at] = _SWALLOWED
+            faults[at], closed[at] = _SWALLOWED, row.end()
         end = int(lines[line]) if at in faults or row is None else row.end()
         ends.append(end)
         at = end
-    return Layout(np.array(ends, np.int64), faults)
+    # A part of the text has to give the same rows by itself: it must hold what a fault hangs on.
+    stop = ends[-1] if ends else 0
+    for start in sorted(closed, reverse=True):
+        if start < stop < closed[start]:
+            stop = start
+    faults = {start: why for start, why in faults.items() if start < stop}
+    return Layout(np.array([end for end in ends if end <= stop], np.int64), faults)
 
 
 def _holds_row(

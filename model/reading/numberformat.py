@@ -157,7 +157,7 @@ def _thousands(
         return csv.thousands
     other = "." if decimal == "," else ","
     certain = decimal in decimals or csv.decimal is not None
-    if other in parts or (certain and f"1{other}234" in decimals):
+    if other in parts or (certain and f"1{other}234" in decimals and other not in decimals):
         return other
     return next((mark for mark in (" ", "'") if mark in parts), "")
 
