@@ -143,6 +143,7 @@ def test_rows_of_ones_own_source_have_keys(tmp_path: Path) -> None:
 
     toml = tmp_path / "s.toml"
     toml.write_text(SCHEMA)
+    (tmp_path / "run").mkdir()
     settings = settings_from({"schema_file": str(toml), "learner": "ridge"})
     rows = [{**row, "ts": row["ts"].to_pydatetime()} for row in table().to_dict("records")]
     with embedded() as pipeline:
