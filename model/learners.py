@@ -49,8 +49,12 @@ def boosting(seed: int, **parameters: Any) -> Any:
 LEARNERS: dict[str, Callable[..., Any]] = {"forest": forest, "ridge": ridge, "boosting": boosting}
 
 
-def parse_parameter(text: str) -> tuple[str, Any]:
+def parse_parameter(text: str, option: str = "--learner-param") -> tuple[str, Any]:
     """A parameter from ``name=value``; the value is a Python literal, or else text.
+
+    Args:
+        text: the parameter.
+        option: where it was given, for messages.
 
     Raises:
         UserError: if there is no ``=`` or no name.
@@ -61,7 +65,7 @@ def parse_parameter(text: str) -> tuple[str, Any]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise UserError(f"--learner-param {text!r}: name=value is allowed, as in max_depth=8")
+        raise UserError(f"{option} {text!r}: name=value is allowed, as in max_depth=8")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):

@@ -291,10 +291,23 @@ def load_schema(path: str) -> Schema:
         raise UserError(f"--schema {path}: is not UTF-8 text: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"--schema {path}: is not TOML: {error}") from error
+    return schema_of(raw, f"--schema {path}")
+
+
+def schema_of(raw: dict[str, Any], where: str) -> Schema:
+    """The schema of its keys.
+
+    Args:
+        raw: as a TOML file has them.
+        where: names what holds them, for messages.
+
+    Raises:
+        UserError: if they are no schema.
+    """
     try:
         return Schema.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"--schema {path}: {explain(error)}") from error
+        raise UserError(f"{where}: {explain(error)}") from error
 
 
 def explain(error: ValidationError) -> str:

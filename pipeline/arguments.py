@@ -28,7 +28,7 @@ GROUPS = {
         *("runner", "output", "shared", "resume", "overwrite", "predictions", "on_interrupt"),
     ),
     "what it reads": (
-        *("source", "people", "input", "schema_file"),
+        *("source", "source_param", "people", "input", "schema_file"),
         *("windows", "live", "rate", "start", "disorder", "seed"),
     ),
     "time": ("window", "every", "latency", "lag"),
@@ -46,6 +46,10 @@ examples:
 
 Beam's own options are passed through, as --job_name=mine.
 """
+
+
+PARAMETERS = {"learner_param", "source_param"}
+"""Options of the form k=v that may be given more than once."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -96,7 +100,7 @@ def _add(group: Any, name: str) -> None:
     if field.annotation is bool:
         group.add_argument(option(name), dest=name, action="store_true", help=told)
         return
-    if name == "learner_param":
+    if name in PARAMETERS:
         group.add_argument(option(name), dest=name, action="append", metavar="K=V", help=told)
         return
     if field.default is not None and field.default != "" and "(" not in told:
@@ -126,8 +130,8 @@ def parse(words: list[str]) -> tuple[Settings, list[str]]:
     given = vars(known)
     _check_beam(rest)
     values = _config(given.pop("config")) if "config" in given else {}
-    if "learner_param" in given:
-        given["learner_param"] = dict(parse_parameter(text) for text in given["learner_param"])
+    for name in PARAMETERS & given.keys():
+        given[name] = dict(parse_parameter(text, option(name)) for text in given[name])
     settings = settings_from({**values, **given})
     return settings, rest
 

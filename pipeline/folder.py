@@ -184,6 +184,8 @@ class RunFolder:
 def kept(settings: Settings) -> dict[str, Any]:
     """What settings.json says: the options that decide the run's files, and the schema."""
     options = settings.model_dump(mode="json", exclude=NOT_KEPT | {"schema_file"})
+    if not settings.source_param:
+        del options["source_param"]
     return {**options, **settings.resolved, "schema": settings.meaning.model_dump(mode="json")}
 
 

@@ -10,6 +10,8 @@ import logging
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from model.errors import UserError
 
@@ -62,6 +64,18 @@ def report_thread_error(thread: threading.ExceptHookArgs) -> None:
         logging.getLogger(__name__).debug("a thread ended: %s", thread.exc_value)
     else:
         threading.__excepthook__(thread)
+
+
+@contextmanager
+def without_noise() -> Iterator[None]:
+    """The context in which the root logger leaves out the known noise: a run begun in Python."""
+    noise, root = NoiseFilter(), logging.getLogger()
+    root.addFilter(noise)
+    try:
+        yield
+    finally:
+        root.removeFilter(noise)
+        NoiseFilter.muted = False
 
 
 def mute() -> None:

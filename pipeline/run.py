@@ -6,19 +6,21 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam.utils import interactive_utils
 from rich.console import Console
 
 from model import learners
 from model.errors import UserError
 from model.skipped import summarize
 from model.store import Store
+from pipeline import own as own_sources
 from pipeline import runners
 from pipeline.alerts import AlertWatch
 from pipeline.arguments import parse
@@ -30,29 +32,32 @@ from pipeline.runners import dataflow, needs, working
 from pipeline.runners.cluster import root_cause
 from pipeline.runners.guides import RunGuide
 from pipeline.runners.prism import prism
-from pipeline.settings import Settings
+from pipeline.settings import OWN, Settings
 from pipeline.signals import exit_code, interruptible
 from pipeline.source import Span, file_source, people_source
 from pipeline.watch.figures import counted
 from transforms import tally
 from transforms.sinks import retain
 
+Resume = Callable[[list[str]], str]
+"""Gives the command with which a run goes on, of the options for that."""
+
 
 @contextmanager
 def outside_ipython() -> Iterator[None]:
-    """Has Beam know at once that this is no IPython session, if it is none.
+    """Has Beam take this for no IPython session.
 
-    It tries to import IPython at each step that is applied, and where it is not installed
-    Python searches all of its path again, 3.5 ms each time.
+    At each step that is applied it tries to import IPython: where that is not installed Python
+    searches all of its path again, 3.5 ms each time. In a session it imports its dataframes, for
+    the steps' labels, which fails with pandas 3 (``pandas.DataFrame`` has no ``first`` any more;
+    Beam 2.77 asks for pandas < 2.4).
     """
-    if "IPython" in sys.modules:
-        yield
-        return
-    sys.modules["IPython"] = None  # type: ignore[assignment]
+    before = interactive_utils.is_in_ipython, beam.pipeline.is_in_ipython
+    interactive_utils.is_in_ipython = beam.pipeline.is_in_ipython = lambda: False
     try:
         yield
     finally:
-        del sys.modules["IPython"]
+        interactive_utils.is_in_ipython, beam.pipeline.is_in_ipython = before
 
 
 def run(argv: list[str]) -> int:
@@ -69,15 +74,47 @@ def run(argv: list[str]) -> int:
         KeyboardInterrupt: if it was interrupted before anything ran.
     """
     with interruptible():
-        code, embedded = run_job(argv)
-    if embedded and code > 128:
-        leave(code)
-    return code  # what Beam started for the job, as Prism, it ends at exit
+        settings, beam_options = parse(argv)
+        if settings.source == OWN:
+            raise UserError(
+                f"--source {OWN}: is the source of a run begun by run_on (docs/python.md); must be "
+                "people, files, or package.module:factory of a Beam transform"
+            )
+        ended = run_settings(settings, beam_options, partial(resume_command, argv))
+    if ended.embedded and ended.code > 128:
+        leave(ended.code)
+    return ended.code  # what Beam started for the job, as Prism, it ends at exit
 
 
-def run_job(argv: list[str]) -> tuple[int, bool]:
-    """As ``run``; gives the exit code and whether the job may still work in this process."""
-    settings, beam_options = parse(argv)
+class Ended(NamedTuple):
+    """How a run has ended.
+
+    Attributes:
+        code: its exit code.
+        folder: where it has written.
+        embedded: whether the job may still work in this process, if it was interrupted.
+    """
+
+    code: int
+    folder: RunFolder
+    embedded: bool
+
+
+def run_settings(
+    settings: Settings, beam_options: list[str], resume: Resume, own: Any = None
+) -> Ended:
+    """Runs the job that settings ask for.
+
+    Args:
+        settings: all options.
+        beam_options: what is passed through to Beam, as on a command line.
+        resume: says how the run goes on, given the options for that.
+        own: a source of one's own; None: the settings say which.
+
+    Raises:
+        UserError: for what the user can put right; nothing has run then.
+        KeyboardInterrupt: if it was interrupted before anything ran.
+    """
     dry = settings.runner == "dataflow" and dataflow.is_dry(beam_options)
     settings = with_start(settings.model_copy(update={"resume": settings.resume and not dry}))
     settings = as_before(settings)
@@ -92,17 +129,17 @@ def run_job(argv: list[str]) -> tuple[int, bool]:
             folder, lock = lock_folder(folder, settings)
             stack.enter_context(lock)
         tally.reset()
-        source, span = make_source(as_read(settings, beam_options), folder, err)
+        source, span = make_source(as_read(settings, beam_options), folder, err, own)
         for line in span.lost:
             tell(line)
+        placed = settings.model_copy(update={"output": folder.path})
+        runner, options = runners.make(placed, beam_options)
+        stack.enter_context(outside_ipython())
+        pipeline = beam.Pipeline(runner=runner, options=options)
+        build(pipeline, source, settings, folder, span)
         if not dry:
             open_folder(folder, settings)
             catch_up(settings, folder, span)
-        placed = settings.model_copy(update={"output": folder.path})
-        runner, options = runners.make(placed, beam_options)
-        pipeline = beam.Pipeline(runner=runner, options=options)
-        with outside_ipython():
-            build(pipeline, source, settings, folder, span)
         tell(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
         if settings.runner == "direct" and prism() is not None:
             tell("windows show when the source has ended; --runner prism shows them as they close")
@@ -110,9 +147,10 @@ def run_job(argv: list[str]) -> tuple[int, bool]:
         if farewell is not None:
             if settings.webhook is not None:
                 tell("--webhook: nothing here waits for the job, so no alerts are posted")
-            return launch(pipeline, farewell, out, err), False
+            return Ended(launch(pipeline, farewell, out, err), folder, False)
         guide = runners.guide(settings, beam_options, folder, tell)
-        return execute(pipeline, guide, argv, out, err), working.is_embedded(pipeline)
+        code = execute(pipeline, guide, resume, out, err)
+        return Ended(code, folder, working.is_embedded(pipeline))
 
 
 def as_read(settings: Settings, beam_options: list[str]) -> Settings:
@@ -183,15 +221,20 @@ def prune(settings: Settings, folder: RunFolder, before: int | None = None) -> N
         retain(Store(folder.models), starts, settings.keep, settings.lag)
 
 
-def make_source(settings: Settings, folder: RunFolder, err: Console) -> tuple[Any, Span]:
+def make_source(
+    settings: Settings, folder: RunFolder, err: Console, own: Any = None
+) -> tuple[Any, Span]:
     """The source and what of it is read; says so while files are looked through."""
+    if settings.brings_source:
+        made = own or own_sources.make(str(settings.source), settings.source_param, settings)
+        return own_sources.own_source(made, settings, folder)
     if not settings.reads_files:
         return people_source(settings, folder)
     with telling(err, "looking through the files") as tell:
         return file_source(settings, folder, tell)
 
 
-def execute(pipeline: Any, guide: RunGuide, argv: list[str], out: Console, err: Console) -> int:
+def execute(pipeline: Any, guide: RunGuide, resume: Resume, out: Console, err: Console) -> int:
     """Runs a pipeline to its end, and reports how it ended; gives the exit code."""
     folder = guide.folder
     mind_garbage()
@@ -218,20 +261,20 @@ def execute(pipeline: Any, guide: RunGuide, argv: list[str], out: Console, err: 
         assert stopped is not None
         tell(f"error: the job failed: {cause(stopped)}")
         tell(f"what was complete stays in {folder.path}; go on with:")
-        tell(resume_command(argv, guide.resume_options))
+        tell(resume(guide.resume_options))
         return 1
     summary(folder, out)
     if progress.state == "interrupted":
         reported = len(folder.reported())
         are = f"{counted(reported, 'refresh')} {'is' if reported == 1 else 'are'}"
         tell(f"interrupted: {are} complete in {folder.path}; go on with:")
-        tell(resume_command(argv, guide.resume_options))
+        tell(resume(guide.resume_options))
         return exit_code(stopped)
     prune(guide.settings, folder)
     closing(folder, progress, out)
     if guide.draining:
         out.print("drained; go on with:")
-        out.print(resume_command(argv, guide.resume_options), soft_wrap=True)
+        out.print(resume(guide.resume_options), soft_wrap=True)
     return 0
 
 

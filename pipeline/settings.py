@@ -13,8 +13,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
@@ -45,6 +47,8 @@ EARLIEST, LATEST = (
     (datetime(year, 1, 1, tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
     for year in (2, 9901)
 )
+OWN = "own"
+"""The source of a run whose source was given as an object (``pipeline.own.run_on``)."""
 SECRET = {"webhook"}
 """Options whose value is told nowhere."""
 LONGEST = 36_525 * 86_400
@@ -83,9 +87,23 @@ def moment(value: Any) -> Any:
     return iso(at)
 
 
+def source_name(value: Any) -> Any:
+    """The name of a source.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if value in (None, "people", "files", OWN):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", value):
+        raise ValueError("must be people, files, or package.module:factory of a Beam transform")
+    return value
+
+
 Threshold = Annotated[float | None, BeforeValidator(threshold)]
 Duration = Annotated[int, BeforeValidator(seconds), Field(le=LONGEST)]
 Moment = Annotated[str, BeforeValidator(moment)]
+Source = Annotated[str, BeforeValidator(source_name)]
 Runner = Annotated[
     Literal["direct", "prism", "flink", "dataflow"],
     BeforeValidator(lambda value: RUNNERS.get(value, value)),
@@ -108,8 +126,13 @@ class Settings(BaseModel):
     )
     resume: bool = Field(False, description="go on in a folder from its first missing report")
     overwrite: bool = Field(False, description="replace the run that a folder holds")
-    source: Literal["people", "files"] | None = Field(
-        None, description="people (synthetic) or files (the default with --input)"
+    source: Source | None = Field(
+        None,
+        description="people (synthetic), files (the default with --input), or "
+        "package.module:factory of a Beam transform",
+    )
+    source_param: dict[str, Any] = Field(
+        default_factory=dict, description="k=v for that factory; may be given more than once"
     )
     people: Literal["learnable", "original"] = Field(
         "learnable",
@@ -181,8 +204,11 @@ class Settings(BaseModel):
     )
     seed: int = Field(42, ge=0, lt=2**32, description="of people and learners")
 
+    _schema: Schema | None = PrivateAttr(None)
+
     @model_validator(mode="after")
-    def _check(self) -> Settings:
+    def _check(self, info: ValidationInfo) -> Settings:
+        self._schema = (info.context or {}).get("schema", self._schema)
         if self.window % self.refresh:
             raise ValueError(
                 f"--window {self.window}s is no multiple of --every {self.refresh}s: 1, 2, 3… "
@@ -202,7 +228,27 @@ class Settings(BaseModel):
             self._check_files()
         elif self.input is not None:
             raise ValueError("--input goes with --source files")
+        if self.brings_source:
+            self._check_own()
+        elif self.source_param:
+            raise ValueError("--source-param goes with --source package.module:factory")
         return self
+
+    def _check_own(self) -> None:
+        if self.schema_file is None and self._schema is None:
+            raise ValueError(f"--source {self.source} needs --schema, a TOML file")
+        refused = {
+            "--live": self.live,
+            "--start": self.start is not None,
+            "--windows": bool(self.windows),
+            "--on-interrupt drain": self.on_interrupt == "drain",
+        }
+        for option, given in refused.items():
+            if given:
+                raise ValueError(
+                    f"{option} goes with people and files: a source of your own has its own times "
+                    "and its own end"
+                )
 
     def _check_files(self) -> None:
         if self.input is None:
@@ -219,15 +265,20 @@ class Settings(BaseModel):
         return self.source == "files" or (self.source is None and self.input is not None)
 
     @property
+    def brings_source(self) -> bool:
+        """Whether rows come from a source of one's own."""
+        return self.source not in (None, "people", "files")
+
+    @property
     def resolved(self) -> dict[str, Any]:
         """The options whose default depends on others, as they come out."""
         return {
-            "source": "files" if self.reads_files else "people",
+            "source": self.source or ("files" if self.reads_files else "people"),
             "every": self.refresh,
             "latency": self.serve,
             "windows": self.refreshes,
             "min_rows": self.least_rows,
-            "start": None if self.reads_files else self.start or START,
+            "start": None if self.reads_files or self.brings_source else self.start or START,
         }
 
     @property
@@ -290,22 +341,26 @@ class Settings(BaseModel):
     @property
     def refreshes(self) -> int:
         """Stop after so many; 0 is never."""
-        return (0 if self.reads_files else 12) if self.windows is None else self.windows
+        if self.windows is not None:
+            return self.windows
+        return 0 if self.reads_files or self.brings_source else 12
 
     @property
     def endless(self) -> bool:
         """Whether the source never ends by itself."""
-        return not self.reads_files and self.refreshes == 0
+        return not self.reads_files and not self.brings_source and self.refreshes == 0
 
     @cached_property
     def meaning(self) -> Schema:
-        """The schema: of the file, or the people's own.
+        """The schema: the one given, that of the file, or the people's own.
 
         Raises:
             UserError: if the file is no schema.
         """
         from model.schema import load_schema
 
+        if self._schema is not None:
+            return self._schema
         return PEOPLE if self.schema_file is None else load_schema(self.schema_file)
 
 
@@ -331,8 +386,12 @@ def micros_of(start: str | None) -> int:
     return int(at)
 
 
-def settings_from(values: dict[str, Any]) -> Settings:
+def settings_from(values: dict[str, Any], schema: Schema | None = None) -> Settings:
     """Settings from values by name.
+
+    Args:
+        values: the options.
+        schema: what the columns mean, in the place of ``schema_file``.
 
     Raises:
         UserError: names each option that is not allowed, its value and what is.
@@ -344,7 +403,7 @@ def settings_from(values: dict[str, Any]) -> Settings:
         model.errors.UserError: --rate 0: Input should be greater than 0
     """
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate(values, context={"schema": schema})
     except ValidationError as error:
         told = []
         for problem in error.errors():

@@ -27,8 +27,18 @@ print(json.dumps({
 """A cell more: what the notebook has found."""
 
 
-def test_the_notebook_is_kept_without_outputs() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+RUNS = ROOT / "examples" / "run_notebook.ipynb"
+RUNS_LAST = """
+import json
+print(json.dumps({"rows": reports["rows"].tolist(), "keys": predictions["key"].tolist(),
+    "error": float((predictions["target"] - predictions["prediction"]).abs().mean())}))
+"""
+"""A cell more, of the notebook that runs the job."""
+
+
+@pytest.mark.parametrize("path", [NOTEBOOK, RUNS])
+def test_the_notebooks_are_kept_without_outputs(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert cells and all(cell.outputs == [] and cell.execution_count is None for cell in cells)
@@ -49,6 +59,24 @@ def test_the_notebook_reads_a_run_and_predicts_with_its_newest_model(tmp_path: P
     kinds = [set(output.get("data", ())) for cell in notebook.cells for output in outputs(cell)]
     assert any("image/png" in kind for kind in kinds)
     assert any("text/html" in kind for kind in kinds)  # tables
+
+
+@pytest.mark.slow
+def test_a_notebook_runs_the_job_and_a_pipeline_of_beams(tmp_path: Path) -> None:
+    notebook = nbformat.read(RUNS, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(RUNS_LAST))
+    client = NotebookClient(
+        notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parents[1])}}
+    )
+    client.execute(env={**os.environ, "OUTPUT": str(tmp_path / "run")})
+    found = json.loads(printed(notebook.cells[-1]))
+    assert found["rows"] == [60] * 6
+    assert sorted(found["keys"]) == sorted(f"gauge-{second}" for second in range(360))
+    assert found["error"] < 0.01
+    shown = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    texts = [out.get("text") or out["data"].get("text/plain", "") for out in shown]
+    assert "360 rows read" in "".join(texts)  # rich shows it as what a cell displays
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "done"
 
 
 def outputs(cell: Any) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import subprocess
 import sys
@@ -10,8 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
+import apache_beam as beam
 import pandas as pd
 import pytest
+from apache_beam.utils import interactive_utils
 
 from pipeline import run
 from pipeline.progress import Progress
@@ -283,15 +284,16 @@ def test_the_cause_of_a_failure_is_the_first_error_in_one_line(
     assert cause(error) == (told or str(error))
 
 
-def test_beam_finds_no_ipython_while_the_job_is_built_and_what_is_loaded_stays(
+def test_beam_takes_a_session_of_ipython_for_none_while_the_job_is_built(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delitem(sys.modules, "IPython", raising=False)
-    with pytest.raises(ModuleNotFoundError, match="halted"), outside_ipython():
-        importlib.import_module("IPython")
-    assert "IPython" not in sys.modules
     session = ModuleType("IPython")
+    monkeypatch.setattr(session, "get_ipython", lambda: session, raising=False)
+    monkeypatch.setattr(session, "config", {"IPKernelApp": {}}, raising=False)
     monkeypatch.setitem(sys.modules, "IPython", session)
+    assert interactive_utils.is_in_notebook() and beam.pipeline.is_in_ipython()
     with outside_ipython():
-        assert importlib.import_module("IPython") is session
-    assert sys.modules["IPython"] is session
+        assert not interactive_utils.is_in_notebook() and not beam.pipeline.is_in_ipython()
+        beam.Pipeline("FnApiRunner") | beam.Create([1])
+        assert sys.modules["IPython"] is session
+    assert interactive_utils.is_in_notebook() and beam.pipeline.is_in_ipython()

@@ -34,6 +34,11 @@ def as_dict(row: Any) -> dict[str, Any]:
         return dict(row)
     if hasattr(row, "_asdict"):
         return dict(row._asdict())
+    if isinstance(row, pa.RecordBatch):
+        raise TypeError(
+            "a row is a RecordBatch: a source of batches must declare them, by "
+            "with_output_types(pyarrow.RecordBatch)"
+        )
     raise TypeError(f"a row is a {type(row).__name__}; a dict, beam.Row or NamedTuple is allowed")
 
 
