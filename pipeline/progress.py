@@ -25,10 +25,11 @@ from model.batch import SECOND
 from model.errors import UserError
 from model.metrics import Metrics
 from pipeline.folder import NAME, RunFolder
+from pipeline.watch.figures import counted
 from pipeline.watch.figures import shown as shown
 from pipeline.watch.following import Following
 from pipeline.watch.view import View
-from transforms.tally import observed, tally
+from transforms.tally import counted_at, observed, tally
 
 INTERVAL = 0.5
 PLAIN_INTERVAL = 5.0
@@ -37,6 +38,8 @@ SHOWN = 24
 """A summary shows so many refreshes at the most."""
 DELAYS = ("scored behind",)
 """What is observed of a live run, in seconds; see ``transforms.predict``."""
+TRAINED = ("models trained", "models found", "windows skipped")
+"""Counts of windows that are done with."""
 SETTLED = 60.0
 """Seconds: what is observed earlier in a run counts only until then; it tells of start-up."""
 
@@ -86,6 +89,56 @@ class Reported:
         self._counts["refreshes reported"] += 1
 
 
+class Pace:
+    """How many windows of how many are trained, and how long the rest may take.
+
+    Args:
+        refreshes: about how many windows there are in the whole run; 0: it is not known.
+        before: how many of them an earlier run has trained and reported.
+    """
+
+    def __init__(self, refreshes: int, before: int = 0) -> None:
+        self.refreshes = refreshes
+        self.before = before
+        self._began: tuple[int, float] | None = None
+
+    def told(self, windows: int, seconds: float) -> str:
+        """The windows that are trained, of how many, and the time that is left.
+
+        Args:
+            windows: how many this run has trained so far.
+            seconds: for how long it has worked.
+
+        Example:
+            >>> pace = Pace(12)
+            >>> pace.told(2, 10.0), pace.told(6, 18.0)
+            ('2 of 12 windows trained', '6 of 12 windows trained (about 12 s left)')
+        """
+        done = self.before + windows
+        if done > self.refreshes:
+            return f"{counted(windows, 'window')} trained"
+        line = f"{done:,} of {counted(self.refreshes, 'window')} trained"
+        if self._began is None:
+            self._began = windows, seconds
+        first, began = self._began
+        if windows == first or done == self.refreshes:
+            return line
+        left = (self.refreshes - done) * (seconds - began) / (windows - first)
+        return f"{line} (about {duration(left)} left)"
+
+
+def duration(seconds: float) -> str:
+    """A duration to be read at a glance.
+
+    Example:
+        >>> duration(42.4), duration(200), duration(7300)
+        ('42 s', '3 min', '2.0 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 class Progress:
     """Shows how a run stands, and keeps status.json, while it works.
 
@@ -93,18 +146,23 @@ class Progress:
 
     Use as a context; what happens to the run is told to ``state`` before it ends, or by an error.
 
+    Args:
+        folder, console: as below.
+        refreshes: about how many there will be in the whole run; 0: it is not known.
+
     Attributes:
         folder: the run's folder.
         console: where it is shown (standard error).
         state: running, done, failed or interrupted.
     """
 
-    def __init__(self, folder: RunFolder, console: Console) -> None:
+    def __init__(self, folder: RunFolder, console: Console, refreshes: int = 0) -> None:
         self.folder = folder
         self.console = console
         self.state = "running"
         self._reported = Reported(folder)
         self._following = Following(folder)
+        self._pace = Pace(refreshes, len(folder.reported()) if refreshes else 0)
         self._began = self._looked = time.monotonic()
         self._settles = time.time() + SETTLED
         self._over = threading.Event()
@@ -169,18 +227,24 @@ class Progress:
         """Rows, rate, windows: a short text each."""
         counts = self.counts()
         rows = counts.get("rows read", 0)
-        parts = [f"{rows:,} rows read ({rows / max(self.seconds, 1e-9):,.0f}/s)"]
-        models = counts.get("models trained", 0) + counts.get("models found", 0)
-        if models:
-            parts.append(f"{models:,} windows trained")
+        parts = [f"{counted(rows, 'row')} read ({self.rate(rows):,.0f}/s)"]
+        windows = sum(counts.get(name, 0) for name in TRAINED)
+        if windows:
+            parts.append(self._pace.told(windows, self.seconds))
         if counts.get("rows scored"):
-            parts.append(f"{counts['rows scored']:,} rows scored")
+            parts.append(f"{counted(counts['rows scored'], 'row')} scored")
         if counts.get("refreshes reported"):
-            parts.append(f"{counts['refreshes reported']:,} refreshes reported")
+            parts.append(f"{counted(counts['refreshes reported'], 'refresh')} reported")
         for name, told in self.delays().items():
             done, behind = name.split()
             parts.append(f"{done} {told['p95']:.1f} s {behind} (p95)")
         return parts
+
+    def rate(self, rows: int) -> float:
+        """Rows read a second, from the beginning until the last one was read."""
+        last = counted_at("rows read")
+        seconds = self.seconds if last is None else last - self._began
+        return rows / max(seconds, 1e-9)
 
     def view(self) -> View:
         """The run's picture."""
@@ -226,7 +290,7 @@ class Progress:
             {
                 "state": self.state,
                 "rows_read": rows,
-                "rate": round(rows / max(self.seconds, 1e-9), 1),
+                "rate": round(self.rate(rows), 1),
                 "watermark": None if watermark is None else iso(watermark),
                 "updated": iso(time.time_ns() // 1000),
                 **({"delays": delays} if delays else {}),

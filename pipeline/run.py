@@ -18,6 +18,7 @@ from rich.console import Console
 
 from model import learners
 from model.errors import UserError
+from model.reading import Plan
 from model.skipped import summarize
 from model.store import Store
 from pipeline import own as own_sources
@@ -32,10 +33,11 @@ from pipeline.runners import dataflow, needs, working
 from pipeline.runners.cluster import root_cause
 from pipeline.runners.guides import RunGuide
 from pipeline.runners.prism import prism
-from pipeline.settings import OWN, Settings
+from pipeline.settings import AUTO, OWN, Settings
 from pipeline.signals import exit_code, interruptible
-from pipeline.source import Span, file_source, people_source
+from pipeline.source import Span, file_source, people_source, plan_files
 from pipeline.watch.figures import counted
+from pipeline.window import Choice, choose
 from transforms import tally
 from transforms.sinks import retain
 
@@ -129,7 +131,9 @@ def run_settings(
             folder, lock = lock_folder(folder, settings)
             stack.enter_context(lock)
         tally.reset()
-        source, span = make_source(as_read(settings, beam_options), folder, err, own)
+        planned, choice = look_ahead(settings, err)
+        settings = choice.settings
+        source, span = make_source(as_read(settings, beam_options), folder, planned, own)
         for line in span.lost:
             tell(line)
         placed = settings.model_copy(update={"output": folder.path})
@@ -141,6 +145,8 @@ def run_settings(
             open_folder(folder, settings)
             catch_up(settings, folder, span)
         tell(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
+        for message in choice.messages:
+            tell(message)
         if settings.runner == "direct" and prism() is not None:
             tell("windows show when the source has ended; --runner prism shows them as they close")
         farewell = dataflow.told_at_launch(beam_options) if settings.runner == "dataflow" else None
@@ -149,7 +155,8 @@ def run_settings(
                 tell("--webhook: nothing here waits for the job, so no alerts are posted")
             return Ended(launch(pipeline, farewell, out, err), folder, False)
         guide = runners.guide(settings, beam_options, folder, tell)
-        code = execute(pipeline, guide, resume, out, err)
+        progress = Progress(folder, err, choice.refreshes)
+        code = execute(pipeline, guide, progress, resume, out)
         return Ended(code, folder, working.is_embedded(pipeline))
 
 
@@ -196,6 +203,8 @@ def as_before(settings: Settings) -> Settings:
     with suppress(UserError):  # of a folder without a run: it is refused when it is looked at
         before = ADDED | earlier(RunFolder(str(settings.output)))
         decided = {name: before[name] for name in ADDED if getattr(settings, name) is None}
+        if settings.reads_files and (settings.window == AUTO or not settings.has("window")):
+            decided["window"] = before.get("window", settings.window)
         return settings.model_copy(update=decided)
     return settings
 
@@ -221,27 +230,39 @@ def prune(settings: Settings, folder: RunFolder, before: int | None = None) -> N
         retain(Store(folder.models), starts, settings.keep, settings.lag)
 
 
+def look_ahead(settings: Settings, err: Console) -> tuple[Plan | None, Choice]:
+    """Looks through the files, if there are any, and settles the window; says so meanwhile."""
+    if not settings.reads_files:
+        refreshes = 0 if settings.brings_source else settings.refreshes
+        return None, Choice(settings, refreshes, ())
+    if not settings.reads_files:
+        return None, Choice(settings, settings.refreshes, ())
+    with telling(err, "looking through the files") as tell:
+        planned = plan_files(settings, tell)
+        return planned, choose(planned, settings)
+
+
 def make_source(
-    settings: Settings, folder: RunFolder, err: Console, own: Any = None
+    settings: Settings, folder: RunFolder, planned: Plan | None, own: Any = None
 ) -> tuple[Any, Span]:
-    """The source and what of it is read; says so while files are looked through."""
+    """The source and what of it is read."""
     if settings.brings_source:
         made = own or own_sources.make(str(settings.source), settings.source_param, settings)
         return own_sources.own_source(made, settings, folder)
-    if not settings.reads_files:
+    if planned is None:
         return people_source(settings, folder)
-    with telling(err, "looking through the files") as tell:
-        return file_source(settings, folder, tell)
+    return file_source(settings, folder, print, planned)
 
 
-def execute(pipeline: Any, guide: RunGuide, resume: Resume, out: Console, err: Console) -> int:
+def execute(
+    pipeline: Any, guide: RunGuide, progress: Progress, resume: Resume, out: Console
+) -> int:
     """Runs a pipeline to its end, and reports how it ended; gives the exit code."""
     folder = guide.folder
     mind_garbage()
     hook = guide.settings.webhook
-    tell = partial(err.print, soft_wrap=True)
+    tell = partial(progress.console.print, soft_wrap=True)
     watch = AlertWatch(folder, tell, None if hook is None else hook.get_secret_value())
-    progress = Progress(folder, err)
     guide.abandoned = progress.abandon
     stopped: BaseException | None = None
     with watch:

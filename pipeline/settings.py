@@ -41,6 +41,8 @@ RUNNERS = {
     "FlinkRunner": "flink",
     "DataflowRunner": "dataflow",
 }
+AUTO = 0
+"""The length of a window that is still to be chosen by the rows of the files."""
 START = "2026-01-01T00:00:00Z"
 """The event time of the first synthetic person, unless --start or --live says otherwise."""
 EARLIEST, LATEST = (
@@ -100,6 +102,24 @@ def source_name(value: Any) -> Any:
     return value
 
 
+def window_length(value: Any) -> Any:
+    """A window's length: a duration of a second or more, or ``AUTO`` from ``auto``.
+
+    Raises:
+        ValueError: if it is neither.
+
+    Example:
+        >>> window_length("1h"), window_length("auto")
+        (3600, 0)
+    """
+    if value == "auto":
+        return AUTO
+    length = seconds(value)
+    if length < 1:
+        raise ValueError("must be at least a second, as 60, 90s, 5m, 1h, 1d; or auto")
+    return length
+
+
 Threshold = Annotated[float | None, BeforeValidator(threshold)]
 Duration = Annotated[int, BeforeValidator(seconds), Field(le=LONGEST)]
 Moment = Annotated[str, BeforeValidator(moment)]
@@ -142,8 +162,10 @@ class Settings(BaseModel):
         None, description="glob of CSV, NDJSON or Parquet files, on any Beam file system"
     )
     schema_file: str | None = Field(None, description="TOML that says what the columns mean")
-    window: Annotated[Duration, Field(ge=1)] = Field(
-        60, description="what a model is trained on: 60, 90s, 5m, 1h, 1d"
+    window: Annotated[int, BeforeValidator(window_length), Field(le=LONGEST)] = Field(
+        60,
+        description="what a model is trained on: 60, 90s, 5m, 1h, 1d; auto: by the rows of files; "
+        "60, or auto if that does not fit files",
     )
     every: Annotated[Duration, Field(ge=1)] | None = Field(
         None, description="how long a model serves; the window is a multiple (= window)"
@@ -209,12 +231,15 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Settings:
         self._schema = (info.context or {}).get("schema", self._schema)
-        if self.window % self.refresh:
+        if self.window == AUTO:
+            if not self.reads_files:
+                raise ValueError("--window auto needs --input: files tell their rows beforehand")
+        elif self.window % self.refresh:
             raise ValueError(
                 f"--window {self.window}s is no multiple of --every {self.refresh}s: 1, 2, 3… "
                 "times --every is allowed"
             )
-        if self.refresh % self.serve:
+        if self.refresh and self.refresh % self.serve:
             nearest = ", ".join(f"{d}s" for d in divisors(self.refresh)[-5:])
             raise ValueError(
                 f"--latency {self.serve}s does not divide --every {self.refresh}s: "
@@ -258,6 +283,10 @@ class Settings(BaseModel):
         for option, given in (("--live", self.live), ("--start", self.start)):
             if given:
                 raise ValueError(f"{option} goes with --source people: files have their own times")
+
+    def has(self, name: str) -> bool:
+        """Whether an option was given, and does not only have its default."""
+        return name in self.model_fields_set
 
     @property
     def reads_files(self) -> bool:

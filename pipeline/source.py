@@ -111,17 +111,29 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, S
     ), span
 
 
-def file_source(
-    settings: Settings, folder: RunFolder, progress: Callable[[str], None]
-) -> tuple[ReadTickets, Span]:
-    """Files, planned: their bounds in event time are known before anything runs.
+def plan_files(settings: Settings, progress: Callable[[str], None]) -> Plan:
+    """The plan of the files: their bounds in event time are known before anything runs.
 
     Raises:
         UserError: see ``model.reading.plan``.
     """
     assert settings.input is not None
+    return plan(settings.input, settings.meaning, progress)
+
+
+def file_source(
+    settings: Settings,
+    folder: RunFolder,
+    progress: Callable[[str], None],
+    planned: Plan | None = None,
+) -> tuple[ReadTickets, Span]:
+    """Files as a source; they are planned, unless they have been.
+
+    Raises:
+        UserError: as ``plan_files``.
+    """
     schema = settings.meaning
-    planned = plan(settings.input, schema, progress)
+    planned = planned or plan_files(settings, progress)
     span = _file_span(planned, settings, folder)
     latency = settings.cadence.latency
     reader = FileReader(planned, span.extent.begin, schema, latency, settings.batch_rows)

@@ -17,6 +17,8 @@ from apache_beam.metrics import Metrics
 NAMESPACE = "correnteza"
 _lock = threading.Lock()
 _tally: Counter[str] = Counter()
+_counted_at: dict[str, float] = {}
+"""By name when it was last counted, as ``time.monotonic`` tells."""
 OBSERVED = 10_000
 """Of each kind so many of the latest observations are at hand."""
 _observed: dict[str, deque[tuple[float, float]]] = {}
@@ -28,6 +30,13 @@ def count(name: str, number: int = 1) -> None:
     _counter(name).inc(number)
     with _lock:
         _tally[name] += number
+        _counted_at[name] = time.monotonic()
+
+
+def counted_at(name: str) -> float | None:
+    """When something was last counted, by ``time.monotonic``; None if it was not."""
+    with _lock:
+        return _counted_at.get(name)
 
 
 @cache
@@ -70,3 +79,4 @@ def reset() -> None:
     with _lock:
         _tally.clear()
         _observed.clear()
+        _counted_at.clear()

@@ -30,6 +30,7 @@ from tests.pipeline.job import (
     models,
     process,
     rejects,
+    resume_options,
     said,
     status,
 )
@@ -444,7 +445,7 @@ def test_a_full_disk_ends_the_run_with_one_line_and_no_half_file(
     assert told.code == 1
     assert "error: the job failed: " in told.error
     assert "[Errno 28] No space left on device" in told.error
-    assert len(said(told)) == 3 and told.out == ""
+    assert len(said(told)) == 4 and told.out == ""
     assert_whole(small_disk / "o")
     assert not [path for path in small_disk.rglob("*") if path.name.startswith(".")]
 
@@ -465,7 +466,8 @@ def test_a_process_that_may_not_write_so_much_ends_with_one_line_of_error(home: 
     told = finished(process(*SMALL, "--output", "o", longest=10_000))
     assert (told.code, told.out) == (1, "")
     assert "the job failed: " in told.error and "[Errno 27] File too large" in told.error
-    assert [line.split()[0] for line in said(told)] == ["people", "error:", "what"]
+    assert [line.split()[0] for line in said(told)[:-1]] == ["people", "error:", "what"]
+    assert resume_options(told) == [*SMALL, "--output", "o", "--resume"]
     assert_whole("o")
 
 

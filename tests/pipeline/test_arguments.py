@@ -10,6 +10,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from pydantic import SecretStr
 
 from pipeline.arguments import parse, parser
+from pipeline.program import COMMANDS
 from pipeline.settings import Settings, option
 from tests.pipeline.job import Job
 
@@ -163,7 +164,7 @@ def test_a_toml_file_that_is_missing_or_no_text_is_refused(job: Job) -> None:
         (["chek"], "unknown command 'chek': do you mean check?"),
         (
             ["run"],
-            "unknown command 'run': ask, check, completion, models, report, serve, watch, "
+            f"unknown command 'run': {', '.join(COMMANDS)}, "
             "or options alone (see python -m pipeline --help)",
         ),
     ],

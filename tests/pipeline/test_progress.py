@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.console import Console
 from model.metrics import Sums, figures
 from pipeline import progress
 from pipeline.folder import RunFolder
-from pipeline.progress import Progress, consoles, shown, summary, telling
+from pipeline.progress import Pace, Progress, consoles, shown, summary, telling
 from pipeline.run import closing
 from tests.pipeline.job import status
 from transforms import tally
@@ -236,3 +237,24 @@ def test_status_is_json_without_nan(home: Path) -> None:
     assert set(json.loads(Path("o/status.json").read_text())) == {
         *("format", "state", "rows_read", "rate", "watermark", "updated")
     }
+
+
+def test_the_rate_is_of_the_time_in_which_rows_were_read(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    watched = Progress(RunFolder("o"), console())
+    clock[0] = 104.0
+    tally.count("rows read", 400)
+    clock[0] = 200.0
+    assert "400 rows read (100/s)" in watched.line()
+
+
+def test_windows_are_told_of_how_many_and_how_long_the_rest_may_take() -> None:
+    pace = Pace(10, before=2)
+    assert pace.told(1, 5.0) == "3 of 10 windows trained"
+    assert pace.told(3, 9.0) == "5 of 10 windows trained (about 10 s left)"
+    assert pace.told(8, 20.0) == "10 of 10 windows trained"
+    assert pace.told(9, 20.0) == "9 windows trained"
+    assert Pace(0).told(1, 5.0) == "1 window trained"

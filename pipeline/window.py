@@ -1,0 +1,192 @@
+"""The window of a run on files: given, chosen by the rows (``--window auto``), or refused.
+
+The choice follows from the files and the settings alone, and is written into settings.json as a
+number of seconds, so that a resumed run has it without choosing again.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from model.asof import iso
+from model.errors import UserError
+from model.reading import Plan
+from model.reading.outlook import LENGTHS, Outlook, Windows, by_bounds, by_times
+from pipeline.settings import AUTO, Settings, settings_from
+from pipeline.watch.figures import counted
+
+MOST_WINDOWS = 100_000
+"""More windows than these are refused."""
+MANY_WINDOWS = 10_000
+"""With more windows than these the default of ``--window`` gives way to one that fits."""
+NEARLY_ALL, SOME = 0.95, 50
+"""From so many windows on, a job is refused if this share of them is too small for a model."""
+UNITS = {86_400: "d", 3600: "h", 60: "m", 1: "s"}
+WORDS = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
+
+
+class Choice(NamedTuple):
+    """What a run on files begins with.
+
+    Attributes:
+        settings: with a window's length that is settled.
+        refreshes: about how many there will be; 0 if there is no row.
+        messages: lines for the user: what is read, how many windows it makes, and notes.
+    """
+
+    settings: Settings
+    refreshes: int
+    messages: tuple[str, ...]
+
+
+def option(seconds: int) -> str:
+    """A duration as ``--window`` takes it.
+
+    Example:
+        >>> option(604_800), option(90)
+        ('7d', '90s')
+    """
+    unit = next(unit for unit in UNITS if seconds % unit == 0)
+    return f"{seconds // unit}{UNITS[unit]}"
+
+
+def in_words(seconds: int) -> str:
+    """A duration in words.
+
+    Example:
+        >>> in_words(604_800), in_words(60)
+        ('7 days', '1 minute')
+    """
+    text = option(seconds)
+    return counted(int(text[:-1]), WORDS[text[-1]])
+
+
+def choose(plan: Plan, settings: Settings) -> Choice:
+    """Settles the window's length.
+
+    A length that was not given is that of the default, if that fits the rows, else one that does.
+
+    Args:
+        plan: of the input.
+        settings: all options.
+
+    Raises:
+        UserError: if the length that was given makes absurdly many windows, or next to none of
+            them can make a model; it proposes one that fits. A resumed run is never refused.
+    """
+    found = summary(plan)
+    if not plan.chunks:
+        return Choice(_with_window(settings, settings.window or 60), 0, (found, *plan.messages))
+    asked = settings.window == AUTO
+    given = asked or settings.has("window")
+    length = settings.window or 60
+    outlook = by_bounds(plan)
+    if asked or not _fits(outlook.windows(length, settings.least_rows)):
+        outlook = by_times(plan, settings.meaning)
+    seen = outlook.windows(length, settings.least_rows)
+    proposed = None
+    if asked or not _fits(seen):
+        proposed = outlook.proposal(settings.least_rows, _lengths(settings))
+    notes: list[str] = []
+    if asked or (not given and not settings.resume and _is_better(proposed, outlook, settings)):
+        chosen = _with_window(settings, proposed or length)
+        how = "--window auto" if asked else f"--window {option(length)} would make {_shape(seen)}"
+    else:
+        chosen, how = settings, ""
+        if not settings.resume:
+            refuse_absurd(length, seen, proposed, outlook, settings)
+            notes = _warnings(length, seen, proposed, outlook, settings)
+    made = outlook.windows(chosen.window, settings.least_rows)
+    refreshes = outlook.windows(chosen.refresh, settings.least_rows).number
+    if settings.refreshes:
+        refreshes = min(refreshes, settings.refreshes)
+    line = f"windows of {in_words(chosen.window)}: {_shape(made)}"
+    told = f"{line} ({how})" if how else line
+    return Choice(chosen, refreshes, (found, told, *notes, *plan.messages))
+
+
+def summary(plan: Plan) -> str:
+    """The files, their bytes and rows, and from when to when they are, in a line."""
+    size = sum(file.size for file in plan.files)
+    line = f"{counted(len(plan.files), 'file')} ({_bytes(size)}), {counted(plan.rows, 'row')}"
+    if not plan.chunks:
+        return line
+    first = min(chunk.least for chunk in plan.chunks)
+    last = max(chunk.greatest for chunk in plan.chunks)
+    return f"{line} from {iso(first)} to {iso(last)}"
+
+
+def refuse_absurd(
+    length: int, seen: Windows, proposed: int | None, outlook: Outlook, settings: Settings
+) -> None:
+    """Refuses a window that was asked for and can only waste the user's time.
+
+    Raises:
+        UserError: with the window that is proposed.
+    """
+    number = min(seen.number, settings.refreshes or seen.number)
+    if proposed is None and number <= MOST_WINDOWS:
+        return  # no other would do
+    if number > MOST_WINDOWS:
+        why = f"at most {MOST_WINDOWS:,} are allowed"
+    elif number >= SOME and seen.few > NEARLY_ALL:
+        why = f"a model needs {settings.least_rows} labelled rows (--min-rows)"
+    else:
+        return
+    instead = _proposal(proposed, outlook, settings)
+    raise UserError(f"--window {option(length)} makes {_shape(seen)}: {why}: {instead}")
+
+
+def _warnings(
+    length: int, seen: Windows, proposed: int | None, outlook: Outlook, settings: Settings
+) -> list[str]:
+    if seen.few < 0.5:
+        return []
+    line = (
+        f"{seen.few:.0%} of the windows hold fewer rows than a model needs "
+        f"({settings.least_rows}, --min-rows)"
+    )
+    return [f"{line}: {_proposal(proposed, outlook, settings)}" if proposed else line]
+
+
+def _proposal(proposed: int | None, outlook: Outlook, settings: Settings) -> str:
+    if proposed is None:
+        return "use a longer --window"
+    made = _shape(outlook.windows(proposed, settings.least_rows))
+    return f"--window {option(proposed)} (or auto) makes {made}"
+
+
+def _fits(seen: Windows) -> bool:
+    return seen.few < 0.5 and seen.number <= MANY_WINDOWS
+
+
+def _is_better(proposed: int | None, outlook: Outlook, settings: Settings) -> bool:
+    return proposed is not None and _fits(outlook.windows(proposed, settings.least_rows))
+
+
+def _lengths(settings: Settings) -> list[int]:
+    """The windows to choose from that go with the other options."""
+    if settings.every is not None:
+        many = [-(-length // settings.every) * settings.every for length in LENGTHS]
+        return sorted(set(many))
+    latency = settings.latency or 1
+    return [length for length in LENGTHS if length % latency == 0]
+
+
+def _with_window(settings: Settings, window: int) -> Settings:
+    """The settings with another window, checked anew."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return settings_from({**given, "window": window}, settings.meaning)
+
+
+def _shape(seen: Windows) -> str:
+    each = " each" if seen.number != 1 else ""
+    return f"{counted(seen.number, 'window')} of about {counted(seen.rows, 'row')}{each}"
+
+
+def _bytes(size: int) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:,.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.3g} {unit}"
+        size /= 1000  # type: ignore[assignment]
+    raise AssertionError
