@@ -298,7 +298,7 @@ def train(data: Normalized, schema: Schema, learner: Learner) -> tuple[bytes, Ma
 
 def fit_artefact(data: Normalized, schema: Schema, learner: Learner) -> tuple[Artefact, Fit]:
     """As ``train``, but the artefact itself, and how it fits its window."""
-    estimator = learners.make(learner.name, learner.parameters, learner.seed)
+    estimator = learners.make(*learner, rows=len(data.target))
     prediction, report = fit(estimator, data)
     trained = profile(data.matrix, prediction, data.encoder)
     return Artefact(schema, data.statistics, data.encoder, estimator, trained), report

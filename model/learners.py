@@ -49,6 +49,30 @@ def boosting(seed: int, **parameters: Any) -> Any:
 LEARNERS: dict[str, Callable[..., Any]] = {"forest": forest, "ridge": ridge, "boosting": boosting}
 
 
+MANY = 1_000
+"""From so many rows on a learner's defaults are those of its factory."""
+
+
+def defaults_for(learner: str, rows: int) -> dict[str, Any]:
+    """The defaults of a built-in learner that depend on the rows that it is fitted to.
+
+    Leaves of 20 rows, good for many, leave a tree of 24 rows without a single split. So the
+    leaves grow with the rows; and of few rows a forest's splits see all features, as
+    scikit-learn's own do. ``docs/design.md`` has the figures by which they were chosen.
+
+    Example:
+        >>> defaults_for("forest", 24), defaults_for("forest", 1_000)
+        ({'min_samples_leaf': 1, 'max_features': 1.0}, {})
+        >>> defaults_for("boosting", 24), defaults_for("boosting", 240)
+        ({'min_samples_leaf': 3}, {})
+    """
+    if learner == "forest" and rows < MANY:
+        return {"min_samples_leaf": max(1, rows // 50), "max_features": 1.0}
+    if learner == "boosting" and rows < 240:
+        return {"min_samples_leaf": max(3, rows // 12)}
+    return {}
+
+
 def parse_parameter(text: str, option: str = "--learner-param") -> tuple[str, Any]:
     """A parameter from ``name=value``; the value is a Python literal, or else text.
 
@@ -72,7 +96,7 @@ def parse_parameter(text: str, option: str = "--learner-param") -> tuple[str, An
         return name, {"true": True, "false": False}.get(value, value)
 
 
-def make(learner: str, parameters: Parameters, seed: int) -> Any:
+def make(learner: str, parameters: Parameters, seed: int, rows: int = MANY) -> Any:
     """A regressor that is not fitted yet.
 
     Args:
@@ -80,6 +104,7 @@ def make(learner: str, parameters: Parameters, seed: int) -> Any:
             factory is called with the parameters and returns a regressor.
         parameters: for the regressor's constructor.
         seed: its random state, where it has one.
+        rows: how many it will be fitted to (``defaults_for``); given parameters win.
 
     Raises:
         UserError: if there is no such learner or parameter, or it takes no such value.
@@ -88,7 +113,7 @@ def make(learner: str, parameters: Parameters, seed: int) -> Any:
     seeds = (seed,) if learner in LEARNERS else ()
     try:
         with loading():
-            estimator = factory(*seeds, **parameters)
+            estimator = factory(*seeds, **{**defaults_for(learner, rows), **parameters})
     except (TypeError, ValueError) as error:
         raise UserError(f"--learner {learner}: {_brief(error)}") from error
     able = callable(getattr(estimator, "fit", None)) and hasattr(estimator, "predict")

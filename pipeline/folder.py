@@ -54,7 +54,7 @@ NOT_KEPT = {
 }
 """Options that settings.json leaves out: another value of them gives the same run."""
 
-ADDED = {"min_rows": 1}
+ADDED = {"min_rows": 1, "latest": None}
 """How a run went whose settings.json is older than these options."""
 
 

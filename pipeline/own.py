@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePath
@@ -21,6 +22,7 @@ from typing_extensions import override
 from model import files
 from model.asof import from_stamp
 from model.errors import UserError
+from model.latest import default_latest
 from model.loading import loading
 from model.schema import Schema, load_schema, schema_of
 from model.store import is_name
@@ -164,12 +166,15 @@ class OwnSource(beam.PTransform[Any, Any]):
     Attributes:
         source: gives rows, or batches.
         settings: all options.
+        latest: rows after it are rejected, microseconds: the option or, once this has been
+            applied, a day after the launch if the source ends; None: none are.
     """
 
     def __init__(self, source: beam.PTransform[Any, Any], settings: Settings) -> None:
         super().__init__()
         self.source = source
         self.settings = settings
+        self.latest = settings.latest_time
 
     @override
     def expand(self, root: Any) -> Any:
@@ -184,10 +189,15 @@ class OwnSource(beam.PTransform[Any, Any]):
             raise UserError(
                 f"--source {name}: gives a {type(rows).__name__}: must be one PCollection of rows"
             )
-        self._check(getattr(self.source, "bounded", rows.is_bounded))
+        bounded = getattr(self.source, "bounded", rows.is_bounded)
+        self._check(bounded)
+        if bounded and self.latest is None:
+            self.latest = default_latest(time.time())
         if rows.element_type != pa.RecordBatch:
             latency = settings.cadence.latency
-            return rows | FromRows(settings.meaning, latency, batch_rows=settings.batch_rows)
+            return rows | FromRows(
+                settings.meaning, latency, batch_rows=settings.batch_rows, latest=self.latest
+            )
         if isinstance(self.source, ReadTickets):
             return rows
         return rows | "Count" >> beam.Map(counted).with_output_types(pa.RecordBatch)

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
@@ -17,7 +18,9 @@ from apache_beam.utils import interactive_utils
 from rich.console import Console
 
 from model import learners
+from model.asof import iso
 from model.errors import UserError
+from model.latest import default_latest
 from model.reading import Plan
 from model.skipped import summarize
 from model.store import Store
@@ -141,6 +144,8 @@ def run_settings(
         stack.enter_context(outside_ipython())
         pipeline = beam.Pipeline(runner=runner, options=options)
         build(pipeline, source, settings, folder, span)
+        if isinstance(source, own_sources.OwnSource) and source.latest is not None:
+            settings = settings.model_copy(update={"latest": iso(source.latest)})
         if not dry:
             open_folder(folder, settings)
             catch_up(settings, folder, span)
@@ -197,9 +202,14 @@ def with_start(settings: Settings) -> Settings:
 
 
 def as_before(settings: Settings) -> Settings:
-    """The settings with what a run to resume has decided where nothing was given."""
+    """The settings with what a run to resume has decided where nothing was given.
+
+    The rows of a new run on files may be at most a day ahead of its launch.
+    """
     if not settings.resume:
-        return settings
+        if settings.latest is not None or not settings.reads_files:
+            return settings
+        return settings.model_copy(update={"latest": iso(default_latest(time.time()))})
     with suppress(UserError):  # of a folder without a run: it is refused when it is looked at
         before = ADDED | earlier(RunFolder(str(settings.output)))
         decided = {name: before[name] for name in ADDED if getattr(settings, name) is None}

@@ -224,6 +224,10 @@ class Settings(BaseModel):
     shared: bool = Field(
         False, description="the run's folder is on a volume that all workers reach"
     )
+    latest: Moment | None = Field(
+        None,
+        description="a row after this time is rejected (files: a day after the launch)",
+    )
     seed: int = Field(42, ge=0, lt=2**32, description="of people and learners")
 
     _schema: Schema | None = PrivateAttr(None)
@@ -307,6 +311,7 @@ class Settings(BaseModel):
             "latency": self.serve,
             "windows": self.refreshes,
             "min_rows": self.least_rows,
+            "latest": self.latest,
             "start": None if self.reads_files or self.brings_source else self.start or START,
         }
 
@@ -351,6 +356,11 @@ class Settings(BaseModel):
         if self.min_rows is not None:
             return self.min_rows
         return default_min_rows(self.width)
+
+    @property
+    def latest_time(self) -> int | None:
+        """``latest`` in microseconds."""
+        return None if self.latest is None else micros_of(self.latest)
 
     @property
     def width(self) -> int:

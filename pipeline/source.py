@@ -105,7 +105,9 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, S
     rows = live_rows(settings.rate, settings.batch_rows) if settings.live else settings.batch_rows
     return ReadTickets(
         PeopleTickets(people, span.extent, rows, settings.live),
-        PeopleReader(people, span.extent.begin, schema, settings.cadence.latency),
+        PeopleReader(
+            people, span.extent.begin, schema, settings.cadence.latency, settings.latest_time
+        ),
         poll=0.05 if settings.live else 0.1,
         drain=Drain(folder.drain, settings.cadence.every),
     ), span
@@ -118,7 +120,7 @@ def plan_files(settings: Settings, progress: Callable[[str], None]) -> Plan:
         UserError: see ``model.reading.plan``.
     """
     assert settings.input is not None
-    return plan(settings.input, settings.meaning, progress)
+    return plan(settings.input, settings.meaning, progress, settings.latest_time)
 
 
 def file_source(

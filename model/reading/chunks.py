@@ -38,6 +38,7 @@ class File:
         layout: how its rows lie in text: ``LINES``, or, of JSON, in an ``ARRAY`` or as
             ``VALUES`` one behind the other.
         dialect: how it is written (CSV).
+        latest: rows after it are rejected, and no chunk reaches for them; microseconds, or None.
     """
 
     path: str
@@ -54,6 +55,7 @@ class File:
     encoding: str = "utf-8"
     layout: str = LINES
     dialect: Dialect | None = None
+    latest: int | None = None
 
     @property
     def stored(self) -> str:
@@ -140,14 +142,19 @@ def _message(note: str, paths: list[str]) -> str:
     return f"{paths[0]}{more}: {note}"
 
 
-def extent(times: pa.Array) -> tuple[int, int] | None:
-    """Least and greatest of event times, microseconds; None if all are null.
+def extent(times: pa.Array, latest: int | None = None) -> tuple[int, int] | None:
+    """Least and greatest of event times until ``latest``, microseconds; None if there is none.
 
     Example:
         >>> extent(parse_times(pa.array([3, None, 1]))), extent(pa.nulls(2, pa.int64()))
         ((1000000, 3000000), None)
+        >>> extent(pa.array([1, 9, 4]), latest=5)
+        (1, 4)
     """
-    span = pc.min_max(times.cast(pa.int64()))
+    counts = times.cast(pa.int64())
+    span = pc.min_max(counts)
+    if latest is not None and (span["max"].as_py() or 0) > latest:
+        span = pc.min_max(counts.filter(pc.less_equal(counts, latest)))
     least, greatest = span["min"].as_py(), span["max"].as_py()
     return None if least is None else (least, greatest)
 

@@ -89,18 +89,21 @@ def _extent(
     file: File, index: int, group: pq.RowGroupMetaData, time: pa.Field
 ) -> tuple[int, int] | None:
     """Least and greatest event time of a row group."""
-    return _known_extent(group, time.name, time.type) or union(
+    return _known_extent(group, time.name, time.type, file.latest) or union(
         [
-            extent(parse_times(batch.column(0)))
+            extent(parse_times(batch.column(0)), file.latest)
             for batch in _batches(file, index, [time.name], _SCAN_ROWS)
         ]
     )
 
 
 def _known_extent(
-    group: pq.RowGroupMetaData, name: str, kind: pa.DataType
+    group: pq.RowGroupMetaData, name: str, kind: pa.DataType, latest: int | None
 ) -> tuple[int, int] | None:
-    """Least and greatest event time by the statistics; None if they do not tell."""
+    """Least and greatest event time by the statistics; None if they do not tell.
+
+    Nor do they if the greatest is after ``latest``: the greatest before that is not known.
+    """
     leaves = [i for i in range(group.num_columns) if group.column(i).path_in_schema == name]
     if len(leaves) > 1:  # a field of a struct has the path a.t, as a column named so
         return None
@@ -112,7 +115,8 @@ def _known_extent(
     if stored is None:
         return None
     times = parse_times(pa.array([statistics.min_raw, statistics.max_raw], stored))
-    return None if times.null_count else extent(times)
+    found = None if times.null_count else extent(times)
+    return None if found and latest is not None and found[1] > latest else found
 
 
 def _stored_type(kind: pa.DataType, statistics: pq.Statistics) -> pa.DataType | None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from model.batch import PROBLEM
 from model.errors import UserError
+from model.latest import reject_later
 from model.reading import delimited, ndjson, parquet, text
 from model.reading.chunks import Chunk, File, Plan, Span, union
 from model.reading.encodings import with_encoding
@@ -21,13 +22,19 @@ _BEGIN = {"csv": delimited.begin, "ndjson": ndjson.begin, "parquet": parquet.beg
 _TEXT = {"csv": delimited.FORMAT, "ndjson": ndjson.FORMAT}
 
 
-def plan(pattern: str, schema: Schema, progress: Callable[[str], None] | None = None) -> Plan:
+def plan(
+    pattern: str,
+    schema: Schema,
+    progress: Callable[[str], None] | None = None,
+    latest: int | None = None,
+) -> Plan:
     """Looks at every file of the input once: its columns, its rows, its times.
 
     Args:
         pattern: a path or a glob, on any Beam file system.
         schema: what the columns mean.
         progress: is told in a line, often, how far this is.
+        latest: rows after it are rejected (``model.latest``); microseconds, None: none are.
 
     Returns:
         The files and their chunks; no chunk if there is no row.
@@ -43,7 +50,7 @@ def plan(pattern: str, schema: Schema, progress: Callable[[str], None] | None = 
     found, notes = find(pattern)
     for number, file in enumerate(found, 1):
         place = f"{file.path} ({number} of {len(found)})"
-        file, mine = _scan(replace(file, first=rows), schema, place, progress)
+        file, mine = _scan(replace(file, first=rows, latest=latest), schema, place, progress)
         files.append(file)
         spans.append(mine)
         rows += sum(span.rows for span in mine)
@@ -85,7 +92,7 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
         else parquet.read(file, chunk, schema, batch_rows)
     ):
         rows += batch.num_rows
-        yield batch
+        yield reject_later(batch, schema, file.latest)
     if rows != chunk.rows:
         raise UserError(
             f"{file.path}: has changed since it was planned: {rows} rows where {chunk.rows} were"
@@ -129,6 +136,8 @@ def _undated(files: list[File], spans: list[list[Span]], rows: int, schema: Sche
     chunk = next(_chunks(index, files, spans, 0))
     row = next(read(files[index], chunk, schema, 1))
     shape = row.column(PROBLEM)[0].as_py() if PROBLEM in row.schema.names else None
+    if shape and "--latest" in shape:
+        return f"{files[index].path}: none of the {rows} rows has a time that may be: {shape}"
     return (
         f"{files[index].path}: column {schema.time!r} (the time): none of the {rows} rows has a "
         f"readable time (the first is {shown(row.column(schema.time)[0].as_py())}): "

@@ -142,7 +142,7 @@ def _spans(file: File, form: Format, schema: Schema) -> Iterator[Span]:
         if len(times):
             stop = block.start + len(block.data)
             notes = form.notes(block.data, file, schema)
-            yield Span(block.start, stop, len(times), block.line, extent(times), notes)
+            yield Span(block.start, stop, len(times), block.line, extent(times, file.latest), notes)
 
 
 def check_utf8(path: str, data: bytes, start: int) -> None:

@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from model import learners
-from model.errors import UserError
+from model.errors import FitFailed, UserError
 from model.learners import LEARNERS, check, fit, make, params_of, parse_parameter, predict
 
 MODULE = '''
@@ -47,6 +47,18 @@ def picky(size):
 class Silent(Mean):
     def fit(self, matrix, target):
         raise RuntimeError
+
+class Wide(Mean):
+    def fit(self, matrix, target):
+        if matrix.shape[1] < 20:
+            raise ValueError("too few columns")
+        super().fit(matrix, target)
+
+class Long(Mean):
+    def fit(self, matrix, target):
+        if len(target) < 1000:
+            raise ValueError("too few rows")
+        super().fit(matrix, target)
 
 def a_class():
     return Forest
@@ -337,3 +349,75 @@ def test_forests_that_are_asked_for_at_once_are_those_of_one_after_the_other() -
         together = list(pool.map(grown, range(6)))
     for seed, forest in enumerate(together):
         np.testing.assert_array_equal(grown(seed).predict(matrix), forest.predict(matrix))
+
+
+def hourly(days: int, seed: int = 0) -> tuple[learners.Matrix, learners.Matrix]:
+    """24 rows a day: y = 3 x + 5 if a category + noise."""
+    rng = np.random.default_rng(seed)
+    x, red = rng.normal(size=24 * days), rng.random(24 * days) < 0.5
+    matrix = np.column_stack([x, red, ~red]).astype(float)
+    return matrix, 3 * x + 5 * red + rng.normal(size=24 * days)
+
+
+def skill(make_one: Any, days: int = 10) -> float:
+    """1 - MAE / MAE of the mean of the day before, each day by the model of the day before."""
+    matrix, target = hourly(days)
+    errors = baseline = 0.0
+    for day in range(1, days):
+        before, now = slice(24 * (day - 1), 24 * day), slice(24 * day, 24 * (day + 1))
+        fitted = make_one().fit(matrix[before], target[before])
+        errors += float(np.abs(fitted.predict(matrix[now]) - target[now]).sum())
+        baseline += float(np.abs(target[before].mean() - target[now]).sum())
+    return 1 - errors / baseline
+
+
+def test_of_a_day_of_hourly_rows_the_learners_learn_as_much_as_scikit_learns_own() -> None:
+    theirs = skill(lambda: RandomForestRegressor(random_state=1))
+    assert theirs > 0.5
+    assert skill(lambda: make("forest", {}, 1, rows=24)) == pytest.approx(theirs, abs=0.02)
+    assert skill(lambda: HistGradientBoostingRegressor(random_state=1)) == 0
+    assert skill(lambda: make("boosting", {}, 1, rows=24)) > 0.4
+
+
+@pytest.mark.parametrize("learner", ["forest", "boosting"])
+def test_a_given_parameter_wins_over_the_default_for_few_rows(learner: str) -> None:
+    assert make(learner, {"min_samples_leaf": 7}, 1, rows=24).min_samples_leaf == 7
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("rows", [1_000, 1_001, 10**6])
+def test_from_a_thousand_rows_on_the_defaults_are_those_of_ever(learner: str, rows: int) -> None:
+    assert params_of(make(learner, {}, 1, rows)) == params_of(make(learner, {}, 1))
+
+
+@pytest.mark.parametrize("learner", ["forest", "boosting"])
+def test_leaves_grow_with_the_rows_and_a_tree_can_always_split(learner: str) -> None:
+    leaves = [make(learner, {}, 1, rows).min_samples_leaf for rows in range(1, 1_100)]
+    assert leaves == sorted(leaves)
+    assert all(2 * leaf <= max(rows, 6) for rows, leaf in enumerate(leaves, 1))
+
+
+def test_a_learner_that_needs_many_rows_columns_or_a_positive_target_passes_the_check() -> None:
+    check("sklearn.linear_model:PoissonRegressor", {}, 1)
+    check("sklearn.neighbors:KNeighborsRegressor", {"n_neighbors": 500}, 1)
+    check("my_learners:Wide", {}, 1, features=3)
+    check("my_learners:Long", {}, 1)
+    with pytest.raises(UserError, match="The 'alpha' parameter"):
+        check("sklearn.linear_model:PoissonRegressor", {"alpha": -1.0}, 1)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("m"), OSError("o"), KeyboardInterrupt(), SystemExit()]
+)
+def test_what_is_not_the_estimators_own_passes_through_a_fit(error: BaseException) -> None:
+    class Raising(Ridge):
+        def fit(self, matrix: Any, target: Any) -> Any:
+            raise error
+
+    with pytest.raises(type(error)):
+        fit(Raising(), *data(20))
+
+
+def test_what_a_fit_raises_is_a_failed_fit_with_its_type() -> None:
+    with pytest.raises(FitFailed, match=r"^ValueError: Found array with 0 sample"):
+        fit(Ridge(), np.empty((0, 2)), np.empty(0))

@@ -29,6 +29,7 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "learner": ("ridge", "ridge"),
     "predictions": ("none", "none"),
     "disorder": ("5s", 5),
+    "latest": ("2026-03-01", "2026-03-01T00:00:00Z"),
     "min_rows": ("30", 30),
     "sample_rows": ("77", 77),
     "batch_rows": ("78", 78),

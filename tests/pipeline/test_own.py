@@ -242,3 +242,18 @@ def test_batches_that_are_not_declared_are_refused_with_the_way_out(
     with pytest.raises(JobFailed):
         run_on(beam.Create([0]) | beam.FlatMap(lambda _: raw()), SCHEMA, tmp_path / "run")
     assert "with_output_types(pyarrow.RecordBatch)" in capsys.readouterr().err
+
+
+def test_a_row_of_the_year_9999_is_rejected_and_the_latest_time_is_kept(tmp_path: Path) -> None:
+    rows = [*ROWS, {"at": 253_402_214_400, "level": 1.0, "wind": 1}]
+    source = beam.Create(rows) | beam.Map(lambda row: TimestampedValue(row, row["at"]))
+    run = run_on(source, SCHEMA, tmp_path / "run", learner="ridge", window="1m")
+    assert sum(report.rows for report in run.reports()) == 180
+    assert sum(report.rejected for report in run.reports()) == 1
+    assert max(report.refresh_end for report in run.reports()) == "1970-01-01T00:03:00Z"
+    latest = json.loads((tmp_path / "run" / "settings.json").read_text())["latest"]
+    assert latest.endswith("T00:00:00Z")
+    resumed = beam.Create(rows) | beam.Map(lambda row: TimestampedValue(row, row["at"]))
+    options = {"learner": "ridge", "window": "1m", "resume": True}
+    run_on(resumed, SCHEMA, tmp_path / "run", **options)
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["latest"] == latest

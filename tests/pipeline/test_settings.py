@@ -72,7 +72,7 @@ def test_each_default_is_that_of_the_design(name: str, value: object) -> None:
 def test_every_option_is_known_to_these_tests() -> None:
     derived = {"refresh": "every", "serve": "latency", "refreshes": "windows"}
     known = {derived.get(name, name) for name in DEFAULTS}
-    assert set(Settings.model_fields) == known | {"source", "start"}
+    assert set(Settings.model_fields) == known | {"source", "start", "latest"}
 
 
 def test_files_are_the_source_where_an_input_is_given_and_are_all_read() -> None:

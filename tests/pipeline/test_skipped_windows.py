@@ -221,3 +221,60 @@ def test_a_run_from_before_min_rows_goes_on_as_it_began(job: Job, write: Any) ->
     Path("o/metrics/20240101T000200Z.json").unlink()
     job.ran(*WORDS, "--learner", "ridge", "--keep", "0", "--resume")
     assert content("o") == whole and skips() == {}
+
+
+FAR = "2024-01-01T00:03:30Z,1,1,red\n9999-12-31T00:00:00Z,1,1,red\n"
+
+
+def test_a_sentinel_of_the_year_9999_changes_nothing_but_that_it_is_rejected(
+    job: Job, write: Any
+) -> None:
+    write([60] * 4)
+    job.ran(*WORDS, "--learner", "ridge")
+    clean = content("o")
+    lines = Path("rows.csv").read_text().splitlines(keepends=True)
+    Path("rows.csv").write_text("".join([*lines, FAR.splitlines()[1] + "\n"]))
+    told = job.ran(*WORDS[:-2], "--output", "p", "--learner", "ridge")
+    assert "241 rows read" in told.out and "1 of them rejected" in told.out
+    dirty = content("p")
+    changed = {name for name in dirty if dirty[name] != clean.get(name)}
+    assert {name.split("/")[0] for name in changed} <= {"metrics", "rejected", "settings.json"}
+    assert sum(report["rejected"] for report in metrics("p")) == 1
+    [line] = Path("p").glob("rejected/undated/*.ndjson")
+    assert "'9999-12-31T00:00:00Z': a time until" in line.read_text()
+    assert len(metrics("p")) == 4
+
+
+def test_a_resumed_run_keeps_the_latest_time_of_its_launch(
+    job: Job, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write([60, 60])
+    ahead = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=3)
+    with Path("rows.csv").open("a") as file:
+        file.write(f"{ahead:%Y-%m-%dT%H:%M:%SZ},1,1,red\n")
+    words = (*WORDS, "--learner", "ridge")
+    job.ran(*words)
+    whole = content("o")
+    assert sum(report["rejected"] for report in metrics("o")) == 1
+    assert json.loads(Path("o/settings.json").read_text())["latest"] == (
+        f"{datetime.now(timezone.utc) + timedelta(days=2):%Y-%m-%dT00:00:00Z}"
+    )
+    sorted(Path("o").glob("metrics/*.json"))[-1].unlink()
+    week = ahead + timedelta(days=7)
+    monkeypatch.setattr(
+        "pipeline.run.default_latest", lambda now: int(week.timestamp()) * 1_000_000
+    )
+    job.ran(*words, "--resume")
+    assert content("o") == whole
+    later = f"{ahead + timedelta(days=9):%Y-%m-%d}"
+    assert "--latest" in job.refused(*words, "--resume", "--latest", later)
+    job.ran(*words[:-4], "--output", "p", "--learner", "ridge", "--latest", later)
+    assert sum(report["rejected"] for report in metrics("p")) == 0
+
+
+def test_people_have_no_latest_time_unless_it_is_given(job: Job) -> None:
+    words = ("--windows", "2", "--rate", "20", "--learner", "ridge")
+    job.ran(*words, "--start", "2200-01-01", "--output", "o")
+    assert [report["rejected"] for report in metrics("o")] == [0, 0]
+    job.ran(*words, "--output", "p", "--latest", "2026-01-01T00:01:30Z")
+    assert [report["rejected"] for report in metrics("p")] == [0, 599]

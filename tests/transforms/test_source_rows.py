@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -8,7 +9,7 @@ from apache_beam.transforms.window import TimestampedValue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.batch import ID, SECOND, micros, tag_of
+from model.batch import ID, PROBLEM, SECOND, TIME, micros, tag_of
 from tests.transforms.streams import MINUTE, SCHEMA, row, stream
 from transforms.sources.rows import FromRows, MakeBatches, as_dict, row_id
 from transforms.testing import Gather, embedded
@@ -129,3 +130,39 @@ def test_a_row_without_a_usable_id_takes_the_hash_of_its_content() -> None:
     ]
     seen = made(rows, id_column="number")
     assert sorted(told(seen, ID)) == sorted([5, *map(row_id, rows[1:])])
+
+
+YEAR_9999 = 253_402_214_400.0
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+@pytest.mark.parametrize("batch_rows", [1, 1000])
+def test_a_row_of_the_year_9999_is_rejected_where_its_neighbours_stand(
+    stamped: bool, batch_rows: int
+) -> None:
+    rows = [row(1.0), row(YEAR_9999), row(2.0)]
+    stamps = [r["t"] for r in rows] if stamped else None
+    latest = 100 * SECOND
+    seen = made(rows, stamps, batch_rows=batch_rows, latest=latest)
+    marked = [one for one in seen if PROBLEM in one.value.schema.names]
+    [problem] = [found for found in told(marked, PROBLEM) if found is not None]
+    assert problem == (
+        "column 't' (the time): 253402214400.0: a time until 1970-01-01T00:01:40Z is allowed "
+        "(--latest)"
+    )
+    assert all(tag_of(one.value).at <= latest for one in seen)
+    if batch_rows > 1:
+        assert [tag_of(one.value).at for one in seen] == [SECOND]
+    assert sorted(told(seen, TIME), key=str)[-1] is None
+
+
+def test_rows_that_end_may_be_a_day_ahead_and_rows_that_do_not_may_be_of_any_time() -> None:
+    assert PROBLEM in made([row(YEAR_9999), row(1.0)])[0].value.schema.names
+    now = time.time()
+    assert PROBLEM not in made([row(now), row(now + 86_400)])[0].value.schema.names
+    with embedded() as pipeline:
+        flow = pipeline | beam.Create([row(YEAR_9999)])
+        flow.is_bounded = False
+        seen = flow | FromRows(SCHEMA, MINUTE) | Gather()
+    [one] = seen
+    assert PROBLEM not in one.value.schema.names

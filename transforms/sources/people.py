@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from model.batch import SECOND, Key, Tag, split
+from model.latest import reject_later
 from model.people import People
 from model.schema import Schema
 from transforms.sources.planner import Extent, Ticket
@@ -72,16 +73,19 @@ class PeopleReader:
         begin: rows that are stamped before are left out; None: none are.
         schema: whose columns are made, no others.
         latency: a serve window's length, microseconds: no batch straddles two.
+        latest: rows after it are rejected; microseconds, None: none are.
     """
 
     people: People
     begin: int | None
     schema: Schema
     latency: int
+    latest: int | None = None
 
     def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
         """The ticket's batches."""
         rows, stamps = self.people.arrivals(ticket.start, ticket.stop, self.schema.columns)
+        rows = reject_later(rows, self.schema, self.latest)
         tag = Tag(Key(ticket.partition, ticket.start, 0), ticket.at, "people", 1)
         return Extent(self.begin, ticket.until).within(split(rows, tag, self.latency, stamps))
 

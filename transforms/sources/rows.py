@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from model.batch import LATE, Key, Tag, micros, split, tag_of
+from model.latest import default_latest, reject_later
 from model.rows import from_dicts
 from model.schema import Schema
 from transforms.sources.planner import beam_time
@@ -64,6 +66,9 @@ class FromRows(beam.PTransform[Any, Any]):
         id_column: a column of whole numbers that names each row. Without it, and for a row
             that has none there, the id is a hash of the row; rows that are equal share it.
         batch_rows: rows of a batch, at most; a bundle's end ends a batch too.
+        latest: rows after it are rejected (``model.latest``), microseconds. None: where the rows
+            end, a day after this is applied; where they do not, none is. A run that is to be
+            resumed on another day gives its own (``Settings.latest_time``).
 
     Example:
         ``rows | FromRows(schema, latency=60 * SECOND)``
@@ -75,15 +80,20 @@ class FromRows(beam.PTransform[Any, Any]):
         latency: int,
         id_column: str | None = None,
         batch_rows: int = 10_000,
+        latest: int | None = None,
     ) -> None:
         super().__init__()
         self.schema = schema
         self.latency = latency
         self.id_column = id_column
         self.batch_rows = batch_rows
+        self.latest = latest
 
     def expand(self, rows: Any) -> Any:
-        made = MakeBatches(self.schema, self.latency, self.id_column, self.batch_rows)
+        latest = self.latest
+        if latest is None and rows.is_bounded:
+            latest = default_latest(time.time())
+        made = MakeBatches(self.schema, self.latency, self.id_column, self.batch_rows, latest)
         return (
             rows
             | "Global" >> beam.WindowInto(GlobalWindows())
@@ -95,12 +105,18 @@ class MakeBatches(beam.DoFn):
     """Collects a bundle's rows into batches."""
 
     def __init__(
-        self, schema: Schema, latency: int, id_column: str | None, batch_rows: int
+        self,
+        schema: Schema,
+        latency: int,
+        id_column: str | None,
+        batch_rows: int,
+        latest: int | None = None,
     ) -> None:
         self.schema = schema
         self.latency = latency
         self.id_column = id_column
         self.batch_rows = batch_rows
+        self.latest = latest
 
     def start_bundle(self) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -121,7 +137,8 @@ class MakeBatches(beam.DoFn):
         if not self.rows:
             return
         ids = np.array([self._id(row) for row in self.rows], dtype=np.int64)
-        batch, stamps = arrived(from_dicts(self.rows, ids, self.schema), self.stamps)
+        read = reject_later(from_dicts(self.rows, ids, self.schema), self.schema, self.latest)
+        batch, stamps = arrived(read, self.stamps, self.latest)
         tag = Tag(Key(0, int(ids.min()), 0), int(stamps.min()), "rows", 0)
         count("rows read", batch.num_rows)
         self.start_bundle()
@@ -133,18 +150,28 @@ class MakeBatches(beam.DoFn):
         return int(given) if whole and given is not None else row_id(row)
 
 
-def arrived(batch: pa.RecordBatch, stamps: list[int]) -> tuple[pa.RecordBatch, Any]:
+def arrived(
+    batch: pa.RecordBatch, stamps: list[int], latest: int | None = None
+) -> tuple[pa.RecordBatch, Any]:
     """Marks late rows, by their elements' stamps; gives where each row counts in time.
 
     A row without a readable event time counts where its element is stamped, and if that says
-    nothing, with the first row that has one (or in 1970).
+    nothing, with the first row that has one (or in 1970). A stamp after ``latest`` says nothing
+    either: it is that of a row that is rejected. Such a row alone counts at ``latest``, behind
+    which no watermark stands.
     """
     times = micros(batch)
     dated = times > np.iinfo(np.int64).min
     least = MIN_TIMESTAMP.micros
     stamped = np.array(stamps, dtype=np.int64)
     fallback = int(times[dated].min()) if dated.any() else Timestamp(0).micros
-    stamped[~dated & (stamped <= least)] = fallback
+    silent = stamped <= least
+    if latest is not None and (beyond := stamped > latest).any():
+        stamped[beyond] = latest
+        if dated.any():
+            fallback = int(np.maximum(times, stamped)[dated].min())
+            silent |= beyond
+    stamped[~dated & silent] = fallback
     late = dated & (times < stamped)
     batch = batch.set_column(batch.schema.get_field_index(LATE), LATE, pa.array(late))
     return batch, np.where(dated, np.maximum(times, stamped), stamped)
