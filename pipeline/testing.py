@@ -32,7 +32,8 @@ def run_graph(
         source: what makes a source of the batches: ``FromBatches``, or ``replay`` to see
             time go by.
         options: the command line's, by their names there with ``_`` for ``-``
-            (``schema_file`` for ``--schema``, without which rows are people).
+            (``schema_file`` for ``--schema``, without which rows are people). ``min_rows`` is 1
+            unless it is given: tests have few rows.
 
     Returns:
         The folder. Its ``reports()`` are the figures of each refresh.
@@ -48,7 +49,7 @@ def run_graph(
         >>> [(report.rows, report.scored) for report in run.reports()]
         [(60, 0), (60, 60)]
     """
-    settings = settings_from({**options, "output": folder})
+    settings = settings_from({"min_rows": 1, **options, "output": folder})
     cadence, disorder = settings.cadence, settings.disorder * SECOND
     made = batches(rows, settings.meaning, cadence.latency, settings.batch_rows, disorder)
     events = source(made)
