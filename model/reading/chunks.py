@@ -39,6 +39,9 @@ class File:
             ``VALUES`` one behind the other.
         dialect: how it is written (CSV).
         latest: rows after it are rejected, and no chunk reaches for them; microseconds, or None.
+        constants: the values of columns that the folders of its path name (``region=north``).
+        rows: how many it has, those that cannot be read included.
+        checksum: the CRC-32 of its text, or of its footer (Parquet), by which it is known again.
     """
 
     path: str
@@ -56,6 +59,9 @@ class File:
     layout: str = LINES
     dialect: Dialect | None = None
     latest: int | None = None
+    constants: tuple[tuple[str, str | None], ...] = ()
+    rows: int = 0
+    checksum: int = 0
 
     @property
     def stored(self) -> str:
@@ -82,6 +88,8 @@ class Chunk(NamedTuple):
         least: its least event time, microseconds. Without any readable time, the least of
             the chunk before it in the file, or else of one after it.
         greatest: its greatest event time, microseconds.
+        sums: the CRC-32 of the text before it and of the text to its end, from ``file.body`` on;
+            None if it is not checked when it is read.
     """
 
     file: int
@@ -92,12 +100,13 @@ class Chunk(NamedTuple):
     line: int
     least: int
     greatest: int
+    sums: tuple[int, int] | None = None
 
 
 class Span(NamedTuple):
     """A chunk as the scan of one file finds it: times are None if none is readable.
 
-    ``notes`` say what is suspicious in it.
+    ``notes`` say what is suspicious in it, ``sums`` are the chunk's.
     """
 
     start: int
@@ -106,6 +115,7 @@ class Span(NamedTuple):
     line: int
     times: tuple[int, int] | None
     notes: tuple[str, ...] = ()
+    sums: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

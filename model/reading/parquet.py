@@ -7,6 +7,7 @@ date, a signed integer or a float and they are there; else the time's column is 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -69,6 +70,15 @@ def _footer(file: File) -> tuple[pq.FileMetaData, pa.Schema]:
     """A file's footer and columns, read once: with many row groups the footer is large."""
     with opened(file) as stream, pq.ParquetFile(stream) as parquet:
         return parquet.metadata, parquet.schema_arrow
+
+
+def checksum(file: File) -> int:
+    """The CRC-32 of a file's footer, which has the sizes, places and statistics of all columns."""
+    with opened(file) as stream:
+        stream.seek(max(0, file.size - 8))
+        length = int.from_bytes(stream.read(4), "little")
+        stream.seek(max(0, file.size - 8 - length))
+        return zlib.crc32(stream.read(length))
 
 
 def scan(file: File, schema: Schema) -> Iterator[Span]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -27,6 +27,7 @@ def plan(
     schema: Schema,
     progress: Callable[[str], None] | None = None,
     latest: int | None = None,
+    first: Sequence[str] = (),
 ) -> Plan:
     """Looks at every file of the input once: its columns, its rows, its times.
 
@@ -35,6 +36,8 @@ def plan(
         schema: what the columns mean.
         progress: is told in a line, often, how far this is.
         latest: rows after it are rejected (``model.latest``); microseconds, None: none are.
+        first: paths of files that come before all others, in this order: those that an earlier
+            plan had, so that their rows have the same ids.
 
     Returns:
         The files and their chunks; no chunk if there is no row.
@@ -48,14 +51,16 @@ def plan(
     spans: list[list[Span]] = []
     rows = 0
     found, notes = find(pattern)
+    places = {path: place for place, path in enumerate(first)}
+    found.sort(key=lambda file: (places.get(file.path, len(places)), file.path))
     for number, file in enumerate(found, 1):
         place = f"{file.path} ({number} of {len(found)})"
         file, mine = _scan(replace(file, first=rows, latest=latest), schema, place, progress)
         files.append(file)
         spans.append(mine)
         rows += sum(span.rows for span in mine)
-    full = [file for file, mine in zip(files, spans, strict=True) if mine]
-    notes += ndjson.check_some_file_has(full, schema)
+    notes += ndjson.check_some_file_has([file for file in files if file.rows], schema)
+    notes += _copies(files)
     times = union([span.times for mine in spans for span in mine])
     if times is None:
         if rows:
@@ -109,7 +114,11 @@ def _scan(
         file = with_encoding(file, schema)
         file = _BEGIN[file.format](file, schema)
         form = _TEXT.get(file.format)
+        checksum = 0 if form else parquet.checksum(file)
         for span in text.scan(file, form, schema) if form else parquet.scan(file, schema):
+            checksum = span.sums[1] if span.sums else checksum
+            if not span.rows:
+                continue
             spans.append(span)
             rows += span.rows
             if progress:
@@ -117,7 +126,22 @@ def _scan(
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{file.path}: cannot be read: {one_line(error)}") from error
     found = dict.fromkeys(note for span in spans for note in span.notes)
-    return replace(file, notes=(*file.notes, *found)), spans
+    notes = (*file.notes, *found)
+    return replace(file, notes=notes, rows=rows, checksum=checksum), spans
+
+
+def _copies(files: Sequence[File]) -> tuple[str, ...]:
+    """A note if two files have the same rows, to the byte."""
+    seen: dict[tuple[object, ...], str] = {}
+    copies = []
+    for file in files:
+        same = seen.setdefault((file.rows, file.checksum, file.columns, file.constants), file.path)
+        if file.rows and same != file.path:
+            copies.append(f"{file.path} and {same}")
+    if not copies:
+        return ()
+    more = f" and {len(copies) - 1:,} more" if copies[1:] else ""
+    return (f"the same rows are read twice: {copies[0]}{more}",)
 
 
 def _chunks(index: int, files: list[File], spans: list[list[Span]], least: int) -> Iterator[Chunk]:
@@ -126,7 +150,8 @@ def _chunks(index: int, files: list[File], spans: list[list[Span]], least: int) 
     least = next((span.times[0] for span in spans[index] if span.times), least)
     for span in spans[index]:
         least, greatest = span.times or (least, least)
-        yield Chunk(index, span.start, span.stop, first, span.rows, span.line, least, greatest)
+        places = index, span.start, span.stop, first, span.rows, span.line
+        yield Chunk(*places, least, greatest, span.sums)
         first += span.rows
 
 

@@ -6,6 +6,7 @@ does what they share: blocks and their offsets, line numbers, UTF-8, compression
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -118,7 +119,9 @@ def _count_lines(data: bytes) -> int:
 
 
 def scan(file: File, form: Format, schema: Schema) -> Iterator[Span]:
-    """The blocks of a file that hold rows; a compressed file is one span.
+    """The blocks of a file that hold rows; a file that is not seekable is one span.
+
+    The last span may have no rows: its sums are then those of the whole text.
 
     Raises:
         UserError: if the file is not UTF-8, or a quote is not closed.
@@ -132,17 +135,21 @@ def scan(file: File, form: Format, schema: Schema) -> Iterator[Span]:
         rows = sum(span.rows for span in found)
         times = union([span.times for span in found])
         notes = tuple(note for span in found for note in span.notes)
-        yield Span(file.body, found[-1].stop, rows, file.line, times, notes)
+        sums = 0, (found[-1].sums or (0, 0))[1]
+        yield Span(file.body, found[-1].stop, rows, file.line, times, notes, sums)
 
 
 def _spans(file: File, form: Format, schema: Schema) -> Iterator[Span]:
+    before = 0
     for block in blocks(file, form, schema):
         check_utf8(file.path, block.data, block.start)
         times = form.times(block.data, file, schema)
-        if len(times):
-            stop = block.start + len(block.data)
-            notes = form.notes(block.data, file, schema)
-            yield Span(block.start, stop, len(times), block.line, extent(times, file.latest), notes)
+        stop = block.start + len(block.data)
+        notes = form.notes(block.data, file, schema) if len(times) else ()
+        after = zlib.crc32(block.data, before)
+        known = extent(times, file.latest) if len(times) else None
+        yield Span(block.start, stop, len(times), block.line, known, notes, (before, after))
+        before = after
 
 
 def check_utf8(path: str, data: bytes, start: int) -> None:
@@ -165,7 +172,11 @@ def check_utf8(path: str, data: bytes, start: int) -> None:
 def read(
     file: File, chunk: Chunk, form: Format, schema: Schema, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
-    """A chunk's rows as raw batches of at most so many rows."""
+    """A chunk's rows as raw batches of at most so many rows.
+
+    Raises:
+        UserError: if its bytes are not those that were planned.
+    """
     first = chunk.first
     for block in _blocks_of(file, chunk, form, schema):
         batch = form.batch(block.data, file, first, schema)
@@ -179,12 +190,26 @@ def read(
 
 
 def _blocks_of(file: File, chunk: Chunk, form: Format, schema: Schema) -> Iterator[Block]:
-    if not file.is_seekable:
-        yield from blocks(file, form, schema)
-        return
-    with opened(file) as stream:
-        stream.seek(chunk.start)
-        yield Block(chunk.start, stream.read(chunk.stop - chunk.start), chunk.line)
+    """A chunk's blocks, their bytes checked: all of a seekable file's before any is given."""
+    if file.is_seekable:
+        with opened(file) as stream:
+            stream.seek(chunk.start)
+            data = stream.read(chunk.stop - chunk.start)
+        found = iter([Block(chunk.start, data, chunk.line)])
+    else:
+        found = blocks(file, form, schema)
+    sum_ = chunk.sums[0] if chunk.sums else 0
+    for block in found:
+        sum_ = zlib.crc32(block.data, sum_)
+        if file.is_seekable:
+            _check_sum(file, chunk, sum_)
+        yield block
+    _check_sum(file, chunk, sum_)
+
+
+def _check_sum(file: File, chunk: Chunk, found: int) -> None:
+    if chunk.sums and chunk.sums[1] != found:
+        raise UserError(f"{file.path}: has changed since it was planned: its bytes are others")
 
 
 def _follow_on(block: Block, rows: int, line: int) -> bool:

@@ -97,12 +97,13 @@ def test_what_tools_leave_beside_data_is_left_out_and_counted(here: Path) -> Non
         assert {os.path.normpath(path) for path in matches.left_out} == {
             f"d/{name}" for name in CLUTTER
         }
-    [first, second] = plan("d/**/*", SCHEMA).notes
+    first, second, third = plan("d/**/*", SCHEMA).notes
     assert first == "--input d/**/*: 2 files, 32 bytes"
     assert second.startswith(
         "15 left out (hidden files and copies of editors and systems): d/#a.csv#, "
     )
     assert second.endswith(" and 12 more")
+    assert third == "the same rows are read twice: d/k=1/b.csv and d/a.csv"
 
 
 def test_a_hidden_file_is_read_if_the_pattern_names_it(here: Path) -> None:
@@ -204,6 +205,7 @@ def test_a_file_and_its_compressed_copy_are_both_read_and_noted(here: Path) -> N
     subprocess.run(["gzip", "-k", "a.csv"], check=True)
     assert plan("a.csv*", SCHEMA).notes[1:] == (
         "read beside the uncompressed file of the same name: a.csv.gz",
+        "the same rows are read twice: a.csv.gz and a.csv",
     )
 
 

@@ -7,7 +7,7 @@ no row of unsorted files is late, and the watermark still moves.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ import pyarrow as pa
 from model.batch import Key, Tag, sliced, split
 from model.reading import Chunk, Plan, read
 from model.reading.ahead import ahead
+from model.reading.files import check_unchanged
 from model.schema import Schema
 from transforms.sources.planner import Extent, Ticket
 
@@ -88,7 +89,9 @@ class FileReader:
     def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
         """The ticket's batches; the first are being read when this returns."""
         file = self.plan.files[ticket.partition]
-        chunk = Chunk(*ticket[:7], greatest=ticket.at)
+        if file.format == "parquet":  # text has checksums
+            check_unchanged(file)
+        chunk = self._chunks[ticket.partition, ticket.start]
         blocks = ahead(read(file, chunk, self.schema, self.block_rows))
         return Extent(self.begin, ticket.until).within(self._batches(blocks, ticket, file.path))
 
@@ -103,6 +106,13 @@ class FileReader:
                 for piece in split(rows, tag, self.latency):
                     yield piece
                     part += 1
+
+    @cached_property
+    def _chunks(self) -> dict[tuple[int, int], Chunk]:
+        return {(chunk.file, chunk.start): chunk for chunk in self.plan.chunks}
+
+    def __getstate__(self) -> dict[str, object]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
     def block_rows(self) -> int:
