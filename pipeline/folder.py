@@ -261,7 +261,9 @@ def lock_folder(folder: RunFolder, settings: Settings) -> tuple[RunFolder, Folde
         raise
 
 
-def open_folder(folder: RunFolder, settings: Settings) -> None:
+def open_folder(
+    folder: RunFolder, settings: Settings, besides: dict[str, Any] | None = None
+) -> None:
     """Makes the folder ready: empty but for what ``--resume`` goes on from.
 
     Raises:
@@ -277,7 +279,7 @@ def open_folder(folder: RunFolder, settings: Settings) -> None:
             files.flush()
         for path in (folder.ended, folder.drain):
             files.remove(path)
-        folder.write_json(folder.settings, kept(settings))
+        folder.write_json(folder.settings, {**kept(settings), **(besides or {})})
         files.keep_folder(folder.path)
         files.flush()
         _point_latest(folder, settings)

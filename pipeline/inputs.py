@@ -64,12 +64,15 @@ def files_setting(source: Any) -> dict[str, Any]:
 
 
 def files_before(folder: RunFolder) -> list[KnownFile]:
-    """The files that the run in a folder has read; none if it is older than this entry.
+    """The files that the run in a folder has read; none if its settings have no such entry.
 
     Raises:
-        UserError: if the folder holds no run, or the entry is damaged.
+        UserError: if the entry is damaged.
     """
-    found = earlier(folder).get("files", [])
+    try:
+        found = earlier(folder).get("files", [])
+    except UserError:  # the settings were lost: the run begins anew
+        return []
     try:
         return TypeAdapter(list[KnownFile]).validate_python(found)
     except ValidationError as error:
@@ -104,6 +107,20 @@ def check_known(plan: Plan, known: Sequence[KnownFile], folder: RunFolder) -> No
 
 def _is_same(one: KnownFile, other: KnownFile) -> bool:
     return (one.rows, one.checksum, one.first) == (other.rows, other.checksum, other.first)
+
+
+def check_none_new(plan: Plan, known: Sequence[KnownFile], folder: RunFolder) -> None:
+    """Checks that there are only known files: what a savepoint holds has no place for others.
+
+    Raises:
+        UserError: names those that are new.
+    """
+    new = [file.path for file in plan.files[len(known) :]]
+    if new:
+        raise UserError(
+            f"--resume {folder.path}: {_some(new)}: new, where the run goes on from a savepoint or "
+            "is updated: move it out of --input, or go on without these"
+        )
 
 
 def check_new(plan: Plan, known: Sequence[KnownFile], missing: int, folder: RunFolder) -> None:

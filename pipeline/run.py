@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
@@ -30,6 +30,7 @@ from pipeline.alerts import AlertWatch
 from pipeline.arguments import parse
 from pipeline.folder import ADDED, RunFolder, earlier, find_folder, lock_folder, open_folder
 from pipeline.graph import build
+from pipeline.inputs import KnownFile, files_before, files_setting
 from pipeline.program import resume_command
 from pipeline.progress import Progress, consoles, summary, telling
 from pipeline.runners import dataflow, needs, working
@@ -134,9 +135,11 @@ def run_settings(
             folder, lock = lock_folder(folder, settings)
             stack.enter_context(lock)
         tally.reset()
-        planned, choice = look_ahead(settings, err)
+        known = files_before(folder) if settings.resume else []
+        planned, choice = look_ahead(settings, err, known)
         settings = choice.settings
-        source, span = make_source(as_read(settings, beam_options), folder, planned, own)
+        as_given = as_read(settings, beam_options)
+        source, span = make_source(as_given, folder, planned, own, known)
         for line in span.lost:
             tell(line)
         placed = settings.model_copy(update={"output": folder.path})
@@ -147,7 +150,7 @@ def run_settings(
         if isinstance(source, own_sources.OwnSource) and source.latest is not None:
             settings = settings.model_copy(update={"latest": iso(source.latest)})
         if not dry:
-            open_folder(folder, settings)
+            open_folder(folder, settings, files_setting(source))
             catch_up(settings, folder, span)
         tell(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
         for message in choice.messages:
@@ -240,7 +243,9 @@ def prune(settings: Settings, folder: RunFolder, before: int | None = None) -> N
         retain(Store(folder.models), starts, settings.keep, settings.lag)
 
 
-def look_ahead(settings: Settings, err: Console) -> tuple[Plan | None, Choice]:
+def look_ahead(
+    settings: Settings, err: Console, known: Sequence[KnownFile] = ()
+) -> tuple[Plan | None, Choice]:
     """Looks through the files, if there are any, and settles the window; says so meanwhile."""
     if not settings.reads_files:
         refreshes = 0 if settings.brings_source else settings.refreshes
@@ -248,12 +253,16 @@ def look_ahead(settings: Settings, err: Console) -> tuple[Plan | None, Choice]:
     if not settings.reads_files:
         return None, Choice(settings, settings.refreshes, ())
     with telling(err, "looking through the files") as tell:
-        planned = plan_files(settings, tell)
+        planned = plan_files(settings, tell, known)
         return planned, choose(planned, settings)
 
 
 def make_source(
-    settings: Settings, folder: RunFolder, planned: Plan | None, own: Any = None
+    settings: Settings,
+    folder: RunFolder,
+    planned: Plan | None,
+    own: Any = None,
+    known: Sequence[KnownFile] = (),
 ) -> tuple[Any, Span]:
     """The source and what of it is read."""
     if settings.brings_source:
@@ -261,7 +270,7 @@ def make_source(
         return own_sources.own_source(made, settings, folder)
     if planned is None:
         return people_source(settings, folder)
-    return file_source(settings, folder, print, planned)
+    return file_source(settings, folder, print, planned, known)
 
 
 def execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from model.asof import floor, from_stamp, newest_allowed
@@ -12,6 +12,7 @@ from model.people import FIELDS, People
 from model.reading import Plan, plan
 from model.store import Store
 from pipeline.folder import RunFolder
+from pipeline.inputs import KnownFile, check_known, check_new, check_none_new
 from pipeline.integrity import find_losses
 from pipeline.settings import Settings, micros_of
 from transforms.sources.claims import FileClaims, worthwhile
@@ -113,14 +114,22 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, S
     ), span
 
 
-def plan_files(settings: Settings, progress: Callable[[str], None]) -> Plan:
+def plan_files(
+    settings: Settings, progress: Callable[[str], None], known: Sequence[KnownFile] = ()
+) -> Plan:
     """The plan of the files: their bounds in event time are known before anything runs.
+
+    Args:
+        settings: all options.
+        progress: takes a line, often, on how far the look through the files is.
+        known: the files that a run to resume has read, which come first.
 
     Raises:
         UserError: see ``model.reading.plan``.
     """
     assert settings.input is not None
-    return plan(settings.input, settings.meaning, progress, settings.latest_time)
+    paths = [file.path for file in known]
+    return plan(settings.input, settings.meaning, progress, settings.latest_time, paths)
 
 
 def file_source(
@@ -128,15 +137,20 @@ def file_source(
     folder: RunFolder,
     progress: Callable[[str], None],
     planned: Plan | None = None,
+    known: Sequence[KnownFile] = (),
 ) -> tuple[ReadTickets, Span]:
     """Files as a source; they are planned, unless they have been.
 
     Raises:
-        UserError: as ``plan_files``.
+        UserError: as ``plan_files``; if a known file has changed, or a new one has rows in what
+            is reported.
     """
     schema = settings.meaning
-    planned = planned or plan_files(settings, progress)
-    span = _file_span(planned, settings, folder)
+    planned = planned or plan_files(settings, progress, known)
+    check_known(planned, known, folder)
+    if known and not settings.resume:
+        check_none_new(planned, known, folder)
+    span = _file_span(planned, settings, folder, known)
     latency = settings.cadence.latency
     reader = FileReader(planned, span.extent.begin, schema, latency, settings.batch_rows)
     return ReadTickets(
@@ -148,14 +162,23 @@ def file_source(
     ), span
 
 
-def _file_span(planned: Plan, settings: Settings, folder: RunFolder) -> Span:
+def _file_span(
+    planned: Plan, settings: Settings, folder: RunFolder, known: Sequence[KnownFile]
+) -> Span:
     if not planned.chunks:
         return ALL
     every = settings.cadence.every
-    bounds = [(chunk.least, chunk.greatest) for chunk in planned.chunks]
+    reported = folder.reported() if known else ()
+    # What a run has reported is known by the files that it had: a new one fills none of its gaps.
+    had = [chunk for chunk in planned.chunks if not reported or chunk.file < len(known)]
+    bounds = [(chunk.least, chunk.greatest) for chunk in had or planned.chunks]
 
     def busy(refresh: int) -> bool:
         return any(least < refresh + every and greatest >= refresh for least, greatest in bounds)
 
     first, last = bounds[0][0], max(greatest for _, greatest in bounds)
-    return span_of(first, last, settings, folder, busy)
+    span = span_of(first, last, settings, folder, busy)
+    if reported:
+        missing = max(span.report_from or 0, max(reported) + every)
+        check_new(planned, known, missing, folder)
+    return span
