@@ -76,7 +76,7 @@ def test_a_learners_parameters_may_be_given_more_than_once() -> None:
 
 
 def test_these_tests_know_every_option() -> None:
-    known = {*OPTIONS, *FLAGS, "input", "schema_file", "learner_param"}
+    known = {*OPTIONS, *FLAGS, "input", "schema_file", "learner_param", "source_param"}
     assert known == set(Settings.model_fields)
 
 
