@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from model.artefact import Manifest
+from model.encoder import Encoder
 from model.metrics import Metrics
 from model.store import DamagedArtefact, Store
 from pipeline.report.history import History
@@ -53,11 +54,13 @@ class Importance:
         model: its name.
         told: what the weights are; or why there are none.
         weights: by the name of the encoded feature, 0 or more.
+        columns: the sums over the encoded features of each column of the schema.
     """
 
     model: str
     told: str
     weights: dict[str, float] = field(default_factory=dict)
+    columns: dict[str, float] = field(default_factory=dict)
 
 
 def manifests(store: Store) -> dict[str, Manifest]:
@@ -104,12 +107,44 @@ def importance(store: Store, name: str) -> Importance:
         artefact = store.load(name)
     except Exception as error:  # whatever opening it raises; it may be of another version
         return Importance(name, f"it cannot be opened: {error}")
-    names = artefact.encoder.names
+    names = labels(artefact.encoder)
     for attribute, told in TOLD.items():
         weights = np.abs(_weights(artefact.estimator, attribute))
         if weights.shape == (len(names),) and np.isfinite(weights).all():
-            return Importance(name, told, dict(zip(names, weights.tolist(), strict=True)))
+            values = weights.tolist()
+            columns = dict.fromkeys((*artefact.encoder.numeric, *artefact.encoder.categories), 0.0)
+            for column, weight in zip(owners(artefact.encoder), values, strict=True):
+                columns[column] += weight
+            return Importance(name, told, dict(zip(names, values, strict=True)), columns)
     return Importance(name, f"a {type(artefact.estimator).__name__} has none")
+
+
+def owners(encoder: Encoder) -> list[str]:
+    """The column of the schema that each column of the matrix is of.
+
+    Example:
+        >>> owners(Encoder(("x",), np.zeros(1), np.ones(1), {"c": ("a", "b")}))
+        ['x', 'c', 'c', 'c']
+    """
+    expanded = [name for name, values in encoder.categories.items() for _ in (*values, "")]
+    return [*encoder.numeric, *expanded]
+
+
+def labels(encoder: Encoder) -> list[str]:
+    """The names of the matrix's columns, each another one: a category may be called ``other``.
+
+    Example:
+        >>> labels(Encoder((), np.zeros(0), np.ones(0), {"c": ("a", "other")}))
+        ['c=a', 'c=other', 'c=other (2)']
+    """
+    found: dict[str, None] = {}
+    for name in encoder.names:
+        number = 2
+        label = name
+        while label in found:
+            label, number = f"{name} ({number})", number + 1
+        found[label] = None
+    return list(found)
 
 
 TOLD = {

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -85,6 +87,21 @@ def over_time(
     categorical = [(place, column) for place, column in found if isinstance(column, Categorical)]
     places = [place for place, _ in numeric or categorical]
     return places, [c for _, c in numeric], [] if numeric else [c for _, c in categorical]
+
+
+def null_shares(described: Described) -> dict[str, npt.NDArray[np.float64]]:
+    """Which share of its values is null, of each column that has any null: shape (places,)."""
+    names = {name: None for each in described.statistics for name in each}
+    shares = {
+        name: np.array([_null_share(each.get(name)) for each in described.statistics])
+        for name in names
+    }
+    return {name: values for name, values in shares.items() if np.nanmax(values, initial=0) > 0}
+
+
+def _null_share(column: Numeric | Categorical | None) -> float:
+    rows = 0 if column is None else column.count + column.nulls
+    return math.nan if column is None or not rows else column.nulls / rows
 
 
 def sample_statistics(path: str, schema: Schema) -> Statistics:

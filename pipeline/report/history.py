@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import PurePath
 from typing import NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
 from model import files
+from model.alerts import Alert
 from model.asof import from_stamp, iso
 from model.batch import SECOND
 from model.errors import UserError
 from model.metrics import Metrics
 from model.schema import Schema, explain
+from model.skipped import Skipped
 from pipeline.folder import NAME, RunFolder, earlier
 from pipeline.report.pictures.overtime import Span, moment
+from pipeline.report.pictures.words import duration
+from pipeline.watch.status import ENDED, STALE
 
 
 class Settings(BaseModel):
@@ -32,6 +37,28 @@ class Status(BaseModel):
 
     state: str = "unknown"
     updated: str | None = None
+
+    def standing(self, now: datetime) -> str:
+        """The state; of a run that has not been heard of for a while, that too.
+
+        Example:
+            >>> noon = datetime.fromisoformat("2026-01-01T12:00:00+00:00")
+            >>> Status(state="running", updated="2026-01-01T10:00:00Z").standing(noon)
+            'running, but no sign of life for 2 hours'
+            >>> Status(state="done", updated="2026-01-01T10:00:00Z").standing(noon)
+            'done'
+        """
+        if self.state in ENDED or self.updated is None:
+            return self.state
+        try:
+            updated = datetime.fromisoformat(self.updated.replace("Z", "+00:00"))
+            quiet = (now - updated).total_seconds()
+        except (ValueError, TypeError):  # no time, or one without a zone
+            return self.state
+        if quiet < STALE:
+            return self.state
+        unit = 3600 if quiet >= 7200 else 60
+        return f"{self.state}, but no sign of life for {duration(int(quiet) // unit * unit)}"
 
 
 class Total(NamedTuple):
@@ -150,3 +177,37 @@ def total(found: Sequence[Metrics]) -> Total:
         baseline_mae=baseline / labelled if labelled else None,
         skill=1 - absolute / baseline if baseline else None,
     )
+
+
+def alerts(folder: RunFolder, most: int) -> tuple[list[Alert], int]:
+    """The newest alerts of a run, newest first, and how many refreshes have any.
+
+    Args:
+        folder: the run's.
+        most: maximum number.
+
+    Raises:
+        UserError: if a file holds no alerts.
+    """
+    names = folder.alerted()
+    found: list[Alert] = []
+    for name in reversed(names):
+        try:
+            found += folder.read_alerts(name)
+        except ValidationError as error:
+            raise UserError(f"{folder.alerts}: {name} holds no alerts: {explain(error)}") from error
+        if len(found) >= most:
+            break
+    return found[:most], len(names)
+
+
+def skips(folder: RunFolder) -> list[Skipped]:
+    """The windows of a run that made no model, newest first.
+
+    Raises:
+        UserError: if a file is not as a run writes it.
+    """
+    try:
+        return folder.skips()[::-1]
+    except ValidationError as error:
+        raise UserError(f"{folder.skipped}: holds what is no skip: {explain(error)}") from error

@@ -7,6 +7,7 @@ Content-Security-Policy forbids it. Names and reasons come from the data and are
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,16 @@ from model.artefact import Manifest
 from model.metrics import Metrics
 from model.store import Store
 from pipeline.folder import RunFolder
-from pipeline.report import artefacts, columns, drift, history, pictures, rejects, scored
+from pipeline.report import (
+    artefacts,
+    columns,
+    drift,
+    glossary,
+    history,
+    pictures,
+    rejects,
+    scored,
+)
 from pipeline.report.artefacts import Importance
 from pipeline.report.columns import Described
 from pipeline.report.history import History
@@ -28,6 +38,10 @@ from pipeline.report.pictures.overtime import floats, spans
 
 REFRESHES = 500
 """So many refreshes at most have a line in the table, the newest first."""
+ALERTS = 200
+"""Maximum number of alerts in the table, the newest first."""
+VALUES = 3
+"""Of the values of categorical columns so many are named beside the importance of columns."""
 FEATURES = 24
 """So many columns at most have a picture."""
 
@@ -58,6 +72,7 @@ def made(folder: RunFolder, models: int, tell: Callable[[str], None]) -> str:
     points, refreshes = scored.points(folder)
     described = columns.describe(folder, run, manifests)
     kinds, looked_at = rejects.kinds(folder, run.settings.meaning)
+    alerts, alerted = history.alerts(folder, ALERTS)
     return template().render(
         folder=folder.path,
         run=run,
@@ -68,6 +83,12 @@ def made(folder: RunFolder, models: int, tell: Callable[[str], None]) -> str:
         drifts=list(drifts(run.reports)),
         features=list(features(run, described)),
         source=described.source,
+        alerts=alerts,
+        alerted=alerted,
+        skips=history.skips(folder),
+        newest=scored.newest(folder, run.settings.meaning),
+        standing=run.status.standing(datetime.now(timezone.utc)),
+        glossary=Markup(glossary.as_html()),
         kinds=kinds,
         looked_at=looked_at,
         light=palette.variables(dark=False),
@@ -101,7 +122,13 @@ def template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        count=words.count, figure=words.figure, size=words.size, when=when, common=artefacts.common
+        count=words.count,
+        figure=words.figure,
+        size=words.size,
+        when=when,
+        common=artefacts.common,
+        duration=words.duration,
+        meaning=glossary.meaning,
     )
     return environment.get_template("page.html")
 
@@ -127,6 +154,9 @@ def over_time(run: History) -> Iterator[Shown]:
     if reports:
         note = "Late rows are scored, not trained on; rejected ones broke the schema."
         yield shown("Rows", pictures.rows(reports), note)
+    if any(report.unlabelled for report in reports):
+        note = "Rows without a target, percent; they are scored, not trained on."
+        yield shown("Unlabelled rows", pictures.unlabelled(reports), note)
 
 
 def predictions(points: pictures.Points, refreshes: Sequence[str]) -> Iterator[Shown]:
@@ -148,6 +178,10 @@ def predictions(points: pictures.Points, refreshes: Sequence[str]) -> Iterator[S
 def features(run: History, described: Described) -> Iterator[Shown]:
     """A picture a column: the target first."""
     schema = run.settings.meaning
+    shares = columns.null_shares(described)
+    if shares:
+        note = "Percent of each column's values; the columns that have most."
+        yield shown("Nulls", pictures.nulls(described.places, shares), note)
     for name in (schema.target, *schema.numeric, *schema.categorical)[:FEATURES]:
         places, numeric, categorical = columns.over_time(described, name)
         role = "The target" if name == schema.target else "A feature"
@@ -168,11 +202,16 @@ def drifts(reports: Sequence[Metrics]) -> Iterator[Shown]:
 
 
 def weights(importance: Importance | None) -> Iterator[Shown]:
-    """The picture of feature importance, if the newest model tells of it."""
-    if importance is not None and importance.weights:
-        note = f"Model {importance.model}: {importance.told}."
-        picture = pictures.importance(importance.weights, importance.told)
-        yield shown("Feature importance", picture, note)
+    """The picture of feature importance by column, if the newest model tells of it."""
+    if importance is None or not importance.weights:
+        return
+    note = f"Model {importance.model}: {importance.told}"
+    if len(importance.weights) > len(importance.columns):
+        ranked = sorted(importance.weights.items(), key=lambda item: (-item[1], item[0]))
+        greatest = ", ".join(f"{name} {words.figure(value)}" for name, value in ranked[:VALUES])
+        note += f"; summed over each column's values. The greatest alone: {greatest}"
+    picture = pictures.importance(importance.columns, importance.told)
+    yield shown("Feature importance", picture, f"{note}.")
 
 
 def costs(run: History, manifests: Mapping[str, Manifest]) -> Iterator[Shown]:

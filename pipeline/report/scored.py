@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import PurePath
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model import files
+from model.batch import text_of
 from model.errors import UserError
+from model.schema import Schema
 from pipeline.folder import NAME, RunFolder
 from pipeline.report.pictures import Points
+from pipeline.report.pictures.words import figure
 
 MOST = 200_000
 """So many rows at most are drawn."""
@@ -44,6 +48,65 @@ def points(folder: RunFolder) -> tuple[Points, list[str]]:
     if together.shape[1] > MOST:
         together = together[:, np.linspace(0, together.shape[1] - 1, MOST).astype(np.int64)]
     return Points(*together), names[::-1]
+
+
+class Newest(NamedTuple):
+    """The newest predictions, as a table shows them.
+
+    Attributes:
+        refresh: its name.
+        columns: their names.
+        rows: the values as text; the newest row is the first.
+    """
+
+    refresh: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+def newest(folder: RunFolder, schema: Schema, most: int = 20) -> Newest | None:
+    """The newest predictions, with the user's own keys and what is kept beside them.
+
+    Args:
+        folder: the run's.
+        schema: its.
+        most: maximum number of rows.
+
+    Returns:
+        None if there are none.
+
+    Raises:
+        UserError: if a file holds no predictions.
+    """
+    paths = files.list_files(folder.predictions, f"{NAME}/*.parquet")
+    names = [PurePath(path).parent.name for path in paths]
+    if not paths:
+        return None
+    name = max(names)
+    shards = [path for path, each in zip(paths, names, strict=True) if each == name]
+    try:
+        tables = [pq.read_table(pa.BufferReader(files.read_whole(path))) for path in shards]
+        table = pa.concat_tables(tables, promote_options="default")
+        order = [(column, "descending") for column in ("time", "id")]
+        table = table.sort_by(order).slice(0, most)
+        key = "key" if "key" in table.column_names else "id"
+        kept = [c for c in schema.keep if c in table.column_names and c not in (key, "time")]
+        columns = [key, *kept, "time", "target", "prediction", "model"]
+        columns = [column for column in dict.fromkeys(columns) if column in table.column_names]
+        values = [text_of(table.column(c).combine_chunks()) for c in columns]
+    except FileNotFoundError:  # --overwrite began meanwhile
+        return None
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
+        raise UserError(f"{shards[0]}: holds no predictions: {error}") from error
+    rows = [list(map(cell, row)) for row in zip(*values, strict=True)]
+    return Newest(name, columns, rows)
+
+
+def cell(value: object) -> str:
+    """A value as a table shows it."""
+    if value is None:
+        return "\N{EN DASH}"
+    return figure(value) if isinstance(value, float) else str(value)
 
 
 def _newest_first(folder: RunFolder) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:

@@ -80,6 +80,13 @@ def of_run(core: Core) -> Iterator[Metric]:
     found = state if state in STATES else "other"
     states = {each: int(each == found) for each in STATES}
     yield by_label("run_state", "1 for the state of the run", "state", states)
+    live = "1 if event time is the wall clock, so that a run can lag behind"
+    yield gauge("run_live", live, int(bool(core.settings.get("live"))))
+    for name, help_ in (
+        ("window", "Length of a training window"),
+        ("every", "Length of a refresh"),
+    ):
+        yield gauge(f"run_{name}_seconds", help_, core.settings[name])
     rows = status.get("rows_read")
     if is_figure(rows):
         yield counter("run_rows_read", "Rows read by the run", float(rows))

@@ -74,7 +74,7 @@ def importance(weights: Mapping[str, float], told: str) -> str:
     """How much a model goes by each feature, in bars, the greatest first.
 
     Args:
-        weights: by the name of the encoded feature; 0 or more, at least one.
+        weights: by the name of the feature, or of the column; 0 or more, at least one.
         told: what the weights are.
     """
     most = sorted(weights, key=lambda name: (-weights[name], name))[:SHOWN]
@@ -82,9 +82,9 @@ def importance(weights: Mapping[str, float], told: str) -> str:
     drawing, axes = sheet(40 + ROW * len(most), legend_rows=0)
     places = -np.arange(len(most))
     axes.barh(places - 0.25, values, height=0.28, color=LINES[0])
-    for place, name, value in zip(places, most, values, strict=True):
+    for place, feature, value in zip(places, most, values, strict=True):
         look: dict[str, Any] = {"fontsize": TEXT, "va": "center"}
-        axes.text(0, place + 0.22, plain(name), color=INK, **look)
+        axes.text(0, place + 0.22, plain(feature), color=INK, **look)
         end: dict[str, Any] = {"x": 1, "ha": "right", "transform": axes.get_yaxis_transform()}
         axes.text(y=place + 0.22, s=figure(float(value)), color=SOFT, **look, **end)
     axes.set_axis_off()

@@ -2,7 +2,7 @@
 // values, reasons) is shown as text; nothing of it is ever read as markup.
 "use strict";
 
-const SHOWN = { refreshes: 50, models: 20, alerts: 30, common: 5 };
+const SHOWN = { refreshes: 50, models: 20, alerts: 30, common: 5, rows: 20, skipped: 20 };
 const QUIET = 12, STALE = 60; // seconds without a new status: is it quiet, is it gone?
 const ENDED = ["done", "drained", "interrupted", "failed"];
 const KEY = "correnteza-key";
@@ -10,7 +10,7 @@ const asksKey = document.documentElement.hasAttribute("data-key");
 const $ = (id) => document.getElementById(id);
 
 const run = { settings: null, status: null, model: null, models: [], since: 0, windows: new Map(), recent: [] };
-const link = { state: "wait", retry: 0, ahead: 0, moved: performance.now() };
+const link = { state: "wait", retry: 0, ahead: 0, moved: performance.now(), heard: 0 };
 
 // --- Elements and figures
 
@@ -55,6 +55,14 @@ function duration(seconds) {
   return whole < 172800 ? `${Math.round(whole / 3600)} h` : `${Math.round(whole / 86400)} days`;
 }
 
+/** A length as people say it, if it comes out even: 604800 is "7 days". */
+function length(seconds) {
+  for (const [unit, name] of [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]]) {
+    if (seconds >= unit && seconds % unit === 0) return `${count(seconds / unit)} ${name}${seconds === unit ? "" : "s"}`;
+  }
+  return `${seconds} s`;
+}
+
 /** Seconds from a time until now, by the server's clock. */
 const ago = (iso) => (Date.now() + link.ahead - Date.parse(iso)) / 1000;
 
@@ -62,15 +70,22 @@ function pairs(list, found) {
   list.replaceChildren(...found.map(([name, ...told]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...told))));
 }
 
-/** A table that scrolls by itself. Columns: [title, is a number]; rows: elements of <tr>. */
+/** What a heading's word means, from the page's glossary, as its tooltip. */
+function meaning(title) {
+  const term = [...document.querySelectorAll("#words dt")].find((each) => each.dataset.titles?.split("|").includes(title));
+  return term?.nextElementSibling.textContent ?? null;
+}
+
+/** A table that scrolls by itself. Columns: [title, is a number, is left out on phones]; rows: elements of <tr>. */
 function table(label, columns, rows) {
-  const head = columns.map(([title, number]) => el("th", { scope: "col", class: number && "n" }, title));
+  const head = columns.map(([title, number, wide]) => el("th",
+    { scope: "col", class: [number && "n", wide && "wide"].filter(Boolean).join(" ") || null, title: meaning(title) }, title));
   return el("div", { class: "scroll", role: "region", "aria-label": label, tabindex: 0 },
     el("table", {}, el("caption", { class: "hidden" }, label),
       el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows)));
 }
 
-const numbers = (values) => values.map((value) => el("td", { class: "n" }, value));
+const numbers = (values, wide = []) => values.map((value, place) => el("td", { class: wide[place] ? "n wide" : "n" }, value));
 const note = (text) => el("p", { class: "note" }, text);
 const bad = (text) => el("p", { class: "bad" }, text);
 
@@ -158,7 +173,8 @@ function takeStatus(status) {
   const fresh = status?.updated && status.updated !== run.status?.updated;
   if (status?.updated) run.status = status;
   if (!fresh) return;
-  link.moved = performance.now();
+  // The first status may be old; by the second one the run is known to live, whatever its clock says.
+  link.moved = performance.now() - (link.heard++ ? 0 : Math.max(0, ago(status.updated) * 1000));
   run.recent.push({ at: Date.parse(status.updated), rows: status.rows_read });
   while (run.recent.length > 2 && run.recent.at(-1).at - run.recent[1].at >= 10000) run.recent.shift();
 }
@@ -171,7 +187,7 @@ function standing() {
   const state = run.status.state;
   if (ENDED.includes(state)) return [state === "failed" ? "bad" : "done", state];
   const quiet = (performance.now() - link.moved) / 1000;
-  if (quiet > STALE || (quiet > QUIET && ago(run.status.updated) > STALE)) return ["bad", "gives no sign of life"];
+  if (quiet > STALE) return ["bad", `no sign of life for ${duration(quiet)}`];
   if (quiet > QUIET) return ["wait", `quiet for ${duration(quiet)}`];
   return rateNow() === 0 ? ["wait", "idle: no rows come"] : ["live", state === "running" ? "live" : state];
 }
@@ -186,22 +202,36 @@ function showNow() {
   if ($("pulse").textContent !== told) $("pulse").textContent = told;
   $("pulse").dataset.kind = kind;
   if (!run.settings) return;
-  const running = run.status && !ENDED.includes(run.status.state);
+  const running = isMoving();
   pairs($("facts"), [
     ["Rows read", count(run.status?.rows_read ?? 0)],
-    ["Watermark", run.status?.watermark ? when(run.status.watermark) : "–"],
+    ["Watermark", watermark() ? when(watermark()) : "–"],
     ...lag(running),
+    ["Status of (UTC)", run.status ? when(run.status.updated) : "–"],
     ["Model that serves", run.model ?? "none yet"],
-    ["Learner, window", `${run.settings.learner}, ${count(run.settings.window)} s`],
+    ["Learner, window", `${run.settings.learner}, ${length(run.settings.window)}`],
   ]);
   showFilling(running);
   showTiles(running);
 }
 
+/** Whether the run goes on, as far as anybody knows: it has not ended, and has been heard of lately. */
+function isMoving() {
+  const quiet = (performance.now() - link.moved) / 1000;
+  return Boolean(run.status) && link.state === "live" && !ENDED.includes(run.status.state) && quiet <= QUIET;
+}
+
+/** How far event time has come: of a run that has ended well, to the end of its last refresh. */
+function watermark() {
+  const last = ["done", "drained"].includes(run.status?.state) ? newest()?.refresh_end ?? "" : "";
+  const known = run.status?.watermark ?? "";
+  return known > last ? known : last;
+}
+
 function lag(running) {
-  if (!run.settings.live || !running || !run.status.watermark) return [];
+  if (!run.settings.live || !run.status?.watermark || ENDED.includes(run.status.state)) return [];
   const seconds = (Date.parse(run.status.updated) - Date.parse(run.status.watermark)) / 1000;
-  const delays = Object.entries(run.status.delays ?? {}).map(([name, delay]) => [`${name[0].toUpperCase()}${name.slice(1)}, p95`, duration(delay.p95)]);
+  const delays = Object.entries((running && run.status.delays) || {}).map(([name, delay]) => [`${name[0].toUpperCase()}${name.slice(1)}, p95`, duration(delay.p95)]);
   return [["Watermark is behind by", duration(seconds)], ...delays];
 }
 
@@ -255,13 +285,15 @@ function takeWindow(report) {
 }
 
 function showWindows(fresh) {
-  const columns = ["Rows", "Late", "Rejected", "MAE", "Baseline", "RMSE", "R²", "Skill"].map((title) => [title, true]);
+  const narrow = ["Rows", "MAE", "Skill"]; // what a phone has room for
+  const columns = ["Rows", "Late", "Rejected", "MAE", "Baseline", "RMSE", "R²", "Skill", "Unlabelled"].map((title) => [title, true, !narrow.includes(title)]);
+  const wide = columns.map(([, , left]) => left);
   const rows = [...run.windows.values()].slice(-SHOWN.refreshes).reverse().map((r) => el("tr",
     { "data-refresh": r.refresh_start, class: r.refresh_start === fresh && "new" },
-    el("th", { scope: "row" }, when(r.refresh_start)), el("td", {}, r.model ?? "–"),
-    ...numbers([r.rows, r.late, r.rejected].map(count)),
-    ...numbers([r.mae, r.baseline_mae, r.rmse, r.r2, r.skill].map(figure))));
-  if (rows.length) swap($("refreshes-table"), table("Refreshes, the newest first", [["Refresh (UTC)"], ["Model"], ...columns], rows));
+    el("th", { scope: "row" }, when(r.refresh_start)), el("td", { class: "wide" }, r.model ?? "–"),
+    ...numbers([...[r.rows, r.late, r.rejected].map(count),
+      ...[r.mae, r.baseline_mae, r.rmse, r.r2, r.skill].map(figure), count(r.unlabelled)], wide)));
+  if (rows.length) swap($("refreshes-table"), table("Refreshes, the newest first", [["Refresh (UTC)"], ["Model", false, true], ...columns], rows));
   showDrift();
 }
 
@@ -292,12 +324,63 @@ function showDrift() {
   swap($("drift"), table("Drift by column, the greatest first", columns, rows));
 }
 
+/** How many alerts there are, beside the link to them. */
+function badge(alerts) {
+  $("alerts-count").hidden = !alerts;
+  $("alerts-count").textContent = alerts < SHOWN.alerts ? count(alerts) : `${count(alerts)}+`;
+  $("alerts-count").title = `${count(alerts)} of the newest alerts are listed`;
+}
+
+/** The windows that made no model, if any did not. */
+async function showSkipped() {
+  const found = await ask(`/skipped?limit=${SHOWN.skipped}`);
+  $("skipped").hidden = !found.length;
+  if (!found.length) return;
+  const kinds = { few_rows: "too few rows", fit_failed: "fit failed" };
+  const rows = found.map((skip) => el("tr", {}, el("th", { scope: "row" }, when(skip.window_end)),
+    ...numbers([count(skip.rows)], [true]), el("td", { class: "name" }, kinds[skip.kind] ?? skip.kind, el("small", {}, skip.reason))));
+  swap($("skipped-table"), table("Windows without a model, the newest first", [["Window to (UTC)"], ["Labelled rows", true, true], ["Why"]], rows));
+}
+
+/** Files of the run that cannot be read, and why the folder is not looked at, if so. */
+function showDamaged(found) {
+  $("damaged").hidden = !found.length;
+  const shown = found.slice(0, 5).map((each) => el("li", {}, el("code", {}, each.file), ` ${each.reason}`));
+  const more = found.length > 5 ? [el("li", {}, `and ${count(found.length - 5)} more`)] : [];
+  $("damaged-list").replaceChildren(...shown, ...more);
+}
+
+/** The newest rows with their predictions: the user's own key first, then what is kept. */
+async function showRows() {
+  const found = await ask(`/data?limit=${SHOWN.rows}`).catch((error) => {
+    if (error.status !== 404) throw error;
+    return null;
+  });
+  if (!found?.rows.length) return;
+  const schema = run.settings.schema, first = found.rows[0];
+  const has = (name) => name != null && Object.hasOwn(first, name);
+  const keys = ["key", schema.id].filter(has).slice(0, 1);
+  const kept = (schema.keep ?? []).filter((name) => has(name) && !keys.includes(name) && name !== schema.time && name !== schema.target);
+  const names = [...(keys.length ? keys : ["id"]), ...kept, "time", schema.target, "prediction"].filter(has);
+  const cell = (value) => value == null ? "–" : typeof value === "number" && !Number.isInteger(value) ? figure(value) : String(value);
+  const isNumber = (name) => found.rows.some((row) => typeof row[name] === "number");
+  const told = [schema.target, "prediction"]; // beside the key, what a phone has room for
+  const rows = found.rows.map((row) => el("tr", {}, ...names.map((name, place) => place === 0
+    ? el("th", { scope: "row", class: "name" }, cell(row[name]))
+    : el("td", { class: [isNumber(name) && "n", !told.includes(name) && "wide"].filter(Boolean).join(" ") || null }, name === "time" ? when(String(row[name])) : cell(row[name])))));
+  const columns = names.map((name, place) => [name, place > 0 && isNumber(name), place > 0 && !told.includes(name)]);
+  $("rows-t").hidden = false;
+  $("rows-note").textContent = `Rows of the sample of the refresh ${found.refresh}, as they came.`;
+  swap($("rows-table"), table("Newest predictions", columns, rows));
+}
+
 async function showAlerts() {
   const found = await ask(`/alerts?limit=${SHOWN.alerts}`).catch((error) => {
     if (!error.status) throw error;
     $("alerts-list").replaceChildren(bad(error.message));
     return [];
   });
+  badge(found.length);
   if (!found.length) return;
   const rows = found.map((alert) => el("tr", {},
     el("th", { scope: "row", class: "name" }, alert.column, el("small", {}, when(alert.refresh_start))),
@@ -347,10 +430,21 @@ function details(model) {
   const told = [["Parameters", ...codes(m.parameters)], ["Versions", ...codes(m.versions)],
     ["Data", el("code", { class: "hash" }, m.fingerprint)], ["SHA-256", el("code", { class: "hash" }, m.sha256)]];
   const rows = told.map(([name, ...inside]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, ...inside)));
-  made.append(facts, el("h4", {}, "Statistics of its window"), statistics(m),
+  const place = el("div", {}, note("…"));
+  made.addEventListener("toggle", () => { if (made.open) loadStatistics(model.name, place).catch(complain); }, { once: true });
+  made.append(facts, el("h4", {}, "Statistics of its window"), place,
     el("h4", {}, "How it was made"), el("div", { class: "scroll", role: "region", "aria-label": `How ${model.name} was made`, tabindex: 0 },
       el("table", { class: "pairs" }, el("tbody", {}, ...rows))));
   return made;
+}
+
+/** Shows the statistics of a model's window; they are asked for when they are wanted, since they may be long. */
+async function loadStatistics(name, place) {
+  const manifest = await ask(`/models/${name}`).catch((error) => {
+    place.replaceChildren(bad(error.message));
+    throw error;
+  });
+  place.replaceChildren(statistics(manifest));
 }
 
 function statistics(manifest) {
@@ -498,7 +592,7 @@ function showFaults(error) {
 
 // --- Listening
 
-const [loadModels, loadAlerts, loadForm] = [showModels, showAlerts, showForm].map(coalesced);
+const [loadModels, loadAlerts, loadForm, loadSkipped, loadRows] = [showModels, showAlerts, showForm, showSkipped, showRows].map(coalesced);
 const complain = (error) => { if (link.state === "live" && error.status) console.warn(error.message); };
 
 /** All that the page shows, asked for anew. */
@@ -507,6 +601,7 @@ async function refresh() {
   const told = await answer.json();
   link.ahead = Date.parse(answer.headers.get("Date") ?? "") - Date.now() || 0;
   Object.assign(run, { settings: told.settings, model: told.model, since: told.since });
+  showDamaged(told.damaged);
   takeStatus(told.run);
   run.windows = new Map();
   (await ask("/windows?limit=200")).forEach(takeWindow);
@@ -515,7 +610,7 @@ async function refresh() {
   showLead();
   showNow();
   showWindows(null);
-  doAll(loadModels, loadAlerts, loadForm, ...Object.values(pictures));
+  doAll(loadModels, loadAlerts, loadForm, loadSkipped, loadRows, ...Object.values(pictures));
 }
 
 const on = {
@@ -535,7 +630,7 @@ const on = {
     showWindows(report.refresh_start);
     const figures = report.mae == null ? "not scored" : `mean absolute error ${figure(report.mae)}, skill ${figure(report.skill)}`;
     $("news").textContent = `New refresh ${when(report.refresh_start)}: ${count(report.rows)} rows, ${figures}.`;
-    doAll(loadModels, loadAlerts, ...Object.values(pictures));
+    doAll(loadModels, loadAlerts, loadSkipped, loadRows, ...Object.values(pictures));
   },
 };
 

@@ -83,8 +83,10 @@ def answered(media: str, read: Callable[[], bytes]) -> Response:
 
 def html(asked: bool) -> bytes:
     """The page; it shows whether it has to ask for an API key."""
-    told = (HERE / "page.html").read_bytes()
-    return told.replace(b"<html ", b"<html data-key ", 1) if asked else told
+    from pipeline.report.glossary import as_html
+
+    page = (HERE / "page.html").read_bytes().replace(b"GLOSSARY", as_html().encode(), 1)
+    return page.replace(b"<html ", b"<html data-key ", 1) if asked else page
 
 
 @cache

@@ -1,0 +1,110 @@
+"""What the words of the report and of the page mean, for who sees them for the first time."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import NamedTuple
+
+
+class Term(NamedTuple):
+    """A word and what it means.
+
+    Attributes:
+        name: the word.
+        meaning: a sentence or two.
+        titles: headings of tables that it explains, too.
+    """
+
+    name: str
+    meaning: str
+    titles: tuple[str, ...] = ()
+
+
+TERMS = (
+    Term(
+        "Window",
+        "The stretch of event time whose labelled rows one model is trained on.",
+        ("Window to (UTC)", "Window from (UTC)"),
+    ),
+    Term(
+        "Refresh",
+        "The stretch of event time that one model serves. Its rows are scored by a model of an "
+        "earlier window, and then trained on.",
+        ("Refresh (UTC)",),
+    ),
+    Term(
+        "MAE",
+        "Mean absolute error: by how much predictions missed the target on average, in the "
+        "target's own unit.",
+        ("MAE", "Training MAE"),
+    ),
+    Term("RMSE", "Root mean squared error: as MAE, but large misses count more.", ("RMSE",)),
+    Term(
+        "Baseline",
+        "The MAE of predicting the mean target of the model's window for every row.",
+        ("Baseline",),
+    ),
+    Term(
+        "Skill",
+        "1 - MAE / baseline. 1 is exact, 0 no better than the baseline, below 0 worse.",
+        ("Skill",),
+    ),
+    Term(
+        "R\N{SUPERSCRIPT TWO}",
+        "The share of the target's variance within the refresh that the predictions explain.",
+        ("R\N{SUPERSCRIPT TWO}", "Training R\N{SUPERSCRIPT TWO}"),
+    ),
+    Term(
+        "PSI",
+        "Population stability index: how far the values of a column have moved from those that "
+        "the model was trained on. Over 0.1 is moderate, over 0.25 large.",
+        ("PSI", "Drift"),
+    ),
+    Term(
+        "Mean shift",
+        "How many standard deviations of the training window the mean of a column has moved.",
+        ("Shift, SD",),
+    ),
+    Term(
+        "Alert",
+        "A drift that is over its threshold, and over what chance gives so few rows.",
+        ("Allowed",),
+    ),
+    Term(
+        "Unlabelled", "A row without a target. It is scored, and not trained on.", ("Unlabelled",)
+    ),
+    Term(
+        "Late",
+        "A row that came behind the watermark. It is scored, and not trained on.",
+        ("Late",),
+    ),
+    Term(
+        "Rejected", "A row that breaks the schema. It is left out, and written down.", ("Rejected",)
+    ),
+    Term("Watermark", "Up to this event time all rows are taken to have come."),
+)
+
+
+def as_html() -> str:
+    """The glossary as a list of definitions.
+
+    Example:
+        >>> as_html()[:44]
+        '<dl class="words"><div><dt data-titles="Wind'
+    """
+    terms = (
+        f'<div><dt data-titles="{escape("|".join(term.titles))}">{escape(term.name)}</dt>'
+        f"<dd>{escape(term.meaning)}</dd></div>"
+        for term in TERMS
+    )
+    return f'<dl class="words">{"".join(terms)}</dl>'
+
+
+def meaning(title: str) -> str:
+    """What a heading means; empty if the glossary does not say.
+
+    Example:
+        >>> meaning("Late")
+        'A row that came behind the watermark. It is scored, and not trained on.'
+    """
+    return next((term.meaning for term in TERMS if title in term.titles), "")
