@@ -1,4 +1,4 @@
-"""A real Prometheus: it takes the rules, scrapes a server, and answers the dashboard's questions."""
+"""A real Prometheus takes the rules, scrapes a server, and answers what the dashboard asks."""
 
 from __future__ import annotations
 
