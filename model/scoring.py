@@ -31,10 +31,12 @@ class Scored(NamedTuple):
     Attributes:
         predictions: of the rows that fit the schema, in the file's order; see ``layout``.
         rejects: the other rows.
+        unknown: how many values of each categorical feature the model has no column for.
     """
 
     predictions: pa.RecordBatch
     rejects: list[Reject]
+    unknown: dict[str, int]
 
 
 def layout(schema: ScoringSchema) -> pa.Schema:
@@ -85,7 +87,8 @@ def score_files(
     """
     for file, raw in _read(planned, schema):
         accepted, rejects = validate(_with_target(raw, schema), schema)
-        yield Scored(_predicted(accepted, file, schema, artefact, model), rejects)
+        predictions = _predicted(accepted, file, schema, artefact, model)
+        yield Scored(predictions, rejects, artefact.unknown(accepted))
 
 
 def _read(planned: Plan, schema: ScoringSchema) -> Iterator[tuple[File, pa.RecordBatch]]:

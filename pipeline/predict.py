@@ -6,8 +6,10 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -17,7 +19,7 @@ from model.artefact import Artefact
 from model.errors import UserError
 from model.reading import Plan
 from model.schema import ScoringSchema
-from model.scoring import find, layout, score_files
+from model.scoring import Scored, find, layout, score_files
 from model.store import DamagedArtefact, Store, is_name
 from model.validation import Reject
 from pipeline.arguments import Parser
@@ -44,10 +46,19 @@ if more than --max-rejected of the rows are, else 0.
 
 
 class Total(NamedTuple):
-    """How many rows were predicted, and how many were rejected."""
+    """How many rows were predicted and rejected, and how many values the model does not know."""
 
     rows: int = 0
     rejected: int = 0
+    unknown: Mapping[str, int] = MappingProxyType({})
+
+    def add(self, scored: Scored) -> Total:
+        """The total with some rows more."""
+        return Total(
+            self.rows + scored.predictions.num_rows,
+            self.rejected + len(scored.rejects),
+            Counter(self.unknown) + Counter(scored.unknown),
+        )
 
     @property
     def share(self) -> float:
@@ -116,6 +127,9 @@ def main(argv: list[str]) -> int:
     seconds = time.monotonic() - began
     told = f"{total.rows:,} rows predicted by {name} in {seconds:.1f} s{place}"
     err.print(told, soft_wrap=True)
+    if total.unknown:
+        counts = ", ".join(f"{column} {count:,}" for column, count in total.unknown.items())
+        err.print(f"values that the model has no column for: {counts}", soft_wrap=True)
     if total.rejected:
         err.print(_rejected(total, given.output), soft_wrap=True)
     return 1 if total.rejected and total.share > given.max_rejected else 0
@@ -219,9 +233,7 @@ def write(
                     err.print(f"rejected: {reject.where}: {reject.reason}", soft_wrap=True)
                 if rejected is not None:
                     rejected(scored.rejects)
-                total = Total(
-                    total.rows + scored.predictions.num_rows, total.rejected + len(scored.rejects)
-                )
+                total = total.add(scored)
                 progress(f"{total.rows:,} of {planned.rows:,} rows predicted")
     except BrokenPipeError:  # as of head, which has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

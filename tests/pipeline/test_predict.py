@@ -157,6 +157,16 @@ def test_rows_that_do_not_fit_are_written_beside_and_more_than_half_is_1(
     assert ask(folder, source, out, "--max-rejected", "0.7") == 0
 
 
+def test_values_that_the_model_does_not_know_are_counted(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = table().head(20)
+    rows.loc[3:7, "c"] = "green"
+    rows.assign(ts="2024-01-01").to_csv(tmp_path / "new.csv", index=False)
+    assert ask(folder, tmp_path / "new.csv", tmp_path / "out.csv") == 0
+    assert "values that the model has no column for: c 5\n" in capsys.readouterr().err
+
+
 def test_an_error_leaves_the_output_before_as_it_was(folder: Path, tmp_path: Path) -> None:
     out, source = tmp_path / "out.csv", write(tmp_path, "csv")
     out.write_text("mine")
