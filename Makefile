@@ -23,8 +23,8 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test lint types fast slow coverage flights bench bench-check growth peers \
-	soak chaos lock clean prism flink-up flink-down
+.PHONY: help setup run test lint types fast slow coverage flights bench bench-check \
+	bench-reading growth peers soak chaos lock clean prism flink-up flink-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench: $(TEST) ## the job on each runner beside a plain loop and peers (make pri
 
 bench-check: $(TEST) ## has the embedded job become slower than benchmarks/recorded.json?
 	@$(BIN)/python -m benchmarks --check benchmarks/recorded.json $(ARGS)
+
+bench-reading: $(TEST) ## reading CSV and NDJSON beside pandas, Polars and DuckDB (make peers)
+	@$(BIN)/python -m benchmarks.reading $(ARGS)
 
 growth: $(TEST) ## how the rate depends on rows, windows, columns, batches, shards, ...
 	@$(BIN)/python -m benchmarks.growth $(ARGS)

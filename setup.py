@@ -17,6 +17,7 @@ CORE = [
     "faker>=30,<41",
     "joblib>=1.4,<2",
     "numpy>=2.1,<3",
+    "orjson>=3.9.7,<4",
     "pyarrow>=18,<26",
     "pydantic>=2.9,<3",
     "rich>=13.7,<16",

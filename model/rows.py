@@ -15,6 +15,7 @@ from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from functools import lru_cache
 from numbers import Integral, Real
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,8 +105,9 @@ def _batch(
     rows: Sequence[Any], ids: npt.NDArray[np.int64], schema: Schema, absent_is_null: bool
 ) -> pa.RecordBatch:
     """The batch of rows that have no problem; any other raises."""
-    values = _values_or_null if absent_is_null else _values
-    times = _times(values(rows, schema.time) if schema.dated else [0] * len(rows))
+    timed = (schema.time,) if schema.dated else ()
+    values = _values((*timed, *schema.numbers, *schema.categorical), rows, absent_is_null)
+    times = _times(values[schema.time] if schema.dated else [0] * len(rows))
     columns = {
         ID: pa.array(ids, pa.int64()),
         TIME: parse_times(times),
@@ -113,20 +115,24 @@ def _batch(
         **({schema.time: times} if schema.dated else {}),
     }
     for name in schema.numbers:
-        columns[name] = _numbers(values(rows, name))
+        columns[name] = _numbers(values[name])
     for name in schema.categorical:
-        columns[name] = _categories(values(rows, name))
+        columns[name] = _categories(values[name])
     for name, take, _ in _carried(schema):
         columns[name] = pa.array([take(row.get(name)) for row in rows], pa.string())
     return pa.record_batch(columns)
 
 
-def _values(rows: Sequence[Any], name: str) -> list[object]:
-    return [row[name] for row in rows]
-
-
-def _values_or_null(rows: Sequence[Any], name: str) -> list[object]:
-    return [row.get(name) for row in rows]
+def _values(
+    names: tuple[str, ...], rows: Sequence[Any], absent_is_null: bool
+) -> dict[str, list[object]]:
+    """The rows' values, a list a name; if a key is absent that is a null, or a KeyError."""
+    try:
+        return {name: list(map(itemgetter(name), rows)) for name in names}
+    except KeyError:
+        if not absent_is_null:
+            raise
+        return {name: [row.get(name) for row in rows] for name in names}
 
 
 def scalars(values: Sequence[object]) -> pa.Array:

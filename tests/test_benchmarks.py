@@ -21,8 +21,11 @@ from benchmarks.growth import Shape
 from benchmarks.growth import points as growth_points
 from benchmarks.loop import windows
 from benchmarks.measure import Measured, Pair, run
+from benchmarks.reading import SCHEMA as READING
+from benchmarks.reading import Rate, is_held, rate, read_all, write
 from benchmarks.showing import figures, picture, table
 from benchmarks.startup import seconds
+from model.reading import plan
 
 WORK = Work("ridge", 100, 1_000, 5_000)
 
@@ -187,3 +190,22 @@ def test_a_start_is_measured_to_the_first_batch(tmp_path: Path) -> None:
     began = time.perf_counter()
     assert 0 < seconds(*words, "--output", str(tmp_path / "run")) < time.perf_counter() - began
     assert not list((tmp_path / "run" / "metrics").glob("*"))
+
+
+def test_reading_is_held_to_a_third_of_polars() -> None:
+    found = {"Correnteza": Rate(100.0, 1.0), "Polars": Rate(300.0, 9.0)}
+    assert is_held(found)
+    assert not is_held(found | {"Polars": Rate(301.0, 1.0)})
+    assert is_held({"Correnteza": Rate(1.0, 1.0)})
+
+
+def test_reading_that_lost_a_row_is_no_measurement() -> None:
+    seen = [{"rows": 10.0, "cores": 2.0, "clock": 4.0}, {"rows": 10.0, "cores": 5.0, "clock": 5.0}]
+    assert rate([*seen, seen[0]], 10) == Rate(5.0, 2.5)
+    with pytest.raises(RuntimeError, match="not all of the 11 rows"):
+        rate(seen, 11)
+
+
+def test_the_files_that_are_read_hold_the_same_rows(tmp_path: Path) -> None:
+    for path in write(tmp_path, 50):
+        assert read_all(plan(str(path), READING)) == 50

@@ -131,7 +131,7 @@ def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch
 def _rows(data: bytes, file: File) -> list[Row]:
     if file.layout != LINES:
         return documents.rows(data, file)
-    return [documents.read_row(line) for line in data.splitlines() if line.strip()]
+    return documents.read_rows(data, [line for line in data.splitlines() if line.strip()])
 
 
 FORMAT = Format(cut, lines, times, batch)

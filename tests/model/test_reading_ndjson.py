@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from model.batch import ID, PROBLEM, TEXT, TIME, Key, Tag, with_tag
 from model.errors import UserError
-from model.reading import plan, read, text
+from model.reading import documents, plan, read, text
 from model.validation import validate
 from tests.model.reading_kit import SCHEMA, rows_of
 
@@ -182,3 +182,27 @@ def test_text_that_is_not_utf8_is_refused_with_its_offset(tmp_path: Path) -> Non
     content = as_lines(GOOD).encode() + b'{"t": "\xe3"}\n'
     path = write(tmp_path, content)
     assert f"byte {content.index(0xE3)} is 0xe3" in refused(path)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.builds(json.dumps, st.dictionaries(st.text(max_size=3), JSON_VALUES)).map(str.encode)
+        | st.sampled_from(
+            [b"7", b"{", b'{"a":1,"a":2}', b'{"a":NaN}', b'{"a":1e400}', b'"\\ud800"']
+        )
+        | st.integers(2**62, 2**70).map(lambda value: b'{"a":%d}' % value)
+        | st.integers(-(2**70), -(2**62)).map(lambda value: b'{"a":%d}' % value),
+        max_size=5,
+    )
+)
+def test_lines_are_read_as_pythons_own_reader_reads_them(lines: list[bytes]) -> None:
+    found = documents.read_rows(b"\n".join(lines), lines)
+    assert repr(found) == repr([documents.read_row(line) for line in lines])
