@@ -24,7 +24,7 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup run test lint types fast slow coverage flights bench bench-check \
-	bench-reading growth peers soak chaos lock clean prism flink-up flink-down
+	bench-reading growth peers soak chaos power-cuts lock clean prism flink-up flink-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ soak: $(TEST) ## ten minutes live on Prism and on Flink (make prism flink-up): i
 
 chaos: $(TEST) ## kill each part of a live job on Flink ten times (make flink-up): does it show?
 	@$(BIN)/python -m tests.end_to_end.chaos $(ARGS)
+
+power-cuts: $(TEST) ## cut the power of runs a hundred times (as root, of a real file system too)
+	@$(BIN)/python -m tests.end_to_end.power_cuts $(ARGS)
 
 prism: ## build Prism, the local streaming runner (needs Go); another: PRISM_VERSION=2.76.0
 	@deploy/prism.sh

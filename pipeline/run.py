@@ -17,7 +17,7 @@ import apache_beam as beam
 from apache_beam.utils import interactive_utils
 from rich.console import Console
 
-from model import learners
+from model import files, learners
 from model.asof import iso
 from model.errors import UserError
 from model.latest import default_latest
@@ -241,6 +241,7 @@ def prune(settings: Settings, folder: RunFolder, before: int | None = None) -> N
     starts = [start for start in folder.reported() if before is None or start < before]
     if settings.keep and starts:
         retain(Store(folder.models), starts, settings.keep, settings.lag)
+        files.flush()
 
 
 def look_ahead(
@@ -250,8 +251,6 @@ def look_ahead(
     if not settings.reads_files:
         refreshes = 0 if settings.brings_source else settings.refreshes
         return None, Choice(settings, refreshes, ())
-    if not settings.reads_files:
-        return None, Choice(settings, settings.refreshes, ())
     with telling(err, "looking through the files") as tell:
         planned = plan_files(settings, tell, known)
         return planned, choose(planned, settings)

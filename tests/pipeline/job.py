@@ -163,12 +163,12 @@ def run_on(folder: Path, rows: str, schema: str) -> Path:
 
 
 def content(folder: Path | str) -> dict[str, str]:
-    """The SHA-256 of each file of a run by its name, but for timing/ and status.json."""
+    """The SHA-256 of each file of a run by its name, but for timing/, status.json and a lock."""
     names = {path: path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file()}
     return {
         str(name): hashlib.sha256(path.read_bytes()).hexdigest()
         for path, name in names.items()
-        if name.parts[0] not in ("timing", "status.json")
+        if name.parts[0] not in ("timing", "status.json", "lock.json")
     }
 
 
