@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -268,6 +269,48 @@ class ScoringSchema(Schema):
     def numbers(self) -> tuple[str, ...]:
         """The columns that are read as numbers."""
         return tuple(name for name in (self.target, *self.numeric) if name in self.columns)
+
+
+class PartialSchema(Schema):
+    """A schema without some of its columns, which are not read.
+
+    Example:
+        >>> features = Features(numeric=("x",), categorical=("c",))
+        >>> schema = Schema(name="s", time="t", target="y", features=features)
+        >>> PartialSchema.of(schema, ("t", "c")).columns
+        ('y', 'x')
+    """
+
+    read: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, schema: Schema, lacking: Sequence[str]) -> PartialSchema:
+        """The same schema without the columns that are lacking."""
+        numeric = tuple(name for name in schema.numeric if name not in lacking)
+        categorical = tuple(name for name in schema.categorical if name not in lacking)
+        return cls.model_construct(
+            name=schema.name,
+            time=schema.time,
+            target=schema.target,
+            features=Features(numeric=numeric, categorical=categorical),
+            id=None if schema.id in lacking else schema.id,
+            keep=tuple(name for name in schema.keep if name not in lacking),
+            **{name: getattr(schema, name) for name in type(schema).model_fields if name in _REST},
+            read=tuple(name for name in schema.columns if name not in lacking),
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that is read."""
+        return self.read
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The columns that are read as numbers."""
+        return tuple(name for name in (self.target, *self.numeric) if name in self.read)
+
+
+_REST = frozenset(Schema.model_fields) - {"name", "time", "target", "features", "id", "keep"}
 
 
 def load_schema(path: str) -> Schema:

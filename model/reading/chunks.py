@@ -40,6 +40,8 @@ class File:
         dialect: how it is written (CSV).
         latest: rows after it are rejected, and no chunk reaches for them; microseconds, or None.
         constants: the values of columns that the folders of its path name (``region=north``).
+        renamed: the names of its columns that the schema writes otherwise (NDJSON, Parquet):
+            the schema's, then the file's.
         rows: how many it has, those that cannot be read included.
         checksum: the CRC-32 of its text, or of its footer (Parquet), by which it is known again.
     """
@@ -60,6 +62,7 @@ class File:
     dialect: Dialect | None = None
     latest: int | None = None
     constants: tuple[tuple[str, str | None], ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
     rows: int = 0
     checksum: int = 0
 

@@ -45,11 +45,11 @@ def begin(file: File, schema: Schema) -> File:
         names |= dict.fromkeys(name for row in objects for name in row)
         if names.keys() >= set(schema.columns):
             break
-    if names:
-        match_columns(
-            file.path, list(names), schema, _hint(names), [schema.time] if schema.dated else []
-        )
-    return replace(file, columns=tuple(name for name in schema.columns if name in names))
+    needed = [schema.time] if schema.dated and names else []
+    found = match_columns(file.path, list(names), schema, _hint(names), needed)
+    pairs = tuple((name, own) for name, own in zip(found, names, strict=True) if name != own)
+    seen = tuple(name for name in schema.columns if name in found)
+    return replace(file, columns=seen, renamed=pairs)
 
 
 def check_some_file_has(files: Sequence[File], schema: Schema) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ def check_some_file_has(files: Sequence[File], schema: Schema) -> tuple[str, ...
     """
     notes = []
     for column in schema.columns:
-        lacking = [f for f in files if f.format == "ndjson" and column not in f.columns]
+        lacking = [file for file in files if _lacks(file, column)]
         if files and len(lacking) == len(files):
             names = _column_names(lacking[0], schema)
             match_columns(lacking[0].path, list(names), schema, _hint(names), [column])
@@ -80,6 +80,10 @@ def check_some_file_has(files: Sequence[File], schema: Schema) -> tuple[str, ...
                 f"is {what} there: {lacking[0].path}{', ...' if lacking[1:] else ''}"
             )
     return tuple(notes)
+
+
+def _lacks(file: File, column: str) -> bool:
+    return file.format == "ndjson" and column not in (*file.columns, *dict(file.constants))
 
 
 def _column_names(file: File, schema: Schema) -> dict[str, None]:
@@ -130,8 +134,23 @@ def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch
 
 def _rows(data: bytes, file: File) -> list[Row]:
     if file.layout != LINES:
-        return documents.rows(data, file)
-    return documents.read_rows(data, [line for line in data.splitlines() if line.strip()])
+        rows = documents.rows(data, file)
+    else:
+        lines = [line for line in data.splitlines() if line.strip()]
+        rows = documents.read_rows(data, lines)
+    return [_rename(row, file) for row in rows] if file.renamed else rows
+
+
+def _rename(row: Row, file: File) -> Row:
+    if isinstance(row, RowError):
+        return row
+    names = {own: name for name, own in file.renamed}
+    return {names.get(key, key): value for key, value in row.items()}
+
+
+def key_names(file: File, schema: Schema) -> list[str]:
+    """The keys of a file's first rows."""
+    return list(_column_names(file, schema))
 
 
 FORMAT = Format(cut, lines, times, batch)

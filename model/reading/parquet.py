@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 import pyarrow as pa
@@ -29,6 +30,9 @@ _SCAN_ROWS = 65_536
 _BUFFER = 1 << 20
 """Bytes of a column that are held at a time: without it, and with Arrow's ``pre_buffer``, a
 row group is held whole."""
+INT96 = "us"
+"""The unit of the old timestamps of Hive and Spark: in nanoseconds, years before 1678 and after
+2262 would wrap into others."""
 _UNITS = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
 
 
@@ -45,7 +49,10 @@ def begin(file: File, schema: Schema) -> File:
         raise UserError(
             f"{file.path}: is no Parquet file, or is cut off: {one_line(error)}"
         ) from error
-    match_columns(file.path, columns.names, schema)
+    names = match_columns(file.path, columns.names, schema)
+    pairs = zip(names, columns.names, strict=True)
+    file = replace(file, renamed=tuple((name, own) for name, own in pairs if name != own))
+    columns = pa.schema([f.with_name(n) for f, n in zip(columns, names, strict=True)])
     if schema.dated:
         time = columns.field(schema.time)
         _check_type(file, time, is_time(time.type), TIMES)
@@ -65,11 +72,23 @@ def _check_type(file: File, field: pa.Field, serves: bool, allowed: str) -> None
         raise UserError(f"{file.path}: column {field.name!r} is of type {field.type}: {allowed}")
 
 
-@lru_cache(maxsize=32)
 def _footer(file: File) -> tuple[pq.FileMetaData, pa.Schema]:
+    return _footer_at(file.path, file.size, file.updated)
+
+
+@lru_cache(maxsize=32)
+def _footer_at(path: str, size: int, updated: float) -> tuple[pq.FileMetaData, pa.Schema]:
     """A file's footer and columns, read once: with many row groups the footer is large."""
-    with opened(file) as stream, pq.ParquetFile(stream) as parquet:
+    with (
+        opened(File(path, "parquet", size, updated)) as stream,
+        pq.ParquetFile(stream, coerce_int96_timestamp_unit=INT96) as parquet,
+    ):
         return parquet.metadata, parquet.schema_arrow
+
+
+def column_names(file: File) -> list[str]:
+    """The names of a file's columns."""
+    return list(_footer(file)[1].names)
 
 
 def checksum(file: File) -> int:
@@ -84,13 +103,12 @@ def checksum(file: File) -> int:
 def scan(file: File, schema: Schema) -> Iterator[Span]:
     """The row groups that hold rows."""
     footer, columns = _footer(file)
+    [time] = _stored_names([schema.time], file)
     first = 0
     for index in range(footer.num_row_groups):
         group = footer.row_group(index)
         if group.num_rows:
-            times = (
-                _extent(file, index, group, columns.field(schema.time)) if schema.dated else (0, 0)
-            )
+            times = _extent(file, index, group, columns.field(time)) if schema.dated else (0, 0)
             yield Span(index, index + 1, group.num_rows, first + 1, times)
         first += group.num_rows
 
@@ -102,7 +120,7 @@ def _extent(
     return _known_extent(group, time.name, time.type, file.latest) or union(
         [
             extent(parse_times(batch.column(0)), file.latest)
-            for batch in _batches(file, index, [time.name], _SCAN_ROWS)
+            for batch in _batches(replace(file, renamed=()), index, [time.name], _SCAN_ROWS)
         ]
     )
 
@@ -151,8 +169,18 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
 def _batches(file: File, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
     with opened(file) as stream:
         parquet = pq.ParquetFile(
-            stream, metadata=_footer(file)[0], buffer_size=_BUFFER, pre_buffer=False
+            stream,
+            metadata=_footer(file)[0],
+            buffer_size=_BUFFER,
+            pre_buffer=False,
+            coerce_int96_timestamp_unit=INT96,
         )
-        batches = parquet.iter_batches(rows, [group], columns, use_threads=False)
-        for batch in batches:
-            yield batch.select(columns)
+        stored = _stored_names(columns, file)
+        for batch in parquet.iter_batches(rows, [group], stored, use_threads=False):
+            batch = batch.select(stored)
+            yield batch.rename_columns(columns) if file.renamed else batch
+
+
+def _stored_names(columns: list[str], file: File) -> list[str]:
+    own = dict(file.renamed)
+    return [own.get(name, name) for name in columns]

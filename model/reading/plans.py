@@ -9,16 +9,17 @@ import pyarrow as pa
 
 from model.batch import PROBLEM
 from model.errors import UserError
-from model.latest import reject_later
-from model.reading import delimited, ndjson, parquet, text
+from model.reading import delimited, folders, ndjson, parquet, text
 from model.reading.chunks import Chunk, File, Plan, Span, union
 from model.reading.encodings import with_encoding
 from model.reading.files import find, one_line
+from model.reading.names import normalize_name
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
 from model.validation import shown
 
 _BEGIN = {"csv": delimited.begin, "ndjson": ndjson.begin, "parquet": parquet.begin}
+_AGREEMENT_ROWS = 65_536
 _TEXT = {"csv": delimited.FORMAT, "ndjson": ndjson.FORMAT}
 
 
@@ -91,13 +92,14 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
     """
     rows = 0
     form = _TEXT.get(file.format)
+    own = folders.own_schema(file, schema)
     for batch in (
-        text.read(file, chunk, form, schema, batch_rows)
+        text.read(file, chunk, form, own, batch_rows)
         if form
-        else parquet.read(file, chunk, schema, batch_rows)
+        else parquet.read(file, chunk, own, batch_rows)
     ):
         rows += batch.num_rows
-        yield reject_later(batch, schema, file.latest)
+        yield folders.add_constants(batch, file, schema)
     if rows != chunk.rows:
         raise UserError(
             f"{file.path}: has changed since it was planned: {rows} rows where {chunk.rows} were"
@@ -112,10 +114,13 @@ def _scan(
     rows = 0
     try:
         file = with_encoding(file, schema)
-        file = _BEGIN[file.format](file, schema)
+        file = folders.with_constants(file, schema)
+        own = folders.own_schema(file, schema)
+        file = _BEGIN[file.format](file, own)
         form = _TEXT.get(file.format)
         checksum = 0 if form else parquet.checksum(file)
-        for span in text.scan(file, form, schema) if form else parquet.scan(file, schema):
+        for span in text.scan(file, form, own) if form else parquet.scan(file, own):
+            span = folders.dated_span(span, file, schema)
             checksum = span.sums[1] if span.sums else checksum
             if not span.rows:
                 continue
@@ -123,11 +128,46 @@ def _scan(
             rows += span.rows
             if progress:
                 progress(f"looking through {place}: {rows:,} rows")
+        _check_folders(file, spans, schema)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{file.path}: cannot be read: {one_line(error)}") from error
     found = dict.fromkeys(note for span in spans for note in span.notes)
     notes = (*file.notes, *found)
     return replace(file, notes=notes, rows=rows, checksum=checksum), spans
+
+
+def _check_folders(file: File, spans: list[Span], schema: Schema) -> None:
+    """Checks what a file has of the columns that its folders name."""
+    if not file.constants:
+        return
+    own = {normalize_name(name) for name in _names_in(file, schema)}
+    for name, _ in file.constants:
+        if normalize_name(name) not in own:
+            continue
+        rest = tuple(each for each in file.constants if each[0] != name)
+        alone = replace(file, constants=rest)
+        role = "number" if name in schema.numbers else "category"
+        folders.check_agreement(
+            (
+                batch
+                for span in spans
+                for batch in read(alone, _chunk_of(span), schema, _AGREEMENT_ROWS)
+            ),
+            name,
+            file,
+            "time" if name == schema.time else role,
+        )
+
+
+def _names_in(file: File, schema: Schema) -> Sequence[str]:
+    """The names of a file's columns, or of its first rows' keys."""
+    if file.format == "parquet":
+        return parquet.column_names(file)
+    return ndjson.key_names(file, schema) if file.format == "ndjson" else file.columns
+
+
+def _chunk_of(span: Span) -> Chunk:
+    return Chunk(0, span.start, span.stop, 0, span.rows, span.line, 0, 0, span.sums)
 
 
 def _copies(files: Sequence[File]) -> tuple[str, ...]:

@@ -180,6 +180,36 @@ def test_the_same_rows_as_pandas_for_any_row_group_and_batch(
     assert [chunk.least for chunk in planned.chunks] == sorted(cut.min() for cut in cuts)
 
 
+FAR = ["0001-01-01", "1500-06-01", "1677-09-21", "1969-12-31", "2262-04-12", "9999-12-31"]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"use_deprecated_int96_timestamps": True},
+        {"use_deprecated_int96_timestamps": True, "store_schema": False},
+        {"use_deprecated_int96_timestamps": True, "write_statistics": False},
+        {},
+        {"coerce_timestamps": "ms"},
+        {"store_schema": False},
+        {"write_statistics": False},
+    ],
+    ids=lambda how: "-".join(how),
+)
+@pytest.mark.parametrize("unit", ["us", "ms", "s"])
+def test_times_beyond_the_range_of_nanoseconds_do_not_wrap(
+    tmp_path: Path, unit: str, stored: dict[str, Any]
+) -> None:
+    moments = np.array([f"{day}T12:00:00" for day in FAR], "datetime64[us]")
+    times = pa.array(moments).cast(pa.timestamp(unit))
+    path = write(tmp_path, table(times), row_group_size=1, **stored)
+    planned = plan(path, SCHEMA)
+    want = moments.astype("int64").tolist()
+    assert [chunk.least for chunk in planned.chunks] == want  # by statistics or a scan
+    found = [row[TIME].replace(tzinfo=None) for row in rows_of(planned)]  # type: ignore[attr-defined]
+    assert found == moments.astype(object).tolist()
+
+
 def test_a_large_row_group_is_not_held_in_memory(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     rows = pa.table({name: rng.normal(size=600_000) for name in "tyx"} | {"k": ["a"] * 600_000})
@@ -304,7 +334,7 @@ def test_a_file_that_was_replaced_is_noticed(tmp_path: Path) -> None:
     planned = plan(path, SCHEMA)
     changed = write(tmp_path, table(STAMPS.slice(0, 5)), row_group_size=7)
     file = planned.files[0]
-    parquet._footer.cache_clear()
+    parquet._footer_at.cache_clear()
     assert changed == path
     with pytest.raises(UserError, match="has changed since it was planned: 5 rows where 7 were"):
         list(read(file, planned.chunks[0], SCHEMA, 10))
