@@ -29,7 +29,7 @@ GROUPS = {
     ),
     "what it reads": (
         *("source", "source_param", "people", "input", "schema_file"),
-        *("windows", "live", "rate", "start", "latest", "disorder", "seed"),
+        *("windows", "live", "rate", "start", "latest", "disorder", "max_rejected", "seed"),
     ),
     "time": ("window", "every", "latency", "lag"),
     "learning": ("learner", "learner_param", "min_rows", "sample_rows", "strict", "keep"),

@@ -50,7 +50,7 @@ WRITTEN = (
 """All files of a run, as globs."""
 NOT_KEPT = {
     *("output", "resume", "overwrite", "runner", "on_interrupt", "shared", "webhook"),
-    "strict",
+    *("strict", "max_rejected"),
 }
 """Options that settings.json leaves out: another value of them gives the same run."""
 

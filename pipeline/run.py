@@ -22,12 +22,13 @@ from model.asof import iso
 from model.errors import UserError
 from model.latest import default_latest
 from model.reading import Plan
-from model.skipped import summarize
 from model.store import Store
 from pipeline import own as own_sources
 from pipeline import runners
 from pipeline.alerts import AlertWatch
 from pipeline.arguments import parse
+from pipeline.closing import closing as closing
+from pipeline.closing import judgement, rejected_of
 from pipeline.folder import ADDED, RunFolder, earlier, find_folder, lock_folder, open_folder
 from pipeline.graph import build
 from pipeline.inputs import KnownFile, files_before, files_setting
@@ -310,11 +311,14 @@ def execute(
         tell(resume(guide.resume_options))
         return exit_code(stopped)
     prune(guide.settings, folder)
-    closing(folder, progress, out)
+    lost = rejected_of(folder, progress, guide.settings.resume)
+    closing(folder, progress, out, lost)
     if guide.draining:
         out.print("drained; go on with:")
         out.print(resume(guide.resume_options), soft_wrap=True)
-    return 0
+    for line in judgement(lost, guide.settings.max_rejected):
+        tell(line)
+    return 1 if lost.share > guide.settings.max_rejected else 0
 
 
 def mind_garbage() -> None:
@@ -322,19 +326,6 @@ def mind_garbage() -> None:
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
-
-
-def closing(folder: RunFolder, progress: Progress, out: Console) -> None:
-    """The last lines: what was done, and where it is."""
-    counts = progress.counts()
-    read, rejected = counts.get("rows read", 0), counts.get("rows rejected", 0)
-    told = f"{read:,} rows read in {progress.seconds:.1f} s"
-    if rejected:
-        told += f", {rejected:,} of them rejected: see {folder.rejected}"
-    out.print(told, soft_wrap=True)
-    for line in summarize(folder.skips(), folder.skipped):
-        out.print(line, soft_wrap=True)
-    out.print(f"run folder: {folder.path}", soft_wrap=True)
 
 
 def cause(error: BaseException) -> str:

@@ -202,6 +202,13 @@ class Settings(BaseModel):
     strict: bool = Field(
         False, description="a fit that fails ends the job, where its window is skipped else"
     )
+    max_rejected: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="share of rejected rows beyond which a run that has ended fails (exit code 1)",
+    )
     sample_rows: int = Field(1_000_000, ge=1, description="a window trains on so many at most")
     batch_rows: int = Field(10_000, ge=1, le=10_000_000, description="rows of a batch, at most")
     shards: int = Field(4, ge=1, le=1024, description="how many batches are scored side by side")

@@ -37,7 +37,8 @@ from tests.pipeline.job import (
 
 ISO = "ISO 8601 text, epoch seconds or a timestamp, of the years 1 to 9999, is allowed"
 NUMBER = "a finite number or null is allowed"
-FILES = ["--schema", "s.toml", "--learner", "ridge", "--min-rows", "1", "--output", "o"]
+FILES = ["--schema", "s.toml", "--learner", "ridge", "--min-rows", "1", "--max-rejected", "1"]
+FILES += ["--output", "o"]
 
 
 def parquet(**columns: object) -> bytes:

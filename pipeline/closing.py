@@ -1,0 +1,130 @@
+"""The last lines of a run: what was read, what of it was rejected and why, where all of it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from rich.console import Console
+
+from model.errors import UserError
+from model.schema import Schema
+from model.skipped import summarize
+from pipeline.folder import RunFolder, earlier
+from pipeline.progress import Progress
+from pipeline.report.rejects import MOST, Kind, kinds
+from pipeline.watch.figures import clean, counted
+
+HALF = 0.5
+"""A greater share of rejected rows is reported loudly, whatever ``--max-rejected`` is."""
+REASONS = 3
+"""Maximum number of reasons that are shown."""
+LONGEST = 200
+"""Maximum number of characters of an example."""
+
+
+class Rejected(NamedTuple):
+    """What of a run's rows was rejected.
+
+    Attributes:
+        read: rows of the whole run.
+        rejected: how many of them.
+        reasons: the commonest, a line each with an example.
+    """
+
+    read: int
+    rejected: int
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """The share of the rows that was rejected."""
+        return self.rejected / self.read if self.read else 0.0
+
+
+def rejected_of(folder: RunFolder, progress: Progress, resumed: bool) -> Rejected:
+    """What of a run's rows was rejected, and the commonest reasons.
+
+    Args:
+        folder: the run's.
+        progress: its counts.
+        resumed: whether an earlier run has read a part, which the reports alone count.
+    """
+    counts = progress.counts()
+    read, rejected = counts.get("rows read", 0), counts.get("rows rejected", 0)
+    if resumed:
+        reports = folder.reports()
+        rejected = sum(report.rejected for report in reports)
+        read = sum(report.rows for report in reports) + rejected
+    return Rejected(read, rejected, tuple(_reasons(folder)) if rejected else ())
+
+
+def closing(
+    folder: RunFolder, progress: Progress, out: Console, lost: Rejected | None = None
+) -> None:
+    """Prints what was done and where it is.
+
+    Args:
+        folder: the run's.
+        progress: how it went.
+        out: where to print.
+        lost: the rows that were rejected; None: as ``progress`` counts them.
+    """
+    counts = progress.counts()
+    read, rejected = counts.get("rows read", 0), counts.get("rows rejected", 0)
+    line = f"{counted(read, 'row')} read in {progress.seconds:.1f} s"
+    if rejected:
+        line += f", {rejected:,} of them rejected: see {folder.rejected}"
+    out.print(line, soft_wrap=True)
+    if lost is not None and not _is_loud(lost):
+        for reason in lost.reasons:
+            out.print(reason, soft_wrap=True)
+    for line in summarize(folder.skips(), folder.skipped):
+        out.print(line, soft_wrap=True)
+    out.print(f"run folder: {folder.path}", soft_wrap=True)
+
+
+def judgement(lost: Rejected, most: float) -> Iterator[str]:
+    """The lines that close a run of which too much was rejected; none of another.
+
+    Args:
+        lost: what was rejected.
+        most: ``--max-rejected``, the share beyond which a run fails.
+
+    Example:
+        >>> for line in judgement(Rejected(600, 400, ("  400 rows: as in.csv:3: ...",)), most=0.5):
+        ...     print(line)
+        error: 400 of 600 rows (67%) were rejected, more than --max-rejected 0.5:
+          400 rows: as in.csv:3: ...
+    """
+    if not _is_loud(lost) and lost.share <= most:
+        return
+    line = f"{lost.rejected:,} of {counted(lost.read, 'row')} ({lost.share:.0%}) were rejected"
+    if lost.share > most:
+        yield f"error: {line}, more than --max-rejected {most:g}:"
+    else:
+        yield f"warning: {line}, more than half; models and figures are of the others:"
+    yield from lost.reasons
+
+
+def _is_loud(lost: Rejected) -> bool:
+    return lost.share > HALF
+
+
+def _reasons(folder: RunFolder) -> Iterator[str]:
+    try:
+        schema = Schema.model_validate(earlier(folder)["schema"])
+        found, looked_at = kinds(folder, schema)
+    except (UserError, OSError, ValueError, KeyError):  # the folder was changed meanwhile
+        return
+    for kind in found[:REASONS]:
+        yield _line(kind)
+    if looked_at == MOST:
+        yield f"  (of the newest {MOST:,} rejects)"
+
+
+def _line(kind: Kind) -> str:
+    example = clean(kind.example)
+    if len(example) > LONGEST:
+        example = example[: LONGEST - 1] + "…"
+    return f"  {counted(kind.rows, 'row')}: as {clean(kind.where)}: {example}"
