@@ -80,9 +80,9 @@ def choose(plan: Plan, settings: Settings) -> Choice:
     asked = settings.window == AUTO
     given = asked or settings.has("window")
     length = settings.window or 60
-    outlook = by_bounds(plan)
+    outlook = by_bounds(plan, settings.latest_time)
     if asked or not _fits(outlook.windows(length, settings.least_rows)):
-        outlook = by_times(plan, settings.meaning)
+        outlook = by_times(plan, settings.meaning, settings.latest_time)
     seen = outlook.windows(length, settings.least_rows)
     proposed = None
     if asked or not _fits(seen):
