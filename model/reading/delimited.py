@@ -95,6 +95,9 @@ def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch
     for field, values in zip(rows.schema, rows.columns, strict=True):
         if field.name in schema.categorical:
             values = _without_nulls(values, dialect.nulls)
+        elif field.name in schema.carried:
+            null = pc.is_in(values, value_set=pa.array(dialect.nulls, pa.string()))
+            values = pc.if_else(null, pa.scalar(None, pa.string()), values)
         elif field.name in schema.numbers and field.type == pa.string():
             field = with_format(field, dialect.numbers)
         fields.append((field, values))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from pydantic import ValidationError
 
 from model.batch import ID, KEY, LATE, TIME, Key, Tag, accepted_schema, learnt, with_tag
 from model.carried import carried, carried_fields, keys, texts
+from model.reading import plan, read
 from model.reading.chunks import with_ids
 from model.rows import from_dicts, scalars
-from model.schema import TAKEN, Features, Schema
+from model.schema import TAKEN, Csv, Features, Schema
 from model.validation import validate
 
 TAG = Tag(Key(0, 0, 0), 0, "f", 1)
@@ -175,6 +177,23 @@ def test_what_is_carried_is_not_learnt_from() -> None:
     assert accepted.schema.names == [ID, TIME, LATE, "y", "x", "c", KEY, "gate"]
     assert learnt(accepted, FLIGHTS).schema.equals(accepted_schema(schema()))
     assert learnt(accepted, FLIGHTS).schema.metadata == accepted.schema.metadata
+
+
+@pytest.mark.parametrize(
+    ("nulls", "gates"), [(None, [None, None, "-"]), (("-",), ["\\N", None, None])]
+)
+def test_the_null_marks_of_a_csv_file_are_nulls_in_columns_that_are_carried_too(
+    nulls: tuple[str, ...] | None, gates: list[str | None], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    rows = "".join(f"0,1,2,a,{text},{text}\n" for text in ("\\N", "", "-"))
+    path.write_text(f"t,y,x,c,flight,gate\n{rows}")
+    carries = schema(id="flight", keep=("gate",), csv=Csv(nulls=nulls))
+    planned = plan(str(path), carries)
+    [raw] = read(planned.files[0], planned.chunks[0], carries, 10)
+    accepted, rejects = validate(with_tag(raw, TAG), carries)
+    assert rejects == []
+    assert accepted["gate"].to_pylist() == accepted[KEY].to_pylist() == gates
 
 
 def test_a_schema_without_them_is_written_as_before() -> None:
