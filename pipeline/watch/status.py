@@ -111,7 +111,9 @@ class Standing:
         if status is None:
             return ["no status.json yet"]
         running = status.state not in ENDED
-        now = f", now {self._rate():,.0f}" if running and len(self._recent) > 1 else ""
+        heard = time.monotonic() - self._moved <= PATIENCE
+        rated = running and heard and len(self._recent) > 1
+        now = f", now {self._rate():,.0f}" if rated else ""
         parts = [f"{status.rows_read:,} rows read ({status.rate:,.0f}/s{now})"]
         if status.watermark is not None:
             parts.append(f"watermark {self._watermark(status, status.watermark)}")

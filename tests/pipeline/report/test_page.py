@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from html import unescape
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from model.errors import UserError
+from model.store import Store
 from pipeline.folder import RunFolder
-from pipeline.report import page
+from pipeline.report import artefacts, page
 from pipeline.report.pictures.words import figure
-from tests.pipeline.job import GOOD, HEADER, SCHEMA, Job, metrics, models
+from tests.pipeline.job import GOOD, HEADER, SCHEMA, Job, metrics, models, run_on
 from tests.pipeline.report.kit import MARKUP, Page, with_drift
 
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph .* missing")
@@ -171,7 +175,7 @@ def files_run(job: Job, rows: str) -> Path:
     """A run of a CSV file of rows."""
     Path("rows.csv").write_text(HEADER + rows)
     Path("schema.toml").write_text(SCHEMA)
-    words = ("--learner", "ridge", "--window", "60", "--output", "run")
+    words = ("--learner", "ridge", "--window", "60", "--min-rows", "1", "--output", "run")
     job.ran("--input", "rows.csv", "--schema", "schema.toml", *words)
     return Path("run")
 
@@ -222,3 +226,105 @@ def test_drift_is_drawn_if_the_reports_tell_of_it() -> None:
     [drawn] = page.drifts([with_drift(0, None), with_drift(1, drift)])
     assert "idade: latest 0.4" in drawn.svg
     assert list(page.drifts([with_drift(0, None)])) == []
+
+
+KEYED = """\
+name = "s"
+time = "t"
+target = "y"
+id = "key of mine"
+keep = ["gate"]
+[features]
+numeric = ["prediction"]
+categorical = ["c"]
+"""
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of ten days of two minutes each; a category is called other, a feature prediction."""
+    rows = "t,y,key of mine,gate,prediction,c\n" + "".join(
+        f"2026-01-{day:02d}T00:0{minute}:{second:02d}Z,"
+        f"{'' if second == 59 else second + 5 * (second % 3 == 0)},S{second},G{second % 2},"
+        f"{'' if second % 20 == 7 else second},{('other', 'red', 'blue')[second % 3]}\n"
+        for day in range(1, 11)
+        for minute in range(2)
+        for second in range(60)
+    )
+    return run_on(tmp_path_factory.mktemp("keyed"), rows, KEYED)
+
+
+@pytest.fixture(scope="module")
+def keyed_html(keyed: Path) -> str:
+    return made(keyed)
+
+
+def test_importance_is_by_column_whatever_categories_are_called(keyed: Path) -> None:
+    store = Store(str(keyed / "models"))
+    artefact = store.load(store.names()[-1])
+    found = artefacts.importance(store, store.names()[-1])
+    weights = np.abs(artefact.estimator.coef_)
+    assert found.columns == pytest.approx(
+        {"prediction": weights[0], "c": weights[1:].sum()}, rel=1e-12
+    )
+    assert len(found.weights) == len(weights) == 5  # other, red, blue, and every other value
+    assert sum(found.weights.values()) == pytest.approx(weights.sum())
+
+
+def test_the_newest_predictions_are_listed_with_their_keys(keyed: Path, keyed_html: str) -> None:
+    words = Page(keyed_html).words
+    assert "Newest predictions Of the refresh 20260110T000100Z, the latest row first." in words
+    assert "key gate time y prediction model S59 G1 2026-01-10 00:01:59 \u2013 " in words
+
+
+def test_unlabelled_rows_and_nulls_have_pictures(keyed_html: str, html: str) -> None:
+    titles = re.findall(r"<h3>([^<]+)</h3><p>", keyed_html)
+    assert "Unlabelled rows" in titles and "Nulls" in titles
+    assert not {"Unlabelled rows", "Nulls"} & set(re.findall(r"<h3>([^<]+)</h3><p>", html))
+
+
+def test_lengths_are_in_units_that_people_use(keyed_html: str) -> None:
+    assert "windows of 1 minute, a model every 1 minute." in Page(keyed_html).words
+
+
+def test_words_are_explained_in_a_glossary_and_at_headings(keyed_html: str) -> None:
+    page = Page(keyed_html)
+    assert "PSI Population stability index: how far the values of a column have moved" in page.words
+    titles = {each.get("title") for each in page.all("th")}
+    assert any(title and title.startswith("1 - MAE / baseline.") for title in titles)
+
+
+def test_alerts_are_counted_beside_the_link_and_listed(mine: Path) -> None:
+    assert "Alerts None: no column has drifted" in Page(made(mine)).words
+    refresh = "20260101T000200Z"
+    alert = {"format": 1, "refresh_start": "2026-01-01T00:02:00Z", "model": "20260101T000200Z"}
+    alert |= {"what": "psi", "value": 0.512, "threshold": 0.25}
+    (mine / "alerts").mkdir(exist_ok=True)
+    lines = [json.dumps({**alert, "column": column}) for column in ("idh", MARKUP)]
+    (mine / "alerts" / f"{refresh}.ndjson").write_text("\n".join(lines) + "\n")
+    html = made(mine)
+    words = Page(html).words
+    assert "Alerts 2 Predictions" in words
+    assert "In 1 of 4 refreshes a column has drifted by more than is allowed." in words
+    assert "idh 2026-01-01 00:02:00 PSI 0.512 0.25" in words
+    assert MARKUP in words and MARKUP not in html
+    (mine / "alerts" / f"{refresh}.ndjson").write_text("{}")
+    with pytest.raises(UserError, match="holds no alerts"):
+        made(mine)
+
+
+def test_windows_without_a_model_are_listed_with_the_reason(mine: Path) -> None:
+    skip = {"format": 1, "window_start": "2026-01-01T00:04:00Z", "rows": 3}
+    skip |= {"window_end": "2026-01-01T00:05:00Z", "kind": "few_rows", "reason": "3 labelled rows"}
+    (mine / "skipped").mkdir(exist_ok=True)
+    (mine / "skipped" / "20260101T000500Z.json").write_text(json.dumps(skip))
+    words = Page(made(mine)).words
+    assert "Windows without a model 1 of them" in words
+    assert "2026-01-01 00:05:00 3 too few rows: 3 labelled rows" in words
+
+
+def test_a_run_that_was_killed_is_not_said_to_be_running(mine: Path) -> None:
+    status = json.loads((mine / "status.json").read_text())
+    status |= {"state": "running", "updated": "2026-01-01T00:00:00Z"}
+    (mine / "status.json").write_text(json.dumps(status))
+    assert "State running, but no sign of life for " in Page(made(mine)).words

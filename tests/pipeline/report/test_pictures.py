@@ -40,6 +40,8 @@ ALL: dict[str, Callable[[], str]] = {
     "categorical": lambda: pictures.categorical("c", SPANS, VALUES),
     "drift": lambda: pictures.drift(SPANS, {"x": np.array([0.1, np.nan, 0.3, 0.2])}),
     "importance": lambda: pictures.importance({"x": 0.7, "c=a": 0.3}, "share"),
+    "unlabelled": lambda: pictures.unlabelled([report(0, unlabelled=50), report(1)]),
+    "nulls": lambda: pictures.nulls(SPANS, {"x": np.array([0.1, np.nan, 0.0, 0.5])}),
     "timeline": lambda: pictures.timeline("fits", "Seconds a fit", SPANS, np.arange(4.0)),
 }
 
@@ -268,3 +270,53 @@ def test_a_picture_of_a_thousand_refreshes_is_small_and_quick() -> None:
     svg = pictures.error(reports)
     assert len(svg) < 100_000
     assert time.perf_counter() - began < 1  # some 30 ms; this machine may be busy
+
+
+SPARSE = [report(3 * 24 * 60 * day, 1.0 + day % 2, late=1, unlabelled=day) for day in range(40)]
+"""A minute every three days: a step would be a hundredth of the picture's unit wide."""
+
+
+def marks(svg: str, colour: str) -> np.ndarray:
+    """Where the dots of a colour are, shape (dots, 2)."""
+    uses = [use for use in parse(svg).iter() if use.tag.endswith("use")]
+    found = [use for use in uses if f"--{colour}," in use.get("style", "")]
+    return np.array([(float(use.attrib["x"]), float(use.attrib["y"])) for use in found])
+
+
+@pytest.mark.parametrize("colour", ["line-1", "line-2"])
+def test_steps_too_narrow_to_be_seen_have_dots_in_their_places(colour: str) -> None:
+    dots = marks(pictures.error(SPARSE), colour)
+    assert len(dots) == 40
+    assert np.diff(dots[:, 0]) == pytest.approx(np.full(39, np.diff(dots[:, 0]).mean()), abs=0.05)
+    heights = FLOOR - dots[:, 1]
+    assert heights[1::2] == pytest.approx(np.full(20, 2 * heights[0]), abs=0.1)
+    assert not len(marks(pictures.error(REPORTS), colour))
+
+
+def test_no_line_joins_steps_over_a_gap() -> None:
+    drawn = pieces(pictures.skill(SPARSE), "line-1")
+    assert len(drawn) == 40
+    assert max(np.ptp(piece[:, 0]) for piece in drawn) < 4
+
+
+def test_bars_and_ticks_of_narrow_spans_are_wide_enough_to_be_seen() -> None:
+    for svg, colour in ((pictures.rows(SPARSE), "line-1"), (pictures.error(SPARSE), "line-4")):
+        widths = [np.ptp(piece[:, 0]) for piece in pieces(svg, colour)]
+        assert len(widths) == 40 and min(widths) > 1.2
+
+
+def test_a_single_value_among_many_refreshes_is_seen() -> None:
+    reports = [report(minute, 1.0 if minute == 500 else None) for minute in range(1000)]
+    assert len(marks(pictures.error(reports), "line-1")) == 1
+
+
+def test_the_share_of_unlabelled_rows_is_in_percent() -> None:
+    told = description(pictures.unlabelled([report(0, unlabelled=50), report(1, rows=0)]))
+    assert "50 rows without a target" in told and "latest 50, least 50, greatest 50" in told
+
+
+def test_the_columns_with_most_nulls_are_drawn() -> None:
+    shares = {f"c{n}": np.full(4, n / 10) for n in range(6)}
+    told = description(pictures.nulls(SPANS, shares))
+    assert [name for name in shares if f"{name}:" in told] == ["c2", "c3", "c4", "c5"]
+    assert "c5: latest 50" in told

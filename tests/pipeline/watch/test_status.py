@@ -38,6 +38,19 @@ def test_the_rate_of_now_is_that_of_ten_seconds_or_a_little_more(home: Path) -> 
     assert found.told()[0] == "4,500 rows read (50/s)"
 
 
+def test_a_run_that_is_not_heard_of_has_no_rate_of_now(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 1000.0
+    monkeypatch.setattr(status.time, "monotonic", lambda: clock)
+    found = standing(home, rows_read=0, updated=now(-1))
+    change(Path("status.json"), rows_read=100, updated=now())
+    found.look()
+    assert ", now " in found.told()[0]
+    clock += status.PATIENCE + 1
+    assert ", now " not in found.told()[0]
+
+
 def test_a_time_at_the_edge_of_all_times_is_no_error(home: Path) -> None:
     found = standing(home, updated="0001-01-01T00:00:00Z", watermark="9999-12-31T23:59:59.99Z")
     change(Path("status.json"), updated="0001-01-01T00:00:01Z")
