@@ -86,6 +86,9 @@ chaos: $(TEST) ## kill each part of a live job on Flink ten times (make flink-up
 power-cuts: $(TEST) ## cut the power of runs a hundred times (as root, of a real file system too)
 	@$(BIN)/python -m tests.end_to_end.power_cuts $(ARGS)
 
+attack: $(TEST) ## hostile clients and a damaged folder beside a server: ARGS=3600 for an hour of them
+	@$(BIN)/python -m tests.end_to_end.attack $(ARGS)
+
 prism: ## build Prism, the local streaming runner (needs Go); another: PRISM_VERSION=2.76.0
 	@deploy/prism.sh
 

@@ -1,0 +1,30 @@
+"""A short form of ``make attack``: hostile clients cost well-behaved ones little."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import main
+from tests.end_to_end.attack import attack
+from tests.pipeline.job import SMALL
+from tests.pipeline.serve.kit import served
+
+pytestmark = pytest.mark.slow
+
+
+def test_hostile_clients_and_a_damaged_folder_stop_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert main([*SMALL, "--output", str(folder)]) == 0
+    with served(folder, "--timeout", 5) as server:
+        seen = attack(server, folder, 20)
+        assert server.running.poll() is None
+        lines = server.logged("request")
+    assert seen.attacks > 100
+    assert seen.failures == []
+    assert sorted(seen.waits)[int(0.95 * len(seen.waits))] < 2
+    third = len(seen.memory) // 3
+    assert max(seen.memory[-third:]) < max(seen.memory[:third]) + (200 << 20)
+    assert max(seen.files) < 300
+    assert not any(line["status"] == 500 for line in lines)
