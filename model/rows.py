@@ -28,7 +28,7 @@ from model.categories import CATEGORIES, canonical_value
 from model.numbers import explain_number, parse_numbers
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
-from model.times import parse_times
+from model.times import read_times
 from model.validation import NUMBERS, missing, shown
 
 
@@ -52,8 +52,11 @@ _TIME_KINDS = {
     frozenset({float}): pa.float64(),
     frozenset({int, float}): pa.float64(),
     frozenset({datetime}): TIME_TYPE,
+    frozenset({date}): pa.date32(),
 }
 """How a column of times is held if all its values are of these types."""
+_NEVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
+"""The time of rows whose own is not read."""
 
 
 def from_dicts(
@@ -107,10 +110,11 @@ def _batch(
     """The batch of rows that have no problem; any other raises."""
     timed = (schema.time,) if schema.dated else ()
     values = _values((*timed, *schema.numbers, *schema.categorical), rows, absent_is_null)
-    times = _times(values[schema.time] if schema.dated else [0] * len(rows))
+    never: list[object] = [_NEVER] * len(rows)
+    times = _times(values[schema.time] if schema.dated else never, schema.time_zone)
     columns = {
         ID: pa.array(ids, pa.int64()),
-        TIME: parse_times(times),
+        TIME: read_times(times, schema),
         LATE: pa.array(np.zeros(len(rows), np.bool_)),
         **({schema.time: times} if schema.dated else {}),
     }
@@ -151,8 +155,13 @@ def scalars(values: Sequence[object]) -> pa.Array:
         raise ValueError(SCALARS) from error
 
 
-def _times(values: list[object]) -> pa.Array:
+def _times(values: list[object], zone: str | None) -> pa.Array:
     kind = _TIME_KINDS.get(frozenset(map(type, values)) - {type(None)})
+    if kind == TIME_TYPE and zone is not None:  # which would take naive ones as UTC
+        zoned = {value.tzinfo is not None for value in values if isinstance(value, datetime)}
+        kind = {frozenset({True}): kind, frozenset({False}): pa.timestamp("us")}.get(
+            frozenset(zoned)
+        )
     if kind is not None:
         try:
             return pa.array(values, kind)
@@ -187,7 +196,7 @@ def _categories(values: list[object]) -> pa.Array:
 
 
 def _time(value: object) -> str | None:
-    """A time as text that ``parse_times`` reads."""
+    """A time as text that ``read_times`` reads."""
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     if isinstance(value, (Real, Decimal, np.datetime64)) and not isinstance(value, bool):

@@ -137,13 +137,17 @@ class Schema(Section):
 
     Attributes:
         name: what the stream is called in reports.
-        time: the event time's column: ISO 8601 text, epoch seconds or a timestamp.
+        time: the event time's column: ISO 8601 text, a number since the epoch or a timestamp.
         target: the column to predict, a number.
         features: the columns to learn from, numeric and categorical.
         id: the column with the user's own key of a row, text or integer; not learnt from,
             unless it is a categorical feature too. Without it rows have no key.
         keep: columns that are carried into predictions, samples and answers; not learnt from,
             unless they have another role too.
+        time_format: how times are written: what numbers count (``s``, ``ms``, ``us``, ``ns``,
+            ``excel``), ``iso8601``, ``dayfirst``, ``monthfirst`` or a format of ``strptime``.
+            Without it the forms that can be meant in one way only are read.
+        time_zone: the IANA name of the zone of times that do not name their own; None is UTC.
         csv: how CSV input is written; ignored for other formats.
 
     Raises:
@@ -159,7 +163,7 @@ class Schema(Section):
         ('time_hour', 'arr_delay', 'dep_delay', 'distance', 'carrier')
     """
 
-    SPARSE: ClassVar[frozenset[str]] = frozenset({"id", "keep"})
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"id", "keep", "time_format", "time_zone"})
 
     name: str = Field(min_length=1)
     time: str = Field(min_length=1)
@@ -167,7 +171,30 @@ class Schema(Section):
     features: Features
     id: str | None = Field(default=None, min_length=1)
     keep: tuple[str, ...] = ()
+    time_format: str | None = None
+    time_zone: str | None = None
     csv: Csv = Csv()
+
+    @field_validator("time_format")
+    @classmethod
+    def _check_time_format(cls, form: str | None) -> str | None:
+        from model.times import FORMATS, check_form  # here, since that module imports this one
+
+        try:
+            if form is not None:
+                check_form(form)
+        except ValueError as error:
+            raise ValueError(f"must be {FORMATS}: {error}") from error
+        return form
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_time_zone(cls, zone: str | None) -> str | None:
+        from model.zones import find_zone  # here, to load no zones where none is named
+
+        if zone is not None and find_zone(zone) is None:
+            raise ValueError('must be an IANA name such as "America/Sao_Paulo"')
+        return zone
 
     @model_validator(mode="after")
     def _check(self) -> Schema:

@@ -10,6 +10,7 @@ from model.batch import SECOND
 from model.errors import UserError
 from model.people import FIELDS, People
 from model.reading import Plan, plan
+from model.reading.plausible import check_times
 from model.store import Store
 from pipeline.folder import RunFolder
 from pipeline.inputs import KnownFile, check_known, check_new, check_none_new
@@ -125,11 +126,12 @@ def plan_files(
         known: the files that a run to resume has read, which come first.
 
     Raises:
-        UserError: see ``model.reading.plan``.
+        UserError: see ``model.reading.plan`` and ``model.reading.plausible``.
     """
     assert settings.input is not None
     paths = [file.path for file in known]
-    return plan(settings.input, settings.meaning, progress, settings.latest_time, paths)
+    planned = plan(settings.input, settings.meaning, progress, settings.latest_time, paths)
+    return check_times(planned, settings.meaning)
 
 
 def file_source(

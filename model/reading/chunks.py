@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from model.batch import ID, LATE, TIME, TIME_TYPE
 from model.reading.dialect import Dialect
 from model.schema import Schema
-from model.times import parse_times
+from model.times import read_times
 
 LINES, ARRAY, VALUES = "lines", "array", "values"
 
@@ -37,6 +37,8 @@ class File:
         encoding: how its text is encoded, as Python names it.
         layout: how its rows lie in text: ``LINES``, or, of JSON, in an ``ARRAY`` or as
             ``VALUES`` one behind the other.
+        time_format: how its times are written, where the schema does not say and the plan could
+            guess it (``model.reading.guesses``).
         dialect: how it is written (CSV).
         latest: rows after it are rejected, and no chunk reaches for them; microseconds, or None.
         constants: the values of columns that the folders of its path name (``region=north``).
@@ -57,6 +59,7 @@ class File:
     line: int = 1
     notes: tuple[str, ...] = ()
     archive: str | None = None
+    time_format: str | None = None
     encoding: str = "utf-8"
     layout: str = LINES
     dialect: Dialect | None = None
@@ -159,7 +162,8 @@ def extent(times: pa.Array, latest: int | None = None) -> tuple[int, int] | None
     """Least and greatest of event times until ``latest``, microseconds; None if there is none.
 
     Example:
-        >>> extent(parse_times(pa.array([3, None, 1]))), extent(pa.nulls(2, pa.int64()))
+        >>> times = pa.array([3_000_000, None, 1_000_000]).cast(pa.timestamp("us"))
+        >>> extent(times), extent(pa.nulls(2, pa.int64()))
         ((1000000, 3000000), None)
         >>> extent(pa.array([1, 9, 4]), latest=5)
         (1, 4)
@@ -195,7 +199,7 @@ def with_ids(columns: pa.RecordBatch, first: int, schema: Schema) -> pa.RecordBa
     rows = columns.num_rows
     mine = {
         ID: pa.array(np.arange(first, first + rows)),
-        TIME: parse_times(columns.column(schema.time)) if schema.dated else no_times(rows),
+        TIME: read_times(columns.column(schema.time), schema) if schema.dated else no_times(rows),
         LATE: pa.array(np.zeros(rows, np.bool_)),
     }
     fields = [pa.field(name, values.type) for name, values in mine.items()]

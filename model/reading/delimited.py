@@ -25,9 +25,10 @@ from model.reading.chunks import File, no_times, with_ids
 from model.reading.dialect import Dialect
 from model.reading.fields import BadRow, Parsed, ended, holds_quote, parse, row_starts
 from model.reading.layout import Layout, find_rows, line_ends, longest_field
-from model.reading.rowtest import row_test, time_of
+from model.reading.rowtest import row_test
 from model.reading.text import Format, behind_bom, head_of
 from model.schema import Schema
+from model.times import read_times
 
 LONG_LINES = 100
 LONG_BYTES = 64 << 10
@@ -82,7 +83,7 @@ def times(data: bytes, file: File, schema: Schema) -> pa.Array:
     rows, bad = _parse(data, file, schema, {name: pa.string()})
     if not schema.dated:
         return no_times(rows.num_rows + len(bad))
-    return pa.concat_arrays([time_of(rows.column(0), schema), pa.nulls(len(bad), TIME_TYPE)])
+    return pa.concat_arrays([read_times(rows.column(0), schema), pa.nulls(len(bad), TIME_TYPE)])
 
 
 def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch:

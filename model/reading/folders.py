@@ -117,7 +117,7 @@ def check_agreement(batches: Iterator[pa.RecordBatch], name: str, file: File, ro
 
 def _comparable(values: pa.Array, role: str) -> pa.Array:
     if role == "time":
-        return parse_times(values)
+        return parse_times(values, "auto")
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if role == "number":

@@ -17,16 +17,18 @@ import pyarrow.parquet as pq
 
 from model.carried import KEYS, SCALARS, is_key, is_scalar
 from model.categories import CATEGORIES, is_category
+from model.epochs import PER_SECOND
 from model.errors import UserError
 from model.reading.chunks import Chunk, File, Span, extent, union, with_ids
 from model.reading.files import one_line, opened
 from model.reading.names import match_columns
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
-from model.times import is_time, parse_times
+from model.times import is_time, read_times
 from model.validation import NUMBERS, is_number
 
 _SCAN_ROWS = 65_536
+_SAMPLE_ROWS = 10_000
 _BUFFER = 1 << 20
 """Bytes of a column that are held at a time: without it, and with Arrow's ``pre_buffer``, a
 row group is held whole."""
@@ -108,30 +110,50 @@ def scan(file: File, schema: Schema) -> Iterator[Span]:
     for index in range(footer.num_row_groups):
         group = footer.row_group(index)
         if group.num_rows:
-            times = _extent(file, index, group, columns.field(time)) if schema.dated else (0, 0)
+            times: tuple[int, int] | None = (0, 0)
+            if schema.dated:
+                times = _extent(file, index, group, columns.field(time).type, schema)
             yield Span(index, index + 1, group.num_rows, first + 1, times)
         first += group.num_rows
 
 
 def _extent(
-    file: File, index: int, group: pq.RowGroupMetaData, time: pa.Field
+    file: File, index: int, group: pq.RowGroupMetaData, kind: pa.DataType, schema: Schema
 ) -> tuple[int, int] | None:
     """Least and greatest event time of a row group."""
-    return _known_extent(group, time.name, time.type, file.latest) or union(
+    return _known_extent(file, group, kind, schema) or union(
         [
-            extent(parse_times(batch.column(0)), file.latest)
-            for batch in _batches(replace(file, renamed=()), index, [time.name], _SCAN_ROWS)
+            extent(read_times(batch.column(0), schema), file.latest)
+            for batch in _batches(file, index, [schema.time], _SCAN_ROWS)
         ]
     )
 
 
 def _known_extent(
-    group: pq.RowGroupMetaData, name: str, kind: pa.DataType, latest: int | None
+    file: File, group: pq.RowGroupMetaData, kind: pa.DataType, schema: Schema
 ) -> tuple[int, int] | None:
     """Least and greatest event time by the statistics; None if they do not tell.
 
     Nor do they if the greatest is after ``latest``: the greatest before that is not known.
     """
+    [name] = _stored_names([schema.time], file)
+    bounds = _bounds(group, name, kind) if _is_ordered(kind, schema) else None
+    if bounds is None:
+        return None
+    times = read_times(bounds, schema)
+    found = None if times.null_count else extent(times)
+    return None if found and file.latest is not None and found[1] > file.latest else found
+
+
+def _is_ordered(kind: pa.DataType, schema: Schema) -> bool:
+    """Whether a greater value is a later time: not across a clock change or digits of a date."""
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return schema.time_zone is None or getattr(kind, "tz", None) is not None
+    return schema.time_format in PER_SECOND
+
+
+def _bounds(group: pq.RowGroupMetaData, name: str, kind: pa.DataType) -> pa.Array | None:
+    """The least and the greatest value of a column by the statistics; None if they do not tell."""
     leaves = [i for i in range(group.num_columns) if group.column(i).path_in_schema == name]
     if len(leaves) > 1:  # a field of a struct has the path a.t, as a column named so
         return None
@@ -142,9 +164,33 @@ def _known_extent(
     stored = _stored_type(kind, statistics)
     if stored is None:
         return None
-    times = parse_times(pa.array([statistics.min_raw, statistics.max_raw], stored))
-    found = None if times.null_count else extent(times)
-    return None if found and latest is not None and found[1] > latest else found
+    return pa.array([statistics.min_raw, statistics.max_raw], stored)
+
+
+def sample(file: File, schema: Schema) -> pa.Array:
+    """Some values of the time's column, by which its format is guessed; none of a typed one.
+
+    Numbers are the least and the greatest of each row group where the statistics tell them.
+    """
+    footer, columns = _footer(file)
+    [name] = _stored_names([schema.time], file)
+    kind = columns.field(name).type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return pa.nulls(0)
+    groups = [footer.row_group(index) for index in range(footer.num_row_groups)]
+    bounds = [_bounds(group, name, kind) for group in groups]
+    known = [each for each in bounds if each is not None]
+    if known:
+        return pa.concat_arrays(known)
+    with opened(file) as stream:
+        batches = pq.ParquetFile(stream, metadata=footer).iter_batches(
+            _SAMPLE_ROWS, columns=[name], use_threads=False
+        )
+        for batch in batches:
+            values = batch.column(name)
+            if values.null_count < len(values):
+                return values
+    return pa.nulls(0)
 
 
 def _stored_type(kind: pa.DataType, statistics: pq.Statistics) -> pa.DataType | None:
@@ -152,7 +198,7 @@ def _stored_type(kind: pa.DataType, statistics: pq.Statistics) -> pa.DataType | 
     types = pa.types
     if types.is_timestamp(kind):
         unit = json.loads(statistics.logical_type.to_json()).get("timeUnit")
-        return pa.timestamp(_UNITS[unit]) if unit in _UNITS else None
+        return pa.timestamp(_UNITS[unit], kind.tz) if unit in _UNITS else None
     if types.is_signed_integer(kind) or types.is_date32(kind):
         return kind
     return kind if types.is_float32(kind) or types.is_float64(kind) else None

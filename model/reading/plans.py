@@ -13,13 +13,16 @@ from model.reading import delimited, folders, ndjson, parquet, text
 from model.reading.chunks import Chunk, File, Plan, Span, union
 from model.reading.encodings import with_encoding
 from model.reading.files import find, one_line
+from model.reading.guesses import Guess, guess_format, with_guess
 from model.reading.names import normalize_name
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
+from model.times import OTHERS
 from model.validation import shown
 
 _BEGIN = {"csv": delimited.begin, "ndjson": ndjson.begin, "parquet": parquet.begin}
 _AGREEMENT_ROWS = 65_536
+_SAMPLE_BYTES = 1 << 20
 _TEXT = {"csv": delimited.FORMAT, "ndjson": ndjson.FORMAT}
 
 
@@ -52,11 +55,13 @@ def plan(
     spans: list[list[Span]] = []
     rows = 0
     found, notes = find(pattern)
+    guess = None
     places = {path: place for place, path in enumerate(first)}
     found.sort(key=lambda file: (places.get(file.path, len(places)), file.path))
     for number, file in enumerate(found, 1):
         place = f"{file.path} ({number} of {len(found)})"
-        file, mine = _scan(replace(file, first=rows, latest=latest), schema, place, progress)
+        file = replace(file, first=rows, latest=latest)
+        file, mine, guess = _scan(file, schema, place, progress, guess)
         files.append(file)
         spans.append(mine)
         rows += sum(span.rows for span in mine)
@@ -91,6 +96,7 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
         OSError: if the file cannot be read any more.
     """
     rows = 0
+    schema = with_guess(schema, file)
     form = _TEXT.get(file.format)
     own = folders.own_schema(file, schema)
     for batch in (
@@ -107,9 +113,16 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
 
 
 def _scan(
-    file: File, schema: Schema, place: str, progress: Callable[[str], None] | None
-) -> tuple[File, list[Span]]:
-    """The file as its beginning tells, and the spans of its rows."""
+    file: File,
+    schema: Schema,
+    place: str,
+    progress: Callable[[str], None] | None,
+    guess: Guess | None,
+) -> tuple[File, list[Span], Guess | None]:
+    """The file as its beginning tells, the spans of its rows, and how times are written.
+
+    That is guessed by the first file that has any, once for all files.
+    """
     spans = []
     rows = 0
     try:
@@ -118,6 +131,11 @@ def _scan(
         own = folders.own_schema(file, schema)
         file = _BEGIN[file.format](file, own)
         form = _TEXT.get(file.format)
+        if guess is None and schema.dated and schema.time_format is None:
+            guess = guess_format(_sample(file, own), f"{file.path}: column {schema.time!r}")
+        if guess is not None:
+            file = replace(file, time_format=guess.form, notes=(*file.notes, *guess.notes))
+        schema, own = with_guess(schema, file), with_guess(own, file)
         checksum = 0 if form else parquet.checksum(file)
         for span in text.scan(file, form, own) if form else parquet.scan(file, own):
             span = folders.dated_span(span, file, schema)
@@ -133,7 +151,25 @@ def _scan(
         raise UserError(f"{file.path}: cannot be read: {one_line(error)}") from error
     found = dict.fromkeys(note for span in spans for note in span.notes)
     notes = (*file.notes, *found)
-    return replace(file, notes=notes, rows=rows, checksum=checksum), spans
+    return replace(file, notes=notes, rows=rows, checksum=checksum), spans, guess
+
+
+def _sample(file: File, schema: Schema) -> pa.Array:
+    """Values of the time's column from a file's beginning, or of its folder."""
+    if not schema.dated:
+        return pa.array([dict(file.constants)[schema.time]], pa.string())
+    form = _TEXT.get(file.format)
+    if form is None:
+        return parquet.sample(file, schema)
+    for block in text.blocks(file, form, schema):
+        end = form.cut(block.data[:_SAMPLE_BYTES], file, schema) or len(block.data)
+        try:
+            values = form.batch(block.data[:end], file, 0, schema).column(schema.time)
+        except pa.ArrowInvalid:  # no UTF-8: the scan says where
+            break
+        if values.null_count < len(values):
+            return values
+    return pa.nulls(0)
 
 
 def _check_folders(file: File, spans: list[Span], schema: Schema) -> None:
@@ -206,5 +242,5 @@ def _undated(files: list[File], spans: list[list[Span]], rows: int, schema: Sche
     return (
         f"{files[index].path}: column {schema.time!r} (the time): none of the {rows} rows has a "
         f"readable time (the first is {shown(row.column(schema.time)[0].as_py())}): "
-        + (f"line {chunk.line}: {shape}" if shape else TIMES)
+        + (f"line {chunk.line}: {shape}" if shape else f"{TIMES}; {OTHERS}")
     )

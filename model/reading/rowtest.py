@@ -5,20 +5,25 @@ from __future__ import annotations
 from functools import lru_cache
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from model.numbers import parse_numbers
 from model.reading.dialect import Dialect
 from model.reading.layout import RowTest
 from model.schema import Schema
-from model.times import parse_times
+from model.times import parse_times, read_times
 
 _LEAST = 3
 """Minimum number of columns of a row that can be told from other text."""
 
 
 def time_of(texts: pa.Array, schema: Schema) -> pa.Array:
-    """Event times of texts."""
-    return parse_times(texts)
+    """Event times of texts; where the schema names no format, of any that there is."""
+    times = read_times(texts, schema)
+    if schema.time_format is not None or times.null_count == texts.null_count:
+        return times
+    orders = (parse_times(texts, form, schema.time_zone) for form in ("dayfirst", "monthfirst"))
+    return pc.coalesce(times, *orders)
 
 
 @lru_cache(maxsize=8)

@@ -6,6 +6,7 @@ import codecs
 import io
 import re
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ from pipeline.serve.problems import SHOWN, Fault, Problem
 from pipeline.serve.unpacking import JsonOrder, Order
 
 JSON = "application/json"
+NEVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
+"""The time of rows that are only predicted."""
 ACCEPTED = (JSON, *MEDIA)
 INLINE = 256 << 10
 """Maximum number of bytes of JSON that are read in this process: some milliseconds."""
@@ -167,7 +170,7 @@ def parsed(body: bytes, schema: Schema, most: int) -> tuple[pa.RecordBatch, dict
             raise Problem("bad_rows", f"row {number}: {told}", [fault(number, told)])
     echoed = {name: echo_of(rows, name) for name in echoes(schema)}
     for row in rows:
-        row[schema.time] = 0
+        row[schema.time] = NEVER  # whatever the schema's time_format
         row[schema.target] = None
     return from_dicts(rows, np.arange(len(rows)), schema), echoed
 

@@ -1,0 +1,165 @@
+"""How times are written, guessed once for a run where the schema does not say.
+
+Text in ISO 8601 and its like can be meant in one way only. Numbers cannot: 1704067200000 may be
+milliseconds since 1970, 20240101 a date, 45292 a day of Excel's; nor can 01/02/2013. The values at
+the beginning of the input decide, a pure function of them, so that every worker and a resumed run
+decide the same; what was decided stands in each ``File``, and in its notes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.epochs import PER_SECOND
+from model.errors import UserError
+from model.reading.chunks import File
+from model.schema import Schema
+from model.times import NUMBER, is_text, parse_times
+
+_MOST = 0.9
+"""The part of the values that has to be written in a form for it to be taken."""
+_LATEST = 9_214_646_400
+"""Seconds up to 2262: greater numbers are of a finer unit."""
+_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_DATES = {
+    **{8: "%Y%m%d", 14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M", 10: "%Y%m%d%H"},
+    **{7: "%Y%j", 6: "%Y%m", 4: "%Y"},
+}
+"""The format of a date by how many digits it is written with."""
+_HOURS = 10
+_YEARS = (1900, 2100)
+_EXCEL = (25_000, 80_000)
+"""Excel's days from 1968 to 2119."""
+_ORDERED = re.compile(r"\s*(\d{1,2})([/.-])(\d{1,2})[/.-]\d{4}(?:\D.*)?", re.ASCII | re.DOTALL)
+
+
+class Guess(NamedTuple):
+    """How times are written.
+
+    Attributes:
+        form: as a schema's ``time_format``; None: in forms that need none.
+        notes: for the user, what was taken for granted.
+    """
+
+    form: str | None
+    notes: tuple[str, ...] = ()
+
+
+def with_guess(schema: Schema, file: File) -> Schema:
+    """The schema with the format of a file's times, if it names none itself."""
+    if file.time_format is None or schema.time_format is not None:
+        return schema
+    return schema.model_copy(update={"time_format": file.time_format})
+
+
+def guess_format(values: pa.Array, place: str) -> Guess | None:
+    """Guesses how times are written.
+
+    Args:
+        values: of the time's column, of any type that can be one.
+        place: where they stand, for messages.
+
+    Returns:
+        The guess; None if there is no value to go by.
+
+    Raises:
+        UserError: if they are written with day and month, and nothing tells which comes first.
+
+    Example:
+        >>> guess_format(pa.array([1_704_067_200_000]), "a.csv: column 'ts'").form
+        'ms'
+        >>> guess_format(pa.array(["31/12/2023", "01/01/2024"]), "a.csv: column 'ts'").form
+        'dayfirst'
+    """
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    values = values.drop_null()
+    if not len(values):
+        return None
+    if not is_text(values.type):
+        numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        return _of_numbers(numbers, place)
+    texts = [text for text in values.to_pylist() if text.strip()]
+    written = [float(text) for text in texts if NUMBER.fullmatch(text)]
+    if 2 * len(written) > len(texts):
+        return _of_numbers(np.array(written), place)
+    ordered = [match for text in texts if (match := _ORDERED.fullmatch(text))]
+    if 2 * len(ordered) > len(texts):
+        return _of_days_and_months(ordered, place)
+    return Guess(None) if texts else None
+
+
+def _of_numbers(numbers: npt.NDArray[np.float64], place: str) -> Guess | None:
+    numbers = numbers[np.isfinite(numbers)]
+    if not len(numbers):
+        return None
+    form = _date_form(numbers) or _count_form(numbers)
+    if form == "s":
+        return Guess(form)
+    first = parse_times(pa.array([numbers[0]]), form)[0]
+    what = f"{_UNITS[form]} since 1970" if form in _UNITS else "Excel's days"
+    if form not in _UNITS and form != "excel":
+        what = "dates"
+    return Guess(form, (_note(place, f"{numbers[0]:.15g}", what, str(first), form),))
+
+
+def _note(place: str, value: str, what: str, means: str, form: str) -> str:
+    return (
+        f"{place} (the time): taken as {what}, so that {value} is {means}: "
+        f'time_format = "{form}" in the schema says so'
+    )
+
+
+def _date_form(numbers: npt.NDArray[np.float64]) -> str | None:
+    """The format of numbers that are written as a date, as 20240101; None if they are not."""
+    whole = np.unique(numbers[(numbers == np.floor(numbers)) & (numbers >= 0)])
+    whole = whole[whole < 2.0**53]
+    if not len(whole):
+        return None
+    digits = pa.array(whole.astype(np.int64)).cast(pa.string())
+    lengths = pc.utf8_length(digits).to_numpy(zero_copy_only=False)
+    form = _DATES.get(int(np.median(lengths)))
+    if form is None:
+        return None
+    years = pc.year(parse_times(digits, form)).fill_null(0).to_numpy(zero_copy_only=False)
+    dates = (years >= _YEARS[0]) & (years <= _YEARS[1])
+    if _DATES[_HOURS] == form:  # seconds up to 2036 may look like one, but not many
+        return form if len(whole) > 2 and dates.all() else None
+    return form if dates.mean() >= _MOST else None
+
+
+def _count_form(numbers: npt.NDArray[np.float64]) -> str:
+    """What numbers count, by their size."""
+    if ((numbers >= _EXCEL[0]) & (numbers < _EXCEL[1])).mean() >= _MOST:
+        return "excel"
+    middle = float(np.median(np.abs(numbers)))
+    fitting = (unit for unit, many in PER_SECOND.items() if middle < _LATEST * many)
+    return next(fitting, "ns")
+
+
+def _of_days_and_months(ordered: list[re.Match[str]], place: str) -> Guess:
+    by_first = any(int(match[1]) > 12 for match in ordered)
+    by_second = any(int(match[3]) > 12 for match in ordered)
+    value = ordered[0][0].strip()
+    ask = f'{place} (the time): {value!r}: set time_format = "dayfirst" or "monthfirst"'
+    if by_first and by_second:
+        raise UserError(f"{ask} in the schema: some values begin with the day, others do not")
+    if by_first or (not by_second and ordered[0][2] == "."):  # nobody parts months by a point
+        return _ordered_guess("dayfirst", value, place)
+    if by_second:
+        return _ordered_guess("monthfirst", value, place)
+    raise UserError(
+        f"{ask} in the schema: none of the first {len(ordered):,} values tells which comes first"
+    )
+
+
+def _ordered_guess(form: str, value: str, place: str) -> Guess:
+    first = parse_times(pa.array([value]), form)[0]
+    what = "the day before the month" if form == "dayfirst" else "the month before the day"
+    return Guess(form, (_note(place, value, what, str(first), form),))

@@ -1,0 +1,77 @@
+"""Local times of a time zone to UTC, whole columns at once.
+
+A local time that a clock change repeats is taken as its first occurrence (``fold=0``, as Python,
+Java and Spark take it). One that a clock change skips has never been: it is not readable.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from functools import cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+_HOUR = 3_600_000_000
+_EPOCH = datetime(1970, 1, 1)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@cache
+def find_zone(name: str) -> ZoneInfo | None:
+    """The time zone of an IANA name; None if there is none.
+
+    Example:
+        >>> find_zone("America/Sao_Paulo"), find_zone("Mars/Olympus")
+        (zoneinfo.ZoneInfo(key='America/Sao_Paulo'), None)
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def to_utc(local: Ints, zone: ZoneInfo) -> tuple[Ints, Mask]:
+    """Local times in UTC.
+
+    Args:
+        local: microseconds from 1970-01-01T00:00 on the zone's clocks, of the years 1 to 9999.
+        zone: whose clocks.
+
+    Returns:
+        Microseconds since the epoch, and a mask of the times that have been.
+
+    Example:
+        >>> berlin = find_zone("Europe/Berlin")
+        >>> march = int(np.datetime64("2024-03-31T02:30", "us").astype(int))  # skipped
+        >>> times, real = to_utc(np.array([march - _HOUR, march]), berlin)
+        >>> str(times[0].astype("M8[us]")), real.tolist()
+        ('2024-03-31T00:30:00.000000', [True, False])
+    """
+    hours, place = np.unique(local // _HOUR, return_inverse=True)
+    starts = (hours * _HOUR).tolist()
+    first = np.array([_offset(start, zone, 0) for start in starts], np.int64)
+    last = np.array([_offset(start + _HOUR - 1, zone, 1) for start in starts], np.int64)
+    times = local - first[place]
+    real = np.ones(len(local), np.bool_)
+    for row in np.flatnonzero((first != last)[place]).tolist():  # the clocks change in its hour
+        times[row] = local[row] - _offset(int(local[row]), zone, 0)
+        real[row] = _local(int(times[row]), zone) == local[row]
+    return times, real
+
+
+def _offset(local: int, zone: ZoneInfo, fold: int) -> int:
+    """How far the zone's clocks are ahead of UTC at a local time, microseconds."""
+    moment = _EPOCH + timedelta(microseconds=local)
+    offset = moment.replace(tzinfo=zone, fold=fold).utcoffset()
+    assert offset is not None
+    return offset // _MICROSECOND
+
+
+def _local(time: int, zone: ZoneInfo) -> int:
+    moment = (_EPOCH + timedelta(microseconds=time)).replace(tzinfo=timezone.utc)
+    return (moment.astimezone(zone).replace(tzinfo=None) - _EPOCH) // _MICROSECOND
