@@ -57,12 +57,13 @@ class RowTest(NamedTuple):
 
     Attributes:
         fields: how many fields a row has.
-        find_anchor: the offsets of a column without which there is no row (the time, if there is
-            one) in a line of so many fields; None if the line is no row.
+        anchor: the place of a field without which there is no row, as the time.
+        is_row: whether a line of so many fields is a row.
     """
 
     fields: int
-    find_anchor: Callable[[bytes], tuple[int, int] | None]
+    anchor: int
+    is_row: Callable[[bytes], bool]
 
 
 def find_rows(data: bytes, dialect: Dialect, test: RowTest | None = None) -> Layout:
@@ -159,15 +160,17 @@ def _swallows(
     touched = np.union1d(within, within[within + 1 < len(lines)] + 1)
     starts, stops = np.where(touched > 0, lines[touched - 1], 0), lines[touched]
     marks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord(dialect.delimiter))
-    counts = np.searchsorted(marks, stops) - np.searchsorted(marks, starts)
-    for at in np.flatnonzero(counts == test.fields - 1).tolist():
-        start = int(starts[at])
-        anchor = test.find_anchor(data[start : stops[at]])
-        if anchor is not None:
-            low, high = np.searchsorted(edges, [start + anchor[0], start + anchor[1] - 1], "right")
-            if low == high and low % 2 == 1:
-                return True
-    return False
+    first, behind = np.searchsorted(marks, starts), np.searchsorted(marks, stops)
+    likely = behind - first == test.fields - 1
+    starts, stops, first = starts[likely], stops[likely], first[likely]
+    if not len(starts):
+        return False
+    at = first + test.anchor
+    low = starts if test.anchor == 0 else marks[at - 1] + 1
+    high = stops if test.anchor == test.fields - 1 else marks[at]
+    edge = np.searchsorted(edges, low, "right")
+    inside = (edge % 2 == 1) & (edge == np.searchsorted(edges, np.maximum(high - 1, low), "right"))
+    return any(test.is_row(data[starts[i] : stops[i]]) for i in np.flatnonzero(inside).tolist())
 
 
 class _Patterns(NamedTuple):
