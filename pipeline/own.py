@@ -36,7 +36,10 @@ from transforms.tally import count
 
 
 class JobFailed(Exception):
-    """A job that failed; what was complete before stays in its run's folder."""
+    """A job that failed, or of whose rows too many were rejected (``max_rejected``).
+
+    What was complete before stays in its run's folder.
+    """
 
 
 def run_on(
@@ -67,7 +70,7 @@ def run_on(
 
     Raises:
         UserError: for what the caller can put right; nothing has run then.
-        JobFailed: if the job failed.
+        JobFailed: if the job failed, or rejected more rows than ``max_rejected`` allows.
         KeyboardInterrupt: if it was interrupted.
 
     Example:
@@ -89,7 +92,7 @@ def run_on(
     if ended.code > 128:
         raise KeyboardInterrupt
     if ended.code:
-        raise JobFailed(f"the job failed: what was complete stays in {ended.folder.path}")
+        raise JobFailed(f"{ended.error}; what was complete stays in {ended.folder.path}")
     return ended.folder
 
 

@@ -100,11 +100,13 @@ class Ended(NamedTuple):
         code: its exit code.
         folder: where it has written.
         embedded: whether the job may still work in this process, if it was interrupted.
+        error: why it failed, in one line, if it did.
     """
 
     code: int
     folder: RunFolder
     embedded: bool
+    error: str | None = None
 
 
 def run_settings(
@@ -166,7 +168,7 @@ def run_settings(
         guide = runners.guide(settings, beam_options, folder, tell)
         progress = Progress(folder, err, choice.refreshes)
         code = execute(pipeline, guide, progress, resume, out)
-        return Ended(code, folder, working.is_embedded(pipeline))
+        return Ended(code, folder, working.is_embedded(pipeline), guide.error)
 
 
 def as_read(settings: Settings, beam_options: list[str]) -> Settings:
@@ -299,7 +301,8 @@ def execute(
             logging.getLogger(__name__).debug("the job failed", exc_info=True)
     if progress.state == "failed":
         assert stopped is not None
-        tell(f"error: the job failed: {cause(stopped)}")
+        guide.error = f"the job failed: {cause(stopped)}"
+        tell(f"error: {guide.error}")
         tell(f"what was complete stays in {folder.path}; go on with:")
         tell(resume(guide.resume_options))
         return 1
@@ -316,9 +319,13 @@ def execute(
     if guide.draining:
         out.print("drained; go on with:")
         out.print(resume(guide.resume_options), soft_wrap=True)
-    for line in judgement(lost, guide.settings.max_rejected):
+    lines = list(judgement(lost, guide.settings.max_rejected))
+    for line in lines:
         tell(line)
-    return 1 if lost.share > guide.settings.max_rejected else 0
+    if lost.share <= guide.settings.max_rejected:
+        return 0
+    guide.error = lines[0].removeprefix("error: ").removesuffix(":")
+    return 1
 
 
 def mind_garbage() -> None:

@@ -32,6 +32,7 @@ class RunGuide(Guide):
         tell: shows a line to the user.
         draining: whether the source has been asked to end.
         abandoned: is called if a signal ends the process while the job is being cancelled.
+        error: why the run failed, in one line, once it has; else None.
     """
 
     def __init__(self, folder: RunFolder, settings: Settings, tell: Callable[[str], None]) -> None:
@@ -40,6 +41,7 @@ class RunGuide(Guide):
         self.tell = tell
         self.draining = False
         self.abandoned: Callable[[], object] = int
+        self.error: str | None = None
 
     @property
     def resume_options(self) -> list[str]:

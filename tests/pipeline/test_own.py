@@ -174,12 +174,19 @@ def test_a_schema_is_taken_as_a_dict_too(tmp_path: Path) -> None:
 def test_a_job_that_fails_says_so_and_its_folder_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(JobFailed, match=str(tmp_path)):
+    with pytest.raises(JobFailed, match=f"the job failed: ValueError: no wind.*{tmp_path}"):
         run_on(broken(), SCHEMA, tmp_path / "run")
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "failed"
     err = capsys.readouterr().err
     assert "ValueError: no wind" in err and "resume=True" in err and "Traceback" not in err
     assert not (tmp_path / "run" / "lock.json").exists()
+
+
+def test_a_run_that_rejects_most_of_its_rows_fails_though_all_is_written(tmp_path: Path) -> None:
+    rows = [{**row, "level": "high"} if row["at"] % 3 else row for row in ROWS]
+    with pytest.raises(JobFailed, match=r"120 of 180 rows \(67%\) were rejected"):
+        run_on(beam.Create(rows), SCHEMA, tmp_path / "run", learner="ridge")
+    assert (tmp_path / "run" / "ended.json").exists()
 
 
 def test_a_source_without_an_end_is_refused_embedded_before_anything_is_written(
