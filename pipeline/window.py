@@ -107,7 +107,7 @@ def choose(plan: Plan, settings: Settings) -> Choice:
 
 def summary(plan: Plan) -> str:
     """The files, their bytes and rows, and from when to when they are, in a line."""
-    size = sum(file.size for file in plan.files)
+    size = sum({file.stored: file.size for file in plan.files}.values())
     line = f"{counted(len(plan.files), 'file')} ({_bytes(size)}), {counted(plan.rows, 'row')}"
     if not plan.chunks:
         return line

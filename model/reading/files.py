@@ -14,7 +14,7 @@ from model.reading.finding import Found, Matches, is_hidden, match
 from model.reading.formats import FORMATS, format_of, unknown_format
 from model.reading.streams import members, opened
 
-__all__ = ["bytes_text", "check_unchanged", "find", "one_line", "opened"]
+__all__ = ["check_unchanged", "find", "one_line", "opened"]
 
 _NAMED = 3
 """Maximum number of files that a note names."""
@@ -40,14 +40,12 @@ def find(pattern: str) -> tuple[list[File], tuple[str, ...]]:
         raise UserError(_nothing(pattern, matches, known, unknown))
     empty = [file.path for file in known if not file.size]
     notes = [
-        _size_note(pattern, files),
         _left_out(matches.left_out, "hidden files and copies of editors and systems"),
         _left_out([file.path for file in unknown], "files of no known format"),
         _left_out(empty, "empty files (0 bytes)"),
         _twice(files),
     ]
-    shown = matches.named != set(matches.files) or len(files) > 1
-    return files, tuple(note for note in notes[not shown :] if note)
+    return files, tuple(note for note in notes if note)
 
 
 def _nothing(pattern: str, matches: Matches, known: list[Found], unknown: list[Found]) -> str:
@@ -74,12 +72,6 @@ def _left_out(paths: Sequence[str], kind: str) -> str | None:
     return f"{len(paths):,} left out ({kind}): {_some(paths)}" if paths else None
 
 
-def _size_note(pattern: str, files: Sequence[File]) -> str:
-    size = sum({file.stored: file.size for file in files}.values())
-    count = f"{len(files):,} file{'' if len(files) == 1 else 's'}"
-    return f"--input {pattern}: {count}, {bytes_text(size)}"
-
-
 def _twice(files: Sequence[File]) -> str | None:
     """A note if a file stands beside a compressed one of the same name."""
     plain = {file.path for file in files if file.compression is None}
@@ -88,19 +80,6 @@ def _twice(files: Sequence[File]) -> str | None:
     if not copies:
         return None
     return f"read beside the uncompressed file of the same name: {_some(copies)}"
-
-
-def bytes_text(size: int) -> str:
-    """A size as a person reads it.
-
-    Example:
-        >>> bytes_text(512), bytes_text(3_400_000)
-        ('512 bytes', '3.4 MB')
-    """
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size} bytes"
 
 
 def _files_of(found: Found) -> list[File]:

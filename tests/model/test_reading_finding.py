@@ -90,20 +90,19 @@ def test_files_in_the_folder_itself_match_any_depth(here: Path) -> None:
 
 
 def test_what_tools_leave_beside_data_is_left_out_and_counted(here: Path) -> None:
-    make(here, "d/a.csv", "d/k=1/b.csv", *(f"d/{name}" for name in CLUTTER))
+    make(here, "d/a.csv", "d/z=1/b.csv", *(f"d/{name}" for name in CLUTTER))
     for pattern in ("d", "d/", "d/**", "d/**/*"):
         matches = match(pattern)
-        assert [os.path.normpath(path) for path in matches.files] == ["d/a.csv", "d/k=1/b.csv"]
+        assert [os.path.normpath(path) for path in matches.files] == ["d/a.csv", "d/z=1/b.csv"]
         assert {os.path.normpath(path) for path in matches.left_out} == {
             f"d/{name}" for name in CLUTTER
         }
-    first, second, third = plan("d/**/*", SCHEMA).notes
-    assert first == "--input d/**/*: 2 files, 32 bytes"
+    second, third = plan("d/**/*", SCHEMA).notes
     assert second.startswith(
         "15 left out (hidden files and copies of editors and systems): d/#a.csv#, "
     )
     assert second.endswith(" and 12 more")
-    assert third == "the same rows are read twice: d/k=1/b.csv and d/a.csv"
+    assert third == "the same rows are read twice: d/z=1/b.csv and d/a.csv"
 
 
 def test_a_hidden_file_is_read_if_the_pattern_names_it(here: Path) -> None:
@@ -156,10 +155,7 @@ def test_a_folder_stands_for_all_data_below_it(here: Path) -> None:
     (here / "d/e/c.parquet").unlink()
     planned = plan("d", SCHEMA)
     assert [file.path for file in planned.files] == ["d/a.csv"]
-    assert planned.notes == (
-        "--input d: 1 file, 16 bytes",
-        "1 left out (files of no known format): d/README.md",
-    )
+    assert planned.notes == ("1 left out (files of no known format): d/README.md",)
 
 
 def test_a_glob_that_matches_a_folder_named_as_data_reads_what_is_in_it(here: Path) -> None:
@@ -193,7 +189,7 @@ def test_empty_files_are_left_out_and_all_empty_is_refused(here: Path) -> None:
         (here / name).touch()
     planned = plan("d", SCHEMA)
     assert [file.path for file in planned.files] == ["d/part-0.csv"]
-    assert planned.notes[1] == "1 left out (empty files (0 bytes)): d/part-1.csv"
+    assert planned.notes[0] == "1 left out (empty files (0 bytes)): d/part-1.csv"
     with pytest.raises(UserError, match="--input e: all of its 2 files are empty"):
         plan("e", SCHEMA)
     with pytest.raises(UserError, match=r"^e/part-0.csv: is empty \(0 bytes\)$"):
@@ -203,7 +199,7 @@ def test_empty_files_are_left_out_and_all_empty_is_refused(here: Path) -> None:
 def test_a_file_and_its_compressed_copy_are_both_read_and_noted(here: Path) -> None:
     make(here, "a.csv")
     subprocess.run(["gzip", "-k", "a.csv"], check=True)
-    assert plan("a.csv*", SCHEMA).notes[1:] == (
+    assert plan("a.csv*", SCHEMA).notes == (
         "read beside the uncompressed file of the same name: a.csv.gz",
         "the same rows are read twice: a.csv.gz and a.csv",
     )
