@@ -107,9 +107,9 @@ def write_whole(path: str, data: bytes, within: str | None = None) -> None:
     Args:
         path: on any file system that Beam knows.
         data: the file's bytes.
-        within: a folder above it. Missing folders are made from this one down, but not the
-            one that holds it: a run's folder that was removed is not made again. None: any
-            missing folder is made.
+        within: a folder above it, or the path itself. Missing folders are made from this one
+            down, but not the one that holds it: a run's folder that was removed is not made
+            again. None: any missing folder is made.
 
     Raises:
         OSError: if it cannot be written; what stood there before stands there still.
@@ -154,7 +154,7 @@ def _make_folders(folder: Path, within: str | None) -> None:
     """Makes a local folder and those above it that are missing, down from ``within``."""
     missing = [folder, *folder.parents]
     if within is not None:
-        missing = missing[: missing.index(Path(within)) + 1]
+        missing = [each for each in missing if Path(within) in (each, *each.parents)]
     missing = [each for each in missing if not each.is_dir()]
     for each in reversed(missing):
         each.mkdir(exist_ok=True)

@@ -176,9 +176,10 @@ class RunFolder:
         return float(json.loads(data)["fit_seconds"])
 
     def write_json(self, path: str, content: dict[str, Any]) -> None:
-        """Writes one of the folder's JSON files, whole."""
+        """Writes one of the folder's JSON files, whole; the folder has to be there."""
         data = {"format": 1, **content}
-        files.write_whole(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
+        text = json.dumps(data, indent=2, allow_nan=False) + "\n"
+        files.write_whole(path, text.encode(), within=path)
 
 
 def kept(settings: Settings) -> dict[str, Any]:

@@ -74,6 +74,20 @@ def find_losses(folder: RunFolder, window: int, every: int, keep: int) -> Losses
     return Losses(reports, refreshes, dict(sorted(windows.items())))
 
 
+def check_whole(folder: RunFolder) -> None:
+    """Checks that all of a run is there when its job has ended.
+
+    Raises:
+        RuntimeError: if not: it was removed or changed while the run wrote it.
+    """
+    _, broken = _check_reports(folder)
+    problem = next(iter(broken.values()), None)
+    if problem is None and not files.exists(folder.ended):
+        problem = f"{PurePath(folder.ended).name} is missing"
+    if problem is not None:
+        raise RuntimeError(f"{folder.path} was changed while the run wrote into it: {problem}")
+
+
 def _check_reports(folder: RunFolder) -> tuple[dict[int, Metrics], dict[int, str]]:
     sizes = _sizes(folder)
     whole, broken = {}, {}

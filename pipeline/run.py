@@ -32,6 +32,7 @@ from pipeline.closing import judgement, rejected_of
 from pipeline.folder import ADDED, RunFolder, earlier, find_folder, lock_folder, open_folder
 from pipeline.graph import build
 from pipeline.inputs import KnownFile, files_before, files_setting
+from pipeline.integrity import check_whole
 from pipeline.program import resume_command
 from pipeline.progress import Progress, consoles, summary, telling
 from pipeline.runners import dataflow, needs, working
@@ -290,6 +291,7 @@ def execute(
         try:
             with progress:
                 working.work(pipeline, guide)
+                check_whole(folder)
                 progress.state = "drained" if guide.draining else "done"
         except KeyboardInterrupt as error:
             stopped = error

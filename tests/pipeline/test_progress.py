@@ -32,6 +32,12 @@ def counts() -> Iterator[None]:
     tally.reset()
 
 
+@pytest.fixture(autouse=True)
+def run_folder(home: Path) -> None:
+    """The folder of a run: it is there before anything is shown of it."""
+    Path("o").mkdir()
+
+
 def console(terminal: bool = False) -> Console:
     return Console(file=io.StringIO(), width=100, force_terminal=terminal, markup=False)
 
