@@ -174,6 +174,7 @@ def test_the_line_is_shown_now_and_then_and_status_is_kept(
 
 
 def test_a_status_that_cannot_be_written_ends_no_run(home: Path) -> None:
+    Path("o").rmdir()
     Path("o").write_text("a file, where a folder should be")
     with Progress(RunFolder("o"), console()) as watched:
         watched.state = "done"
