@@ -6,11 +6,14 @@ each chunk's least event time (Parquet: from the row groups' statistics where th
 else one scan). ``read`` gives a chunk's rows, the same ones on every call. Neither holds a whole
 file in memory.
 
-* CSV (``.csv``): a header row, RFC 4180 quotes, UTF-8; a chunk is a block of whole rows.
-* NDJSON (``.ndjson``, ``.jsonl``, ``.json``): a JSON object a line; a chunk is a block of lines.
+* CSV (``.csv``, ``.tsv``): a header row, then rows; a chunk is a block of whole rows.
+* JSON (``.ndjson``, ``.jsonl``, ``.json``): an object a line, an array of objects, or objects one
+  behind the other; a chunk is a block of whole objects.
+* ``.txt``: CSV or JSON, by its first character.
 * Parquet (``.parquet``, ``.pq``): a chunk is a row group.
 
-CSV and NDJSON may be compressed (``.gz``, ``.bz2``, ``.zst``): such a file is one chunk.
+CSV and JSON may be compressed (``.gz``, ``.bz2``, ``.xz``, ``.zst``, ``.zip``), or in another
+encoding than UTF-8: such a file is one chunk. ``docs/inputs.md`` says what is read, and how.
 """
 
 from model.reading.chunks import Chunk, File, Plan
