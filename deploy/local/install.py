@@ -18,6 +18,8 @@ from pathlib import Path
 from deploy.local.parameters import HOME, ROOT, Parameters
 
 POM = ROOT / "deploy" / "flink" / "pom.xml"
+LOCKED = ROOT / "deploy" / "flink" / "requirements.txt"
+"""The version of Flink that is tested, with the hashes of its files."""
 TOLD_EVERY = 10.0
 OLDEST_JAVA = 11
 
@@ -85,8 +87,7 @@ def _flink(part: Path, parameters: Parameters) -> None:
             *(sys.executable, "-m", "pip", "install", "--no-deps", "--no-compile"),
             *("--target", str(fetched), "--only-binary", "apache-flink"),
             *("--python-version", "3.11", "--platform", "manylinux1_x86_64"),
-            f"apache-flink=={parameters.flink_version}",
-            f"apache-flink-libraries=={parameters.flink_version}",
+            *requirements(parameters.flink_version),
         ],
         fetched,
     )
@@ -94,6 +95,20 @@ def _flink(part: Path, parameters: Parameters) -> None:
     (part / "plugins").mkdir(exist_ok=True)
     for script in (part / "bin").glob("*.sh"):
         script.chmod(0o755)
+
+
+def requirements(version: str) -> list[str]:
+    """Pip's arguments for a version of Flink: the tested one is checked by its hashes.
+
+    Example:
+        >>> requirements("1.18.1")
+        ['apache-flink==1.18.1', 'apache-flink-libraries==1.18.1']
+    """
+    names = [f"apache-flink=={version}", f"apache-flink-libraries=={version}"]
+    locked = LOCKED.read_text()
+    if all(f"{name} " in locked for name in names):
+        return ["--require-hashes", "--requirement", str(LOCKED)]
+    return names
 
 
 def _job_server(part: Path, parameters: Parameters) -> None:
