@@ -380,6 +380,10 @@ def schema_of(raw: dict[str, Any], where: str) -> Schema:
         raise UserError(f"{where}: {explain(error)}") from error
 
 
+def _as_list(value: object) -> str:
+    return f'["{value}"]' if isinstance(value, str) else '["a", "b"]'
+
+
 def explain(error: ValidationError) -> str:
     """One line for a validation error: each place, what was wrong with it, and the value."""
     told = []
@@ -390,6 +394,10 @@ def explain(error: ValidationError) -> str:
             message = "is missing"
         elif problem["type"] == "extra_forbidden":
             message = "is not a known key"
+        elif problem["type"] == "tuple_type":
+            message = (
+                f"must be a list, as {_as_list(problem['input'])} (it is {problem['input']!r})"
+            )
         elif place:
             message += f" (it is {problem['input']!r})"
         told.append(f"{place}: {message}" if place else message)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import glob
+import os
 import sys
 from pathlib import Path
 from types import UnionType
@@ -36,6 +38,8 @@ GROUPS = {
     "drift": ("drift_psi", "drift_shift", "webhook"),
     "speed": ("batch_rows", "shards"),
 }
+PATHS = ("input", "output", "schema_file")
+"""Options that are paths."""
 DESCRIPTION = "Learn from a stream and predict on it: a model a window, in one Beam job."
 EXAMPLES = """\
 examples:
@@ -81,7 +85,11 @@ def parser() -> Parser:
     )
     version = f"correnteza {__version__}"
     made.add_argument("--version", action="version", version=version, help="print the version")
-    made.add_argument("--config", metavar="FILE", help="TOML with any of these options")
+    made.add_argument(
+        "--config",
+        metavar="FILE",
+        help="TOML with any of these options; its paths go by its folder",
+    )
     for title, names in GROUPS.items():
         group = made.add_argument_group(title)
         for name in names:
@@ -132,13 +140,16 @@ def parse(words: list[str]) -> tuple[Settings, list[str]]:
     values = _config(given.pop("config")) if "config" in given else {}
     for name in PARAMETERS & given.keys():
         given[name] = dict(parse_parameter(text, option(name)) for text in given[name])
+    for name, other in (("resume", "overwrite"), ("overwrite", "resume")):
+        if given.get(name):  # the command line goes before the file, as in all else
+            values.pop(other, None)
     settings = settings_from({**values, **given})
     return settings, rest
 
 
 def _config(path: str) -> dict[str, Any]:
     try:
-        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        raw = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"--config {path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -149,7 +160,18 @@ def _config(path: str) -> dict[str, Any]:
         if key not in Settings.model_fields:
             known = [option(name)[2:] for name in Settings.model_fields]
             raise UserError(f"--config {path}: unknown option {key!r}{_nearest(key, known)}")
-    return values
+    return {key: _beside(path, key, value) for key, value in values.items()}
+
+
+def _beside(config: str, name: str, value: Any) -> Any:
+    """A relative path of a config file, which goes by that file's folder, for the current one."""
+    folder = os.path.dirname(config)
+    if name not in PATHS or not isinstance(value, str) or not folder:
+        return value
+    if os.path.isabs(value) or value.startswith("~") or ":/" in value:
+        return value
+    escaped = glob.escape(folder) if name == "input" else folder
+    return os.path.normpath(os.path.join(escaped, value))
 
 
 def _check_beam(words: list[str]) -> None:

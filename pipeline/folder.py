@@ -27,6 +27,7 @@ from model.schema import explain
 from model.skipped import Skipped
 from pipeline import lock
 from pipeline.lock import FolderLock
+from pipeline.reach import reach
 from pipeline.settings import Settings, option
 
 RUNS = "runs"
@@ -201,6 +202,7 @@ def find_folder(settings: Settings) -> RunFolder:
         return RunFolder(next(fresh()))
     path = settings.output.rstrip("/") or "/"
     folder = RunFolder(path)
+    reach(folder.path, "--output")
     try:
         holds = holds_anything(path)
     except (OSError, ValueError) as error:  # a file system that Beam does not know
@@ -214,7 +216,7 @@ def find_folder(settings: Settings) -> RunFolder:
         raise UserError(
             f"--output {path}: is not empty; --resume goes on with its run, --overwrite replaces it"
         )
-    elif holds and not _holds_run(folder):
+    elif holds and not (_holds_run(folder) or lost_settings(folder)):
         raise UserError(
             f"--overwrite {path}: holds no run (no settings.json of one in it): name another "
             "folder, or empty this one"
@@ -365,6 +367,7 @@ def earlier(folder: RunFolder) -> dict[str, Any]:
     Raises:
         UserError: if it holds none.
     """
+    reach(folder.path, "run folder")
     try:
         data = files.read_whole(folder.settings)
     except (OSError, ValueError) as error:

@@ -15,6 +15,7 @@ from model.store import Store
 from pipeline.folder import RunFolder
 from pipeline.inputs import KnownFile, check_known, check_new, check_none_new
 from pipeline.integrity import find_losses
+from pipeline.reach import reach
 from pipeline.settings import Settings, micros_of
 from transforms.sources.claims import FileClaims, worthwhile
 from transforms.sources.files import FileReader, FileTickets
@@ -129,6 +130,7 @@ def plan_files(
         UserError: see ``model.reading.plan`` and ``model.reading.plausible``.
     """
     assert settings.input is not None
+    reach(settings.input, "--input")
     paths = [file.path for file in known]
     planned = plan(settings.input, settings.meaning, progress, settings.latest_time, paths)
     return check_times(planned, settings.meaning)

@@ -56,7 +56,7 @@ def test_column_names_may_be_any_text(tmp_path: Path) -> None:
         (('target = "arr_delay"', "target = 5"), "target: Input should be a valid string (it is 5"),
         (('name = "flights"', 'name = ""'), "name: String should have at least 1 character"),
         (('name = "flights"', 'nam = "flights"'), "nam: is not a known key"),
-        (('["carrier"]', '"carrier"'), "features.categorical: Input should be a valid tuple"),
+        (('["carrier"]', '"carrier"'), 'features.categorical: must be a list, as ["carrier"]'),
         (
             ('["dep_delay", "distance"]', "[1, 2]"),
             "features.numeric.0: Input should be a valid str",
@@ -140,3 +140,14 @@ def test_keys_at_their_default_stay_out_of_the_json(monkeypatch: pytest.MonkeyPa
     assert '"csv":{}' in schema.model_dump_json()
     semicolon = schema.model_copy(update={"csv": Csv(delimiter=";")})
     assert '"csv":{"delimiter":";"}' in semicolon.model_dump_json()
+
+
+@pytest.mark.parametrize("key", ["numeric", "categorical"])
+def test_a_column_that_is_no_list_is_refused_with_the_list(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(f'name = "s"\ntime = "t"\ntarget = "y"\n[features]\n{key} = "x"\n')
+    with pytest.raises(UserError) as refused:
+        load_schema(str(path))
+    assert str(refused.value) == (
+        f"--schema {path}: features.{key}: must be a list, as [\"x\"] (it is 'x')"
+    )

@@ -107,6 +107,31 @@ def test_input_and_schema_work_in_a_toml_file(home: Path) -> None:
     assert (settings.input, settings.schema_file) == ("a.csv", "s.toml")
 
 
+def test_paths_in_a_toml_file_go_by_its_folder(home: Path) -> None:
+    Path("a/b[1]").mkdir(parents=True)
+    Path("a/b[1]/c.toml").write_text(
+        'input = "../in*.csv"\nschema = "s.toml"\noutput = "runs/o"\nlearner = "mine:make"\n'
+    )
+    settings, _ = parse(["--config", "a/b[1]/c.toml"])
+    assert (settings.input, settings.learner) == ("a/in*.csv", "mine:make")
+    assert (settings.schema_file, settings.output) == ("a/b[1]/s.toml", "a/b[1]/runs/o")
+    given = parse(["--config", "a/b[1]/c.toml", "--output", "o", "--input", "x.csv"])[0]
+    assert (given.output, given.input) == ("o", "x.csv")
+
+
+@pytest.mark.parametrize("path", ["/data/in.csv", "gs://bucket/in.csv", "~/in.csv", "file:/a.csv"])
+def test_a_path_that_goes_by_no_folder_stays_as_it_is_in_a_toml_file(path: str, home: Path) -> None:
+    Path("a").mkdir()
+    Path("a/c.toml").write_text(f'input = "{path}"\nschema = "s.toml"\n')
+    assert parse(["--config", "a/c.toml"])[0].input == path
+
+
+def test_resume_on_the_command_line_goes_before_overwrite_in_the_file(home: Path) -> None:
+    Path("c.toml").write_bytes(b'\xef\xbb\xbfoverwrite = true\noutput = "o"\n')
+    settings, _ = parse(["--config", "c.toml", "--resume"])
+    assert (settings.resume, settings.overwrite) == (True, False)
+
+
 def test_the_command_line_goes_before_the_file(home: Path) -> None:
     Path("c.toml").write_text('window = "5m"\nlearner = "ridge"\n')
     settings, _ = parse(["--window", "2m", "--config", "c.toml"])

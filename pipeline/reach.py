@@ -1,0 +1,63 @@
+"""Whether a file system far away answers, before anything waits for it.
+
+The clients of object stores try again for minutes where there is no network.
+"""
+
+from __future__ import annotations
+
+import threading
+from queue import Empty, Queue
+
+from model import files
+from model.errors import UserError
+from model.schemes import check_scheme
+
+PATIENCE = 10.0
+"""Seconds in which the first answer has to come."""
+
+
+def reach(path: str, option: str, patience: float = PATIENCE) -> None:
+    """Asks a file system far away for a file, whether it is there or not.
+
+    Args:
+        path: the file's; a local one, or of a scheme that Beam does not know, is not looked at.
+        option: what the path was given for, for the message.
+        patience: seconds in which it has to answer.
+
+    Raises:
+        UserError: if it does not answer in time, or what its client raises is no answer.
+    """
+    if not is_known(path):
+        return
+    check_scheme(path, option)
+    answers: Queue[Exception | None] = Queue()
+    threading.Thread(target=_ask, args=(path, answers), daemon=True).start()
+    try:
+        error = answers.get(timeout=patience)
+    except Empty:
+        raise UserError(
+            f"{option} {path}: does not answer within {patience:.0f} s: is there a network, and "
+            "are there credentials?"
+        ) from None
+    if error is not None:
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{option} {path}: cannot be reached: {told}") from error
+
+
+def is_known(path: str) -> bool:
+    """Whether a path is on a file system that Beam knows, if its package is installed.
+
+    Example:
+        >>> is_known("gs://bucket/a"), is_known("foo://a")
+        (True, False)
+    """
+    return path.partition("://")[0].lower() in ("gs", "s3", "azfs", "hdfs")
+
+
+def _ask(path: str, answers: Queue[Exception | None]) -> None:
+    try:
+        files.exists(path)
+    except Exception as error:  # whatever a client raises
+        answers.put(error)
+    else:
+        answers.put(None)
