@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +20,9 @@ _MEANT = {
     **dict.fromkeys(("az", "abfs", "abfss", "wasb", "wasbs", "adl"), "azfs"),
 }
 """Other programs' names of the same file systems."""
+_prepared: list[bool] = []
+"""Not empty once Beam's file systems have options."""
+_KNOWN = "a local path, gs://, s3://, azfs:// or hdfs://"
 _REMOTE = ("http", "https", "ftp", "ftps", "sftp", "ssh", "scp", "webdav", "smb")
 
 
@@ -34,12 +38,34 @@ def local_path(path: str) -> str:
     return unquote(path[len("file:") :].removeprefix("//").removeprefix("localhost")) or "/"
 
 
+def prepare_file_systems(
+    paths: Iterable[str | None], beam_options: Sequence[str] | None = None
+) -> None:
+    """Gives Beam's file systems their options, without which some refuse to work.
+
+    A pipeline does so too, but files are looked for before there is one.
+
+    Args:
+        paths: what will be opened; nothing is done if all are local.
+        beam_options: options of Beam's, as ``--hdfs_host=...``; None: those of before.
+    """
+    if all(path is None or "://" not in path for path in paths):
+        return
+    if beam_options is None and _prepared:
+        return
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    FileSystems.set_options(PipelineOptions(list(beam_options or ())))
+    _prepared.append(True)
+
+
 def check_scheme(path: str, option: str) -> None:
     """Refuses an address that no file system here can open, with what to do instead.
 
     Args:
         path: a path or an address.
-        option: what it was given for, as ``--input``.
+        option: what it was given for, as ``--input``; "" if for nothing that has a name.
 
     Raises:
         UserError: if it is of a scheme that Beam does not know, or whose package is missing.
@@ -52,12 +78,14 @@ def check_scheme(path: str, option: str) -> None:
 download it first (curl --fail --location --remote-name URL), and name the local file
     """
     scheme, mark, rest = path.partition("://")
-    advice = _advice(scheme.lower(), rest) if mark else None
+    advice = _advice(scheme.lower(), rest, option) if mark else None
     if advice:
-        raise UserError(f"{option} {_without_secrets(path)}: {advice}")
+        raise UserError(f"{option} {_without_secrets(path)}: {advice}".lstrip())
 
 
-def _advice(scheme: str, rest: str) -> str | None:
+def _advice(scheme: str, rest: str, option: str) -> str | None:
+    if scheme in _REMOTE and option != "--input":
+        return f"is not on a file system: must be {_KNOWN}"
     if scheme in _REMOTE:
         tool = "curl --fail --location --remote-name URL" if scheme.startswith("http") else scheme
         return f"is not on a file system: download it first ({tool}), and name the local file"
@@ -69,8 +97,7 @@ def _advice(scheme: str, rest: str) -> str | None:
         return _install(scheme, "") or None
     if scheme == "kafka":
         return "Kafka cannot be read yet: write the messages to files of NDJSON first"
-    known = "a local path, gs://, s3://, azfs:// or hdfs://"
-    return None if _has_file_system(scheme) else f"{scheme}:// is not known: must be {known}"
+    return None if _has_file_system(scheme) else f"{scheme}:// is not known: must be {_KNOWN}"
 
 
 def _install(scheme: str, lead: str) -> str:

@@ -24,6 +24,7 @@ from model.asof import from_stamp
 from model.errors import UserError
 from model.metrics import Metrics
 from model.schema import explain
+from model.schemes import check_scheme, local_path, prepare_file_systems
 from model.skipped import Skipped
 from pipeline import lock
 from pipeline.lock import FolderLock
@@ -72,6 +73,9 @@ class RunFolder:
     """
 
     path: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", local_path(self.path))  # of file:///runs/a
 
     @property
     def models(self) -> str:
@@ -200,9 +204,10 @@ def find_folder(settings: Settings) -> RunFolder:
     """
     if settings.output is None:
         return RunFolder(next(fresh()))
-    path = settings.output.rstrip("/") or "/"
-    folder = RunFolder(path)
-    reach(folder.path, "--output")
+    check_scheme(local_path(settings.output), "--output")
+    folder = RunFolder(settings.output.rstrip("/") or "/")
+    path = folder.path
+    reach(path, "--output")
     try:
         holds = holds_anything(path)
     except (OSError, ValueError) as error:  # a file system that Beam does not know
@@ -357,6 +362,8 @@ def check_folder(folder: RunFolder) -> None:
     Raises:
         UserError: names it.
     """
+    check_scheme(folder.path, "")
+    prepare_file_systems([folder.path])
     if files.is_local(folder.path) and not Path(folder.path).is_dir():
         raise UserError(f"{folder.path}: is no folder; a run's folder is allowed")
 
@@ -367,6 +374,8 @@ def earlier(folder: RunFolder) -> dict[str, Any]:
     Raises:
         UserError: if it holds none.
     """
+    check_scheme(folder.path, "")
+    prepare_file_systems([folder.path])
     reach(folder.path, "run folder")
     try:
         data = files.read_whole(folder.settings)

@@ -22,6 +22,7 @@ from model.asof import iso
 from model.errors import UserError
 from model.latest import default_latest
 from model.reading import Plan
+from model.schemes import prepare_file_systems
 from model.store import Store
 from pipeline import own as own_sources
 from pipeline import runners
@@ -126,6 +127,7 @@ def run_settings(
         KeyboardInterrupt: if it was interrupted before anything ran.
     """
     dry = settings.runner == "dataflow" and dataflow.is_dry(beam_options)
+    prepare_file_systems([settings.input, settings.output], beam_options)
     settings = with_start(settings.model_copy(update={"resume": settings.resume and not dry}))
     settings = as_before(settings)
     runners.preflight(settings, beam_options)

@@ -178,7 +178,7 @@ def test_a_folder_that_cannot_be_written_is_told_of(path: str, home: Path) -> No
 
 def test_a_file_system_that_is_unknown_is_told_of(job: Job) -> None:
     for words in (["--output", "foo://bar"], ["--output", "foo://bar", "--overwrite"]):
-        assert "--output foo://bar: cannot be looked at" in job.refused(*SMALL, *words)
+        assert "--output foo://bar: foo:// is not known: must be" in job.refused(*SMALL, *words)
 
 
 def test_resume_of_a_folder_without_a_run_is_refused(home: Path) -> None:
@@ -280,3 +280,24 @@ def test_spelling_a_default_out_is_no_other_setting(home: Path) -> None:
     opened(output="o")
     spelt = {"source": "people", "every": "60", "latency": "1m", "windows": 12}
     assert opened(output="o", resume=True, start="2026-01-01", **spelt).path == "o"
+
+
+@pytest.mark.parametrize("command", [["report"], ["models"], ["watch"], ["serve"], ["--output"]])
+def test_a_folder_on_a_file_system_that_is_not_here_says_what_to_do(
+    command: list[str], job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.schemes.find_spec", lambda name: None)
+    lead = f"{command[0]} " if command[0].startswith("-") else ""
+    for path, message in {
+        "https://example.org/run": "is not on a file system: must be a local path, gs://",
+        "s3://bucket/run": "-m pip install 'apache-beam[aws]'",
+        "az://container/run": "is written azfs://ACCOUNT/CONTAINER/PATH here",
+        "what://run": "what:// is not known: must be a local path, gs://, s3://,",
+    }.items():
+        told = job.refused(*command, path)
+        assert told.startswith(f"{lead}{path}: ") and message in told
+
+
+def test_a_file_address_is_a_local_folder() -> None:
+    assert RunFolder("file:///tmp/a%20b").path == "/tmp/a b"
+    assert RunFolder("file://localhost/tmp/a").metrics == "/tmp/a/metrics"
