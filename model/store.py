@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -56,7 +57,13 @@ class Store:
 
     def newest(self, end: int) -> str | None:
         """The newest artefact whose window ended by then (microseconds), if there is one."""
-        return max((name for name in self.names() if name <= stamp(end)), default=None)
+        return self.newest_of([end])[end]
+
+    def newest_of(self, ends: Iterable[int]) -> dict[int, str | None]:
+        """``newest`` of each of some times, for one listing of the store."""
+        names = self.names()
+        places = {end: bisect_right(names, stamp(end)) for end in ends}
+        return {end: names[place - 1] if place else None for end, place in places.items()}
 
     def commit(self, name: str, model: bytes, manifest: Manifest) -> None:
         """Writes an artefact; one of that name is replaced, and is never seen half replaced.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from model.asof import floor, from_stamp, newest_allowed
@@ -11,6 +12,7 @@ from model.errors import UserError
 from model.people import FIELDS, People
 from model.reading import Plan, plan
 from model.reading.plausible import check_times
+from model.reading.refreshes import Refreshes
 from model.store import Store
 from pipeline.folder import RunFolder
 from pipeline.inputs import KnownFile, check_known, check_new, check_none_new
@@ -43,7 +45,12 @@ ALL = Span()
 
 
 def span_of(
-    first: int, last: int | None, settings: Settings, folder: RunFolder, busy: Callable[[int], bool]
+    first: int,
+    last: int | None,
+    settings: Settings,
+    folder: RunFolder,
+    busy: Callable[[int], bool],
+    first_missing: Callable[[Collection[int], int], int | None] | None = None,
 ) -> Span:
     """What a run has to read: all, or what is left of a run that is resumed.
 
@@ -53,6 +60,9 @@ def span_of(
         settings: all options.
         folder: the run's folder.
         busy: whether a refresh, by its start, may hold rows.
+        first_missing: the first refresh that holds rows and is not among some, given an earliest
+            one; None if there is none. Where the stream may have gaps it is asked in the place
+            of ``busy``, which is asked of each refresh.
     """
     every = settings.cadence.every
     start = floor(first, every)
@@ -64,8 +74,12 @@ def span_of(
     losses = find_losses(folder, settings.window * SECOND, every, keep)
     done = losses.reports
     missing = start
-    while (missing in done or not busy(missing)) and not (last is not None and missing > last):
-        missing += every
+    if first_missing is not None and last is not None:
+        found = first_missing(done, start)
+        missing = floor(last, every) + every if found is None else found
+    else:
+        while (missing in done or not busy(missing)) and not (last is not None and missing > last):
+            missing += every
     begin = _begin(missing, start, settings, Store(folder.models))
     again = [window_end - settings.window * SECOND for window_end in losses.windows]
     begin = max(start, min([begin, *again]))
@@ -175,14 +189,11 @@ def _file_span(
     reported = folder.reported() if known else ()
     # What a run has reported is known by the files that it had: a new one fills none of its gaps.
     had = [chunk for chunk in planned.chunks if not reported or chunk.file < len(known)]
-    bounds = [(chunk.least, chunk.greatest) for chunk in had or planned.chunks]
-
-    def busy(refresh: int) -> bool:
-        return any(least < refresh + every and greatest >= refresh for least, greatest in bounds)
-
-    first, last = bounds[0][0], max(greatest for _, greatest in bounds)
-    span = span_of(first, last, settings, folder, busy)
+    had = had or list(planned.chunks)
+    refreshes = Refreshes(replace(planned, chunks=tuple(had)), settings.meaning, every)
+    first, last = had[0].least, max(chunk.greatest for chunk in had)
+    missing = refreshes.first_missing
+    span = span_of(first, last, settings, folder, lambda refresh: True, missing)
     if reported:
-        missing = max(span.report_from or 0, max(reported) + every)
-        check_new(planned, known, missing, folder)
+        check_new(planned, known, max(span.report_from or 0, max(reported) + every), folder)
     return span

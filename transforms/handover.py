@@ -24,11 +24,13 @@ from model.artefact import Reference
 from model.asof import floor, newest_allowed, serves
 from model.batch import SECOND, Key, tag_of
 from model.store import Store
-from transforms.coders import FusedCoder
+from transforms.coders import FusedCoder, near_bytes
 from transforms.sources.planner import AHEAD, beam_time, last_time
 from transforms.train import Committed
 
 BATCHES, MODELS = "batches", "models"
+HELD = 64 << 20
+"""Bytes of batches that wait for an older model, about, before it is looked for at once."""
 Request = tuple[Reference | None, pa.RecordBatch]
 
 
@@ -119,7 +121,10 @@ class Choose(beam.DoFn):
     """Gives a serve window's batches, in order, the model that is theirs.
 
     Where none was sent (a gap in the data, the beginning), the newest older one in the store
-    serves; without one, None.
+    serves; without one, None. To list a store takes time in proportion to what it holds, so the
+    batches that need an older model wait for the end of their bundle, and it is listed once for
+    all of them. Training holds the watermark: when they came here, all models that they may have
+    were in the store.
 
     Attributes:
         cadence: how event time is cut.
@@ -134,6 +139,11 @@ class Choose(beam.DoFn):
 
     def setup(self) -> None:
         self.older: dict[int, Reference | None] = {}
+        self.waiting: list[tuple[list[pa.RecordBatch], Any]] | None = None
+        self.held = 0
+
+    def start_bundle(self) -> None:
+        self.waiting, self.held = [], 0
 
     def process(
         self,
@@ -146,21 +156,46 @@ class Choose(beam.DoFn):
         sent = {as_reference(batch) for batch in grouped[1][MODELS]}
         if len(sent) > 1:
             raise ValueError(f"two models for one serve window: {sorted(sent)}")
-        reference = sent.pop() if sent else self._older(window.start.micros)
+        if not sent and self.waiting is not None and self._end(window) not in self.older:
+            self.waiting.append((batches, window))
+            self.held += sum(near_bytes(batch) for batch in batches)
+            if self.held > HELD:
+                yield from self.finish_bundle()
+            return
+        if not sent:
+            self._look({self._end(window)})
+        yield from self._requests(
+            sent.pop() if sent else self.older[self._end(window)], batches, window
+        )
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        waiting, self.waiting, self.held = self.waiting or [], [], 0
+        self._look({self._end(window) for _, window in waiting})
+        for batches, window in waiting:
+            yield from self._requests(self.older[self._end(window)], batches, window)
+
+    def _requests(
+        self, reference: Reference | None, batches: list[pa.RecordBatch], window: Any
+    ) -> Iterator[WindowedValue]:
         for _, together in groupby(batches, self._ticket):
             requests = Requests((reference, batch) for batch in together)
-            yield TimestampedValue(requests, last_time(window))
+            yield WindowedValue(requests, last_time(window), (window,))
 
     def _ticket(self, batch: pa.RecordBatch) -> tuple[int, ...]:
         return tag_of(batch).key[:2] if self.by_ticket else ()
 
-    def _older(self, start: int) -> Reference | None:
+    def _end(self, window: Any) -> int:
         _, every, lag = self.cadence
-        end = newest_allowed(floor(start, every), every, lag)
-        if end not in self.older:
-            name = self.store.newest(end)
-            self.older[end] = None if name is None else self.store.reference(name)
-        return self.older[end]
+        return newest_allowed(floor(window.start.micros, every), every, lag)
+
+    def _look(self, ends: set[int]) -> None:
+        """Looks for the newest models of windows that ended by some times."""
+        new = ends - self.older.keys()
+        if not new:
+            return
+        found = self.store.newest_of(new)
+        references = {name: self.store.reference(name) for name in {*found.values()} if name}
+        self.older |= {end: references.get(name or "") for end, name in found.items()}
 
 
 class Redeem(beam.DoFn):

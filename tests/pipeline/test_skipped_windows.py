@@ -278,3 +278,25 @@ def test_people_have_no_latest_time_unless_it_is_given(job: Job) -> None:
     assert [report["rejected"] for report in metrics("o")] == [0, 0]
     job.ran(*words, "--output", "p", "--latest", "2026-01-01T00:01:30Z")
     assert [report["rejected"] for report in metrics("p")] == [0, 599]
+
+
+SENTINELS = ("0001-01-01T00:00:00Z", "1900-01-01T00:00:00Z", "2023-12-31T00:00:00Z")
+
+
+def test_a_run_with_gaps_of_centuries_is_resumed_where_rows_are_missing(
+    job: Job, write: Any
+) -> None:
+    write([60, 60, 60])
+    lines = Path("rows.csv").read_text().splitlines(keepends=True)
+    lines += [f"{time},1,1,red\n" for time in SENTINELS]
+    Path("rows.csv").write_text("".join(lines))
+    words = (*WORDS, "--learner", "ridge")
+    job.ran(*words)
+    whole = content("o")
+    assert [report["rows"] for report in metrics("o")] == [1, 1, 1, 60, 60, 60]
+    assert [one["rows"] for one in skips().values()] == [1, 1, 1]
+    assert served() == [None, None, None, None, "01", "02"]
+    sorted(Path("o").glob("metrics/*.json"))[-1].unlink()
+    told = job.ran(*words, "--resume")
+    assert content("o") == whole
+    assert int(told.out.split(" rows read")[0].split("\n")[-1].replace(",", "")) <= 180

@@ -30,6 +30,7 @@ START = micros_of(None)
 def folder_with(path: Path, reported: set[int], windows: set[int]) -> RunFolder:
     """A run's folder with the reports of some refreshes and the models of some windows."""
     folder = RunFolder(str(path))
+    path.mkdir(parents=True, exist_ok=True)
     folder.write_json(folder.settings, {})
     for refresh in reported:
         Path(folder.metrics).mkdir(parents=True, exist_ok=True)

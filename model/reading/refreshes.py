@@ -1,0 +1,67 @@
+"""Which refreshes of a plan hold rows: what a resumed run has left, whatever gaps there are.
+
+The work goes by the files' chunks and rows, never by the refreshes of a gap, of which there may
+be billions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+
+from model.asof import floor
+from model.batch import TIME, micros
+from model.reading.chunks import Chunk, Plan
+from model.reading.plans import read
+from model.schema import Schema
+
+ROWS = 100_000
+"""Rows that are read at once."""
+
+
+class Refreshes(NamedTuple):
+    """The refreshes of a plan.
+
+    Attributes:
+        plan: the files.
+        schema: what their columns mean.
+        every: a refresh's length, microseconds.
+    """
+
+    plan: Plan
+    schema: Schema
+    every: int
+
+    def first_missing(self, done: Collection[int], start: int) -> int | None:
+        """The first refresh that holds a row and is not done; None if all are.
+
+        A chunk is read only if it reaches over a refresh that is not done.
+
+        Args:
+            done: the starts of refreshes, microseconds.
+            start: the start of the first one that may be found.
+        """
+        found: int | None = None
+        for chunk in self.plan.chunks:  # sorted by their least times
+            if found is not None and floor(chunk.least, self.every) >= found:
+                break
+            if not self._all_done(chunk, done):
+                held = (refresh for refresh in self._held(chunk) if refresh not in done)
+                mine = next((refresh for refresh in held if refresh >= start), None)
+                found = min((one for one in (found, mine) if one is not None), default=None)
+        return found
+
+    def _all_done(self, chunk: Chunk, done: Collection[int]) -> bool:
+        low, high = floor(chunk.least, self.every), floor(chunk.greatest, self.every)
+        many = (high - low) // self.every + 1
+        return many <= len(done) and all(at in done for at in range(low, high + 1, self.every))
+
+    def _held(self, chunk: Chunk) -> list[int]:
+        """The refreshes of a chunk's rows; those without a time count at its least one."""
+        starts = {floor(chunk.least, self.every)}
+        for batch in read(self.plan.files[chunk.file], chunk, self.schema, ROWS):
+            times = micros(batch)[batch.column(TIME).is_valid().to_numpy(zero_copy_only=False)]
+            starts.update((np.unique(times // self.every) * self.every).tolist())
+        return sorted(starts)
