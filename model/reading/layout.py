@@ -124,6 +124,18 @@ def longest_field(data: bytes, dialect: Dialect) -> tuple[int, int]:
     return int((newlines[1] - newlines[0]).max()) + 1, int((closes - opens).max()) + 1
 
 
+def without_quoted(data: bytes, dialect: Dialect) -> bytes:
+    """A text without its quoted fields.
+
+    Example:
+        >>> without_quoted(b'a,"b",c', Dialect())
+        b'a,,c'
+    """
+    found = _patterns(dialect).quoted.finditer(hide_escaped(data, dialect))
+    edges = [0, *(edge for field in found for edge in field.span()), len(data)]
+    return b"".join(data[low:high] for low, high in zip(edges[::2], edges[1::2], strict=True))
+
+
 def _well_formed(data: bytes, dialect: Dialect) -> npt.NDArray[np.int64] | None:
     """Where quoted fields are entered and left, in turn; None if a quote stands elsewhere."""
     codes = np.frombuffer(data, np.uint8)

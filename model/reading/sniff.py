@@ -23,7 +23,7 @@ from model.errors import UserError
 from model.numbers import PLAIN, NumberFormat, parse_numbers
 from model.reading.dialect import NULLS, Dialect
 from model.reading.fields import Parsed, ended, parse
-from model.reading.layout import find_rows, line_ends
+from model.reading.layout import find_rows, line_ends, without_quoted
 from model.reading.names import count_columns, match_columns
 from model.reading.numberformat import guess_numbers
 from model.reading.rowtest import row_test, time_of
@@ -207,30 +207,32 @@ def _is_value(name: str) -> bool:
 def _with_escape(dialect: Dialect, rows: bytes, names: tuple[str, ...], schema: Schema) -> Dialect:
     """The dialect with a backslash as escape if more rows have all fields with it."""
     if schema.csv.escape is not None:
-        return dialect._replace(escapes_plain=_escapes_plain(rows, dialect))
-    if not dialect.quote or b"\\" + dialect.quote.encode() not in rows:
+        return _escaping(rows, dialect, names, schema)[0] if dialect.escape else dialect
+    marks = [dialect.delimiter, dialect.quote] if dialect.quote else [dialect.delimiter]
+    if not any(f"\\{mark}".encode() in rows for mark in marks):
         return dialect
-    escaped = dialect._replace(escape="\\")
-    escaped = escaped._replace(escapes_plain=_escapes_plain(rows, escaped))
-    more = _texts(rows, escaped, names, schema).rows.num_rows
+    escaped, more = _escaping(rows, dialect._replace(escape="\\"), names, schema)
     return escaped if more > _texts(rows, dialect, names, schema).rows.num_rows else dialect
 
 
-def _escapes_plain(rows: bytes, dialect: Dialect) -> bool:
-    """Whether escapes stand before special characters alone, also in fields without quotes."""
-    escape = dialect.escape.encode()
-    if not escape or escape not in rows:
-        return False
-    special = b"".join(m.encode() for m in (dialect.delimiter, dialect.quote, dialect.escape))
-    plain = 0
-    at = rows.find(escape)
-    while 0 <= at < len(rows) - 1:
-        following = rows[at + 1 : at + 2]
-        if following not in special + b"\r\n":
-            return False
-        plain += following != dialect.quote.encode()
-        at = rows.find(escape, at + 2)
-    return plain > 0
+def _escaping(
+    rows: bytes, dialect: Dialect, names: tuple[str, ...], schema: Schema
+) -> tuple[Dialect, int]:
+    """The dialect that escapes where more rows have all fields, and how many these are.
+
+    Where that is the same, quotes that are escaped outside quotes tell: Spark, which escapes
+    inside quotes alone, would put quotes around such a field.
+    """
+    everywhere = dialect._replace(escapes_plain=True)
+    if dialect.escape.encode() not in rows:
+        return dialect, _texts(rows, dialect, names, schema).rows.num_rows
+    counts = [_texts(rows, each, names, schema).rows.num_rows for each in (dialect, everywhere)]
+    outside = dialect.quote and f"{dialect.escape}{dialect.quote}".encode() in without_quoted(
+        rows, dialect
+    )
+    if counts[1] > counts[0] or (counts[1] == counts[0] and outside):
+        return everywhere, counts[1]
+    return dialect, counts[0]
 
 
 def _fit_rows(

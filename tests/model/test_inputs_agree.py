@@ -193,7 +193,7 @@ def plain(row: Row) -> Row:
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(TABLES, st.sampled_from(list(WRITERS)))
 def test_every_csv_writers_table_is_the_one_in_memory(
