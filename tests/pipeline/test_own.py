@@ -21,6 +21,7 @@ from pipeline import run_on
 from pipeline.__main__ import main
 from pipeline.own import JobFailed
 from pipeline.testing import run_graph
+from transforms.sources.rows import row_id
 from transforms.testing import FromBatches, batches
 
 OPTIONS = ["--schema", str(SCHEMA), "--learner", "ridge", "--output"]
@@ -159,6 +160,24 @@ def test_the_stamp_of_an_element_alone_says_whether_its_row_is_late(tmp_path: Pa
         (61, 1, 0),
         (60, 0, 0),
     ]
+
+
+def test_rejects_of_batches_that_begin_with_equal_rows_are_all_written(tmp_path: Path) -> None:
+    twice = {"at": 1, "level": 1.0, "wind": 1}
+    wrong = [{"at": 2, "level": f"high {number}", "wind": 1} for number in range(100)]
+    one, other = [row for row in wrong if row_id(row) > row_id(twice)][:2]
+    run = run_on(
+        beam.Create([twice, one, twice, other], reshuffle=False),
+        SCHEMA,
+        tmp_path / "run",
+        batch_rows=2,
+        max_rejected=1,
+    )
+    [report] = run.reports()
+    assert (report.rows, report.rejected) == (2, 2)
+    texts = [json.loads(path.read_text())["row"] for path in Path(run.rejected).glob("*/*")]
+    levels = sorted(json.loads(text)["level"] for text in texts)
+    assert levels == sorted([one["level"], other["level"]])
 
 
 def test_a_schema_is_taken_as_a_dict_too(tmp_path: Path) -> None:
