@@ -40,6 +40,7 @@ def run(folder: str) -> list[Metrics]:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m examples.own_source FOLDER")
+        print("usage: python -m examples.own_source FOLDER", file=sys.stderr)
+        sys.exit(2)
     for report in run(sys.argv[1]):
         print(report.refresh_start, report.rows, report.mae)

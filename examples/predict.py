@@ -26,4 +26,7 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        print("usage: python -m examples.predict FOLDER, a run's, as runs/latest", file=sys.stderr)
+        sys.exit(2)
     main(sys.argv[1])

@@ -23,7 +23,7 @@ from apache_beam.io.filesystem import BeamIOError
 
 from model.alerts import Alert
 from pipeline.folder import RunFolder
-from pipeline.watch.figures import clean
+from pipeline.watch.figures import clean, counted
 
 INTERVAL = 1.0
 """Seconds between two looks."""
@@ -135,7 +135,9 @@ class Webhook:
 
     def _give_up(self) -> None:
         if not self._told:
-            self.tell(f"the webhook did not take {len(self._waiting):,} alerts: {self._why}")
+            self.tell(
+                f"the webhook did not take {counted(len(self._waiting), 'alert')}: {self._why}"
+            )
         self._told = True
         self._waiting.clear()
         self._tries = 0

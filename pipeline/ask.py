@@ -28,6 +28,7 @@ from pipeline.arguments import Parser
 from pipeline.client import URL, Client, Row
 from pipeline.serve.options import KEY
 from pipeline.settings import micros_of
+from pipeline.watch.figures import counted
 
 WIDTHS = (12, 16, 16, 14, 18)
 EXAMPLES = f"""\
@@ -53,7 +54,8 @@ class Tally:
         """It in a line."""
         seconds = max(time.monotonic() - self.began, 1e-9)
         mae = f"{self.absolute / self.known:,.4g}" if self.known else "-"
-        return f"{self.rows:,} rows in {seconds:.1f} s ({self.rows / seconds:,.0f}/s), MAE {mae}"
+        rate = f"{self.rows / seconds:,.0f}/s"
+        return f"{counted(self.rows, 'row')} in {seconds:.1f} s ({rate}), MAE {mae}"
 
 
 def parser() -> Parser:

@@ -34,6 +34,7 @@ from pipeline.progress import consoles, telling
 from pipeline.runners import needs
 from pipeline.runners.needs import Need
 from pipeline.settings import Settings
+from pipeline.watch.figures import counted
 
 HELP = """\
 usage: python -m pipeline check [options] [Beam options]
@@ -213,7 +214,7 @@ def watched(
             if over:
                 return Trial(False, f"the job ended before two windows had fired: {last(said)}")
             number = len(folder.reported())
-            tell(f"{time.monotonic() - began:5.0f} s  {number} windows reported")
+            tell(f"{time.monotonic() - began:5.0f} s  {counted(number, 'window')} reported")
             time.sleep(POLL)
     return Trial(False, f"no two windows fired within {LIMIT} s; the job is cancelled")
 

@@ -11,6 +11,7 @@ from model.store import DamagedArtefact, Store, is_name
 from pipeline.arguments import Parser
 from pipeline.folder import RunFolder, check_folder, earlier
 from pipeline.progress import consoles, shown
+from pipeline.watch.figures import counted
 
 EXAMPLES = """\
 examples:
@@ -115,7 +116,7 @@ def verify(store: Store) -> int:
         except DamagedArtefact as error:
             damaged += 1
             print(f"{name}  damaged: {str(error).partition(': ')[2]}")
-    print(f"{len(store.names())} models, {damaged} damaged")
+    print(f"{counted(len(store.names()), 'model')}, {damaged} damaged")
     return 1 if damaged else 0
 
 

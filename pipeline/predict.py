@@ -26,6 +26,7 @@ from pipeline.arguments import Parser
 from pipeline.folder import RunFolder, check_folder, earlier
 from pipeline.progress import consoles
 from pipeline.tables import STDOUT, format_of, table, whole_file
+from pipeline.watch.figures import counted
 
 NEWEST, LATEST = "newest", "runs/latest"
 PATIENCE = 2.0
@@ -125,7 +126,7 @@ def main(argv: list[str]) -> int:
         total = write(planned, schema, artefact, name, given.output, progress, err)
     place = "" if given.output == STDOUT else f": {given.output}"
     seconds = time.monotonic() - began
-    told = f"{total.rows:,} rows predicted by {name} in {seconds:.1f} s{place}"
+    told = f"{counted(total.rows, 'row')} predicted by {name} in {seconds:.1f} s{place}"
     err.print(told, soft_wrap=True)
     if total.unknown:
         counts = ", ".join(f"{column} {count:,}" for column, count in total.unknown.items())

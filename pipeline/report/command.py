@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import html
+import itertools
+import os
+import re
 from collections.abc import Callable
+from pathlib import Path, PurePath
 
 from model import files
 from model.errors import UserError
@@ -34,7 +39,9 @@ def parser() -> Parser:
     )
     made.add_argument("folder", help="a run's folder", metavar="OUTPUT")
     made.add_argument(
-        "--to", metavar="FILE", default="report.html", help="the file to write (report.html)"
+        "--to",
+        metavar="FILE",
+        help="the file to write (report.html, or report-RUN.html if that is another run's)",
     )
     made.add_argument(
         "--models", metavar="N", type=int, default=50, help="show the newest N models (50)"
@@ -56,11 +63,43 @@ def main(words: list[str]) -> int:
     if given.models < 0:
         raise UserError(f"--models {given.models}: 0 or more is allowed")
     out, err = consoles()
+    path = followed(given.folder.rstrip("/") or "/")
     with telling(err, "reading the run") as tell:
-        report = make(RunFolder(given.folder.rstrip("/") or "/"), given.models, tell)
-    write(given.to, report)
-    out.print(f"report: {given.to} ({len(report) / 1000:,.0f} kB)", soft_wrap=True)
+        report = make(RunFolder(path), given.models, tell)
+    to = given.to or free_name(path)
+    write(to, report)
+    out.print(f"report: {to} ({len(report) / 1000:,.0f} kB)", soft_wrap=True)
     return 0
+
+
+def followed(path: str) -> str:
+    """The folder that a link, as ``runs/latest``, points to; any other path as it is."""
+    if not files.is_local(path) or not os.path.islink(path):
+        return path
+    target = os.path.join(os.path.dirname(path), os.readlink(path))
+    return os.path.normpath(target)
+
+
+def free_name(run: str) -> str:
+    """The report's file in the current folder: one that holds no other run's report.
+
+    Args:
+        run: the run's folder.
+    """
+    stem = f"report-{PurePath(os.path.abspath(run)).name}"
+    names = itertools.chain(["report", stem], (f"{stem}-{n}" for n in itertools.count(2)))
+    return next(f"{name}.html" for name in names if _is_free(f"{name}.html", run))
+
+
+def _is_free(path: str, run: str) -> bool:
+    """Whether nothing is there, or a report of the same run, which names its folder."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return True
+    except (OSError, UnicodeDecodeError):
+        return False
+    return re.search(re.escape(html.escape(run)) + r"(?![\w./-])", text) is not None
 
 
 def make(folder: RunFolder, models: int, tell: Callable[[str], None]) -> bytes:

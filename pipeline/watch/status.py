@@ -12,7 +12,7 @@ from model import files
 from model.errors import UserError
 from model.schema import explain
 from pipeline.folder import RunFolder
-from pipeline.watch.figures import clean
+from pipeline.watch.figures import clean, counted
 
 ENDED = ("done", "drained", "interrupted", "failed")
 """States behind which nothing comes; a run says so itself."""
@@ -114,7 +114,7 @@ class Standing:
         heard = time.monotonic() - self._moved <= PATIENCE
         rated = running and heard and len(self._recent) > 1
         now = f", now {self._rate():,.0f}" if rated else ""
-        parts = [f"{status.rows_read:,} rows read ({status.rate:,.0f}/s{now})"]
+        parts = [f"{counted(status.rows_read, 'row')} read ({status.rate:,.0f}/s{now})"]
         if status.watermark is not None:
             parts.append(f"watermark {self._watermark(status, status.watermark)}")
         for name, delay in status.delays.items():

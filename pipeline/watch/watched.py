@@ -10,6 +10,7 @@ from model import files
 from model.errors import UserError
 from model.schema import Schema, explain
 from pipeline.folder import RunFolder, check_folder, earlier
+from pipeline.watch.figures import counted
 from pipeline.watch.following import Following, New
 from pipeline.watch.status import ENDED, Standing
 from pipeline.watch.view import View
@@ -101,9 +102,9 @@ class Watched:
                 f"no sign of life for {self.standing.age:,.0f} s: the run was killed, "
                 "or its launcher is out of reach"
             )
-        return (
-            f"the run has ended ({self.state}): {self.seen.reports.count:,} refreshes are reported"
-        )
+        count = self.seen.reports.count
+        are = f"{counted(count, 'refresh')} {'is' if count == 1 else 'are'}"
+        return f"the run has ended ({self.state}): {are} reported"
 
 
 def skipped_files(damaged: Mapping[str, str]) -> str:

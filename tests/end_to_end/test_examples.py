@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -114,3 +116,11 @@ def test_the_readme_shows_the_examples_as_they_are(name: str) -> None:
     text = (ROOT / "examples" / name).read_text(encoding="utf-8")
     shown = [block for block in re.findall(r"```\w+\n(.*?)```", README, re.S) if block in text]
     assert shown, f"no code block of the README stands in examples/{name}"
+
+
+@pytest.mark.parametrize("name", ["predict", "own_source"])
+def test_an_example_without_its_argument_says_how_it_is_called(name: str) -> None:
+    command = [sys.executable, "-m", f"examples.{name}"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith(f"usage: python -m examples.{name} FOLDER")

@@ -293,7 +293,7 @@ def test_the_end_of_a_run_does_not_wait_for_a_webhook_for_long(
     with AlertWatch(folder, told.append, "http://127.0.0.1:1/s3cret"):
         reported(folder, 0, "x")
     assert time.monotonic() - began < 30
-    assert told[1:] == ["the webhook did not take 1 alerts: Connection refused"]
+    assert told[1:] == ["the webhook did not take 1 alert: Connection refused"]
 
 
 @pytest.mark.parametrize("value", ["https://example.org/a?b=c", "http://localhost:8000"])

@@ -146,7 +146,7 @@ def test_ctrl_c_ends_it_with_the_closing_line(
 
     monkeypatch.setattr("pipeline.ask.time.sleep", interrupt)
     lines, closing = shown(job.ran("ask", url, "--count", 0, "--pace", 5).out)
-    assert len(lines) == 1 and closing.startswith("1 rows in ")
+    assert len(lines) == 1 and closing.startswith("1 row in ")
 
 
 def test_without_the_key_it_says_what_is_missing(

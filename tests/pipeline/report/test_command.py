@@ -106,3 +106,21 @@ def test_help_shows_every_option(job: Job, capsys: pytest.CaptureFixture[str]) -
     told = capsys.readouterr().out
     assert ended.value.code == 0
     assert all(word in told for word in ("OUTPUT", "--to FILE", "--models N", "examples:"))
+
+
+def test_a_report_of_another_run_is_not_written_over(run: Path, job: Job) -> None:
+    shutil.copytree(run, "run")
+    shutil.copytree(run, "runs/run")
+    Path("runs/latest").symlink_to("run")
+    told = [job.ran("report", path).out for path in ("run", "runs/run", "run", "runs/latest")]
+    names = [line.split()[1] for line in told]
+    assert names == ["report.html", "report-run.html", "report.html", "report-run.html"]
+    assert "runs/run" not in Path("report.html").read_text("utf-8")
+    assert "runs/run" in Path("report-run.html").read_text("utf-8")
+
+
+def test_a_file_of_the_users_own_is_not_written_over(run: Path, job: Job) -> None:
+    Path("report.html").write_text("mine")
+    Path("report-run.html").write_text("mine")
+    assert job.ran("report", run).out.split()[1] == "report-run-2.html"
+    assert Path("report.html").read_text() == Path("report-run.html").read_text() == "mine"
