@@ -160,7 +160,7 @@ def starts(data: bytes, file: File) -> npt.NDArray[np.int64]:
 
 def rows(data: bytes, file: File) -> list[Row]:
     """The values of a block of whole values."""
-    return [read_row(data[start:end]) for start, end in _pieces(data, file)]
+    return read_rows(data, [data[start:end] for start, end in _pieces(data, file)])
 
 
 def read_rows(data: bytes, texts: list[bytes]) -> list[Row]:

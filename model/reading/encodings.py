@@ -20,6 +20,15 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_CONTENTS = (
+    (b"\x1f\x8b", "gzip", ".gz"),
+    (b"BZh", "bzip2", ".bz2"),
+    (b"\xfd7zXZ\x00", "xz", ".xz"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard", ".zst"),
+    (b"PK\x03\x04", "a zip archive, or a spreadsheet,", ".zip, or save the spreadsheet as CSV"),
+    (b"PAR1", "Parquet", ".parquet"),
+)
+"""What files begin with that are no text."""
 _HEAD = 4096
 """Bytes in which zero bytes are looked for."""
 
@@ -28,12 +37,14 @@ def with_encoding(file: File, schema: Schema) -> File:
     """The file with the encoding of its text, and a text file's format by its first character.
 
     Raises:
-        UserError: if it holds zero bytes, as UTF-16 without a byte order mark does.
+        UserError: if it holds zero bytes, as UTF-16 without a byte order mark does, or is no text
+            by its first bytes.
     """
     if file.format == "parquet":
         return file
     with opened(file) as stream:
         head = bytes(stream.read(_HEAD))
+    _check_content(file, head)
     wanted = codecs.lookup(schema.csv.encoding).name
     wanted = "utf-8" if wanted == "utf-8-sig" else wanted
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
@@ -43,8 +54,20 @@ def with_encoding(file: File, schema: Schema) -> File:
     notes = file.notes
     if marked and wanted not in ("utf-8", marked, marked[:6]):
         notes = (*notes, f"{file.path}: is {marked}, by its byte order mark, and not {wanted}")
-    form = _form(head, encoding) if file.format == "text" else file.format
+    form = file.format
+    if form == "text":
+        form = _form(head, encoding)
+        kind = "CSV" if form == "csv" else "JSON"
+        notes = (*notes, f"{file.path}: read as {kind} (by its first character)")
     return replace(file, encoding=encoding, format=form, notes=notes)
+
+
+def _check_content(file: File, head: bytes) -> None:
+    """Refuses what is no text at all, whatever its suffix says."""
+    for mark, kind, suffix in _CONTENTS:
+        if head.startswith(mark):
+            remedy = f"rename it so that its name ends with {suffix}"
+            raise UserError(f"{file.path}: is {kind} by its content: {remedy}")
 
 
 def _form(head: bytes, encoding: str) -> str:

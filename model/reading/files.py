@@ -14,7 +14,7 @@ from model.reading.finding import Found, Matches, is_hidden, match
 from model.reading.formats import FORMATS, format_of, unknown_format
 from model.reading.streams import members, opened
 
-__all__ = ["check_unchanged", "find", "one_line", "opened"]
+__all__ = ["check_unchanged", "find", "is_empty", "one_line", "opened"]
 
 _NAMED = 3
 """Maximum number of files that a note names."""
@@ -103,6 +103,14 @@ def _files_of(found: Found) -> list[File]:
             raise UserError(f"{path}: in a zip archive plain CSV or NDJSON is allowed: unpack it")
         files.append(File(path, kind[0], found.size, found.updated, "zip", archive=found.path))
     return files
+
+
+def is_empty(file: File) -> bool:
+    """Whether there is no byte in a file once it is decompressed."""
+    if file.compression is None:
+        return False  # by its size it would have been left out
+    with opened(file) as stream:
+        return not stream.read(1)
 
 
 def check_unchanged(file: File) -> None:

@@ -12,7 +12,7 @@ from model.errors import UserError
 from model.reading import delimited, folders, ndjson, parquet, text
 from model.reading.chunks import Chunk, File, Plan, Span, union
 from model.reading.encodings import with_encoding
-from model.reading.files import find, one_line
+from model.reading.files import find, is_empty, one_line
 from model.reading.guesses import Guess, guess_format, with_guess
 from model.reading.names import normalize_name
 from model.schema import Schema
@@ -65,6 +65,8 @@ def plan(
         files.append(file)
         spans.append(mine)
         rows += sum(span.rows for span in mine)
+    if files and all(file.format != "parquet" and is_empty(file) for file in files):
+        raise UserError(f"{files[0].path}: has no text in it")
     notes += ndjson.check_some_file_has([file for file in files if file.rows], schema)
     notes += _copies(files)
     times = union([span.times for mine in spans for span in mine])
@@ -127,6 +129,8 @@ def _scan(
     rows = 0
     try:
         file = with_encoding(file, schema)
+        if file.format != "parquet" and is_empty(file):
+            return replace(file, notes=(f"{file.path}: has no text in it",)), [], guess
         file = folders.with_constants(file, schema)
         own = folders.own_schema(file, schema)
         file = _BEGIN[file.format](file, own)

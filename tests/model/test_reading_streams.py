@@ -37,6 +37,7 @@ NAMES = {"gz": "gzip", "bz2": "bz2", "xz": "xz"}
 
 
 def write(tmp_path: Path, content: bytes, name: str) -> str:
+    tmp_path.mkdir(exist_ok=True)
     path = tmp_path / name
     path.write_bytes(content)
     return str(path)
@@ -277,3 +278,30 @@ def test_a_checksum_of_a_stream_is_checked(tmp_path: Path) -> None:
     whole[-8:-4] = zlib.crc32(b"other").to_bytes(4, "little")
     path = write(tmp_path, bytes(whole), "in.csv.gz")
     assert "incorrect data check" in refused(path)
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+def test_a_compressed_file_without_text_is_noted_and_alone_it_is_refused(
+    tmp_path: Path, suffix: str, plain: list[list[object]]
+) -> None:
+    empty = write(tmp_path / "d", COMPRESS[suffix](b""), f"a.csv.{suffix}")
+    assert refused(empty) == f"{empty}: has no text in it"
+    write(tmp_path / "d", CONTENT.encode(), "b.csv")
+    assert columns_of(str(tmp_path / "d")) == plain
+    assert plan(str(tmp_path / "d"), SCHEMA).messages == (f"{empty}: has no text in it",)
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [
+        *((COMPRESS[name](CONTENT.encode()), f".{name}") for name in COMPRESS),
+        (zipped(("a.csv", b"x")), ".zip, or save the spreadsheet as CSV"),
+        (b"PAR1 and more", ".parquet"),
+    ],
+)
+@pytest.mark.parametrize("name", ["in.csv", "in.json", "in.txt"])
+def test_what_is_no_text_by_its_content_says_how_to_name_it(
+    tmp_path: Path, content: bytes, suffix: str, name: str
+) -> None:
+    path = write(tmp_path, content, name)
+    assert refused(path).endswith(f"by its content: rename it so that its name ends with {suffix}")
