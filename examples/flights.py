@@ -19,7 +19,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 HOUR = 3_600
-COLUMNS = ["carrier", "flight", "origin", "dest", "distance", "month", "hour"]
+COLUMNS = ["carrier", "origin", "dest", "distance", "month", "hour"]
 WEATHER = ["temp", "wind_speed", "precip", "visib"]
 
 
@@ -46,7 +46,7 @@ def read(folder: Path) -> pa.Table:
 
     Returns:
         A row a flight: ``scheduled`` (UTC, whole seconds), ``arr_delay`` (minutes; null for a
-        flight that was cancelled or diverted), the schedule, and the weather.
+        flight that was cancelled or diverted), the number, the schedule, and the weather.
     """
     # "NA" is what R writes for null.
     options = pyarrow.csv.ConvertOptions(null_values=["", "NA"])
@@ -58,6 +58,7 @@ def read(folder: Path) -> pa.Table:
     columns = {
         "scheduled": scheduled(flights),
         "arr_delay": flights["arr_delay"],
+        "flight": flight_number(flights),
         **{name: flights[name] for name in COLUMNS},
         "weekday": pc.strftime(date, format="%a"),
         **{name: column for name, column in weather_before(flights, weather).items()},
@@ -69,6 +70,12 @@ def scheduled(flights: pa.Table) -> pa.ChunkedArray:
     """Returns when each flight was scheduled to leave, as a timestamp in UTC."""
     seconds = pc.add(epoch(flights), pc.multiply(flights["minute"], 60))
     return seconds.cast(pa.timestamp("s", "UTC"))
+
+
+def flight_number(flights: pa.Table) -> pa.ChunkedArray:
+    """Returns the number of each flight as passengers know it: ``UA1545``."""
+    number = flights["flight"].cast(pa.string())
+    return pc.binary_join_element_wise(flights["carrier"], number, "")
 
 
 def local_date(flights: pa.Table) -> pa.ChunkedArray:

@@ -54,6 +54,7 @@ def joined() -> pd.DataFrame:
     hours = pd.to_datetime(rows[["year", "month", "day", "hour"]])
     utc = hours.dt.tz_localize("America/New_York").dt.tz_convert("UTC")
     rows["scheduled"] = utc + pd.to_timedelta(rows["minute"], "min")
+    rows["flight"] = rows["carrier"] + rows["flight"].astype(str)
     rows["weekday"] = hours.dt.day_name().str[:3]
     rows["seen"] = utc - pd.Timedelta("1h")
     weather = pd.read_csv(folder / "weather.csv")
