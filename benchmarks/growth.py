@@ -40,12 +40,14 @@ class Shape(NamedTuple):
         windows: into which they are cut, of whole seconds each.
         columns: numeric features.
         categories: values of one categorical feature; 0: there is none.
+        gap: empty windows behind each.
     """
 
     rows: int = 1_000_000
     windows: int = 10
     columns: int = 4
     categories: int = 0
+    gap: int = 0
 
     @property
     def seconds(self) -> int:
@@ -63,6 +65,8 @@ class Shape(NamedTuple):
         rng = np.random.default_rng(first)
         features = rng.normal(size=(self.columns, count))
         times = np.arange(first, first + count) * (10_000 * 1_000_000 // self.rows)
+        window = self.seconds * 1_000_000
+        times += times // window * (window * self.gap)
         columns = {"time": pa.array(times, pa.timestamp("us", "UTC"))}
         columns["y"] = pa.array(features.sum(axis=0) + rng.normal(size=count))
         columns |= {f"x{i}": pa.array(values) for i, values in enumerate(features)}
@@ -108,6 +112,8 @@ def points(runners: Sequence[str]) -> Iterator[Point]:
     for windows in (10, 100, 1_000, 10_000):
         words = ("--keep", "0")
         yield Point("artefacts kept", windows, Shape(windows=windows), words=words)
+    for gap in (0, 1, 10, 1_000_000):
+        yield Point("gap", gap, Shape(160_000, windows=1_600, gap=gap))
     for columns in (4, 16, 64, 256):
         yield Point("columns", columns, Shape(4_000_000 // columns, columns=columns))
     for batch in (1_000, 10_000, 100_000):

@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from model.drift import Shift
+from model.drift import Drift, Shift
 from model.metrics import Metrics
+from model.schema import RESERVED
 
 PREDICTION = "prediction"
 """The column of an alert of the prediction."""
@@ -37,7 +38,7 @@ class Alert(BaseModel):
         refresh_start: of which refresh.
         model: the name of the artefact that it drifted from.
         what: which figure.
-        column: the feature, or ``prediction``.
+        column: the feature, or ``prediction`` (see ``shifts``).
         value: the figure.
         threshold: what it is over: the threshold that was set or, with few rows, chance.
     """
@@ -62,7 +63,6 @@ def alerts(metrics: Metrics, thresholds: Thresholds) -> list[Alert]:
     """The alerts of a refresh, in the order of its features; the prediction's are the last."""
     if metrics.drift is None:
         return []
-    columns = [*metrics.drift.features.items(), (PREDICTION, metrics.drift.prediction)]
     return [
         Alert(
             refresh_start=metrics.refresh_start,
@@ -72,9 +72,19 @@ def alerts(metrics: Metrics, thresholds: Thresholds) -> list[Alert]:
             value=value,
             threshold=bound,
         )
-        for name, shift in columns
+        for name, shift in shifts(metrics.drift)
         for what, value, bound in exceeded(shift, thresholds)
     ]
+
+
+def shifts(drift: Drift) -> list[tuple[str, Shift]]:
+    """All shifts of a refresh by column, the prediction's last.
+
+    That is called ``prediction``, or ``__prediction`` (as no column of a schema is) where a
+    feature has that name.
+    """
+    name = PREDICTION if PREDICTION not in drift.features else RESERVED + PREDICTION
+    return [*drift.features.items(), (name, drift.prediction)]
 
 
 def exceeded(

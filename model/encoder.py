@@ -6,6 +6,7 @@ become 0/1 columns, one a value, and one more for every other value (and for nul
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,10 @@ import pyarrow as pa
 
 from model.batch import all_within, column
 from model.schema import Schema
-from model.statistics import Categorical, Numeric, Statistics
+from model.statistics import MAX_CATEGORIES as MAX_CATEGORIES
+from model.statistics import Numeric, Statistics, frequent
 
 OTHER = "other"
-MAX_CATEGORIES = 64
-"""Of a categorical feature so many values, the most frequent, have a column of their own."""
-
 BOUND = 1e30
 """Standardised values are cut off here: float32, in which trees compare, ends at 3e38."""
 
@@ -49,9 +48,12 @@ class Encoder:
 
     @property
     def names(self) -> list[str]:
-        """The matrix's columns: ``x``, ``carrier=AA``, ``carrier=other``."""
+        """The matrix's columns, each another name: ``x``, ``carrier=AA``, ``carrier=other``.
+
+        A category may be called ``other``, and a column ``carrier=AA``: see ``distinct``.
+        """
         expanded = [f"{c}={v}" for c, vs in self.categories.items() for v in (*vs, OTHER)]
-        return [*self.numeric, *expanded]
+        return distinct([*self.numeric, *expanded])
 
     def transform(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """The matrix of a batch: float64, C order, shape (rows, len(self.names)).
@@ -109,6 +111,23 @@ class Encoder:
             out[np.isnan(out)] = 0.0
 
 
+def distinct(names: Sequence[str]) -> list[str]:
+    """Names of which no two are equal: one that was there before is numbered.
+
+    Example:
+        >>> distinct(["c=a", "c=other", "c=other", "x"])
+        ['c=a', 'c=other', 'c=other (2)', 'x']
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        label, number = name, 1
+        while label in found:
+            number += 1
+            label = f"{name} ({number})"
+        found[label] = None
+    return list(found)
+
+
 def fit_encoder(statistics: Statistics, schema: Schema) -> Encoder:
     """The encoder of a window, from its statistics alone."""
     means, scales = standardization([statistics.numeric(name) for name in schema.numeric])
@@ -131,12 +150,6 @@ def standardization(
     eps = np.finfo(np.float64).eps
     constant = variances <= counts * eps * variances + (counts * means * eps) ** 2
     return means, np.where(constant, 1.0, np.sqrt(variances))
-
-
-def frequent(column: Categorical) -> tuple[str, ...]:
-    """The values that get a column: the most frequent, ties by name; sorted by name."""
-    ranked = sorted(column.values.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(sorted(value for value, _ in ranked[:MAX_CATEGORIES]))
 
 
 def count_unknown(values: pa.Array, known: tuple[str, ...]) -> int:

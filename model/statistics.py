@@ -19,11 +19,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from model.batch import column
 from model.schema import Schema
 
+MAX_CATEGORIES = 64
+"""Of a categorical feature so many values, the most frequent, have a column of their own."""
+MANY = 1_000
+"""Of a column with more values a window's statistics have those only that have a column."""
 GREATEST = sys.float_info.max
 """A variance that is greater is told so."""
 
@@ -50,13 +54,43 @@ class Numeric(BaseModel):
 
 
 class Categorical(BaseModel):
-    """Statistics of a categorical column: its values with how often each stands in it."""
+    """Statistics of a categorical column.
+
+    Attributes:
+        count: values that are not null.
+        nulls: values that are.
+        values: how often each value stands in the column; of more than ``MANY`` in a window
+            only those that have a column in its model's matrix (``cut``).
+        distinct: how many values there are, where ``values`` has not all; it is written only
+            then.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     count: int
     nulls: int
     values: dict[str, int]
+    distinct: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_distinct(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = serialize(self)
+        if self.distinct is None:
+            del written["distinct"]
+        return written
+
+    def cut(self) -> Categorical:
+        """The statistics with no more than ``MANY`` values; they cannot be merged any more."""
+        if len(self.values) <= MANY:
+            return self
+        values = {value: self.values[value] for value in frequent(self)}
+        return self.model_copy(update={"values": values, "distinct": len(self.values)})
+
+
+def frequent(column: Categorical) -> tuple[str, ...]:
+    """The values that get a column: the most frequent, ties by name; sorted by name."""
+    ranked = sorted(column.values.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(sorted(value for value, _ in ranked[:MAX_CATEGORIES]))
 
 
 class Statistics(BaseModel):
@@ -76,6 +110,14 @@ class Statistics(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     columns: dict[str, Numeric | Categorical]
+
+    def cut(self) -> Statistics:
+        """The statistics of a whole window, bounded: see ``Categorical.cut``."""
+        columns = {
+            name: one.cut() if isinstance(one, Categorical) else one
+            for name, one in self.columns.items()
+        }
+        return Statistics(columns=columns)
 
     def numeric(self, name: str) -> Numeric:
         """The statistics of a numeric column.

@@ -135,7 +135,8 @@ class WindowData(beam.CombineFn):
         statistics = merge(statistics_of(part) for part in parts)
         sums = [found for part in parts if (found := moments_of(part)) is not None]
         whole = merge_moments(sums, statistics) if sums else None
-        return with_statistics(concat(bottom(parts, self.sample_rows)), statistics, whole)
+        rows = concat(bottom(parts, self.sample_rows))
+        return with_statistics(rows, statistics.cut(), whole)
 
     def get_accumulator_coder(self) -> Any:
         return BATCHES

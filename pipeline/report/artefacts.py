@@ -107,7 +107,7 @@ def importance(store: Store, name: str) -> Importance:
         artefact = store.load(name)
     except Exception as error:  # whatever opening it raises; it may be of another version
         return Importance(name, f"it cannot be opened: {error}")
-    names = labels(artefact.encoder)
+    names = artefact.encoder.names
     for attribute, told in TOLD.items():
         weights = np.abs(_weights(artefact.estimator, attribute))
         if weights.shape == (len(names),) and np.isfinite(weights).all():
@@ -128,23 +128,6 @@ def owners(encoder: Encoder) -> list[str]:
     """
     expanded = [name for name, values in encoder.categories.items() for _ in (*values, "")]
     return [*encoder.numeric, *expanded]
-
-
-def labels(encoder: Encoder) -> list[str]:
-    """The names of the matrix's columns, each another one: a category may be called ``other``.
-
-    Example:
-        >>> labels(Encoder((), np.zeros(0), np.ones(0), {"c": ("a", "other")}))
-        ['c=a', 'c=other', 'c=other (2)']
-    """
-    found: dict[str, None] = {}
-    for name in encoder.names:
-        number = 2
-        label = name
-        while label in found:
-            label, number = f"{name} ({number})", number + 1
-        found[label] = None
-    return list(found)
 
 
 TOLD = {

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.metrics import Metrics
+from model.schema import RESERVED
 
 PREDICTION = "the prediction"
 
@@ -26,6 +27,8 @@ def indices(reports: Sequence[Metrics]) -> dict[str, npt.NDArray[np.float64]]:
 
 def _told(report: Metrics) -> dict[str, float]:
     drift: Mapping[str, Any] = report.model_dump().get("drift") or {}
-    columns = {**(drift.get("features") or {}), PREDICTION: drift.get("prediction") or {}}
+    features = drift.get("features") or {}
+    name = PREDICTION if PREDICTION not in features else RESERVED + PREDICTION
+    columns = {**features, name: drift.get("prediction") or {}}
     found = {name: column.get("psi") for name, column in columns.items()}
     return {name: float(psi) for name, psi in found.items() if psi is not None}

@@ -87,3 +87,12 @@ def test_an_alert_is_told_in_one_line() -> None:
     assert str(one) == (
         "2026-11-23T12:00:00Z x: mean shift -1.23, allowed 0.5 (model 20261123T120000Z)"
     )
+
+
+def test_a_feature_called_prediction_keeps_its_name_and_the_models_own_has_another() -> None:
+    told = found(column(0.3), prediction_=column(0.3))
+    assert [name for name, *_ in told] == ["prediction_", "prediction"]
+    metrics = refresh(column(0.4))
+    drift = Drift(features={"prediction": column(0.3)}, prediction=column(0.4))
+    told = alerts(metrics.model_copy(update={"drift": drift}), BOTH)
+    assert [(one.column, one.value) for one in told] == [("prediction", 0.3), ("__prediction", 0.4)]

@@ -170,3 +170,26 @@ def test_a_batch_without_a_feature_or_a_feature_that_is_none_is_refused() -> Non
         encoder.transform(pa.record_batch({"x": [1.0]}))
     with pytest.raises(ValueError):
         encoder.standardize(pa.record_batch({"z": [1.0]}), "z")
+
+
+def test_the_names_of_the_matrix_are_distinct_whatever_columns_and_values_are_called() -> None:
+    values = {"c": ("a", "a=b", "other", "other (2)"), "c=a": ("b", "other")}
+    encoder = Encoder(("c=a", "x", "c=a=b"), np.zeros(3), np.ones(3), values)
+    assert encoder.names == [
+        *("c=a", "x", "c=a=b"),
+        *("c=a (2)", "c=a=b (2)", "c=other", "c=other (2)", "c=other (3)"),
+        *("c=a=b (3)", "c=a=other", "c=a=other (2)"),
+    ]
+    plain = Encoder(("x",), np.zeros(1), np.ones(1), {"c": ("a", "b")})
+    assert plain.names == ["x", "c=a", "c=b", "c=other"]
+
+
+@given(
+    st.lists(st.sampled_from(["c", "c=a", "c=other", "x"]), unique=True),
+    st.sets(st.sampled_from(["a", "other", "other (2)", "a (2)", "="])),
+)
+def test_no_two_columns_of_a_matrix_have_the_same_name(names: list[str], values: set[str]) -> None:
+    encoder = Encoder(
+        ("y", "y=a"), np.zeros(2), np.ones(2), {n: tuple(sorted(values)) for n in names}
+    )
+    assert len(set(encoder.names)) == len(encoder.names) == 2 + len(names) * (len(values) + 1)

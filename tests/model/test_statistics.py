@@ -8,6 +8,7 @@ from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from model.statistics import (
     Numeric,
     Statistics,
     count_values,
+    frequent,
     merge,
     merge_categorical,
     merge_numeric,
@@ -212,3 +214,24 @@ def test_nulls_of_an_accepted_batch_are_counted_in_every_column() -> None:
     found = summarize_batch(batch, RIDES)
     assert [found.columns[name].nulls for name in ("y", "x", "z", "c")] == [1, 2, 0, 1]
     assert [found.columns[name].count for name in ("y", "x", "z", "c")] == [1, 0, 2, 1]
+
+
+@pytest.mark.parametrize(("many", "kept"), [(1_000, 1_000), (1_001, 64), (20_000, 64)])
+def test_of_more_than_a_thousand_values_a_window_keeps_those_that_have_a_column(
+    many: int, kept: int
+) -> None:
+    counts = {f"v{number:05d}": 1 + number % 7 for number in range(many)}
+    column = Categorical(count=sum(counts.values()), nulls=2, values=counts)
+    whole = Statistics(columns={"c": column})
+    cut = whole.cut().categorical("c")
+    ranked = pd.Series(counts).reset_index().sort_values([0, "index"], ascending=[False, True])
+    assert set(cut.values) == set(ranked["index"][:kept])
+    assert (cut.count, cut.nulls) == (column.count, 2)
+    assert cut.distinct == (None if kept == many else many)
+    assert frequent(cut) == frequent(column)
+    assert Statistics.model_validate_json(whole.cut().model_dump_json()) == whole.cut()
+    if kept == many:
+        assert whole.cut().model_dump_json() == whole.model_dump_json()
+        assert "distinct" not in whole.model_dump_json()
+    else:
+        assert len(whole.cut().model_dump_json()) < 2_000
