@@ -27,8 +27,7 @@ from model.carried import EXACT, KEYS, SCALARS
 from model.categories import CATEGORIES, canonical_value
 from model.numbers import explain_number, parse_numbers
 from model.schema import Schema
-from model.times import ALLOWED as TIMES
-from model.times import read_times
+from model.times import describe_times, read_times
 from model.validation import NUMBERS, missing, shown
 
 
@@ -324,7 +323,7 @@ def _problem(row: Row, schema: Schema, absent_is_null: bool) -> str | None:
 
 def _columns(schema: Schema) -> Iterator[tuple[str, Callable[[object], object], str]]:
     if schema.dated:
-        yield schema.time, _time, TIMES
+        yield schema.time, _time, describe_times(schema)
     for name in schema.numbers:
         yield name, _number, NUMBERS
     for name in schema.categorical:

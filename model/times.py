@@ -135,6 +135,31 @@ def read_times(values: pa.Array, schema: Schema) -> pa.Array:
     return parse_times(values, schema.time_format or "auto", schema.time_zone)
 
 
+def describe_times(schema: Schema) -> str:
+    """What a time may be, for messages.
+
+    Example:
+        >>> from model.schema import Features
+        >>> names = {"name": "s", "time": "t", "target": "y", "time_format": "%d.%m.%Y"}
+        >>> print(describe_times(Schema(**names, features=Features(numeric=("x",)))))
+        a time as time_format = "%d.%m.%Y" says or a timestamp, of the years 1 to 9999, is allowed
+    """
+    form = schema.time_format
+    if form is None or form == "s":
+        return ALLOWED
+    return (
+        f'a time as time_format = "{form}" says or a timestamp, of the years 1 to 9999, is allowed'
+    )
+
+
+def find_skipped(values: pa.Array, schema: Schema) -> pa.Array:
+    """Which values are local times that the clocks of the schema's zone skipped, as booleans."""
+    if schema.time_zone is None:
+        return pa.array(np.zeros(len(values), np.bool_))
+    in_utc = parse_times(values, schema.time_format or "auto")
+    return pc.and_(in_utc.is_valid(), read_times(values, schema).is_null())
+
+
 def _read(values: pa.Array, form: str | None, zone: str | None) -> pa.Array:
     kind = values.type
     if pa.types.is_dictionary(kind):

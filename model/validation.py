@@ -36,8 +36,7 @@ from model.carried import KEYS, SCALARS, is_key, is_scalar, keys, texts
 from model.categories import CATEGORIES, canonical_column, is_category
 from model.numbers import NULL_WORDS, explain_number, format_of, parse_numbers
 from model.schema import Schema
-from model.times import ALLOWED as TIMES
-from model.times import is_text
+from model.times import describe_times, find_skipped, is_text
 
 __all__ = ["NULL_WORDS", "Reject", "parse_numbers", "shown", "validate"]
 
@@ -162,14 +161,13 @@ def _find_undated(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str]) 
     if not times.null_count:
         return
     name = schema.time
-    here = raw.schema.get_field_index(name) >= 0
-    _note(
-        raw.column(name) if here else times,
-        times.is_null().to_numpy(zero_copy_only=False),
-        f"column {name!r} (the time)",
-        TIMES,
-        reasons,
-    )
+    values = raw.column(name) if raw.schema.get_field_index(name) >= 0 else times
+    undated = times.is_null().to_numpy(zero_copy_only=False)
+    place = f"column {name!r} (the time)"
+    if schema.time_zone is not None:
+        skipped = find_skipped(values, schema).to_numpy(zero_copy_only=False)
+        _note(values, undated & skipped, place, f"{schema.time_zone}'s clocks skip it", reasons)
+    _note(values, undated, place, describe_times(schema), reasons)
 
 
 def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str], clean: bool) -> pa.Array:

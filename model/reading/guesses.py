@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from model.asof import iso
 from model.epochs import PER_SECOND
 from model.errors import UserError
 from model.reading.chunks import File
@@ -58,12 +59,13 @@ def with_guess(schema: Schema, file: File) -> Schema:
     return schema.model_copy(update={"time_format": file.time_format})
 
 
-def guess_format(values: pa.Array, place: str) -> Guess | None:
+def guess_format(values: pa.Array, place: str, zone: str | None = None) -> Guess | None:
     """Guesses how times are written.
 
     Args:
         values: of the time's column, of any type that can be one.
         place: where they stand, for messages.
+        zone: of times that do not name their own, for messages.
 
     Returns:
         The guess; None if there is no value to go by.
@@ -84,29 +86,35 @@ def guess_format(values: pa.Array, place: str) -> Guess | None:
         return None
     if not is_text(values.type):
         numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        return _of_numbers(numbers, place)
+        return _of_numbers(numbers, place, zone)
     texts = [text for text in values.to_pylist() if text.strip()]
     written = [float(text) for text in texts if NUMBER.fullmatch(text)]
     if 2 * len(written) > len(texts):
-        return _of_numbers(np.array(written), place)
+        return _of_numbers(np.array(written), place, zone)
     ordered = [match for text in texts if (match := _ORDERED.fullmatch(text))]
     if 2 * len(ordered) > len(texts):
-        return _of_days_and_months(ordered, place)
+        return _of_days_and_months(ordered, place, zone)
     return Guess(None) if texts else None
 
 
-def _of_numbers(numbers: npt.NDArray[np.float64], place: str) -> Guess | None:
+def _of_numbers(numbers: npt.NDArray[np.float64], place: str, zone: str | None) -> Guess | None:
     numbers = numbers[np.isfinite(numbers)]
     if not len(numbers):
         return None
     form = _date_form(numbers) or _count_form(numbers)
     if form == "s":
         return Guess(form)
-    first = parse_times(pa.array([numbers[0]]), form)[0]
+    first = _describe(pa.array([numbers[0]]), form, zone)
     what = f"{_UNITS[form]} since 1970" if form in _UNITS else "Excel's days"
     if form not in _UNITS and form != "excel":
         what = "dates"
-    return Guess(form, (_note(place, f"{numbers[0]:.15g}", what, str(first), form),))
+    return Guess(form, (_note(place, f"{numbers[0]:.15g}", what, first, form),))
+
+
+def _describe(values: pa.Array, form: str, zone: str | None) -> str:
+    """A value's time, for a message."""
+    [micros] = parse_times(values, form, zone).cast(pa.int64()).to_pylist()
+    return "no time" if micros is None else iso(micros)
 
 
 def _note(place: str, value: str, what: str, means: str, form: str) -> str:
@@ -143,7 +151,7 @@ def _count_form(numbers: npt.NDArray[np.float64]) -> str:
     return next(fitting, "ns")
 
 
-def _of_days_and_months(ordered: list[re.Match[str]], place: str) -> Guess:
+def _of_days_and_months(ordered: list[re.Match[str]], place: str, zone: str | None) -> Guess:
     by_first = any(int(match[1]) > 12 for match in ordered)
     by_second = any(int(match[3]) > 12 for match in ordered)
     value = ordered[0][0].strip()
@@ -151,15 +159,15 @@ def _of_days_and_months(ordered: list[re.Match[str]], place: str) -> Guess:
     if by_first and by_second:
         raise UserError(f"{ask} in the schema: some values begin with the day, others do not")
     if by_first or (not by_second and ordered[0][2] == "."):  # nobody parts months by a point
-        return _ordered_guess("dayfirst", value, place)
+        return _ordered_guess("dayfirst", value, place, zone)
     if by_second:
-        return _ordered_guess("monthfirst", value, place)
+        return _ordered_guess("monthfirst", value, place, zone)
     raise UserError(
         f"{ask} in the schema: none of the first {len(ordered):,} values tells which comes first"
     )
 
 
-def _ordered_guess(form: str, value: str, place: str) -> Guess:
-    first = parse_times(pa.array([value]), form)[0]
+def _ordered_guess(form: str, value: str, place: str, zone: str | None) -> Guess:
+    first = _describe(pa.array([value]), form, zone)
     what = "the day before the month" if form == "dayfirst" else "the month before the day"
-    return Guess(form, (_note(place, value, what, str(first), form),))
+    return Guess(form, (_note(place, value, what, first, form),))

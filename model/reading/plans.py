@@ -16,8 +16,7 @@ from model.reading.files import find, is_empty, one_line
 from model.reading.guesses import Guess, guess_format, with_guess
 from model.reading.names import normalize_name
 from model.schema import Schema
-from model.times import ALLOWED as TIMES
-from model.times import OTHERS
+from model.times import OTHERS, describe_times
 from model.validation import shown
 
 _BEGIN = {"csv": delimited.begin, "ndjson": ndjson.begin, "parquet": parquet.begin}
@@ -136,7 +135,8 @@ def _scan(
         file = _BEGIN[file.format](file, own)
         form = _TEXT.get(file.format)
         if guess is None and schema.dated and schema.time_format is None:
-            guess = guess_format(_sample(file, own), f"{file.path}: column {schema.time!r}")
+            of = f"{file.path}: column {schema.time!r}"
+            guess = guess_format(_sample(file, own), of, schema.time_zone)
         if guess is not None:
             file = replace(file, time_format=guess.form, notes=(*file.notes, *guess.notes))
         schema, own = with_guess(schema, file), with_guess(own, file)
@@ -246,5 +246,5 @@ def _undated(files: list[File], spans: list[list[Span]], rows: int, schema: Sche
     return (
         f"{files[index].path}: column {schema.time!r} (the time): none of the {rows} rows has a "
         f"readable time (the first is {shown(row.column(schema.time)[0].as_py())}): "
-        + (f"line {chunk.line}: {shape}" if shape else f"{TIMES}; {OTHERS}")
+        + (f"line {chunk.line}: {shape}" if shape else f"{describe_times(schema)}; {OTHERS}")
     )

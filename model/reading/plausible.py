@@ -82,13 +82,18 @@ def check_times(plan: Plan, schema: Schema) -> Plan:
 
 def _check_all(least: int, greatest: int, form: str | None, place: str) -> None:
     bound, first = (_FIRST_YEARS, -_FIRST_YEARS) if form == "s" else (_FIRST_DAYS, -_DAY)
-    if least > first and greatest < bound:
-        units = ", ".join(f'"{unit}"' for unit in _COUNTED)
+    if not (least > first and greatest < bound):
+        return
+    found = f"{place}: all times lie between {iso(least)} and {iso(greatest)}"
+    if form is None:
         raise UserError(
-            f"{place}: all times lie between {iso(least)} and {iso(greatest)}, which looks like a "
-            f'count of another unit: set time_format in the schema: {units}, "excel" or a format '
-            'such as "%Y%m%d"; if they are meant, "s" for numbers, else "iso8601"'
+            f"{found}, as if they had been read in another unit before they were written: mend "
+            'them there; if they are meant, set time_format = "iso8601" in the schema'
         )
+    raise UserError(
+        f'{found} as a count of "{form}": set time_format in the schema to what they are, "s", '
+        '"ms", "us", "ns", "excel" or a format such as "%Y%m%d"'
+    )
 
 
 def _check_missing(plan: Plan, schema: Schema, least: int, day: str) -> tuple[str, ...]:

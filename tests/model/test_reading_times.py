@@ -14,12 +14,14 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
 
-from model.batch import TIME
+from model.batch import TIME, Key, Tag, with_tag
 from model.errors import UserError
 from model.reading import plan, read
 from model.reading.guesses import guess_format
 from model.reading.plausible import check_times
 from model.schema import Features, Schema
+from model.times import describe_times
+from model.validation import validate
 
 SCHEMA = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
 HOURS = pd.date_range("2024-01-01", periods=60, freq="h", tz="UTC")
@@ -187,7 +189,7 @@ def test_times_that_all_lie_in_1970_are_refused(
     values: pa.Array, writer: Writer, tmp_path: Path
 ) -> None:
     path = writer(tmp_path / "in", values)
-    with pytest.raises(UserError, match=r"all times lie between 1970-\S+ and 1970-\S+, which look"):
+    with pytest.raises(UserError, match=r"all times lie between 1970-\S+ and 1970-\S+[, ]as"):
         times_of(path)
     form = "s" if pa.types.is_integer(values.type) else "iso8601"
     assert None not in times_of(path, with_keys(time_format=form))
@@ -215,6 +217,29 @@ def test_a_day_that_stands_for_a_missing_time_is_named(day: str, tmp_path: Path)
 def test_a_long_series_is_no_missing_time(tmp_path: Path) -> None:
     years = pa.array([f"{year}-01-01" for year in range(1900, 2024)])
     assert len(times_of(write_csv(tmp_path / "in", years))) == 124
+
+
+def test_a_time_that_the_clocks_skip_is_rejected_and_says_so(tmp_path: Path) -> None:
+    written = pa.array(["2024-03-31 01:30", "2024-03-31 02:30", "soon", "2024-03-31 03:30"])
+    schema = with_keys(time_zone="Europe/Berlin")
+    planned = plan(str(write_csv(tmp_path / "in", written)), schema)
+    [chunk] = planned.chunks
+    [batch] = read(planned.files[0], chunk, schema, 10)
+    _, rejects = validate(with_tag(batch, Tag(Key(0, 0, 0), 0, "in.csv", 2)), schema)
+    assert [reject.reason for reject in rejects] == [
+        "column 't' (the time): '2024-03-31 02:30': Europe/Berlin's clocks skip it",
+        f"column 't' (the time): 'soon': {describe_times(schema)}",
+    ]
+
+
+def test_a_reject_names_the_format_that_is_allowed(tmp_path: Path) -> None:
+    schema = with_keys(time_format="%d/%m/%Y")
+    planned = plan(str(write_csv(tmp_path / "in", pa.array(["01/02/2024", "2024-01-01"]))), schema)
+    [batch] = read(planned.files[0], planned.chunks[0], schema, 10)
+    _, [reject] = validate(with_tag(batch, Tag(Key(0, 0, 0), 0, "in.csv", 2)), schema)
+    assert reject.reason.startswith(
+        "column 't' (the time): '2024-01-01': a time as time_format = \"%d/%m/%Y\" says"
+    )
 
 
 def test_a_time_of_1970_among_others_is_noted(tmp_path: Path) -> None:
