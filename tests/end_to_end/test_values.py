@@ -21,10 +21,10 @@ WORDS = ("--schema", "s.toml", "--learner", "ridge", "--window", "60", "--min-ro
 
 
 def made(job: Job, name: str) -> dict[str, Any]:
-    """What a run on a file made, but for the names of files."""
+    """What a run on a file made, but for the hashes of its reports' files."""
     told = job.ran("--input", name, *WORDS, "--output", f"run-{name}")
     folder = Path(f"run-{name}")
-    reports = [{**report, "model": None} for report in metrics(folder)]
+    reports = [{**report, "files": None} for report in metrics(folder)]
     hashes = [manifest["sha256"] for manifest in models(folder).values()]
     return {"reports": reports, "models": hashes, "said": told.err}
 
@@ -36,7 +36,7 @@ def test_times_and_categories_are_the_same_in_every_format(job: Job) -> None:
     millis = (TIMES.as_unit("ms").astype("int64")).tolist()
     lines = [json.dumps({"t": t, "y": y, "x": x, "c": c})
              for t, y, x, c in zip(millis, Y, X, RED, strict=True)]  # fmt: skip
-    Path("in.ndjson").write_text("\n".join(lines))
+    Path("in.ndjson").write_text("\n".join([*lines, ""]))
     typed = {"t": pa.array(TIMES.tz_localize(None)), "y": Y, "x": X, "c": RED}
     pq.write_table(pa.table(typed), "in.parquet")
     csv, ndjson, parquet = (made(job, f"in.{kind}") for kind in ("csv", "ndjson", "parquet"))
