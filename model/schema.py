@@ -98,6 +98,11 @@ class Csv(Section):
     comment: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str = "utf-8"
 
+    @field_validator("delimiter", mode="before")
+    @classmethod
+    def _read_tab(cls, delimiter: object) -> object:
+        return "\t" if delimiter == r"\t" else delimiter  # as in TOML's literal strings
+
     @field_validator("encoding")
     @classmethod
     def _check_encoding(cls, encoding: str) -> str:

@@ -46,6 +46,10 @@ _PATTERNS = [(re.compile(f"[+\u2212-]?(?:{form})"), mark, part) for form, mark, 
 """A number is of the first form that fits. Of "1,234" and its like nobody knows the marks."""
 
 
+_DECIMAL = r"^-?(?:\d*[.,](?:\d{0,2}|\d{4,})|0[.,]\d+|\d{4,}[.,]\d*)$"
+"""What no thousands are in, for Arrow."""
+
+
 class Guess(NamedTuple):
     """How numbers are written; the keys of ``[csv]`` and marks for null that were found."""
 
@@ -79,7 +83,10 @@ def guess_numbers(path: str, columns: Mapping[str, pa.Array], csv: Csv, delimite
         ('decimal = ","',)
     """
     nulls = NULL_WORDS if csv.nulls is None else csv.nulls
-    plain = NumberFormat(csv.decimal or ".", csv.thousands or "", nulls)
+    point = "," if csv.thousands == "." else "."
+    plain = NumberFormat(csv.decimal or point, csv.thousands or "", nulls)
+    if delimiter != "," and csv.decimal is None and csv.thousands is None:
+        _check_points(path, columns)
     if not any(parse_numbers(texts, plain)[1].any() for texts in columns.values()):
         return Guess(plain, (), ())
     decimals, parts = _look(columns.items(), nulls)
@@ -95,6 +102,36 @@ def guess_numbers(path: str, columns: Mapping[str, pa.Array], csv: Csv, delimite
     written = NumberFormat(decimal, thousands, nulls)
     marks = _null_marks(columns.values(), written) if csv.nulls is None else ()
     return Guess(written._replace(nulls=(*nulls, *marks)), tuple(found), marks)
+
+
+def _check_points(path: str, columns: Mapping[str, pa.Array]) -> None:
+    """Checks that points can only be decimal marks, in a file that is not parted by commas.
+
+    In a column such as "1.230", "45" points may part thousands: a program that writes decimals
+    writes them for every number, or no zero at their end.
+
+    Raises:
+        UserError: if both are plausible.
+    """
+    texts = {name: pc.utf8_trim_whitespace(column).unique() for name, column in columns.items()}
+    if any(pc.any(pc.match_substring_regex(each, _DECIMAL)).as_py() for each in texts.values()):
+        return
+    for name, each in texts.items():
+        either = each.filter(pc.match_substring_regex(each, r"^-?[1-9]\d{0,2}\.\d\d0$"))
+        small, large = (
+            pc.any(pc.match_substring_regex(each, form)).as_py()
+            for form in (r"^-?\d{1,3}$", r"^-?\d{4,}$")
+        )
+        if len(either) and small and not large:
+            raise _unclear(path, name, either[0].as_py(), ".")
+
+
+def _unclear(path: str, column: str, example: str, mark: str) -> UserError:
+    whole, part = example.replace(mark, ""), example.replace(mark, ".")
+    return UserError(
+        f"{path}: column {column!r}: {example!r} may be {whole} or {part}: set "
+        f'[csv] thousands = "{mark}" or decimal = "{mark}" in the schema'
+    )
 
 
 def _look(
@@ -143,11 +180,7 @@ def _decimal(path: str, seen: Mapping[str, _Seen], csv: Csv) -> str:
         return "."
     if csv.thousands is not None:
         return ","
-    whole, part = either.example.replace(",", ""), either.example.replace(",", ".")
-    raise UserError(
-        f"{path}: column {either.column!r}: {either.example!r} may be {whole} or {part}: set "
-        '[csv] thousands = "," or decimal = "," in the schema'
-    )
+    raise _unclear(path, either.column, either.example, ",")
 
 
 def _thousands(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import math
 from pathlib import Path
 
@@ -394,3 +395,45 @@ def test_nothing_is_found_in_a_file_of_nulls(path: Path) -> None:
     seen = Input(path, "ts,y,x,c\n2024-01-01,,,\n2024-01-02,,,\n")
     assert seen.notes == []
     assert all(math.isnan(each) for each in seen.rows["x"])
+
+
+def test_points_that_may_part_thousands_are_refused_until_the_schema_says_which(path: Path) -> None:
+    sales = [f"{at * 10:,}".replace(",", ".") for at in range(ROWS)]
+    content = FRAME.assign(x=sales, y="1").to_csv(index=False, sep=";")
+    message = ": column 'x': '1.000' may be 1000 or 1.000: set [csv] thousands = \".\" or decimal"
+    assert refused(path, content).startswith(message)
+    want = FRAME.assign(x=[at * 10 for at in range(ROWS)], y=1)
+    Input(path, content, schema(thousands=".")).assert_same(want)
+    Input(path, content, schema(decimal=".")).assert_same(want.assign(x=[float(s) for s in sales]))
+
+
+@pytest.mark.parametrize("decimals", [1, 3, 4])
+def test_points_of_decimals_are_read_whatever_their_number(path: Path, decimals: int) -> None:
+    want = FRAME.assign(x=(FRAME["x"].abs() + 1).round(decimals), y=5.0)
+    for content in (want, want.assign(x=[f"{x:.{decimals}f}" for x in want["x"]], y="5")):
+        Input(path, content.to_csv(index=False, sep=";")).assert_same(want)
+
+
+def test_a_tab_may_be_written_as_a_letter_behind_a_backslash() -> None:
+    assert Csv(delimiter=r"\t").delimiter == "\t"
+
+
+def test_encoded_and_compressed_files_have_a_dialect_too(tmp_path: Path) -> None:
+    content = FRAME.to_csv(index=False, sep=";", decimal=",")
+    Input(tmp_path / "in.csv", content.encode("utf-16")).assert_same()
+    Input(tmp_path / "in.csv.gz", gzip.compress(content.encode())).assert_same()
+
+
+def test_files_of_several_dialects_are_one_input(tmp_path: Path) -> None:
+    halves = FRAME.iloc[: ROWS // 2], FRAME.iloc[ROWS // 2 :]
+    halves[0].to_csv(tmp_path / "a.csv", index=False)
+    halves[1].to_csv(tmp_path / "b.csv", index=False, sep=";", decimal=",")
+    planned = plan(str(tmp_path / "*.csv"), SCHEMA)
+    assert planned.rows == ROWS
+    assert [file.dialect.delimiter for file in planned.files if file.dialect] == [",", ";"]
+
+
+def test_a_file_without_quotes_may_hold_any(path: Path) -> None:
+    want = FRAME.assign(c=['"big" one', 'an "odd', '5"'] * (ROWS // 3))
+    lines = [",".join(map(str, row)) for row in want.to_numpy()]
+    Input(path, "\n".join(["ts,y,x,c", *lines]), schema(quote="")).assert_same(want)
