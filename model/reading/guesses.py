@@ -144,7 +144,7 @@ def _date_form(numbers: npt.NDArray[np.float64]) -> str | None:
 
 def _count_form(numbers: npt.NDArray[np.float64]) -> str:
     """What numbers count, by their size."""
-    if ((numbers >= _EXCEL[0]) & (numbers < _EXCEL[1])).mean() >= _MOST:
+    if ((numbers >= _EXCEL[0]) & (numbers < _EXCEL[1])).all():
         return "excel"
     middle = float(np.median(np.abs(numbers)))
     fitting = (unit for unit, many in PER_SECOND.items() if middle < _LATEST * many)

@@ -21,7 +21,8 @@ from model.validation import shown
 
 _BEGIN = {"csv": delimited.begin, "ndjson": ndjson.begin, "parquet": parquet.begin}
 _AGREEMENT_ROWS = 65_536
-_SAMPLE_BYTES = 1 << 20
+_SAMPLE_BYTES, _SAMPLE_VALUES = 1 << 20, 100
+"""Bytes of a block, and minimum number of values, by which the format of times is guessed."""
 _TEXT = {"csv": delimited.FORMAT, "ndjson": ndjson.FORMAT}
 
 
@@ -165,15 +166,17 @@ def _sample(file: File, schema: Schema) -> pa.Array:
     form = _TEXT.get(file.format)
     if form is None:
         return parquet.sample(file, schema)
+    found = [pa.nulls(0, pa.string())]
     for block in text.blocks(file, form, schema):
         end = form.cut(block.data[:_SAMPLE_BYTES], file, schema) or len(block.data)
         try:
             values = form.batch(block.data[:end], file, 0, schema).column(schema.time)
         except pa.ArrowInvalid:  # no UTF-8: the scan says where
             break
-        if values.null_count < len(values):
-            return values
-    return pa.nulls(0)
+        found.append(values.drop_null().cast(pa.string()))
+        if sum(map(len, found)) >= _SAMPLE_VALUES:
+            break
+    return pa.concat_arrays(found)
 
 
 def _check_folders(file: File, spans: list[Span], schema: Schema) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from model.batch import TIME, Key, Tag, with_tag
 from model.errors import UserError
-from model.reading import plan, read
+from model.reading import plan, read, text
 from model.reading.guesses import guess_format
 from model.reading.plausible import check_times
 from model.schema import Features, Schema
@@ -265,6 +265,15 @@ def test_local_times_are_the_same_through_every_door(zone: str, tmp_path: Path) 
     assert times_of(write_parquet(tmp_path / "typed", typed), schema) == wanted
     aware = pa.array(wanted).cast(pa.timestamp("us", "UTC"))
     assert times_of(write_parquet(tmp_path / "aware", aware), schema) == wanted
+
+
+def test_a_guess_goes_by_more_than_a_first_small_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "BLOCK", 20)
+    path = write_csv(tmp_path / "in", pa.array([45_292, *range(1_704_067_200, 1_704_067_220)]))
+    [file] = plan(str(path), SCHEMA).files
+    assert file.time_format == "s"
 
 
 def test_a_guess_goes_by_the_values_alone() -> None:
