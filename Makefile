@@ -24,7 +24,7 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup run test lint types fast slow coverage flights bench bench-check \
-	bench-reading growth peers soak chaos power-cuts lock clean prism flink-up flink-down
+	bench-reading growth peers soak chaos attack power-cuts lock clean prism flink-up flink-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)

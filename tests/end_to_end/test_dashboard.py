@@ -322,6 +322,7 @@ def test_what_cannot_be_read_is_told_in_its_place_and_the_rest_goes_on(
     write_whole(str(growing.folder / "sample" / f"{REFRESHES[2]}.parquet"), b"no parquet")
     page = Opened(browser, server.url).page
     expect(page.locator("#alerts-list")).to_contain_text("is not what a run writes")
+    expect(page.locator("#damaged")).to_contain_text(f"alerts/{REFRESHES[2]}.ndjson")
     features = page.locator("[data-pictures=features]")
     expect(features).to_contain_text("is no sample of this run", timeout=15_000)
     growing.report(REFRESHES[3])
@@ -344,6 +345,29 @@ def test_it_tells_how_the_job_stands(browser: Browser, growing: Growing, server:
     expect(pulse).to_have_text("done")
     expect(page.locator("#filling")).to_be_hidden()
     expect(page.locator("#facts")).to_contain_text("9,600")
+
+
+def test_a_run_that_was_killed_is_never_said_to_live(
+    browser: Browser, growing: Growing, server: Served
+) -> None:
+    status = json.loads((growing.folder / "status.json").read_text())
+    status |= {"state": "running", "updated": "2026-01-01T00:03:30Z", "rows_read": 4000}
+    write_whole(str(growing.folder / "status.json"), json.dumps(status).encode())
+    page = Opened(browser, server.url).ready()
+    pulse = page.locator("#pulse")
+    expect(pulse).to_contain_text("no sign of life for")
+    expect(page.locator("#filling")).to_be_hidden()
+    expect(page.locator("#tiles")).not_to_contain_text("now")
+    growing.status("running", 5000)  # whatever the clock of its machine says, it lives
+    expect(pulse).to_have_text("live")
+
+
+def test_a_phone_shows_error_and_skill_of_each_refresh(browser: Browser, server: Served) -> None:
+    page = Opened(browser, server.url, viewport=PHONE).ready()
+    for title in ("MAE", "Skill"):
+        heading = page.locator("#refreshes-table th", has_text=title)
+        box = heading.bounding_box()
+        assert box is not None and box["x"] + box["width"] <= PHONE["width"]
 
 
 def test_a_connection_that_is_lost_is_told_and_found_again(

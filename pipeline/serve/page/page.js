@@ -352,6 +352,7 @@ function showDamaged(found) {
 
 /** The newest rows with their predictions: the user's own key first, then what is kept. */
 async function showRows() {
+  if (!run.windows.size || run.settings.predictions === "none") return; // there is no sample
   const found = await ask(`/data?limit=${SHOWN.rows}`).catch((error) => {
     if (error.status !== 404) throw error;
     return null;
@@ -381,12 +382,19 @@ async function showAlerts() {
     return [];
   });
   badge(found.length);
-  if (!found.length) return;
+  const { damaged } = await ask("/status");
+  const unread = damaged.filter((each) => each.file.startsWith("alerts/")).map((each) => bad(`${each.file}: ${each.reason}`));
+  showDamaged(damaged);
+  if (!found.length) {
+    if (unread.length) $("alerts-list").replaceChildren(...unread);
+    return;
+  }
   const rows = found.map((alert) => el("tr", {},
     el("th", { scope: "row", class: "name" }, alert.column, el("small", {}, when(alert.refresh_start))),
     ...numbers([`${alert.what === "psi" ? "PSI" : "shift"} ${thousandths(alert.value)}`, thousandths(alert.threshold)])));
   const columns = [["Column, refresh"], ["Drift", true], ["Allowed", true]];
   swap($("alerts-list"), table("Alerts, the newest first", columns, rows));
+  $("alerts-list").append(...unread);
 }
 
 // --- Models
