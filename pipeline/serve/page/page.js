@@ -290,10 +290,11 @@ function showWindows(fresh) {
   const wide = columns.map(([, , left]) => left);
   const rows = [...run.windows.values()].slice(-SHOWN.refreshes).reverse().map((r) => el("tr",
     { "data-refresh": r.refresh_start, class: r.refresh_start === fresh && "new" },
-    el("th", { scope: "row" }, when(r.refresh_start)), el("td", { class: "wide" }, r.model ?? "–"),
+    el("th", { scope: "row" }, when(r.refresh_start)), el("td", { class: "model" }, r.model ?? "–"),
     ...numbers([...[r.rows, r.late, r.rejected].map(count),
       ...[r.mae, r.baseline_mae, r.rmse, r.r2, r.skill].map(figure), count(r.unlabelled)], wide)));
-  if (rows.length) swap($("refreshes-table"), table("Refreshes, the newest first", [["Refresh (UTC)"], ["Model", false, true], ...columns], rows));
+  if (rows.length) swap($("refreshes-table"), table("Refreshes, the newest first", [["Refresh (UTC)"], ["Model"], ...columns], rows));
+  $("refreshes-table").querySelector("table")?.classList.add("narrow");
   showDrift();
 }
 
