@@ -106,6 +106,25 @@ def test_the_status_says_running_and_then_how_it_ended(home: Path) -> None:
 ELSEWHERE = Sums(rows=1_000, scored=900, rejected=50)
 
 
+@pytest.mark.parametrize(
+    ("state", "watermark"),
+    [
+        ("done", "1970-01-01T00:03:00Z"),
+        ("drained", "1970-01-01T00:03:00Z"),
+        ("failed", "1970-01-01T00:00:01Z"),
+    ],
+)
+def test_the_watermark_of_a_run_that_ended_well_is_the_end_of_its_last_refresh(
+    state: str, watermark: str, home: Path
+) -> None:
+    with Progress(RunFolder("o"), console()) as watched:
+        tally.count("rows read", 5)
+        tally.note("watermark", 1_000_000)  # of the only ticket: its first row's time
+        reported(RunFolder("o"), 3)
+        watched.state = state
+    assert status("o")["watermark"] == watermark
+
+
 def test_of_workers_elsewhere_the_new_reports_tell_what_is_done(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,3 +284,9 @@ def test_windows_are_told_of_how_many_and_how_long_the_rest_may_take() -> None:
     assert pace.told(8, 20.0) == "10 of 10 windows trained"
     assert pace.told(9, 20.0) == "9 windows trained"
     assert Pace(0).told(1, 5.0) == "1 window trained"
+
+
+@pytest.mark.parametrize("value", [1e60, -1e60, 1e15, 123456789012.0, 1e-60, 5e-324, 1.7e308])
+def test_a_figure_of_any_size_is_as_narrow_as_others(value: float) -> None:
+    assert len(shown(value)) <= 12
+    assert float(shown(value).replace(",", "")) == pytest.approx(value, rel=5e-3)
