@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import re
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from model.artefact import Reference
 from model.batch import ID, LATE, TIME, TIME_TYPE, Key, Tag, with_tag
 from model.carried import carried, carried_fields
 from model.learners import Matrix
-from model.rows import from_dicts, scalars
 from model.schema import Schema
 from model.validation import validate
 from pipeline.serve.columnar import MEDIA, PARQUET
 from pipeline.serve.decoders import Decoders, Undecodable
+from pipeline.serve.jsonrows import Unreadable, echoes, read_rows, split
 from pipeline.serve.options import Options
 from pipeline.serve.problems import SHOWN, Fault, Problem
 from pipeline.serve.unpacking import JsonOrder, Order
 
 JSON = "application/json"
-NEVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
-"""The time of rows that are only predicted."""
 ACCEPTED = (JSON, *MEDIA)
 INLINE = 256 << 10
 """Maximum number of bytes of JSON that are read in this process: some milliseconds."""
 ROW = re.compile(r"row (\d+): (.*)", re.DOTALL)
 """How a message begins that is about a row of JSON."""
-ECHO = "\0"
-"""How the name of a column begins that goes back as it came; no column of a schema does."""
 COLUMN = "prediction"
 """What the column of an answer in Arrow or Parquet is called."""
 
@@ -122,31 +116,11 @@ def decoded(
         echoed = {name: features.column(name) for name in echo}
         return completed(features.drop_columns(list(echo)), schema), echoed
     except Undecodable as error:
-        row = ROW.match(str(error)) if error.code == "bad_rows" else None
-        faults = [fault(int(row[1]), row[2])] if row else []
-        message = str(error) if media == JSON else f"{media}: {error}"
-        raise Problem(error.code, message, faults) from error
+        if media == JSON:
+            raise problem_of(error.code, str(error)) from error
+        raise Problem(error.code, f"{media}: {error}") from error
     except TimeoutError as error:
         raise Problem("took_too_long", f"{media}: reading it took too long") from error
-
-
-def joined(raw: pa.RecordBatch, echoed: Mapping[str, pa.Array]) -> pa.RecordBatch:
-    """A raw batch and what goes back as it came, as one batch; ``split`` takes it apart."""
-    for name, values in echoed.items():
-        raw = raw.append_column(ECHO + name, values)
-    return raw
-
-
-def split(both: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
-    """What ``joined`` has put together."""
-    names = [name for name in both.schema.names if name.startswith(ECHO)]
-    echoed = {name.removeprefix(ECHO): both.column(name) for name in names}
-    return both.drop_columns(names), echoed
-
-
-def echoes(schema: Schema) -> tuple[str, ...]:
-    """The columns that go back as they came though nothing is asked of them: time and target."""
-    return tuple(name for name in schema.keep if name in (schema.time, schema.target))
 
 
 def asked_of(rows: pa.RecordBatch, schema: Schema, echoed: dict[str, pa.Array]) -> Asked:
@@ -156,35 +130,21 @@ def asked_of(rows: pa.RecordBatch, schema: Schema, echoed: dict[str, pa.Array]) 
 
 
 def parsed(body: bytes, schema: Schema, most: int) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
-    """The raw batch of a JSON body, and what goes back as it came."""
-    try:
-        read = from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
-    except ValueError as error:
-        raise Problem("bad_body", f"the body is not JSON: {error}") from error
-    rows: list[Any] = read if isinstance(read, list) else [read]
-    if len(rows) > most:
-        raise Problem("too_many_rows", f"{len(rows):,} rows: up to {most:,} are allowed")
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict):
-            told = f"{type(row).__name__}: an object with the features is allowed"
-            raise Problem("bad_rows", f"row {number}: {told}", [fault(number, told)])
-    echoed = {name: echo_of(rows, name) for name in echoes(schema)}
-    for row in rows:
-        row[schema.time] = NEVER  # whatever the schema's time_format
-        row[schema.target] = None
-    return from_dicts(rows, np.arange(len(rows)), schema), echoed
-
-
-def echo_of(rows: list[dict[str, Any]], name: str) -> pa.Array:
-    """A column of rows as text.
+    """The raw batch of a JSON body, and what goes back as it came.
 
     Raises:
-        Problem: if a value is no scalar.
+        Problem: if it cannot be read.
     """
     try:
-        return scalars([row.get(name) for row in rows])
-    except ValueError as error:
-        raise Problem("bad_rows", f"column {name!r}: {error}") from error
+        return read_rows(body, schema, most)
+    except Unreadable as error:
+        raise problem_of(error.code, str(error)) from error
+
+
+def problem_of(code: str, message: str) -> Problem:
+    """The problem of a body that cannot be read; it names the row if its message does."""
+    row = ROW.match(message) if code == "bad_rows" else None
+    return Problem(code, message, [fault(int(row[1]), row[2])] if row else [])
 
 
 def completed(features: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:

@@ -13,10 +13,11 @@ from pydantic import BaseModel, Field
 from model.schema import Schema
 from model.store import DamagedArtefact
 from model.validation import GREATEST
-from pipeline.serve.bodies import JSON, answer, echoes, media_of, rows_of, wanted
+from pipeline.serve.bodies import JSON, answer, media_of, rows_of, wanted
 from pipeline.serve.columnar import MEDIA
 from pipeline.serve.core import Core
 from pipeline.serve.encodings import codings_of, unpack
+from pipeline.serve.jsonrows import echoes
 from pipeline.serve.logs import NOTES
 from pipeline.serve.options import LATEST, NEWEST
 from pipeline.serve.problems import Problem, described

@@ -49,7 +49,8 @@ def work(pipe: Connection) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the others take a gigabyte at once
-    import pipeline.serve.columnar  # noqa: F401  (so that pyarrow is loaded, and counts as there)
+    import pipeline.serve.columnar  # so that pyarrow is loaded, and counts as there
+    import pipeline.serve.jsonrows  # noqa: F401
 
     limit_memory()
     while True:
@@ -83,13 +84,12 @@ def answer(order: Order) -> bytes:
 
 def answer_json(order: JsonOrder) -> bytes:
     """As ``answer``, of a JSON body."""
-    from pipeline.serve.bodies import joined, parsed  # here: bodies of other media do not need it
-    from pipeline.serve.problems import Problem
+    from pipeline.serve.jsonrows import Unreadable, joined, read_rows
 
     try:
-        return b"\n" + packed(joined(*parsed(*order)))
-    except Problem as problem:
-        return refusal(problem.code, problem)
+        return b"\n" + packed(joined(*read_rows(*order)))
+    except Unreadable as error:
+        return refusal(error.code, error)
     except MemoryError:
         return refusal(LARGE, f"reading it takes more than {MEMORY >> 20} MiB")
 

@@ -286,13 +286,13 @@ function takeWindow(report) {
 
 function showWindows(fresh) {
   const narrow = ["Rows", "MAE", "Skill"]; // what a phone has room for
-  const columns = ["Rows", "Late", "Rejected", "MAE", "Baseline", "RMSE", "R²", "Skill", "Unlabelled"].map((title) => [title, true, !narrow.includes(title)]);
+  const columns = ["Rows", "Late", "Rejected", "MAE", "Baseline", "RMSE", "R²", "Skill"].map((title) => [title, true, !narrow.includes(title)]);
   const wide = columns.map(([, , left]) => left);
   const rows = [...run.windows.values()].slice(-SHOWN.refreshes).reverse().map((r) => el("tr",
     { "data-refresh": r.refresh_start, class: r.refresh_start === fresh && "new" },
     el("th", { scope: "row" }, when(r.refresh_start)), el("td", { class: "model" }, r.model ?? "–"),
     ...numbers([...[r.rows, r.late, r.rejected].map(count),
-      ...[r.mae, r.baseline_mae, r.rmse, r.r2, r.skill].map(figure), count(r.unlabelled)], wide)));
+      ...[r.mae, r.baseline_mae, r.rmse, r.r2, r.skill].map(figure)], wide)));
   if (rows.length) swap($("refreshes-table"), table("Refreshes, the newest first", [["Refresh (UTC)"], ["Model"], ...columns], rows));
   $("refreshes-table").querySelector("table")?.classList.add("narrow");
   showDrift();
