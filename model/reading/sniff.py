@@ -29,6 +29,7 @@ from model.reading.numberformat import guess_numbers
 from model.reading.rowtest import row_test, time_of
 from model.reading.text import check_utf8
 from model.schema import Csv, Schema
+from model.validation import shown
 
 HEAD = 1 << 20
 """Bytes of a file that its dialect is judged by, about."""
@@ -86,7 +87,7 @@ def sniff(path: str, head: bytes, start: int, whole: bool, schema: Schema) -> Fo
     names = match_columns(path, header.names, schema, _hint(header.names, schema))
     rows = head[header.end :]
     dialect = _with_escape(header.dialect, rows, tuple(names), schema)
-    columns, notes = _fit_rows(rows, dialect, tuple(names), schema)
+    columns, notes = _fit_rows(path, rows, dialect, tuple(names), schema)
     texts = _texts(rows, dialect, columns, schema).rows
     numbers = {name: texts[name] for name in schema.numbers}
     guess = guess_numbers(path, numbers, schema.csv, dialect.delimiter)
@@ -236,13 +237,14 @@ def _escaping(
 
 
 def _fit_rows(
-    rows: bytes, dialect: Dialect, names: tuple[str, ...], schema: Schema
+    path: str, rows: bytes, dialect: Dialect, names: tuple[str, ...], schema: Schema
 ) -> tuple[tuple[str, ...], list[str]]:
     """The columns, one more at the beginning or end if every row has a field more."""
     parsed = _texts(rows, dialect, names, schema)
     wanted = len(names) + 1
     longer = sum(row.fields == wanted for row in parsed.bad)
     if longer <= _MOST * (parsed.rows.num_rows + len(parsed.bad)):
+        _check_lengths(path, parsed, len(names))
         return names, []
     behind = _texts(rows, dialect, (*names, ""), schema, last=True)
     before = _texts(rows, dialect, ("", *names), schema)
@@ -252,7 +254,25 @@ def _fit_rows(
         return (*names, ""), [f"{place}: the last one, which is empty, is left out"]
     if _readable(before, schema) > _MOST:
         return ("", *names), [f"{place}: the first one is taken for the row's name and left out"]
+    _check_lengths(path, parsed, len(names))
     return names, []
+
+
+def _check_lengths(path: str, parsed: Parsed, fields: int) -> None:
+    """Checks that most rows have no more fields than the header.
+
+    Of numbers with a decimal comma, without quotes, only the whole ones would be left.
+
+    Raises:
+        UserError: if not.
+    """
+    longer = [row for row in parsed.bad if row.fields > fields]
+    if 2 * len(longer) > parsed.rows.num_rows + len(parsed.bad):
+        raise UserError(
+            f"{path}: most rows have more fields than the header: expected {fields} fields, found "
+            f"{longer[0].fields} in {shown(longer[0].text)}: a field that holds a "
+            "delimiter, as a decimal comma, must be in quotes"
+        )
 
 
 def _readable(parsed: Parsed, schema: Schema) -> float:

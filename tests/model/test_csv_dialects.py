@@ -341,7 +341,18 @@ def test_row_names_without_a_header_as_r_writes_them_are_left_out(path: Path, ep
 def test_rows_with_a_field_too_many_are_refused_with_the_numbers_of_fields(path: Path) -> None:
     header, *lines = lines_of()
     content = header + "".join(line.rstrip("\n") + ",more\n" for line in lines)
-    assert refused(path, content).endswith(": line 2: expected 4 fields, found 5")
+    message = refused(path, content)
+    assert message.startswith(": most rows have more fields than the header: expected 4 fields, ")
+    assert f"found 5 in '{lines[0].strip()},more'" in message
+
+
+def test_decimal_commas_without_quotes_between_commas_are_refused(path: Path) -> None:
+    """Else the whole numbers alone would be left."""
+    rows = FRAME.assign(x=[at / 10 for at in range(ROWS)])
+    lines = [",".join(str(cell).replace(".", ",") for cell in row) for row in rows.to_numpy()]
+    message = refused(path, "\n".join(["ts,y,x,c", *lines]))
+    assert "found 6" in message
+    assert message.endswith("a decimal comma, must be in quotes")
 
 
 def test_a_byte_order_mark_that_is_there_twice_is_left_out(path: Path) -> None:
