@@ -23,7 +23,7 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test lint types fast slow coverage flights bench bench-check \
+.PHONY: help setup run test quick lint types fast slow coverage flights bench bench-check \
 	bench-reading growth peers soak chaos attack power-cuts lock clean prism flink-up flink-down
 
 help: ## this list
@@ -36,6 +36,15 @@ run: $(CORE) $(SERVE) ## run the job; its options go in ARGS="..."
 	@$(BIN)/python -m pipeline $(ARGS)
 
 test: lint types fast slow coverage ## lint, types, doctests, fast and slow tests, coverage
+
+QUICK := tests/model tests/pipeline/test_arguments.py tests/pipeline/test_settings.py \
+	tests/pipeline/test_lock.py --ignore=tests/model/test_inputs_agree.py \
+	--ignore=tests/model/test_artefact_bytes.py --ignore=tests/model/test_learners.py
+
+quick: $(TEST) ## under a minute, before each commit: lint, and the tests of what needs no job
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow" $(QUICK)
 
 lint: $(TEST)
 	@echo "== lint (ruff)"
