@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from model.batch import PROBLEM
 from model.errors import UserError
+from model.latest import reject_later
 from model.reading import delimited, folders, ndjson, parquet, text
 from model.reading.chunks import Chunk, File, Plan, Span, union
 from model.reading.encodings import with_encoding
@@ -107,7 +108,7 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
         else parquet.read(file, chunk, own, batch_rows)
     ):
         rows += batch.num_rows
-        yield folders.add_constants(batch, file, schema)
+        yield reject_later(folders.add_constants(batch, file, schema), schema, file.latest)
     if rows != chunk.rows:
         raise UserError(
             f"{file.path}: has changed since it was planned: {rows} rows where {chunk.rows} were"

