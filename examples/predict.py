@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from model.store import Store
+from pipeline.logs import configure_logging
 
 
 def main(folder: str) -> None:
@@ -19,7 +20,7 @@ def main(folder: str) -> None:
             "idade": [25, 60],
             "idh": [0.61, 0.84],
             "estado": ["Bahia", "São Paulo"],
-            "cargo": ["Dentista", None],
+            "cargo": ["Médico angiologista", None],
         }
     )
     print([round(salary) for salary in salaries.tolist()])
@@ -29,4 +30,5 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         print("usage: python -m examples.predict FOLDER, a run's, as runs/latest", file=sys.stderr)
         sys.exit(2)
+    configure_logging()
     main(sys.argv[1])
