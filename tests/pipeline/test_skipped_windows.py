@@ -289,6 +289,7 @@ def test_a_run_with_gaps_of_centuries_is_resumed_where_rows_are_missing(
     write([60, 60, 60])
     lines = Path("rows.csv").read_text().splitlines(keepends=True)
     lines += [f"{time},1,1,red\n" for time in SENTINELS]
+    Path("schema.toml").write_text('time_format = "iso8601"\n' + SCHEMA)  # they are meant
     Path("rows.csv").write_text("".join(lines))
     words = (*WORDS, "--learner", "ridge")
     job.ran(*words)
