@@ -20,7 +20,7 @@ def main(folder: str) -> None:
             "idade": [25, 60],
             "idh": [0.61, 0.84],
             "estado": ["Bahia", "São Paulo"],
-            "cargo": ["Médico angiologista", None],
+            "cargo": [None, "Médico angiologista"],
         }
     )
     print([round(salary) for salary in salaries.tolist()])
