@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import resource
 import shlex
 import signal
@@ -74,8 +75,9 @@ def resume_options(told: Told) -> list[str]:
 
 
 def said(told: Told) -> list[str]:
-    """The lines of standard error, but for the one that tells of Prism where it is at hand."""
-    return [line for line in told.err.splitlines() if "--runner prism shows" not in line]
+    """The lines of standard error, but for that on Prism and those of a slow run's progress."""
+    passing = re.compile(r"--runner prism shows|^ *\d+ s  ")
+    return [line for line in told.err.splitlines() if not passing.search(line)]
 
 
 class Job:
