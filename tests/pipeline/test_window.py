@@ -101,7 +101,7 @@ def test_windows_of_some_sparse_rows_are_told_of_and_not_refused(job: Job) -> No
 
 
 def test_few_rows_that_no_window_would_suit_are_not_refused(job: Job) -> None:
-    write(60, "365D")
+    write(60, "D")
     told = job.ran(*FILES, "--window", "60", "--windows", "2", "--output", "o")
     assert "60 windows of about 1 row each" in told.err
 
