@@ -29,7 +29,7 @@ KEY = "fuzzing-needs-a-key-too"
 OPERATIONS = [
     ("post", "/predict"),
     *(("get", f"/{name}") for name in ("health", "status", "models", "models/{name}", "windows")),
-    *(("get", f"/{name}") for name in ("data", "normalized", "metrics")),
+    *(("get", f"/{name}") for name in ("data", "normalized", "metrics", "skipped")),
     *(("get", f"/{name}") for name in ("alerts", "form", "pictures/{group}")),
 ]
 
