@@ -22,7 +22,10 @@ PRISM = "windows show when the source has ended; --runner prism shows them as th
 def correnteza(lock: str, *words: object) -> Told:
     """What the console command of an environment tells."""
     command = [environment(lock) / "correnteza", *map(str, words)]
-    ended = subprocess.run(command, env=variables(), capture_output=True, text=True, check=False)
+    here = environment(lock).parent  # not in the checkout
+    ended = subprocess.run(
+        command, env=variables(), cwd=here, capture_output=True, text=True, check=False
+    )
     return Told(ended.returncode, ended.stdout, ended.stderr)
 
 
