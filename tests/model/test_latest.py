@@ -125,7 +125,8 @@ def test_the_default_is_at_least_a_day_ahead_and_the_same_all_day(second: int) -
 
 
 def test_ndjson_epochs_are_shown_as_they_were_read(tmp_path: Path) -> None:
-    lines = [{"t": BEGIN // SECOND, "y": 1, "x": 1}, {"t": 253402214400, "y": 1, "x": 1}]
+    seconds = [*range(BEGIN // SECOND, BEGIN // SECOND + 9), 253402214400]  # the last: year 9999
+    lines = [{"t": t, "y": 1, "x": 1} for t in seconds]
     (tmp_path / "a.ndjson").write_text("\n".join(map(json.dumps, lines)))
     planned = plan(str(tmp_path / "a.ndjson"), SCHEMA, latest=LATEST)
     *_, batch = read(planned.files[0], planned.chunks[-1], SCHEMA, 100)
