@@ -50,7 +50,8 @@ def build(
     rejected = broken | "UnreportedRejects" >> beam.Filter(unreported, span.report_from)
     models = (
         accepted
-        | "Windows" >> CollectWindows(schema, *settings.windowing, span.begin, settings.by_moments)
+        | "Windows"
+        >> CollectWindows(schema, *settings.windowing, span.begin, settings.by_moments, span.until)
         | "Normalize" >> Normalize(schema)
         | "Train" >> Train(schema, settings.regressor, store, settings.least_rows, settings.strict)
         | "Commit" >> Commit(store, folder.timing, folder.skipped)

@@ -32,12 +32,15 @@ class Span(NamedTuple):
         extent: what is read.
         begin: windows that start before are not trained on; None: all are.
         report_from: refreshes before are not scored and reported; None: all are.
+        until: windows that end later are not trained on: they would have only a part of their
+            rows, as the last sliding ones of a stream that ends. None: all are.
         lost: lines for the user on what of a resumed run was not whole, and is made again.
     """
 
     extent: Extent = Extent()
     begin: int | None = None
     report_from: int | None = None
+    until: int | None = None
     lost: tuple[str, ...] = ()
 
 
@@ -84,7 +87,7 @@ def span_of(
     again = [window_end - settings.window * SECOND for window_end in losses.windows]
     begin = max(start, min([begin, *again]))
     lost = tuple(losses.messages)
-    return Span(Extent(begin, end), begin if begin > start else None, missing, lost)
+    return Span(Extent(begin, end), begin if begin > start else None, missing, lost=lost)
 
 
 def _begin(missing: int, start: int, settings: Settings, store: Store) -> int:
@@ -119,6 +122,7 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, S
         settings.disorder * SECOND,
     )
     span = span_of(people.start, None, settings, folder, busy=lambda refresh: True)
+    span = span._replace(until=span.extent.end)
     rows = live_rows(settings.rate, settings.batch_rows) if settings.live else settings.batch_rows
     return ReadTickets(
         PeopleTickets(people, span.extent, rows, settings.live),
@@ -196,4 +200,6 @@ def _file_span(
     span = span_of(first, last, settings, folder, lambda refresh: True, missing)
     if reported:
         check_new(planned, known, max(span.report_from or 0, max(reported) + every), folder)
-    return span
+    ended = floor(max(chunk.greatest for chunk in planned.chunks), every) + every
+    end = span.extent.end
+    return span._replace(until=ended if end is None else min(ended, end))

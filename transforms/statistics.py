@@ -177,16 +177,20 @@ class Bound(beam.DoFn):
     Attributes:
         begin: microseconds; windows that start before are left out: a resumed run has
             not all of their rows.
+        until: microseconds; windows that end later are left out: the stream ends before they
+            have all of their rows.
     """
 
-    def __init__(self, begin: int | None) -> None:
+    def __init__(self, begin: int | None, until: int | None = None) -> None:
         self.begin = begin
+        self.until = until
 
     def process(
         self, keyed: tuple[int, pa.RecordBatch], window: Any = beam.DoFn.WindowParam
     ) -> Iterator[pa.RecordBatch]:
         start, end = window.start.micros, window.end.micros
-        if self.begin is None or start >= self.begin:
+        begun = self.begin is None or start >= self.begin
+        if begun and (self.until is None or end <= self.until):
             metadata = {**keyed[1].schema.metadata, WINDOW: b"%d/%d" % (start, end)}
             yield keyed[1].replace_schema_metadata(metadata)
 
@@ -207,7 +211,7 @@ class CollectWindows(beam.PTransform[Any, Any]):
         sample_rows: how many rows a window keeps at the most.
         lag: with 2 or more, a window's data is stamped ``(lag - 1) * every`` later and
             spread anew before it is trained on, so that a fit may take that long.
-        begin: see ``Bound``.
+        begin, until: see ``Bound``.
         reduce: sends moments in the place of most rows (``model.moments.suffice``).
     """
 
@@ -220,6 +224,7 @@ class CollectWindows(beam.PTransform[Any, Any]):
         lag: int = 1,
         begin: int | None = None,
         reduce: bool = False,
+        until: int | None = None,
     ) -> None:
         super().__init__()
         self.schema = schema
@@ -229,6 +234,7 @@ class CollectWindows(beam.PTransform[Any, Any]):
         self.reduce = reduce
         self.lag = lag
         self.begin = begin
+        self.until = until
 
     def expand(self, accepted: Any) -> Any:
         windows = (
@@ -238,7 +244,7 @@ class CollectWindows(beam.PTransform[Any, Any]):
             | "Window" >> beam.WindowInto(windowing(self.window, self.every))
             | "Key" >> beam.Map(keyed, self.every).with_output_types(tuple[int, pa.RecordBatch])
             | "Combine" >> beam.CombinePerKey(WindowData(self.sample_rows))
-            | "Bound" >> beam.ParDo(Bound(self.begin)).with_output_types(pa.RecordBatch)
+            | "Bound" >> beam.ParDo(Bound(self.begin, self.until)).with_output_types(pa.RecordBatch)
             | "Global" >> beam.WindowInto(GlobalWindows())
         )
         if self.lag == 1:

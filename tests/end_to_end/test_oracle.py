@@ -223,6 +223,8 @@ def test_windows_lag_and_latency_have_the_figures_of_a_plain_loop(
     expected = replay(few, streams.MADE, cadence, Ridge)
     check(folder, expected)
     check_predictions(folder, expected, streams.MADE)
+    newest = max(path.name for path in (folder / "models").iterdir())
+    assert newest == name(max(expected) + cadence.every)  # none of windows that the end cuts off
 
 
 @pytest.mark.parametrize(

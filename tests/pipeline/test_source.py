@@ -121,7 +121,7 @@ def test_people_come_in_batches_and_live_ones_in_those_of_200_ms(
     source, span = people_source(settings, RunFolder("o"))
     ticket = source.tickets.get(0)
     assert ticket is not None and (ticket.start, ticket.stop) == (0, rows)
-    assert span == Span(Extent(START, START + MINUTE // 2))
+    assert span == Span(Extent(START, START + MINUTE // 2), until=START + MINUTE // 2)
     [batch] = source.reader(ticket)
     assert (batch.num_rows, tag_of(batch).at) == (rows, START)
     assert (source.tickets.due(0) > 0) is bool(option)
@@ -147,8 +147,10 @@ def files(text: str, **options: object) -> tuple[list[int], Span]:
 
 
 def test_files_are_read_whole_or_for_so_many_windows_from_their_least_time(home: Path) -> None:
-    assert files(GOOD) == ([9], Span(Extent(START, None)))
-    assert files(GOOD, windows=2) == ([6], Span(Extent(START, START + 2 * MINUTE)))
+    end = START + 3 * MINUTE  # of the refresh with the last row: no window ends later
+    assert files(GOOD) == ([9], Span(Extent(START, None), until=end))
+    end -= MINUTE
+    assert files(GOOD, windows=2) == ([6], Span(Extent(START, end), until=end))
 
 
 def test_files_without_a_row_are_all_there_is(home: Path) -> None:

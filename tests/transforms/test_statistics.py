@@ -239,6 +239,12 @@ def test_windows_that_begin_before_a_resumed_run_are_left_out() -> None:
     assert set(found) == {(60, 180), (120, 240), (180, 300)}
 
 
+def test_windows_that_end_after_the_stream_are_left_out() -> None:
+    source = made([row(t) for t in (0, 60, 120, 180)])
+    found = collected(source, 2 * MINUTE, MINUTE, until=4 * MINUTE)
+    assert set(found) == {(-60, 60), (0, 120), (60, 180), (120, 240)}
+
+
 @pytest.mark.parametrize(("lag", "later"), [(1, 0), (2, 60), (4, 180)])
 def test_a_lag_stamps_a_windows_data_later_and_leaves_its_bounds(lag: int, later: int) -> None:
     source = made(stream(60, 240))
