@@ -22,6 +22,7 @@ from typing import Any
 from apache_beam.io.filesystem import BeamIOError
 
 from model.alerts import Alert
+from model.asof import stamp
 from pipeline.folder import RunFolder
 from pipeline.watch.figures import clean, counted
 
@@ -164,7 +165,8 @@ class AlertWatch:
 
     def __enter__(self) -> AlertWatch:
         with suppress(*UNREADABLE):
-            self._seen.update(self.folder.alerted())
+            # by the reports: a resumed run may make a lost file of alerts again
+            self._seen.update(map(stamp, self.folder.reported()))
         self._thread.start()
         return self
 

@@ -150,9 +150,10 @@ def test_a_path_that_is_no_runs_folder_is_refused(job: Job) -> None:
     assert "required: OUTPUT" in job.refused("models")
     assert job.refused("models", "no") == "no: is no folder; a run's folder is allowed"
     assert job.refused("models", "file") == "file: is no folder; a run's folder is allowed"
-    for words in (["empty"], ["empty", "--verify"], ["foo://bar"]):
+    for words in (["empty"], ["empty", "--verify"]):
         told = job.refused("models", *words)
         assert told == f"{words[0]}: holds no run: no settings.json in it"
+    assert "foo://bar: foo:// is not known: must be " in job.refused("models", "foo://bar")
 
 
 def test_a_run_without_a_model_says_so(mine: Path, job: Job) -> None:
