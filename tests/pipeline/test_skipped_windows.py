@@ -132,8 +132,9 @@ def test_sliding_windows_and_a_lag_skip_by_the_rows_of_the_window(job: Job, writ
     job.ran(
         *WORDS[:4], *("--window", "2m", "--every", "1m", "--lag", "2", "--keep", "0"), *WORDS[6:]
     )
+    # 60, 60 and 1 row lie in windows that make models; the one that ends at 7 outlasts the rows
     assert {name[11:13]: one["rows"] for name, one in skips().items()} == {
-        **{"01": 4, "02": 8, "03": 8, "07": 1}
+        **{"01": 4, "02": 8, "03": 8}
     }
     assert [name[11:13] for name in models("o")] == ["04", "05", "06"]
     assert served() == [None, None, None, None, None, "04"]
