@@ -39,14 +39,35 @@ pytestmark = [
 MINUTE = Cadence(60, 60)
 
 
+class ByRows:
+    """A regressor some of whose parameters depend on how many rows it is fitted to."""
+
+    def __init__(self, regressor: Any, parameters: Callable[[int], dict[str, Any]]) -> None:
+        self.regressor = regressor
+        self.parameters = parameters
+
+    def fit(self, matrix: Any, target: Any) -> ByRows:
+        self.regressor.set_params(**self.parameters(len(target))).fit(matrix, target)
+        return self
+
+    def predict(self, matrix: Any) -> Any:
+        return self.regressor.predict(matrix)
+
+
 def forest() -> Any:
-    return RandomForestRegressor(
-        n_estimators=100, min_samples_leaf=20, max_features=1 / 3, random_state=42
-    )
+    def parameters(rows: int) -> dict[str, Any]:
+        if rows < 1_000:
+            return {"min_samples_leaf": max(1, rows // 50), "max_features": 1.0}
+        return {"min_samples_leaf": 20, "max_features": 1 / 3}
+
+    return ByRows(RandomForestRegressor(n_estimators=100, random_state=42), parameters)
 
 
 def boosting() -> Any:
-    return HistGradientBoostingRegressor(random_state=42)
+    return ByRows(
+        HistGradientBoostingRegressor(random_state=42),
+        lambda rows: {"min_samples_leaf": max(3, rows // 12) if rows < 240 else 20},
+    )
 
 
 def name(second: int | None) -> str | None:
