@@ -17,6 +17,7 @@ FEATURES = ("a", "b", "c", "d")
 SCHEMA = f"""\
 name = "bench"
 time = "time"
+time_format = "iso8601"  # they begin in 1970, and are meant
 target = "y"
 [features]
 numeric = {list(FEATURES)}

@@ -81,7 +81,7 @@ class Shape(NamedTuple):
         """The meaning of the columns, as TOML."""
         numeric = [f"x{i}" for i in range(self.columns)]
         categorical = '\ncategorical = ["c"]' if self.categories else ""
-        head = 'name = "growth"\ntime = "time"\ntarget = "y"\n[features]\n'
+        head = 'name = "growth"\ntime = "time"\ntime_format = "iso8601"\ntarget = "y"\n[features]\n'
         return f"{head}numeric = {json.dumps(numeric)}{categorical}\n"
 
 

@@ -1,4 +1,4 @@
-"""Whether the times of an input can be meant: what is refused before a job learns from them.
+"""Whether the times of an input can be meant: what is refused, or noted, before a job learns.
 
 Times that were read with the wrong unit lie in 1970, and databases write dates that they do not
 have as the first day of some calendar. Neither is an error that a row shows by itself; all rows
@@ -59,8 +59,7 @@ def check_times(plan: Plan, schema: Schema) -> Plan:
         The plan, with a note on what is odd and read nevertheless.
 
     Raises:
-        UserError: if all times lie within days of 1970, or some in 1970 as if of another unit, or
-            there is a day that stands for a missing time, centuries before the others.
+        UserError: if all times lie within days of 1970, or some in 1970 as if of another unit.
     """
     if schema.time_format is not None or not plan.chunks:
         return plan
@@ -105,12 +104,8 @@ def _check_missing(plan: Plan, schema: Schema, least: int, day: str) -> tuple[st
         f"{found.where}: column {schema.time!r} (the time): {rows} the time {iso(least)}, the next "
         f"one is {iso(found.following)}: {day} often stands for a missing time"
     )
-    if least == 0:
-        return (message,)
-    raise UserError(
-        f"{message}. Leave these rows out, or their times empty; if they are meant, set "
-        'time_format in the schema ("iso8601" if times are ISO 8601 or typed)'
-    )
+    # No error: gaps cost nothing, and a window of these few rows makes no model.
+    return (f"{message}; leave such rows out, or their times empty",)
 
 
 def _look(plan: Plan, schema: Schema, least: int) -> Found:
