@@ -26,6 +26,7 @@ CORE = [
     "setuptools>=70.1",  # with it Beam builds the package for the workers, at launch
     "shtab>=1.13,<2",  # completion of the command line, printed for a shell
     "tomli>=2,<3; python_version < '3.11'",
+    "tzdata>=2024.1",  # time_zone, where the system has no zones
 ]
 SERVE = [
     "fastapi>=0.115,<1",
