@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from model.errors import FitFailed, UserError
 from model.loading import loaded, loading
+from model.wording import first_line
 
 Matrix = npt.NDArray[np.float64]
 Parameters = Mapping[str, Any]
@@ -50,7 +51,7 @@ LEARNERS: dict[str, Callable[..., Any]] = {"forest": forest, "ridge": ridge, "bo
 
 
 MANY = 1_000
-"""From so many rows on a learner's defaults are those of its factory."""
+"""With this many rows or more, a learner's defaults are those of its factory."""
 
 
 def defaults_for(learner: str, rows: int) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def make(learner: str, parameters: Parameters, seed: int, rows: int = MANY) -> A
         with loading():
             estimator = factory(*seeds, **{**defaults_for(learner, rows), **parameters})
     except (TypeError, ValueError) as error:
-        raise UserError(f"--learner {learner}: {_brief(error)}") from error
+        raise UserError(f"--learner {learner}: {first_line(error)}") from error
     able = callable(getattr(estimator, "fit", None)) and hasattr(estimator, "predict")
     if not able or isinstance(estimator, type):
         raise UserError(
@@ -131,7 +132,7 @@ TRIALS = ((64, 1), (2_000, 1), (2_000, 65))
 
 
 def check(learner: str, parameters: Parameters, seed: int, features: int = 2) -> None:
-    """Tries a learner on made-up rows, so that a bad parameter is told before anything runs.
+    """Tries a learner on made-up rows, so that a bad parameter is refused before anything runs.
 
     One of ``LEARNERS`` as it is needs no trial: loading scikit-learn takes half a second. A
     learner may need many rows, many columns, or a target above 0 (as a Poisson regressor), so
@@ -161,8 +162,8 @@ def check(learner: str, parameters: Parameters, seed: int, features: int = 2) ->
             if type(error.__cause__).__name__ == "InvalidParameterError":  # scikit-learn's
                 break
     assert first is not None
-    told = _brief(first.__cause__ if isinstance(first.__cause__, Exception) else first)
-    raise UserError(f"--learner {learner}: {told}") from first
+    reason = first_line(first.__cause__ if isinstance(first.__cause__, Exception) else first)
+    raise UserError(f"--learner {learner}: {reason}") from first
 
 
 def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
@@ -378,7 +379,3 @@ def _imported(path: str) -> Callable[..., Any]:
         raise UserError(f"--learner {path}: is no factory of a regressor: it cannot be called")
     result: Callable[..., Any] = factory
     return result
-
-
-def _brief(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from model.asof import iso
 from model.errors import FitFailed
+from model.wording import counted
 
 FEWEST, ENOUGH = 10, 20
 """Bounds of the default of ``--min-rows``: fewer labelled rows never make a model by themselves,
@@ -62,7 +63,7 @@ def few_rows(start: int, end: int, rows: int, least: int) -> Skipped:
         >>> few_rows(0, 60_000_000, 1, 10).reason
         '1 labelled row, where --min-rows is 10'
     """
-    reason = f"{rows:,} labelled row{'' if rows == 1 else 's'}, where --min-rows is {least:,}"
+    reason = f"{counted(rows, 'labelled row')}, where --min-rows is {least:,}"
     return _skipped(start, end, rows, "few_rows", reason)
 
 
@@ -91,7 +92,7 @@ def one_line(text: str) -> str:
 
 
 def summarize(skips: Sequence[Skipped], where: str) -> Iterator[str]:
-    """What to tell of skipped windows when a run has ended: a line a kind.
+    """The summary of skipped windows for the end of a run, a line for each kind.
 
     Args:
         skips: all of them, oldest first.
@@ -105,9 +106,9 @@ def summarize(skips: Sequence[Skipped], where: str) -> Iterator[str]:
     for kind, title in titles.items():
         found = [one for one in skips if one.kind == kind]
         if found:
-            windows = f"{len(found):,} window{'' if len(found) == 1 else 's'} {title}"
+            windows = counted(len(found), "window")
             reason = f": {found[-1].reason}" if kind == "fit_failed" else ""
-            yield f"{windows} made no model{reason} ({where})"
+            yield f"{windows} {title} made no model{reason} ({where})"
 
 
 def default_min_rows(features: int) -> int:

@@ -23,8 +23,9 @@ from apache_beam.io.filesystem import BeamIOError
 
 from model.alerts import Alert
 from model.asof import stamp
+from model.wording import counted
 from pipeline.folder import RunFolder
-from pipeline.watch.figures import clean, counted
+from pipeline.watch.figures import clean
 
 INTERVAL = 1.0
 """Seconds between two looks."""

@@ -24,11 +24,11 @@ from model.people import People
 from model.reading import Plan, plan, read
 from model.schema import Schema
 from model.validation import validate
+from model.wording import counted
 from pipeline.arguments import Parser
 from pipeline.client import URL, Client, Row
 from pipeline.serve.options import KEY
 from pipeline.settings import micros_of
-from pipeline.watch.figures import counted
 
 WIDTHS = (12, 16, 16, 14, 18)
 EXAMPLES = f"""\

@@ -26,6 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from model import files, learners
+from model.wording import counted
 from pipeline import runners
 from pipeline.arguments import parse
 from pipeline.folder import RUNS, TRIAL, RunFolder, clear
@@ -34,7 +35,6 @@ from pipeline.progress import consoles, telling
 from pipeline.runners import needs
 from pipeline.runners.needs import Need
 from pipeline.settings import Settings
-from pipeline.watch.figures import counted
 
 HELP = """\
 usage: python -m pipeline check [options] [Beam options]

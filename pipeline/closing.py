@@ -10,10 +10,11 @@ from rich.console import Console
 from model.errors import UserError
 from model.schema import Schema
 from model.skipped import summarize
+from model.wording import counted
 from pipeline.folder import RunFolder, earlier
 from pipeline.progress import Progress
 from pipeline.report.rejects import MOST, Kind, kinds
-from pipeline.watch.figures import clean, counted
+from pipeline.watch.figures import clean
 
 HALF = 0.5
 """A greater share of rejected rows is reported loudly, whatever ``--max-rejected`` is."""

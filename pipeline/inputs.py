@@ -6,7 +6,7 @@ known files keep their places, new ones come behind them, and one that changed i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -14,10 +14,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from model.asof import iso
 from model.errors import UserError
 from model.reading import Plan
+from model.wording import first_few
 from pipeline.folder import RunFolder, earlier
-
-_NAMED = 3
-"""Maximum number of files that a message names."""
 
 
 class KnownFile(BaseModel):
@@ -100,8 +98,8 @@ def check_known(plan: Plan, known: Sequence[KnownFile], folder: RunFolder) -> No
     for paths, what in ((gone, "not there any more"), (changed, "not as the run has read it")):
         if paths:
             raise UserError(
-                f"--resume {folder.path}: {_some(paths)}: {what}: put it back as it was, or begin "
-                "a new run with another --output"
+                f"--resume {folder.path}: {first_few(paths)}: {what}: put it back as it was, or "
+                "begin a new run with another --output"
             )
 
 
@@ -118,8 +116,8 @@ def check_none_new(plan: Plan, known: Sequence[KnownFile], folder: RunFolder) ->
     new = [file.path for file in plan.files[len(known) :]]
     if new:
         raise UserError(
-            f"--resume {folder.path}: {_some(new)}: new, where the run goes on from a savepoint or "
-            "is updated: move it out of --input, or go on without these"
+            f"--resume {folder.path}: {first_few(new)}: new, where the run goes on from a "
+            "savepoint or is updated: move it out of --input, or go on without these"
         )
 
 
@@ -146,13 +144,7 @@ def check_new(plan: Plan, known: Sequence[KnownFile], missing: int, folder: RunF
     ]
     if early:
         raise UserError(
-            f"--resume {folder.path}: {_some(early)}: new, with rows before {iso(missing)}, up to "
-            "which the run has reported: move it out of --input, or begin a new run with another "
-            "--output"
+            f"--resume {folder.path}: {first_few(early)}: new, with rows before {iso(missing)}, "
+            "up to which the run has reported: move it out of --input, or begin a new run with "
+            "another --output"
         )
-
-
-def _some(texts: Iterable[str]) -> str:
-    named = list(texts)
-    more = len(named) - _NAMED
-    return ", ".join(named[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -62,8 +62,8 @@ class FolderLock:
             self.release()
             if new and isinstance(error, FileExistsError):
                 raise
-            told = error.strerror or error
-            raise UserError(f"--output {self.folder}: cannot be written: {told}") from error
+            reason = error.strerror or error
+            raise UserError(f"--output {self.folder}: cannot be written: {reason}") from error
         return self
 
     def __enter__(self) -> FolderLock:

@@ -8,10 +8,10 @@ from rich.table import Table
 
 from model.errors import UserError
 from model.store import DamagedArtefact, Store, is_name
+from model.wording import counted
 from pipeline.arguments import Parser
 from pipeline.folder import RunFolder, check_folder, earlier
 from pipeline.progress import consoles, shown
-from pipeline.watch.figures import counted
 
 EXAMPLES = """\
 examples:

@@ -22,15 +22,15 @@ from model.schema import ScoringSchema
 from model.scoring import Scored, find, layout, score_files
 from model.store import DamagedArtefact, Store, is_name
 from model.validation import Reject
+from model.wording import counted
 from pipeline.arguments import Parser
 from pipeline.folder import RunFolder, check_folder, earlier
 from pipeline.progress import consoles
 from pipeline.tables import STDOUT, format_of, table, whole_file
-from pipeline.watch.figures import counted
 
 NEWEST, LATEST = "newest", "runs/latest"
 PATIENCE = 2.0
-"""Seconds without a word, and from one line of progress to the next."""
+"""Seconds until the first line of progress, and from one to the next."""
 SHOWN = 3
 """Maximum number of rejects that are shown."""
 EXAMPLES = """\
@@ -126,8 +126,8 @@ def main(argv: list[str]) -> int:
         total = write(planned, schema, artefact, name, given.output, progress, err)
     place = "" if given.output == STDOUT else f": {given.output}"
     seconds = time.monotonic() - began
-    told = f"{counted(total.rows, 'row')} predicted by {name} in {seconds:.1f} s{place}"
-    err.print(told, soft_wrap=True)
+    line = f"{counted(total.rows, 'row')} predicted by {name} in {seconds:.1f} s{place}"
+    err.print(line, soft_wrap=True)
     if total.unknown:
         counts = ", ".join(f"{column} {count:,}" for column, count in total.unknown.items())
         err.print(f"values that the model has no column for: {counts}", soft_wrap=True)
@@ -239,8 +239,8 @@ def write(
     except BrokenPipeError:  # as of head, which has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        told = error.strerror or str(error)
-        raise UserError(f"--output {output}: cannot be written: {told}") from error
+        reason = error.strerror or str(error)
+        raise UserError(f"--output {output}: cannot be written: {reason}") from error
     return total
 
 

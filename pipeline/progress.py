@@ -24,8 +24,8 @@ from model.asof import iso
 from model.batch import SECOND
 from model.errors import UserError
 from model.metrics import Metrics
+from model.wording import counted
 from pipeline.folder import NAME, RunFolder
-from pipeline.watch.figures import counted
 from pipeline.watch.figures import shown as shown
 from pipeline.watch.following import Following
 from pipeline.watch.view import View

@@ -11,6 +11,7 @@ from queue import Empty, Queue
 from model import files
 from model.errors import UserError
 from model.schemes import check_scheme
+from model.wording import first_line
 
 PATIENCE = 10.0
 """Seconds in which the first answer has to come."""
@@ -40,8 +41,7 @@ def reach(path: str, option: str, patience: float = PATIENCE) -> None:
             "are there credentials?"
         ) from None
     if error is not None:
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{option} {path}: cannot be reached: {told}") from error
+        raise UserError(f"{option} {path}: cannot be reached: {first_line(error)}") from error
 
 
 def is_known(path: str) -> bool:

@@ -24,6 +24,7 @@ from model.latest import default_latest
 from model.reading import Plan
 from model.schemes import prepare_file_systems
 from model.store import Store
+from model.wording import counted
 from pipeline import own as own_sources
 from pipeline import runners
 from pipeline.alerts import AlertWatch
@@ -43,7 +44,6 @@ from pipeline.runners.prism import prism
 from pipeline.settings import AUTO, OWN, Settings
 from pipeline.signals import exit_code, interruptible
 from pipeline.source import Span, file_source, people_source, plan_files
-from pipeline.watch.figures import counted
 from pipeline.window import Choice, choose
 from transforms import tally
 from transforms.sinks import retain

@@ -12,17 +12,16 @@ from model.asof import iso
 from model.errors import UserError
 from model.reading import Plan
 from model.reading.outlook import LENGTHS, Outlook, Windows, by_bounds, by_times
+from model.wording import counted, duration
 from pipeline.settings import AUTO, Settings, settings_from
-from pipeline.watch.figures import counted
 
 MOST_WINDOWS = 100_000
 """More windows than these are refused."""
 MANY_WINDOWS = 10_000
 """With more windows than these the default of ``--window`` gives way to one that fits."""
 NEARLY_ALL, SOME = 0.95, 50
-"""From so many windows on, a job is refused if this share of them is too small for a model."""
+"""A job of ``SOME`` windows or more is refused if this share of them is too small for a model."""
 UNITS = {86_400: "d", 3600: "h", 60: "m", 1: "s"}
-WORDS = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
 
 
 class Choice(NamedTuple):
@@ -48,17 +47,6 @@ def option(seconds: int) -> str:
     """
     unit = next(unit for unit in UNITS if seconds % unit == 0)
     return f"{seconds // unit}{UNITS[unit]}"
-
-
-def in_words(seconds: int) -> str:
-    """A duration in words.
-
-    Example:
-        >>> in_words(604_800), in_words(60)
-        ('7 days', '1 minute')
-    """
-    text = option(seconds)
-    return counted(int(text[:-1]), WORDS[text[-1]])
 
 
 def choose(plan: Plan, settings: Settings) -> Choice:
@@ -100,9 +88,9 @@ def choose(plan: Plan, settings: Settings) -> Choice:
     refreshes = outlook.windows(chosen.refresh, settings.least_rows).number
     if settings.refreshes:
         refreshes = min(refreshes, settings.refreshes)
-    line = f"windows of {in_words(chosen.window)}: {_shape(made)}"
-    told = f"{line} ({how})" if how else line
-    return Choice(chosen, refreshes, (found, told, *notes, *plan.messages))
+    line = f"windows of {duration(chosen.window)}: {_shape(made)}"
+    windows = f"{line} ({how})" if how else line
+    return Choice(chosen, refreshes, (found, windows, *notes, *plan.messages))
 
 
 def summary(plan: Plan) -> str:

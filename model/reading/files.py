@@ -13,11 +13,9 @@ from model.reading.chunks import File
 from model.reading.finding import Found, Matches, is_hidden, match
 from model.reading.formats import FORMATS, format_of, unknown_format
 from model.reading.streams import members, opened
+from model.wording import first_few, first_line
 
-__all__ = ["check_unchanged", "find", "is_empty", "one_line", "opened"]
-
-_NAMED = 3
-"""Maximum number of files that a note names."""
+__all__ = ["check_unchanged", "find", "is_empty", "opened"]
 
 
 def find(pattern: str) -> tuple[list[File], tuple[str, ...]]:
@@ -59,17 +57,12 @@ def _nothing(pattern: str, matches: Matches, known: list[Found], unknown: list[F
         return f"--input {pattern}: no file below it is of a known format ({have})"
     hint = ""
     if matches.left_out:
-        hint = f" but {_some(matches.left_out)}, left out by name (name one exactly to read it)"
+        hint = f" but {first_few(matches.left_out)}, left out by name (name one exactly to read it)"
     return f"--input {pattern}: no file matches{hint}"
 
 
-def _some(paths: Sequence[str]) -> str:
-    more = len(paths) - _NAMED
-    return ", ".join(paths[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
-
-
 def _left_out(paths: Sequence[str], kind: str) -> str | None:
-    return f"{len(paths):,} left out ({kind}): {_some(paths)}" if paths else None
+    return f"{len(paths):,} left out ({kind}): {first_few(paths)}" if paths else None
 
 
 def _twice(files: Sequence[File]) -> str | None:
@@ -79,7 +72,7 @@ def _twice(files: Sequence[File]) -> str | None:
     copies = [file.path for file in packed if os.path.splitext(file.stored)[0] in plain]
     if not copies:
         return None
-    return f"read beside the uncompressed file of the same name: {_some(copies)}"
+    return f"read beside the uncompressed file of the same name: {first_few(copies)}"
 
 
 def _files_of(found: Found) -> list[File]:
@@ -92,7 +85,7 @@ def _files_of(found: Found) -> list[File]:
     try:
         inside = [each for each in members(found.path) if each.file_size]
     except OSError as error:
-        raise UserError(f"{found.path}: cannot be read: {one_line(error)}") from error
+        raise UserError(f"{found.path}: cannot be read: {first_line(error)}") from error
     inside = [each for each in inside if not any(map(is_hidden, each.filename.split("/")))]
     if not inside:
         raise UserError(f"{found.path}: holds no file with data")
@@ -123,11 +116,6 @@ def check_unchanged(file: File) -> None:
     try:
         found = FileSystems.get_filesystem(file.path).metadata(file.stored)  # its name is no glob
     except (BeamIOError, ValueError) as error:
-        raise OSError(f"{file.path}: cannot be read again: {one_line(error)}") from error
+        raise OSError(f"{file.path}: cannot be read again: {first_line(error)}") from error
     if (found.size_in_bytes, found.last_updated_in_seconds or 0.0) != (file.size, file.updated):
         raise UserError(f"{file.path}: has changed since it was planned")
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of what an error says."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

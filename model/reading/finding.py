@@ -23,6 +23,7 @@ from apache_beam.io.filesystems import FileSystems
 from model.errors import UserError
 from model.reading.formats import format_of
 from model.schemes import check_scheme, local_path
+from model.wording import first_line
 
 _MARKS = re.compile(r"[*?\[]")
 _ALL = ("**", "*")
@@ -78,8 +79,7 @@ def match(pattern: str) -> Matches:
     try:
         return _match(pattern)
     except (BeamIOError, ValueError, OSError) as error:
-        message = (str(error).strip() or type(error).__name__).split("\n")[0]
-        raise UserError(f"--input {pattern}: cannot be listed: {message}") from error
+        raise UserError(f"--input {pattern}: cannot be listed: {first_line(error)}") from error
 
 
 def _match(pattern: str) -> Matches:

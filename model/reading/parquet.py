@@ -20,12 +20,13 @@ from model.categories import CATEGORIES, is_category
 from model.epochs import PER_SECOND
 from model.errors import UserError
 from model.reading.chunks import Chunk, File, Span, extent, union, with_ids
-from model.reading.files import one_line, opened
+from model.reading.files import opened
 from model.reading.names import match_columns
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
 from model.times import is_time, read_times
 from model.validation import NUMBERS, is_number
+from model.wording import first_line
 
 _SCAN_ROWS = 65_536
 _SAMPLE_ROWS = 10_000
@@ -49,7 +50,7 @@ def begin(file: File, schema: Schema) -> File:
         _, columns = _footer(file)
     except pa.ArrowException as error:
         raise UserError(
-            f"{file.path}: is no Parquet file, or is cut off: {one_line(error)}"
+            f"{file.path}: is no Parquet file, or is cut off: {first_line(error)}"
         ) from error
     names = match_columns(file.path, columns.names, schema)
     pairs = zip(names, columns.names, strict=True)

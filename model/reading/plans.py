@@ -13,12 +13,13 @@ from model.latest import reject_later
 from model.reading import delimited, folders, ndjson, parquet, text
 from model.reading.chunks import Chunk, File, Plan, Span, union
 from model.reading.encodings import with_encoding
-from model.reading.files import find, is_empty, one_line
+from model.reading.files import find, is_empty
 from model.reading.guesses import Guess, guess_format, with_guess
 from model.reading.names import normalize_name
 from model.schema import Schema
 from model.times import OTHERS, describe_times
 from model.validation import shown
+from model.wording import first_line
 
 _BEGIN = {"csv": delimited.begin, "ndjson": ndjson.begin, "parquet": parquet.begin}
 _AGREEMENT_ROWS = 65_536
@@ -154,7 +155,7 @@ def _scan(
                 progress(f"looking through {place}: {rows:,} rows")
         _check_folders(file, spans, schema)
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{file.path}: cannot be read: {one_line(error)}") from error
+        raise UserError(f"{file.path}: cannot be read: {first_line(error)}") from error
     found = dict.fromkeys(note for span in spans for note in span.notes)
     notes = (*file.notes, *found)
     return replace(file, notes=notes, rows=rows, checksum=checksum), spans, guess

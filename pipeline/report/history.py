@@ -17,9 +17,9 @@ from model.errors import UserError
 from model.metrics import Metrics
 from model.schema import Schema, explain
 from model.skipped import Skipped
+from model.wording import duration
 from pipeline.folder import NAME, RunFolder, earlier
 from pipeline.report.pictures.overtime import Span, moment
-from pipeline.report.pictures.words import duration
 from pipeline.watch.status import ENDED, STALE
 
 

@@ -22,17 +22,6 @@ def shown(value: float | None) -> str:
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and what it counts, in the singular for 1.
-
-    Example:
-        >>> counted(1, "window"), counted(2000, "refresh")
-        ('1 window', '2,000 refreshes')
-    """
-    plural = "es" if noun.endswith(("s", "sh", "ch", "x")) else "s"
-    return f"{number:,} {noun}{'' if number == 1 else plural}"
-
-
 def sparkline(values: Iterable[float | None], blocks: str = BLOCKS) -> str:
     """Numbers as a line of blocks, from the least (the lowest block) to the greatest.
 

@@ -11,8 +11,9 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 from model import files
 from model.errors import UserError
 from model.schema import explain
+from model.wording import counted
 from pipeline.folder import RunFolder
-from pipeline.watch.figures import clean, counted
+from pipeline.watch.figures import clean
 
 ENDED = ("done", "drained", "interrupted", "failed")
 """States behind which nothing comes; a run says so itself."""

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field, ValidationError
 from model import files
 from model.errors import UserError
 from model.schema import Schema, explain
+from model.wording import counted
 from pipeline.folder import RunFolder, check_folder, earlier
-from pipeline.watch.figures import counted
 from pipeline.watch.following import Following, New
 from pipeline.watch.status import ENDED, Standing
 from pipeline.watch.view import View

@@ -12,7 +12,8 @@ import pytest
 from model.batch import SECOND
 from model.errors import UserError
 from model.reading.outlook import Outlook
-from pipeline.window import in_words, option, refuse_absurd
+from model.wording import duration
+from pipeline.window import option, refuse_absurd
 from tests.pipeline.job import SCHEMA, Job, content, made, metrics
 
 FILES = ("--input", "in.csv", "--schema", "s.toml", "--learner", "ridge")
@@ -120,5 +121,5 @@ def test_more_windows_than_anyone_can_want_are_refused() -> None:
     [(60, "1m", "1 minute"), (604_800, "7d", "7 days"), (90, "90s", "90 seconds")],
 )
 def test_a_duration_is_shown_as_the_option_takes_it(seconds: int, written: str, words: str) -> None:
-    assert (option(seconds), in_words(seconds)) == (written, words)
+    assert (option(seconds), duration(seconds)) == (written, words)
     assert made(window=written).window == seconds

@@ -43,20 +43,6 @@ def size(amount: int) -> str:
     return f"{amount} B"
 
 
-def duration(seconds: int) -> str:
-    """A length in the largest unit in which it is whole.
-
-    Example:
-        >>> duration(604800), duration(3600), duration(90), duration(5400)
-        ('7 days', '1 hour', '90 seconds', '90 minutes')
-    """
-    for length, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
-        if seconds >= length and seconds % length == 0:
-            number = seconds // length
-            return f"{number:,} {unit}" if number == 1 else f"{number:,} {unit}s"
-    return f"{seconds} seconds"
-
-
 def range_of(values: npt.NDArray[np.float64]) -> str:
     """The last value of a series of shape (n,), its least and its greatest; NaN is none.
 
