@@ -88,7 +88,10 @@ def choose(plan: Plan, settings: Settings) -> Choice:
     refreshes = outlook.windows(chosen.refresh, settings.least_rows).number
     if settings.refreshes:
         refreshes = min(refreshes, settings.refreshes)
-    line = f"windows of {duration(chosen.window)}: {_shape(made)}"
+    line = f"windows of {duration(chosen.window)}"
+    if chosen.refresh != chosen.window:  # one ends with each refresh
+        line, made = f"{line} every {duration(chosen.refresh)}", made._replace(number=refreshes)
+    line = f"{line}: {_shape(made)}"
     windows = f"{line} ({how})" if how else line
     return Choice(chosen, refreshes, (found, windows, *notes, *plan.messages))
 

@@ -41,6 +41,8 @@ def test_the_start_says_how_many_files_rows_and_windows_there_are(job: Job) -> N
     )
     assert told[2] == "windows of 1 minute: 10 windows of about 60 rows each"
     assert len(metrics("o")) == 10
+    told = job.ran(*FILES, "--window", "3m", "--every", "1m", "--output", "p").err.splitlines()
+    assert told[2] == "windows of 3 minutes every 1 minute: 10 windows of about 180 rows each"
 
 
 def test_a_window_that_was_not_given_and_does_not_fit_gives_way_to_one_that_does(job: Job) -> None:
