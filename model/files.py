@@ -248,5 +248,6 @@ def remove_folder_if_empty(path: str) -> None:
     if is_local(path):
         try:
             Path(path).rmdir()
+            _unsynced.add([_folder_of(Path(path))])
         except OSError:
             return
