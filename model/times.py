@@ -164,6 +164,8 @@ def _read(values: pa.Array, form: str | None, zone: str | None) -> pa.Array:
     kind = values.type
     if pa.types.is_dictionary(kind):
         return _read(values.dictionary, form, zone).take(values.indices)
+    if pa.types.is_string_view(kind):  # Arrow casts it to text alone
+        return _read(values.cast(pa.string()), form, zone)
     if pa.types.is_null(kind):
         return pa.nulls(len(values), TIME_TYPE)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):

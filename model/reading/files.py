@@ -17,6 +17,8 @@ from model.wording import first_few, first_line
 
 __all__ = ["check_unchanged", "find", "is_empty", "opened"]
 
+_FOLDERS = "folders: ** in the glob reads what is below them"
+
 
 def find(pattern: str) -> tuple[list[File], tuple[str, ...]]:
     """The files that a path, a glob or a folder stands for, sorted by path, and notes on them.
@@ -41,6 +43,7 @@ def find(pattern: str) -> tuple[list[File], tuple[str, ...]]:
         _left_out(matches.left_out, "hidden files and copies of editors and systems"),
         _left_out([file.path for file in unknown], "files of no known format"),
         _left_out(empty, "empty files (0 bytes)"),
+        _left_out(matches.passed, _FOLDERS),
         _twice(files),
     ]
     return files, tuple(note for note in notes if note)
@@ -58,6 +61,8 @@ def _nothing(pattern: str, matches: Matches, known: list[Found], unknown: list[F
     hint = ""
     if matches.left_out:
         hint = f" but {first_few(matches.left_out)}, left out by name (name one exactly to read it)"
+    if matches.passed:
+        hint = f" but {first_few(matches.passed)}, left out ({_FOLDERS})"
     return f"--input {pattern}: no file matches{hint}"
 
 

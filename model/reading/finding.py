@@ -45,12 +45,14 @@ class Matches(NamedTuple):
         left_out: the paths that match but are hidden, copies or broken links, sorted.
         named: the paths that the pattern names exactly.
         folders: the folders that stand for all data in them.
+        passed: the folders that a glob for files matches, and that are not looked into.
     """
 
     files: dict[str, Found]
     left_out: list[str]
     named: set[str]
     folders: list[str]
+    passed: list[str]
 
 
 class _Tree(Protocol):
@@ -84,7 +86,7 @@ def match(pattern: str) -> Matches:
 
 def _match(pattern: str) -> Matches:
     remote = FileSystems.get_scheme(pattern) is not None
-    result = Matches({}, [], set(), [])
+    result = Matches({}, [], set(), [], [])
     left_out: set[str] = set()
     for one in [pattern] if _exists(pattern, remote) else expand_braces(pattern):
         path = one if remote else os.path.expanduser(one)
@@ -99,6 +101,7 @@ def _match(pattern: str) -> Matches:
         else:
             fixed, parts = _split(path)
             _add(_descend(tree, fixed, parts), tree, result, left_out)
+            result.passed.extend(_passed(tree, fixed, parts))
     ordered = dict(sorted(result.files.items()))
     return result._replace(files=ordered, left_out=sorted(left_out - ordered.keys()))
 
@@ -205,6 +208,20 @@ def _descend(
     for name in folders:  # what Spark writes as x.parquet is a folder
         if format_of(name) and fnmatchcase(name, part):
             yield from _descend(tree, _join(folder, name), _ALL, within(name))
+
+
+def _passed(tree: _Tree, folder: str, parts: tuple[str, ...]) -> Iterator[str]:
+    """The folders that fit a pattern whose files alone are read; with ``**`` there are none."""
+    if not parts or "**" in parts:
+        return
+    part, rest = parts[0], parts[1:]
+    for name in tree.entries(folder)[1]:
+        if not fnmatchcase(name, part) or _is_within(part, False, name):
+            continue
+        if rest:
+            yield from _passed(tree, _join(folder, name), rest)
+        elif not format_of(name):
+            yield _join(folder, name)
 
 
 def _is_within(part: str, hidden: bool, name: str) -> bool:

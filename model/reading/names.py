@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from model.errors import UserError
 from model.schema import Schema
@@ -18,6 +19,7 @@ _SHOWN = 30
 _BOM = "\ufeff"
 
 
+@lru_cache(4096)
 def normalize_name(name: str) -> str:
     r"""A name in normal form C, without byte order marks.
 
@@ -82,6 +84,30 @@ def count_columns(names: Sequence[str], schema: Schema) -> int:
     return sum(normalize_name(column) in have for column in schema.columns)
 
 
+def find_alike(names: Sequence[str], schema: Schema) -> list[tuple[str, str]]:
+    """The names that only look like one of the schema's columns: the column, then the name.
+
+    Example:
+        >>> from model.schema import Features
+        >>> schema = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
+        >>> find_alike(["t", "X", "x", "z"], schema)
+        [('x', 'X')]
+    """
+    return [
+        (column, name)
+        for column in schema.columns
+        for name in names
+        if name not in schema.columns
+        and _key(name) == _key(column)
+        and normalize_name(name) != normalize_name(column)
+    ]
+
+
+def describe_alike(name: str, column: str) -> str:
+    """Two names that look alike, and what differs."""
+    return f"{_quoted(name)} differs from {_quoted(column)} {_difference(name, column)}"
+
+
 def _absent(path: str, column: str, names: Sequence[str], schema: Schema, hint: str) -> str:
     have = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
     return f"{path}: has no column {column!r}: its columns are {have}{_near(column, names)}{hint}"
@@ -91,8 +117,7 @@ def _near(column: str, names: Sequence[str]) -> str:
     """The name that is most like a column's, and what differs."""
     for name in names:
         if _key(name) == _key(column):
-            mine, other = _quoted(name), _quoted(column)
-            return f" ({mine} differs from {other} {_difference(name, column)})"
+            return f" ({describe_alike(name, column)})"
     close = difflib.get_close_matches(column, list(names), 1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 

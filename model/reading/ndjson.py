@@ -6,7 +6,7 @@ JSON's null is a null, and so are NaN, which Python's reader allows, and a key t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from model.errors import UserError
 from model.reading import documents
 from model.reading.chunks import LINES, File
 from model.reading.layout import line_ends
-from model.reading.names import match_columns
+from model.reading.names import describe_alike, find_alike, match_columns, normalize_name
 from model.reading.text import Format, behind_bom, blocks
 from model.rows import Row, RowError, from_dicts
 from model.schema import Schema
@@ -35,6 +35,7 @@ def begin(file: File, schema: Schema) -> File:
     file = behind_bom(file)
     file = documents.begin(file)
     names: dict[str, None] = {}
+    alike: dict[tuple[str, str], None] = {}
     for number, rows in enumerate(_blocks_of_rows(file, schema)):
         objects = [row for row in rows if not isinstance(row, RowError)]
         if not objects and not number:
@@ -43,13 +44,23 @@ def begin(file: File, schema: Schema) -> File:
                 "object on each line, or an array of objects is allowed"
             )
         names |= dict.fromkeys(name for row in objects for name in row)
+        alike |= dict.fromkeys(
+            (column, name)
+            for column, name in find_alike(list(names), schema)
+            if any(name in row and column not in row for row in objects)
+        )
         if names.keys() >= set(schema.columns):
             break
     needed = [schema.time] if schema.dated and names else []
     found = match_columns(file.path, list(names), schema, _hint(names), needed)
     pairs = tuple((name, own) for name, own in zip(found, names, strict=True) if name != own)
     seen = tuple(name for name in schema.columns if name in found)
-    return replace(file, columns=seen, renamed=pairs)
+    notes = tuple(
+        f"{column!r} is null in rows that have {name!r} instead: {describe_alike(name, column)}"
+        for column, name in alike
+        if column in found
+    )
+    return replace(file, columns=seen, renamed=pairs, notes=(*file.notes, *notes))
 
 
 def check_some_file_has(files: Sequence[File], schema: Schema) -> tuple[str, ...]:
@@ -128,24 +139,31 @@ def times(data: bytes, file: File, schema: Schema) -> pa.Array:
 
 def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch:
     """The rows as a raw batch."""
-    rows = _rows(data, file)
+    rows = _with_names(_rows(data, file), file, schema)
     return from_dicts(rows, np.arange(first, first + len(rows)), schema, absent_is_null=True)
 
 
 def _rows(data: bytes, file: File) -> list[Row]:
     if file.layout != LINES:
-        rows = documents.rows(data, file)
-    else:
-        lines = [line for line in data.splitlines() if line.strip()]
-        rows = documents.read_rows(data, lines)
-    return [_rename(row, file) for row in rows] if file.renamed else rows
+        return documents.rows(data, file)
+    lines = [line for line in data.splitlines() if line.strip()]
+    return documents.read_rows(data, lines)
 
 
-def _rename(row: Row, file: File) -> Row:
-    if isinstance(row, RowError):
+def _with_names(rows: list[Row], file: File, schema: Schema) -> list[Row]:
+    """The rows with the schema's names as keys; each row may write them in a way of its own."""
+    if not file.renamed and all(name.isascii() for name in schema.columns):
+        return rows
+    columns = {normalize_name(name): name for name in schema.columns}
+    return [row if isinstance(row, RowError) else _rename(row, columns) for row in rows]
+
+
+def _rename(row: Mapping[str, object], columns: dict[str, str]) -> Row:
+    if row.keys() >= set(columns.values()):
         return row
-    names = {own: name for name, own in file.renamed}
-    return {names.get(key, key): value for key, value in row.items()}
+    names = {key: columns.get(normalize_name(key), key) for key in row}
+    # A key that is the schema's to the letter goes before another way of writing it.
+    return {key if names[key] in row else names[key]: value for key, value in row.items()}
 
 
 def key_names(file: File, schema: Schema) -> list[str]:

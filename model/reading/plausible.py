@@ -33,7 +33,10 @@ _MISSING = (
     "1970-01-01",
 )
 """Days that stand for a missing time, each at midnight."""
-_STANDS_FOR_NONE = {int(np.datetime64(day, "us").astype(np.int64)): day for day in _MISSING}
+_STANDS_FOR_NONE = {
+    **{int(np.datetime64(day, "us").astype(np.int64)): day for day in _MISSING},
+    **{-1: "-1", -1_000: "-1", -SECOND: "-1"},  # a count of us, of ms, of s
+}
 _ROWS = 65_536
 
 
@@ -68,15 +71,14 @@ def check_times(plan: Plan, schema: Schema) -> Plan:
     form = next((file.time_format for file in plan.files if file.time_format), None)
     place = f"{plan.files[plan.chunks[0].file].path}: column {schema.time!r} (the time)"
     _check_all(least, greatest, form, place)
-    if form in _COUNTED[1:] and 0 <= least < _FIRST_DAYS:
-        raise UserError(
-            f"{place}: most values are a count of {form} since 1970, but the least would then be "
-            f'{iso(least)}: are there several units? If not, set time_format = "{form}"'
-        )
     day = _STANDS_FOR_NONE.get(least)
     if day is None:
+        _check_unit(least, form, place)
         return plan
-    return replace(plan, notes=(*plan.notes, *_check_missing(plan, schema, least, day)))
+    found = _look(plan, schema, least)
+    if found.following is not None:
+        _check_unit(found.following, form, place)
+    return replace(plan, notes=(*plan.notes, *_note_missing(found, schema, least, day)))
 
 
 def _check_all(least: int, greatest: int, form: str | None, place: str) -> None:
@@ -95,8 +97,16 @@ def _check_all(least: int, greatest: int, form: str | None, place: str) -> None:
     )
 
 
-def _check_missing(plan: Plan, schema: Schema, least: int, day: str) -> tuple[str, ...]:
-    found = _look(plan, schema, least)
+def _check_unit(least: int, form: str | None, place: str) -> None:
+    """Checks that no time lies where seconds do that were taken for a smaller unit."""
+    if form in _COUNTED[1:] and 0 <= least < _FIRST_DAYS:
+        raise UserError(
+            f"{place}: most values are a count of {form} since 1970, but the least would then be "
+            f'{iso(least)}: are there several units? If not, set time_format = "{form}"'
+        )
+
+
+def _note_missing(found: Found, schema: Schema, least: int, day: str) -> tuple[str, ...]:
     if found.following is None or found.following - least < _APART:
         return ()
     rows = f"{found.rows:,} rows have" if found.rows > 1 else "1 row has"

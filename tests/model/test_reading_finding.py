@@ -205,6 +205,19 @@ def test_a_file_and_its_compressed_copy_are_both_read_and_noted(here: Path) -> N
     )
 
 
+def test_folders_that_a_glob_matches_are_named_where_they_are_not_read(here: Path) -> None:
+    make(here, "a.csv", "d/b.csv", "p=1/c.csv", ".git/d.csv", "e.csv/f.csv")
+    what = "left out (folders: ** in the glob reads what is below them)"
+    planned = plan("*", SCHEMA)
+    assert [file.path for file in planned.files] == ["a.csv", "e.csv/f.csv"]
+    assert f"2 {what}: d, p=1" in planned.notes
+    with pytest.raises(UserError) as caught:
+        plan("p=*", SCHEMA)
+    assert str(caught.value) == f"--input p=*: no file matches but p=1, {what}"
+    assert [file.path for file in plan("p=*/**", SCHEMA).files] == ["p=1/c.csv"]
+    assert not any("folders" in note for note in plan("**/*", SCHEMA).notes)
+
+
 def test_only_hidden_matches_are_refused_by_name(here: Path) -> None:
     make(here, "_a.csv")
     with pytest.raises(UserError) as caught:

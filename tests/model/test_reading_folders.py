@@ -175,3 +175,23 @@ def test_names_are_matched_in_normal_form(tmp_path: Path, form: str) -> None:
     assert [row[composed] for row in found] == [3.0, 3.0]
     folder = write(tmp_path / f"{decomposed}=4" / f"in.{form}", [{"t": 1, "y": 2.0, "k": "a"}])
     assert plan(folder, schema).files[0].constants == ((composed, "4"),)
+
+
+@pytest.mark.parametrize(
+    "ways", [("\u00e9", "e\u0301"), ("e\u0301", "\u00e9"), ("\ufeff\u00e9",) * 2]
+)
+def test_each_row_may_write_a_key_in_a_form_of_its_own(tmp_path: Path, ways: list[str]) -> None:
+    schema = Schema(
+        name="s", time="t", target="y", features=Features(numeric=("\u00e9",), categorical=("k",))
+    )
+    rows = [{"t": at, "y": 2.0, ways[at // 50]: float(at), "k": "a"} for at in range(100)]
+    found = rows_of(plan(write(tmp_path / "in.ndjson", rows), schema), schema)
+    assert [row["\u00e9"] for row in found] == [float(at) for at in range(100)]
+
+
+def test_a_key_to_the_letter_goes_before_one_in_another_form(tmp_path: Path) -> None:
+    schema = Schema(name="s", time="t", target="y", features=Features(numeric=("\u00e9", "x")))
+    rows = [{"t": 1, "y": 2.0, "e\u0301": 9.0, "\u00e9": 3.0, "e\u0301 ": 1.0}]
+    rows += [{"t": 2, "y": 2.0, "\u00e9": 4.0, "x": 1.0}]
+    found = rows_of(plan(write(tmp_path / "in.ndjson", rows), schema), schema)
+    assert [(row["\u00e9"], row["x"]) for row in found] == [(3.0, None), (4.0, 1.0)]

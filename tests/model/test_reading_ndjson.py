@@ -206,3 +206,17 @@ JSON_VALUES = st.recursive(
 def test_lines_are_read_as_pythons_own_reader_reads_them(lines: list[bytes]) -> None:
     found = documents.read_rows(b"\n".join(lines), lines)
     assert repr(found) == repr([documents.read_row(line) for line in lines])
+
+
+@pytest.mark.parametrize(
+    ("key", "how"), [("X", "in case"), ("x ", "in spaces around it"), ("\u200bx", "not seen")]
+)
+def test_a_key_that_only_looks_like_a_columns_is_noted(tmp_path: Path, key: str, how: str) -> None:
+    rows = [GOOD, {"t": 6, "y": 1.0, key: 2, "k": "a"}]
+    [note] = plan(write(tmp_path, as_lines(*rows)), SCHEMA).messages
+    assert "'x' is null in rows that have" in note
+    assert how in note
+
+
+def test_a_key_beside_the_column_it_looks_like_is_another_column(tmp_path: Path) -> None:
+    assert plan(write(tmp_path, as_lines(GOOD | {"X": 1}, GOOD)), SCHEMA).messages == ()

@@ -257,6 +257,33 @@ def test_a_time_of_1970_among_others_is_noted(tmp_path: Path) -> None:
     assert "1 row has the time 1970-01-01T00:00:00Z" in note
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+@pytest.mark.parametrize("missing", [0, -1])
+def test_a_count_that_stands_for_a_missing_time_is_noted(
+    tmp_path: Path, unit: str, missing: int
+) -> None:
+    counts = [missing, *(MICROS // {"s": 1_000_000, "ms": 1_000, "us": 1}[unit]).tolist()]
+    notes = notes_of(write_csv(tmp_path / "in", pa.array(counts)))
+    assert any("in.csv:2: column 't' (the time): 1 row has the time 19" in note for note in notes)
+
+
+@pytest.mark.parametrize("missing", [0, -1])
+def test_a_missing_time_hides_no_second_unit(tmp_path: Path, missing: int) -> None:
+    counts = [missing, *(MICROS // 1_000).tolist(), int(MICROS[0]) // 1_000_000]
+    path = write_csv(tmp_path / "in", pa.array(counts))
+    with pytest.raises(UserError, match="are there several units"):
+        notes_of(path)
+
+
+def test_text_of_any_of_arrows_types_is_read_as_times(tmp_path: Path) -> None:
+    times = texts("%Y-%m-%dT%H:%M:%S.%fZ").to_pylist()
+    for kind in (pa.string(), pa.large_string(), pa.string_view()):
+        ones = pa.array([1.0] * len(times))
+        table = pa.table({"t": pa.array(times, kind), "y": ones, "x": ones})
+        pq.write_table(table, tmp_path / "in.parquet")
+        assert times_of(tmp_path / "in.parquet") == MICROS.tolist()
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
 def test_local_times_are_the_same_through_every_door(zone: str, tmp_path: Path) -> None:
     local = pd.date_range("2024-10-26", periods=240, freq="30min").append(
