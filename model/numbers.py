@@ -42,8 +42,8 @@ NULL_WORDS = (
 
 _NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:inf|infinity|nan))$"
 _BOOLEANS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"}
-_SPACES = "\u00a0\u202f\u2009"
-"""No-break and thin spaces: between digits they can only part thousands."""
+_PARTS = "\u00a0\u202f\u2009\u2019"
+"""No-break and thin spaces and the Swiss apostrophe: between digits they only part thousands."""
 _MINUS = "\u2212"
 _METADATA = b"number_format"
 _CODE = re.compile(r"^(?:USD|EUR|GBP|CHF|JPY|BRL)\b|\b(?:USD|EUR|GBP|CHF|JPY|BRL)$")
@@ -55,8 +55,9 @@ class NumberFormat(NamedTuple):
 
     Attributes:
         decimal: the decimal mark.
-        thousands: what stands between thousands; "" if only no-break spaces may.
-        nulls: the texts that are nulls; an empty one always is.
+        thousands: what stands between thousands; "" if only ``_PARTS`` may.
+        nulls: the texts that are nulls; an empty one always is, and of a number every way to write
+            it (-999 is -999.0, too), as in pandas.
     """
 
     decimal: str = "."
@@ -73,8 +74,8 @@ def parse_numbers(
 ) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
     """Reads numbers from text.
 
-    Spaces around a number are ignored, U+2212 is a minus, no-break and thin spaces may part
-    thousands, and true and false (also True, TRUE, ...) are 1 and 0. Underscores, hexadecimal
+    Spaces around a number are ignored, U+2212 is a minus, no-break and thin spaces and U+2019 may
+    part thousands, and true and false (also True, TRUE, ...) are 1 and 0. Underscores, hexadecimal
     digits, currency and percent signs make no number.
 
     Args:
@@ -109,6 +110,10 @@ def parse_numbers(
         trimmed = pc.if_else(good, trimmed, _rewrite(trimmed, written))
         good = pc.match_substring_regex(trimmed, _NUMBER).fill_null(False)
     numbers = pc.if_else(good, trimmed, pa.scalar(None, pa.string())).cast(pa.float64())
+    words = (word.replace(written.decimal, ".") for word in written.nulls)
+    if missing := [float(word) for word in words if is_number(word)]:
+        is_missing = pc.is_in(numbers, value_set=pa.array(missing))
+        numbers = pc.if_else(is_missing, pa.scalar(None, pa.float64()), numbers)
     return numbers, pc.invert(pc.or_(good, none)).to_numpy(zero_copy_only=False)
 
 
@@ -160,7 +165,7 @@ def format_of(field: pa.Field) -> NumberFormat:
 def _rewrite(texts: pa.Array, written: NumberFormat) -> pa.Array:
     """Texts as ``_NUMBER`` has them, if they are numbers in that format; others as no number."""
     texts = pc.replace_substring(texts, _MINUS, "-")
-    marks = re.escape(written.thousands) + _SPACES
+    marks = re.escape(written.thousands) + _PARTS
     decimal = re.escape(written.decimal)
     grouped = rf"^([+-]?)(\d{{1,3}}(?:[{marks}]\d{{2,3}})*[{marks}]\d{{3}})((?:{decimal}\d*)?)$"
     is_grouped = pc.match_substring_regex(texts, grouped)

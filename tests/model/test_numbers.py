@@ -34,6 +34,16 @@ def test_a_number_is_what_python_reads(text: str) -> None:
 
 def test_a_unicode_minus_and_spaces_between_thousands_are_read() -> None:
     assert numbers("\u22125", "1\u00a0234", "-1\u202f234\u202f567.5") == [-5.0, 1234.0, -1234567.5]
+    assert numbers("1\u2019234.5", "-1\u2019234\u2019567") == [1234.5, -1234567.0]
+    assert numbers("1\u2019234,5", decimal=",") == [1234.5]
+
+
+def test_a_number_that_stands_for_null_does_so_however_it_is_written() -> None:
+    texts, nulls = ["-999", "-999.0", " -9.99e2", "-999.5", "99", "?", "1"], ["-999", "99.0", "?"]
+    frame = pd.read_csv(io.StringIO("\n".join(["x", *texts])), na_values=nulls)
+    want = [None if math.isnan(value) else value for value in frame["x"]]
+    assert numbers(*texts, nulls=tuple(nulls)) == want == [None, None, None, -999.5, None, None, 1]
+    assert numbers("-99,90", "1", nulls=("-99,9",), decimal=",") == [None, 1]
 
 
 def test_booleans_are_ones_and_zeros() -> None:
