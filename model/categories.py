@@ -43,6 +43,8 @@ _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]\d+)?",
 """A number as programs write it: no leading zeros, and no exponent that a code may look like."""
 _SUSPECT = r"^$|^[\x00-\x20]|[\x00-\x20]$|[^\x00-\x7F]|^-?[0-9]+[.eE]|^-0$|^(?i:true|false)$"
 """Texts that may not be canonical."""
+_FEW = 64
+"""Texts up to this number are looked at one by one: that is quicker than a regular expression."""
 _SMALLEST_EXPONENT = -400
 _SHORT = 64
 """Letters of a text that is remembered: long ones would hold much memory."""
@@ -107,14 +109,10 @@ def canonical_texts(values: pa.Array) -> pa.Array:
     """The canonical text of each value of a plain column; the column itself if all are."""
     if is_text(values.type):
         texts = values if pa.types.is_string(values.type) else values.cast(pa.string())
-        if (
-            not values.null_count
-            and not pc.any(pc.match_substring_regex(texts, _SUSPECT), min_count=0).as_py()
-        ):
-            return texts
-    elif pa.types.is_integer(values.type):
+        return _canonical_strings(texts)
+    if pa.types.is_integer(values.type):
         return values.cast(pa.string())
-    elif pa.types.is_date(values.type):
+    if pa.types.is_date(values.type):
         return values.cast(pa.date32()).cast(pa.string())
     single = pa.types.is_float32(values.type)
     known = values.to_pylist()
@@ -122,6 +120,17 @@ def canonical_texts(values: pa.Array) -> pa.Array:
     if single:
         plain = (None if value is None else np.float32(value) for value in known)
     return pa.array([canonical_value(value) for value in plain], pa.string())
+
+
+def _canonical_strings(texts: pa.Array) -> pa.Array:
+    """As ``canonical_texts``; a null in the column makes another one, for it is no category."""
+    whole = not texts.null_count
+    many = len(texts) > _FEW
+    if many and whole and not pc.any(pc.match_substring_regex(texts, _SUSPECT)).as_py():
+        return texts
+    known = texts.to_pylist()
+    found = [canonical_value(text) for text in known]
+    return texts if whole and found == known else pa.array(found, pa.string())
 
 
 def canonical_value(value: object) -> str | None:
