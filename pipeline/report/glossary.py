@@ -1,4 +1,4 @@
-"""What the words of the report and of the page mean, for who sees them for the first time."""
+"""The glossary of the report and of the page, for readers who see them for the first time."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import NamedTuple
 
 
 class Term(NamedTuple):
-    """A word and what it means.
+    """A term and its definition.
 
     Attributes:
-        name: the word.
-        meaning: a sentence or two.
-        titles: headings of tables that it explains, too.
+        name: the term.
+        definition: a sentence or two.
+        titles: headings of tables that it explains as well.
     """
 
     name: str
-    meaning: str
+    definition: str
     titles: tuple[str, ...] = ()
 
 
@@ -94,17 +94,17 @@ def as_html() -> str:
     """
     terms = (
         f'<div><dt data-titles="{escape("|".join(term.titles))}">{escape(term.name)}</dt>'
-        f"<dd>{escape(term.meaning)}</dd></div>"
+        f"<dd>{escape(term.definition)}</dd></div>"
         for term in TERMS
     )
     return f'<dl class="words">{"".join(terms)}</dl>'
 
 
-def meaning(title: str) -> str:
-    """What a heading means; empty if the glossary does not say.
+def definition(title: str) -> str:
+    """The definition of a heading; empty if the glossary has none.
 
     Example:
-        >>> meaning("Late")
+        >>> definition("Late")
         'A row that came behind the watermark. It is scored, and not trained on.'
     """
-    return next((term.meaning for term in TERMS if title in term.titles), "")
+    return next((term.definition for term in TERMS if title in term.titles), "")

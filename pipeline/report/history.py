@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from model import files
 from model.alerts import Alert
-from model.asof import from_stamp, iso
+from model.asof import from_iso, from_stamp, iso
 from model.batch import SECOND
 from model.errors import UserError
 from model.metrics import Metrics
@@ -51,7 +51,7 @@ class Status(BaseModel):
         if self.state in ENDED or self.updated is None:
             return self.state
         try:
-            updated = datetime.fromisoformat(self.updated.replace("Z", "+00:00"))
+            updated = from_iso(self.updated)
             quiet = (now - updated).total_seconds()
         except (ValueError, TypeError):  # no time, or one without a zone
             return self.state

@@ -42,7 +42,7 @@ REFRESHES = 500
 ALERTS = 200
 """Maximum number of alerts in the table, the newest first."""
 VALUES = 3
-"""Of the values of categorical columns so many are named beside the importance of columns."""
+"""Maximum number of encoded values that are named beside the importance of columns."""
 FEATURES = 24
 """So many columns at most have a picture."""
 
@@ -129,7 +129,7 @@ def template() -> Any:
         when=when,
         common=artefacts.common,
         duration=duration,
-        meaning=glossary.meaning,
+        definition=glossary.definition,
     )
     return environment.get_template("page.html")
 

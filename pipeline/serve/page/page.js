@@ -70,8 +70,8 @@ function pairs(list, found) {
   list.replaceChildren(...found.map(([name, ...told]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...told))));
 }
 
-/** What a heading's word means, from the page's glossary, as its tooltip. */
-function meaning(title) {
+/** A heading's definition from the page's glossary, as its tooltip. */
+function definition(title) {
   const term = [...document.querySelectorAll("#words dt")].find((each) => each.dataset.titles?.split("|").includes(title));
   return term?.nextElementSibling.textContent ?? null;
 }
@@ -79,7 +79,7 @@ function meaning(title) {
 /** A table that scrolls by itself. Columns: [title, is a number, is left out on phones]; rows: elements of <tr>. */
 function table(label, columns, rows) {
   const head = columns.map(([title, number, wide]) => el("th",
-    { scope: "col", class: [number && "n", wide && "wide"].filter(Boolean).join(" ") || null, title: meaning(title) }, title));
+    { scope: "col", class: [number && "n", wide && "wide"].filter(Boolean).join(" ") || null, title: definition(title) }, title));
   return el("div", { class: "scroll", role: "region", "aria-label": label, tabindex: 0 },
     el("table", {}, el("caption", { class: "hidden" }, label),
       el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows)));
