@@ -55,6 +55,19 @@ def iso(time: int) -> str:
     return utc(time).isoformat().replace("+00:00", "Z")
 
 
+def from_iso(text: str) -> datetime:
+    """The time of an ISO 8601 text such as ``iso`` gives.
+
+    Raises:
+        ValueError: if it is none.
+
+    Example:
+        >>> from_iso("2026-11-23T07:01:00Z") == utc(1_795_417_260_000_000)
+        True
+    """
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))  # "Z" from Python 3.11 on
+
+
 def stamp(time: int) -> str:
     """The name that files and folders have by a time of whole seconds.
 

@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from model.batch import all_within, column
 from model.schema import Schema
-from model.statistics import MAX_CATEGORIES as MAX_CATEGORIES
 from model.statistics import Numeric, Statistics, frequent
 
 OTHER = "other"

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.batch import SECOND
-from model.timeforms import GREATEST, LEAST, Ints, Mask, as_times, localize, parse_form, pattern_of
+from model.timeforms import GREATEST, LEAST, as_times, localize, parse_form, pattern_of
+from model.zones import Ints, Mask
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 NAMES = (*PER_SECOND, "excel", "auto")
@@ -71,7 +72,7 @@ def _int64(values: pa.Array) -> pa.Array:
 
 
 def from_counts(counts: pa.Array, per_second: int) -> pa.Array:
-    """Times of an int64 column that counts so many units a second since the epoch."""
+    """Times of an int64 column that counts ``per_second`` units a second since the epoch."""
     known = counts.is_valid().to_numpy(zero_copy_only=False)
     numbers = counts.fill_null(0).to_numpy(zero_copy_only=False)
     return as_times(*_scaled(numbers, known, per_second))

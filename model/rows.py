@@ -54,8 +54,8 @@ _TIME_KINDS = {
     frozenset({date}): pa.date32(),
 }
 """How a column of times is held if all its values are of these types."""
-_NEVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
-"""The time of rows whose own is not read."""
+NEVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
+"""The event time of rows whose own is not read, as of rows that are only predicted."""
 
 
 def from_dicts(
@@ -67,12 +67,11 @@ def from_dicts(
     """Puts rows into a raw batch.
 
     The target and numeric features take int, float, bool, Decimal, numpy numbers and text that
-    is a number or a null (``model.numbers``); categorical
-    features take these, str and date, and are made canonical (``model.categories``); the time
-    takes str, int, float, Decimal, datetime and date; the id takes str and integers, a column that
-    is kept any scalar. None is a null everywhere. A key that is absent is a problem, but for the id
-    and what is kept, which are null then; so is a value of another type. Keys that the schema does
-    not name are ignored.
+    is a number or a null (``model.numbers``); categorical features take these, str and date, and
+    are made canonical (``model.categories``); the time takes str, int, float, Decimal, datetime
+    and date; the id takes str and integers, a column that is kept any scalar. None is a null
+    everywhere. A key that is absent is a problem, but for the id and what is kept, which are null
+    then; so is a value of another type. Keys that the schema does not name are ignored.
 
     Args:
         rows: the rows, or what could not be read in their place.
@@ -109,7 +108,7 @@ def _batch(
     """The batch of rows that have no problem; any other raises."""
     timed = (schema.time,) if schema.dated else ()
     values = _values((*timed, *schema.numbers, *schema.categorical), rows, absent_is_null)
-    never: list[object] = [_NEVER] * len(rows)
+    never: list[object] = [NEVER] * len(rows)
     times = _times(values[schema.time] if schema.dated else never, schema.time_zone)
     columns = {
         ID: pa.array(ids, pa.int64()),

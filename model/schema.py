@@ -270,8 +270,9 @@ class Schema(Section):
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """The columns that are read as numbers: target and numeric features."""
-        return (self.target, *self.numeric)
+        """The columns that are read as numbers: of target and numeric features."""
+        read = set(self.columns)
+        return tuple(name for name in (self.target, *self.numeric) if name in read)
 
 
 class ScoringSchema(Schema):
@@ -296,11 +297,6 @@ class ScoringSchema(Schema):
         """Every column that is read, once: the features and what is carried."""
         named = self.keep if self.id is None else (self.id, *self.keep)
         return tuple(dict.fromkeys((*self.numeric, *self.categorical, *named)))
-
-    @property
-    def numbers(self) -> tuple[str, ...]:
-        """The columns that are read as numbers."""
-        return tuple(name for name in (self.target, *self.numeric) if name in self.columns)
 
 
 class PartialSchema(Schema):
@@ -335,11 +331,6 @@ class PartialSchema(Schema):
     def columns(self) -> tuple[str, ...]:
         """Every column that is read."""
         return self.read
-
-    @property
-    def numbers(self) -> tuple[str, ...]:
-        """The columns that are read as numbers."""
-        return tuple(name for name in (self.target, *self.numeric) if name in self.read)
 
 
 _REST = frozenset(Schema.model_fields) - {"name", "time", "target", "features", "id", "keep"}

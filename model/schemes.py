@@ -16,7 +16,7 @@ _NEEDS = {"gs": "google.cloud.storage", "s3": "boto3", "azfs": "azure.storage.bl
 """What that extra installs, by which it is known."""
 _MEANT = {
     **dict.fromkeys(("s3a", "s3n"), "s3"),
-    **dict.fromkeys(("gcs",), "gs"),
+    "gcs": "gs",
     **dict.fromkeys(("az", "abfs", "abfss", "wasb", "wasbs", "adl"), "azfs"),
 }
 """Other programs' names of the same file systems."""
@@ -90,9 +90,9 @@ def _advice(scheme: str, rest: str, option: str) -> str | None:
         tool = "curl --fail --location --remote-name URL" if scheme.startswith("http") else scheme
         return f"is not on a file system: download it first ({tool}), and name the local file"
     if scheme in _MEANT:
-        example = "azfs://ACCOUNT/CONTAINER/PATH" if scheme != "gcs" else ""
-        example = f"s3://{rest}" if scheme.startswith("s3") else example or f"gs://{rest}"
-        return f"is written {example} here" + _install(_MEANT[scheme], "; that ")
+        meant = _MEANT[scheme]
+        example = "azfs://ACCOUNT/CONTAINER/PATH" if meant == "azfs" else f"{meant}://{rest}"
+        return f"is written {example} here" + _install(meant, "; that ")
     if scheme in _EXTRAS:
         return _install(scheme, "") or None
     if scheme == "kafka":

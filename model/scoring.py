@@ -54,8 +54,8 @@ def layout(schema: ScoringSchema) -> pa.Schema:
         ['file', 'row', 'key', 'gate', 'prediction', 'model']
     """
     place = [pa.field("file", pa.string()), pa.field("row", pa.int64())]
-    said = [pa.field("prediction", pa.float64()), pa.field("model", pa.string())]
-    return pa.schema([*place, *carried_fields(schema), *said])
+    predicted = [pa.field("prediction", pa.float64()), pa.field("model", pa.string())]
+    return pa.schema([*place, *carried_fields(schema), *predicted])
 
 
 def find(

@@ -25,9 +25,9 @@ from model.batch import column
 from model.schema import Schema
 
 MAX_CATEGORIES = 64
-"""Of a categorical feature so many values, the most frequent, have a column of their own."""
+"""Maximum number of values of a categorical feature that have a column: the most frequent."""
 MANY = 1_000
-"""Of a column with more values a window's statistics have those only that have a column."""
+"""Of a column with more values, a window's statistics list only those that have a column."""
 GREATEST = sys.float_info.max
 """A variance that is greater is told so."""
 

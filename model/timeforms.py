@@ -1,9 +1,9 @@
 """Forms of times as text, as patterns: whole columns are read at once.
 
-A form is a regular expression (RE2's) whose named groups are the parts of a time: ``Y`` year,
-``m`` month, ``b`` its name, ``d`` day, ``j`` day of the year, ``G``, ``V``, ``u`` ISO year, week
-and weekday, ``H``, ``M``, ``S``, ``f`` clock, ``p`` AM or PM, ``z`` offset, ``Z`` name of a zone.
-What is not there is the least: ``2024-01`` is the first of January.
+A form is a regular expression (RE2's) whose named groups are the parts of a time: ``Y`` year, ``y``
+its last two digits, ``m`` month, ``b`` its name, ``d`` day, ``j`` day of the year, ``G``, ``V``,
+``u`` ISO year, week and weekday, ``H``, ``M``, ``S``, ``f`` clock, ``p`` AM or PM, ``z`` offset,
+``Z`` or ``W`` name of a zone. What is not there is the least: ``2024-01`` is the first of January.
 """
 
 from __future__ import annotations
@@ -12,15 +12,11 @@ import re
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.batch import SECOND, TIME_TYPE
-from model.zones import find_zone, to_utc
-
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from model.zones import Ints, Mask, find_zone, to_utc
 
 LEAST, GREATEST = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND - 1
 """The first and the last microsecond of the years 1 to 9999."""
@@ -264,10 +260,8 @@ def _clock(parts: _Parts) -> tuple[Ints, Mask]:
 
 def _in_utc(parts: _Parts, local: Ints, good: Mask, zone: str | None) -> tuple[Ints, Mask]:
     """Local times in UTC, by the offset or the zone that each names, or else by ``zone``."""
-    offsets = _texts(parts, "z", len(local))
-    names = [a or b for a, b in zip(_texts(parts, "Z", len(local)),
-                                    _texts(parts, "W", len(local)), strict=True)]  # fmt: skip
-    places = np.array([o or n for o, n in zip(offsets, names, strict=True)], dtype=object)
+    named = zip(*(_texts(parts, name, len(local)) for name in ("z", "Z", "W")), strict=True)
+    places = np.array([next(filter(None, each), "") for each in named], dtype=object)
     times, good = local.copy(), good.copy()
     for place in set(places.tolist()):
         mine = places == place

@@ -34,11 +34,9 @@ from model.batch import (
 )
 from model.carried import KEYS, SCALARS, is_key, is_scalar, keys, texts
 from model.categories import CATEGORIES, canonical_column, is_category
-from model.numbers import NULL_WORDS, explain_number, format_of, parse_numbers
+from model.numbers import explain_number, format_of, parse_numbers
 from model.schema import Schema
 from model.times import describe_times, find_skipped, is_text
-
-__all__ = ["NULL_WORDS", "Reject", "parse_numbers", "shown", "validate"]
 
 NUMBERS = "a finite number or null is allowed"
 """What the target and a numeric feature may be, for messages."""

@@ -156,8 +156,8 @@ def _imported(path: str) -> Callable[..., Any]:
 
 
 def _brief(error: Exception) -> str:
-    told = (str(error).strip() or "no message").splitlines()[0]
-    return f"{type(error).__name__}: {told}"
+    message = (str(error).strip() or "no message").splitlines()[0]
+    return f"{type(error).__name__}: {message}"
 
 
 class OwnSource(beam.PTransform[Any, Any]):
@@ -203,7 +203,7 @@ class OwnSource(beam.PTransform[Any, Any]):
             )
         if isinstance(self.source, ReadTickets):
             return rows
-        return rows | "Count" >> beam.Map(counted).with_output_types(pa.RecordBatch)
+        return rows | "Count" >> beam.Map(count_read).with_output_types(pa.RecordBatch)
 
     def _check(self, bounded: bool) -> None:
         settings = self.settings
@@ -222,8 +222,8 @@ class OwnSource(beam.PTransform[Any, Any]):
             )
 
 
-def counted(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A batch, whose rows are counted as read."""
+def count_read(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Counts the rows of a batch as read, and passes it on."""
     count("rows read", batch.num_rows)
     return batch
 

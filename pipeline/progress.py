@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from types import TracebackType
 from typing import TextIO
 
@@ -20,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from model import files
-from model.asof import iso
+from model.asof import from_iso, iso
 from model.batch import SECOND
 from model.errors import UserError
 from model.metrics import Metrics
@@ -69,7 +68,7 @@ class Reported:
             return 0
         try:
             newest = Metrics.model_validate_json(files.read_whole(paths[-1]))
-            end = datetime.fromisoformat(newest.refresh_end.replace("Z", "+00:00"))
+            end = from_iso(newest.refresh_end)
         except ValueError:  # not a report of ours: the run has ended all the same
             return 0
         return round(end.timestamp() * SECOND)
@@ -102,7 +101,7 @@ class Pace:
         self.before = before
         self._began: tuple[int, float] | None = None
 
-    def told(self, windows: int, seconds: float) -> str:
+    def describe(self, windows: int, seconds: float) -> str:
         """The windows that are trained, of how many, and the time that is left.
 
         Args:
@@ -111,7 +110,7 @@ class Pace:
 
         Example:
             >>> pace = Pace(12)
-            >>> pace.told(2, 10.0), pace.told(6, 18.0)
+            >>> pace.describe(2, 10.0), pace.describe(6, 18.0)
             ('2 of 12 windows trained', '6 of 12 windows trained (about 12 s left)')
         """
         done = self.before + windows
@@ -230,7 +229,7 @@ class Progress:
         parts = [f"{counted(rows, 'row')} read ({self.rate(rows):,.0f}/s)"]
         windows = sum(counts.get(name, 0) for name in TRAINED)
         if windows:
-            parts.append(self._pace.told(windows, self.seconds))
+            parts.append(self._pace.describe(windows, self.seconds))
         if counts.get("rows scored"):
             parts.append(f"{counted(counts['rows scored'], 'row')} scored")
         if counts.get("refreshes reported"):

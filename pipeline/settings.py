@@ -244,7 +244,7 @@ class Settings(BaseModel):
         self._schema = (info.context or {}).get("schema", self._schema)
         if self.window == AUTO:
             if not self.reads_files:
-                raise ValueError("--window auto needs --input: files tell their rows beforehand")
+                raise ValueError("--window auto needs --input: it goes by the rows of files")
         elif self.window % self.refresh:
             raise ValueError(
                 f"--window {self.window}s is no multiple of --every {self.refresh}s: 1, 2, 3… "

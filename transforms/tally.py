@@ -18,7 +18,7 @@ NAMESPACE = "correnteza"
 _lock = threading.Lock()
 _tally: Counter[str] = Counter()
 _counted_at: dict[str, float] = {}
-"""By name when it was last counted, as ``time.monotonic`` tells."""
+"""When each name was last counted, by ``time.monotonic``."""
 OBSERVED = 10_000
 """Of each kind so many of the latest observations are at hand."""
 _observed: dict[str, deque[tuple[float, float]]] = {}

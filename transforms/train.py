@@ -114,8 +114,8 @@ class TrainFn(beam.DoFn):
 
     def _stopped(self, skipped: Skipped) -> str:
         window = f"{skipped.window_start} to {skipped.window_end}"
-        told = f"window {window} of {skipped.rows:,} labelled rows: {skipped.reason}"
-        return f"{told} (--strict: without it the window is skipped, and the older model serves)"
+        reason = f"window {window} of {skipped.rows:,} labelled rows: {skipped.reason}"
+        return f"{reason} (--strict: without it the window is skipped, and the older model serves)"
 
     def _trained(self, data: Normalized) -> Trained:
         fingerprint = training_fingerprint(data, self.learner)

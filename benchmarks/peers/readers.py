@@ -16,7 +16,6 @@ from typing import Any
 os.environ["POLARS_MAX_THREADS"] = "1"
 
 NUMBERS = ("y", "a", "b", "c")
-ROWS_OF_INFERENCE = 100
 
 
 def with_pandas(path: str) -> int:

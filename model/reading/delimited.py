@@ -92,14 +92,15 @@ def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch
     kinds = dict.fromkeys(schema.columns, pa.string())
     kinds |= dict.fromkeys(schema.categorical, CATEGORY_TYPE)
     rows, bad = _parse_numbers(data, file, schema, kinds)
+    categorical, carried, numbers = map(set, (schema.categorical, schema.carried, schema.numbers))
     fields = []
     for field, values in zip(rows.schema, rows.columns, strict=True):
-        if field.name in schema.categorical:
+        if field.name in categorical:
             values = _without_nulls(values, dialect.nulls)
-        elif field.name in schema.carried:
+        elif field.name in carried:
             null = pc.is_in(values, value_set=pa.array(dialect.nulls, pa.string()))
             values = pc.if_else(null, pa.scalar(None, pa.string()), values)
-        elif field.name in schema.numbers and field.type == pa.string():
+        elif field.name in numbers and field.type == pa.string():
             field = with_format(field, dialect.numbers)
         fields.append((field, values))
     rows = pa.RecordBatch.from_arrays(

@@ -113,7 +113,7 @@ class _Places:
         self.commas = marks[(steps == 0) & (depth == 0)]
 
 
-def cut(data: bytes, file: File) -> int:
+def cut(data: bytes) -> int:
     """The offset behind the last value that ends in the data, and behind the array's end."""
     places = _Places(data)
     if places.closed is not None or not data.strip(_SPACE):

@@ -15,8 +15,6 @@ from model.reading.formats import FORMATS, format_of, unknown_format
 from model.reading.streams import members, opened
 from model.wording import first_few, first_line
 
-__all__ = ["check_unchanged", "find", "is_empty", "opened"]
-
 _FOLDERS = "folders: ** in the glob reads what is below them"
 
 

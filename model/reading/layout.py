@@ -58,7 +58,7 @@ class RowTest(NamedTuple):
     Attributes:
         fields: how many fields a row has.
         anchor: the place of a field without which there is no row, as the time.
-        is_row: whether a line of so many fields is a row.
+        is_row: whether a line that has them is a row.
     """
 
     fields: int

@@ -60,13 +60,13 @@ def match_columns(
         ...     print(error)
         a.csv: has no column 'x': its columns are t, y, X ('X' differs from 'x' in case)
     """
-    found = list(names)
-    for column in schema.columns:
+    found, columns = list(names), schema.columns
+    for column in columns:
         places = [at for at, name in enumerate(names) if name == column]
         places = places or [
             at
             for at, name in enumerate(names)
-            if name not in schema.columns and normalize_name(name) == normalize_name(column)
+            if name not in columns and normalize_name(name) == normalize_name(column)
         ]
         if not places and needed is not None and column not in needed:
             continue

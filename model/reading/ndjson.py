@@ -6,7 +6,7 @@ JSON's null is a null, and so are NaN, which Python's reader allows, and a key t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -82,8 +82,8 @@ def check_some_file_has(files: Sequence[File], schema: Schema) -> tuple[str, ...
     for column in schema.columns:
         lacking = [file for file in files if _lacks(file, column)]
         if files and len(lacking) == len(files):
-            names = _column_names(lacking[0], schema)
-            match_columns(lacking[0].path, list(names), schema, _hint(names), [column])
+            names = key_names(lacking[0], schema)
+            match_columns(lacking[0].path, names, schema, _hint(names), [column])
         if lacking:
             what = "unlabelled" if column == schema.target else "null"
             notes.append(
@@ -97,10 +97,10 @@ def _lacks(file: File, column: str) -> bool:
     return file.format == "ndjson" and column not in (*file.columns, *dict(file.constants))
 
 
-def _column_names(file: File, schema: Schema) -> dict[str, None]:
-    """The keys of a file's first rows."""
+def key_names(file: File, schema: Schema) -> list[str]:
+    """The keys of a file's first rows, each once."""
     rows = next(_blocks_of_rows(file, schema), [])
-    return dict.fromkeys(n for row in rows if not isinstance(row, RowError) for n in row)
+    return list(dict.fromkeys(n for row in rows if not isinstance(row, RowError) for n in row))
 
 
 def _blocks_of_rows(file: File, schema: Schema) -> Iterator[list[Row]]:
@@ -109,7 +109,7 @@ def _blocks_of_rows(file: File, schema: Schema) -> Iterator[list[Row]]:
             yield rows
 
 
-def _hint(names: dict[str, None]) -> str:
+def _hint(names: Collection[str]) -> str:
     """What the file may be if it has a single key, as an object around the rows has."""
     if len(names) > 1:
         return ""
@@ -119,7 +119,7 @@ def _hint(names: dict[str, None]) -> str:
 def cut(data: bytes, file: File, schema: Schema) -> int:
     """The offset behind the last line, or value, that ends in the data."""
     if file.layout != LINES:
-        return documents.cut(data, file)
+        return documents.cut(data)
     return max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
 
 
@@ -155,20 +155,16 @@ def _with_names(rows: list[Row], file: File, schema: Schema) -> list[Row]:
     if not file.renamed and all(name.isascii() for name in schema.columns):
         return rows
     columns = {normalize_name(name): name for name in schema.columns}
-    return [row if isinstance(row, RowError) else _rename(row, columns) for row in rows]
+    wanted = set(schema.columns)
+    return [row if isinstance(row, RowError) else _rename(row, columns, wanted) for row in rows]
 
 
-def _rename(row: Mapping[str, object], columns: dict[str, str]) -> Row:
-    if row.keys() >= set(columns.values()):
+def _rename(row: Mapping[str, object], columns: dict[str, str], wanted: set[str]) -> Row:
+    if row.keys() >= wanted:
         return row
     names = {key: columns.get(normalize_name(key), key) for key in row}
     # A key that is the schema's to the letter goes before another way of writing it.
     return {key if names[key] in row else names[key]: value for key, value in row.items()}
-
-
-def key_names(file: File, schema: Schema) -> list[str]:
-    """The keys of a file's first rows."""
-    return list(_column_names(file, schema))
 
 
 FORMAT = Format(cut, lines, times, batch)

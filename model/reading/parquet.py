@@ -20,8 +20,8 @@ from model.categories import CATEGORIES, is_category
 from model.epochs import PER_SECOND
 from model.errors import UserError
 from model.reading.chunks import Chunk, File, Span, extent, union, with_ids
-from model.reading.files import opened
 from model.reading.names import match_columns
+from model.reading.streams import opened
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
 from model.times import is_time, read_times

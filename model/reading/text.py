@@ -19,7 +19,7 @@ from model.batch import LINE, sliced
 from model.errors import UserError
 from model.reading.chunks import LINES, Chunk, File, Span, extent, union
 from model.reading.encodings import not_utf8
-from model.reading.files import opened
+from model.reading.streams import opened
 from model.schema import Schema
 
 BLOCK = 4 << 20
@@ -172,7 +172,7 @@ def check_utf8(path: str, data: bytes, start: int) -> None:
 def read(
     file: File, chunk: Chunk, form: Format, schema: Schema, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
-    """A chunk's rows as raw batches of at most so many rows.
+    """A chunk's rows as raw batches of at most ``batch_rows`` rows.
 
     Raises:
         UserError: if its bytes are not those that were planned.

@@ -10,14 +10,13 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from model.alerts import Alert
-from model.asof import from_stamp
+from model.asof import from_iso, from_stamp
 from model.batch import SECOND
 from pipeline.serve.counts import PREFIX
 from pipeline.serve.damage import KINDS as FILES
@@ -217,6 +216,6 @@ def seconds(time_: object) -> float | None:
         (60.0, None, None)
     """
     try:
-        return datetime.fromisoformat(str(time_).replace("Z", "+00:00")).timestamp()
+        return from_iso(str(time_)).timestamp()
     except ValueError:
         return None

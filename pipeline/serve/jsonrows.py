@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pydantic_core import from_json
 
-from model.rows import from_dicts, scalars
+from model.rows import NEVER, from_dicts, scalars
 from model.schema import Schema
 
-NEVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
-"""The time of rows that are only predicted."""
 ECHO = "\0"
 """How the name of a column begins that goes back as it came; no column of a schema does."""
 
@@ -66,8 +63,8 @@ def read_rows(body: bytes, schema: Schema, most: int) -> tuple[pa.RecordBatch, d
         raise Unreadable("too_many_rows", f"{len(rows):,} rows: up to {most:,} are allowed")
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
-            told = f"{type(row).__name__}: an object with the features is allowed"
-            raise Unreadable("bad_rows", f"row {number}: {told}")
+            message = f"{type(row).__name__}: an object with the features is allowed"
+            raise Unreadable("bad_rows", f"row {number}: {message}")
     echoed = {name: echo_of(rows, name) for name in echoes(schema)}
     for row in rows:
         row[schema.time] = NEVER  # whatever the schema's time_format

@@ -15,9 +15,9 @@ from pipeline.serve.reports import Reports
 from pipeline.watch.newest import Newest
 
 ALERTED = 100
-"""The alerts of so many refreshes, the newest that have any, are at hand."""
+"""Maximum number of refreshes whose alerts are held: the newest that have any."""
 SKIPPED = 10_000
-"""Of an endless run so many skipped windows, the newest, are counted."""
+"""Maximum number of skipped windows that are counted: the newest."""
 T = TypeVar("T")
 
 

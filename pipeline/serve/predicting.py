@@ -159,12 +159,11 @@ def request_body(core: Core) -> dict[str, Any]:
 def row_schema(schema: Schema) -> dict[str, Any]:
     """A row as JSON Schema has it."""
     number = {"type": ["number", "boolean", "null"], "minimum": -GREATEST, "maximum": GREATEST}
-    category = {"type": ["string", "number", "boolean", "null"]}
+    scalar = {"type": ["string", "number", "boolean", "null"]}
     kinds = {
         **dict.fromkeys(schema.numeric, number),
-        **dict.fromkeys(schema.categorical, category),
+        **dict.fromkeys(schema.categorical, scalar),
     }
-    scalar = {"type": ["string", "number", "boolean", "null"]}
     back = dict.fromkeys((*schema.passed, *echoes(schema)), scalar)
     key = {} if schema.id is None else {schema.id: {"type": ["string", "integer", "null"]}}
     return {"type": "object", "required": list(kinds), "properties": {**back, **key, **kinds}}

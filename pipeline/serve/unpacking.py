@@ -28,7 +28,7 @@ class JsonOrder(NamedTuple):
 
 
 class Order(NamedTuple):
-    """What is asked of a decoder: which columns of a body, of how many rows at the most.
+    """What is asked of a decoder: which columns of a body, of at most how many rows.
 
     Those that are ``carried`` may be absent.
     """

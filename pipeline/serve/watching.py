@@ -65,13 +65,13 @@ class Watch:
                 say("model refused", "warning", model=change.name, reason=change.refused)
 
     def look_at_reports(self) -> None:
-        """Tells of new reports."""
+        """Publishes new reports."""
         for report in self.core.reports.look():
             self.core.events.publish("window", report)
         self.core.damaged.keep("metrics", self.core.reports.damaged)
 
     def look_at_status(self) -> None:
-        """Tells of a status that has changed."""
+        """Publishes a status that has changed."""
         try:
             status = parse_json(files.read_whole(self.core.folder.status))
         except FileNotFoundError:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from model.encoder import BOUND, MAX_CATEGORIES, Encoder, codes, fit_encoder, frequent
+from model.encoder import BOUND, Encoder, codes, fit_encoder
 from model.schema import Features, Schema
-from model.statistics import count_values, merge, summarize_batch
+from model.statistics import MAX_CATEGORIES, count_values, frequent, merge, summarize_batch
 from tests.model.core_kit import RIDES, accepted
 
 Floats = npt.NDArray[np.float64]

@@ -32,8 +32,9 @@ from model.batch import (
     tag_of,
     with_tag,
 )
+from model.numbers import parse_numbers
 from model.schema import Features, Schema
-from model.validation import Reject, parse_numbers, validate
+from model.validation import Reject, validate
 
 SCHEMA = Schema(
     name="s", time="t", target="y", features=Features(numeric=("x",), categorical=("k",))

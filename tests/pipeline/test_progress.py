@@ -279,11 +279,11 @@ def test_the_rate_is_of_the_time_in_which_rows_were_read(
 
 def test_windows_are_told_of_how_many_and_how_long_the_rest_may_take() -> None:
     pace = Pace(10, before=2)
-    assert pace.told(1, 5.0) == "3 of 10 windows trained"
-    assert pace.told(3, 9.0) == "5 of 10 windows trained (about 10 s left)"
-    assert pace.told(8, 20.0) == "10 of 10 windows trained"
-    assert pace.told(9, 20.0) == "9 windows trained"
-    assert Pace(0).told(1, 5.0) == "1 window trained"
+    assert pace.describe(1, 5.0) == "3 of 10 windows trained"
+    assert pace.describe(3, 9.0) == "5 of 10 windows trained (about 10 s left)"
+    assert pace.describe(8, 20.0) == "10 of 10 windows trained"
+    assert pace.describe(9, 20.0) == "9 windows trained"
+    assert Pace(0).describe(1, 5.0) == "1 window trained"
 
 
 @pytest.mark.parametrize("value", [1e60, -1e60, 1e15, 123456789012.0, 1e-60, 5e-324, 1.7e308])
