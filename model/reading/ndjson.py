@@ -155,7 +155,7 @@ def _with_names(rows: list[Row], file: File, schema: Schema) -> list[Row]:
     if not file.renamed and all(name.isascii() for name in schema.columns):
         return rows
     columns = {normalize_name(name): name for name in schema.columns}
-    wanted = set(schema.columns)
+    wanted = set(columns.values())
     return [row if isinstance(row, RowError) else _rename(row, columns, wanted) for row in rows]
 
 
