@@ -304,7 +304,7 @@ def test_alerts_are_counted_beside_the_link_and_listed(mine: Path) -> None:
     (mine / "alerts" / f"{refresh}.ndjson").write_text("\n".join(lines) + "\n")
     html = made(mine)
     words = Page(html).words
-    assert "Alerts 2 Words" in words
+    assert "Alerts 2 Glossary" in words
     assert "In 1 of 4 refreshes a column has drifted by more than is allowed." in words
     assert "idh 2026-01-01 00:02:00 PSI 0.512 0.25" in words
     assert MARKUP in words and MARKUP not in html
