@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from urllib.parse import unquote, urlsplit
 
@@ -20,8 +19,6 @@ _MEANT = {
     **dict.fromkeys(("az", "abfs", "abfss", "wasb", "wasbs", "adl"), "azfs"),
 }
 """Other programs' names of the same file systems."""
-_prepared: list[bool] = []
-"""Not empty once Beam's file systems have options."""
 _KNOWN = "a local path, gs://, s3://, azfs:// or hdfs://"
 _REMOTE = ("http", "https", "ftp", "ftps", "sftp", "ssh", "scp", "webdav", "smb")
 
@@ -36,28 +33,6 @@ def local_path(path: str) -> str:
     if not path.lower().startswith("file:/"):
         return path
     return unquote(path[len("file:") :].removeprefix("//").removeprefix("localhost")) or "/"
-
-
-def prepare_file_systems(
-    paths: Iterable[str | None], beam_options: Sequence[str] | None = None
-) -> None:
-    """Gives Beam's file systems their options, without which some refuse to work.
-
-    A pipeline does so too, but files are looked for before there is one.
-
-    Args:
-        paths: what will be opened; nothing is done if all are local.
-        beam_options: options of Beam's, as ``--hdfs_host=...``; None: those of before.
-    """
-    if all(path is None or "://" not in path for path in paths):
-        return
-    if beam_options is None and _prepared:
-        return
-    from apache_beam.io.filesystems import FileSystems
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    FileSystems.set_options(PipelineOptions(list(beam_options or ())))
-    _prepared.append(True)
 
 
 def check_scheme(path: str, option: str) -> None:

@@ -24,11 +24,11 @@ from model.asof import from_stamp
 from model.errors import UserError
 from model.metrics import Metrics
 from model.schema import explain
-from model.schemes import check_scheme, local_path, prepare_file_systems
+from model.schemes import check_scheme, local_path
 from model.skipped import Skipped
 from pipeline import lock
 from pipeline.lock import FolderLock
-from pipeline.reach import reach
+from pipeline.reach import prepare_file_systems, reach
 from pipeline.settings import Settings, option
 
 RUNS = "runs"

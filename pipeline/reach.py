@@ -1,4 +1,4 @@
-"""Whether a file system far away answers, before anything waits for it.
+"""File systems far away: given their options, and asked whether they answer before a run waits.
 
 The clients of object stores try again for minutes where there is no network.
 """
@@ -6,6 +6,7 @@ The clients of object stores try again for minutes where there is no network.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Sequence
 from queue import Empty, Queue
 
 from model import files
@@ -15,6 +16,30 @@ from model.wording import first_line
 
 PATIENCE = 10.0
 """Seconds in which the first answer has to come."""
+_prepared: list[bool] = []
+"""Not empty once Beam's file systems have options."""
+
+
+def prepare_file_systems(
+    paths: Iterable[str | None], beam_options: Sequence[str] | None = None
+) -> None:
+    """Gives Beam's file systems their options, without which some refuse to work.
+
+    A pipeline does so too, but files are looked for before there is one.
+
+    Args:
+        paths: what will be opened; nothing is done if all are local.
+        beam_options: options of Beam's, as ``--hdfs_host=...``; None: those of before.
+    """
+    if all(path is None or "://" not in path for path in paths):
+        return
+    if beam_options is None and _prepared:
+        return
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    FileSystems.set_options(PipelineOptions(list(beam_options or ())))
+    _prepared.append(True)
 
 
 def reach(path: str, option: str, patience: float = PATIENCE) -> None:

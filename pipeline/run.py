@@ -22,7 +22,6 @@ from model.asof import iso
 from model.errors import UserError
 from model.latest import default_latest
 from model.reading import Plan
-from model.schemes import prepare_file_systems
 from model.store import Store
 from model.wording import counted
 from pipeline import own as own_sources
@@ -37,6 +36,7 @@ from pipeline.inputs import KnownFile, files_before, files_setting
 from pipeline.integrity import check_whole
 from pipeline.program import resume_command
 from pipeline.progress import Progress, consoles, summary, telling
+from pipeline.reach import prepare_file_systems
 from pipeline.runners import dataflow, needs, working
 from pipeline.runners.cluster import root_cause
 from pipeline.runners.guides import RunGuide
