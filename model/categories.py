@@ -133,6 +133,16 @@ def _canonical_strings(texts: pa.Array) -> pa.Array:
     return texts if whole and found == known else pa.array(found, pa.string())
 
 
+def is_null(value: object) -> bool:
+    """Whether a value is None or one of pandas' own nulls, ``NA`` and ``NaT``.
+
+    Example:
+        >>> is_null(None), is_null(float("nan"))
+        (True, False)
+    """
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
 def canonical_value(value: object) -> str | None:
     """The category of a Python or numpy value; None for a null.
 
@@ -144,7 +154,7 @@ def canonical_value(value: object) -> str | None:
         >>> [canonical_value(v) for v in (True, "TRUE", 2, 2.0, "2.0", " red", "007", "", None)]
         ['true', 'true', '2', '2', '2', 'red', '007', None, None]
     """
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # pandas' nulls
+    if is_null(value):
         return None
     if isinstance(value, str):
         value.encode()

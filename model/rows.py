@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from model.batch import ID, LATE, PROBLEM, TEXT, TIME, TIME_TYPE
 from model.carried import EXACT, KEYS, SCALARS
-from model.categories import CATEGORIES, canonical_value
+from model.categories import CATEGORIES, canonical_value, is_null
 from model.numbers import explain_number, parse_numbers
 from model.schema import Schema
 from model.times import describe_times, read_times
@@ -195,6 +195,8 @@ def _categories(values: list[object]) -> pa.Array:
 
 def _time(value: object) -> str | None:
     """A time as text that ``read_times`` reads."""
+    if is_null(value):
+        return None
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     if isinstance(value, (Real, Decimal, np.datetime64)) and not isinstance(value, bool):
@@ -203,7 +205,7 @@ def _time(value: object) -> str | None:
 
 
 def _number(value: object) -> float | None:
-    if value is None:
+    if is_null(value):
         return None
     if isinstance(value, str):
         return _number_in(value)
@@ -246,6 +248,8 @@ def _encodable(value: object) -> str | None:
 
 def _key(value: object) -> str | None:
     """A key as text; ``model.carried.keys`` gives it its canonical form."""
+    if is_null(value):
+        return None
     if isinstance(value, Integral) and not isinstance(value, bool):
         return str(int(value))
     if isinstance(value, (float, np.floating, Decimal)):
@@ -271,14 +275,16 @@ def _whole(value: float | np.floating[Any] | Decimal) -> str | None:
 
 def _scalar(value: object) -> str | None:
     """The plain text of a value that is kept."""
-    if value is None or isinstance(value, str):
+    if is_null(value):
+        return None
+    if isinstance(value, str):
         return _encodable(value)
     if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"
     if isinstance(value, Integral):
         return str(int(value))
     if isinstance(value, (date, time)):
-        return None if str(value) == "NaT" else _isoformat(value)
+        return _isoformat(value)
     if isinstance(value, np.datetime64):
         return None if np.isnat(value) else _trimmed(str(value))
     if isinstance(value, (Real, Decimal)):

@@ -9,13 +9,14 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.batch import ID, LATE, PROBLEM, TEXT, TIME, TIME_TYPE
-from model.rows import RowError, from_dicts
+from model.rows import RowError, from_dicts, scalars
 from model.schema import Features, Schema
 
 SCHEMA = Schema(
@@ -56,10 +57,21 @@ def test_no_rows_make_an_empty_batch_of_the_same_columns() -> None:
     assert build().num_rows == 0
 
 
-def test_none_is_a_null_in_every_column() -> None:
-    batch = build({"t": None, "y": None, "x": None, "k": None}, GOOD)
+@pytest.mark.parametrize("none", [None, pd.NA, pd.NaT])
+def test_none_is_a_null_in_every_column(none: object) -> None:
+    batch = build({"t": None, "y": none, "x": none, "k": none}, GOOD)
     assert PROBLEM not in batch.schema.names
     assert [batch.column(name)[0].as_py() for name in (TIME, "t", "y", "x", "k")] == [None] * 5
+
+
+def test_the_nulls_of_pandas_are_nulls_in_times_and_columns_that_are_carried() -> None:
+    carries = SCHEMA.model_copy(update={"id": "i", "keep": ("n",)})
+    rows = [GOOD | {"t": none, "i": none, "n": none} for none in (pd.NA, pd.NaT)]
+    batch = from_dicts(rows, np.arange(2), carries)
+    assert PROBLEM not in batch.schema.names
+    for name in (TIME, "i", "n"):
+        assert batch.column(name).null_count == 2
+    assert scalars([pd.NA, pd.NaT]).null_count == 2
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import pytest
 from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +63,14 @@ def test_dicts_beam_rows_and_named_tuples_give_the_same_rows() -> None:
     assert [as_dict(kind) for kind in kinds] == [values] * 3
     found = [made([kind])[0].value for kind in kinds]
     assert found[0].equals(found[1]) and found[1].equals(found[2])
+
+
+def test_a_beam_timestamp_is_a_time() -> None:
+    rest = {"y": 2.0, "x": 3.0, "z": 4.0, "c": "a"}
+    [one] = made([{"t": Timestamp(1_704_067_200.25), **rest}])
+    assert micros(one.value).tolist() == [1_704_067_200_250_000]
+    [one] = made([{"t": MIN_TIMESTAMP, **rest}])
+    assert PROBLEM in one.value.schema.names
 
 
 def test_something_else_than_a_row_is_refused_by_its_type() -> None:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import apache_beam as beam
@@ -43,6 +44,20 @@ def as_dict(row: Any) -> dict[str, Any]:
             "with_output_types(pyarrow.RecordBatch)"
         )
     raise TypeError(f"a row is a {type(row).__name__}; a dict, beam.Row or NamedTuple is allowed")
+
+
+def with_datetime(row: dict[str, Any], time: str) -> dict[str, Any]:
+    """The row with a ``datetime`` in the place of a Beam timestamp in a column.
+
+    Example:
+        >>> with_datetime({"t": Timestamp(0)}, "t")["t"].isoformat()
+        '1970-01-01T00:00:00+00:00'
+    """
+    value = row.get(time)
+    if isinstance(value, Timestamp):
+        with suppress(OverflowError, ValueError):  # of a year that datetime does not know
+            row[time] = value.to_utc_datetime(has_tz=True)
+    return row
 
 
 def row_id(row: Mapping[str, Any]) -> int:
@@ -130,7 +145,7 @@ class MakeBatches(beam.DoFn):
         self.stamps: list[int] = []
 
     def process(self, row: Any, stamp: Any = beam.DoFn.TimestampParam) -> Iterator[Any]:
-        self.rows.append(as_dict(row))
+        self.rows.append(with_datetime(as_dict(row), self.schema.time))
         self.stamps.append(stamp.micros)
         if len(self.rows) == self.batch_rows:
             for batch in self._flush():
