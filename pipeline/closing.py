@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from model import files
 from model.errors import UserError
 from model.schema import Schema
 from model.skipped import summarize
 from model.wording import counted
-from pipeline.folder import RunFolder, earlier
+from pipeline.folder import NAME, RunFolder, earlier
 from pipeline.progress import Progress
 from pipeline.report.rejects import MOST, Kind, kinds
 from pipeline.watch.figures import clean
@@ -80,8 +81,11 @@ def closing(
     if lost is not None and not _is_loud(lost):
         for reason in lost.reasons:
             out.print(reason, soft_wrap=True)
-    for line in summarize(folder.skips(), folder.skipped):
+    skips = folder.skips()
+    for line in summarize(skips, folder.skipped):
         out.print(line, soft_wrap=True)
+    if not skips and _is_unlabelled(folder):
+        out.print("no row had a target: nothing was learned", soft_wrap=True)
     out.print(f"run folder: {folder.path}", soft_wrap=True)
 
 
@@ -106,6 +110,15 @@ def judgement(lost: Rejected, most: float) -> Iterator[str]:
     else:
         yield f"warning: {line}, more than half; models and figures are of the others:"
     yield from lost.reasons
+
+
+def _is_unlabelled(folder: RunFolder) -> bool:
+    """Whether a run read rows, and none that a model could learn from."""
+    if files.list_files(folder.models, f"{NAME}/manifest.json"):
+        return False
+    reports = folder.reports()
+    rows = sum(report.rows for report in reports)
+    return rows > 0 and rows == sum(report.unlabelled for report in reports)
 
 
 def _is_loud(lost: Rejected) -> bool:

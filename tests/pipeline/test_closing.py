@@ -47,6 +47,14 @@ def test_a_run_that_rejects_more_than_half_fails_with_the_commonest_reasons(job:
     assert status("o")["state"] == "done" and Path("o/ended.json").exists()
 
 
+def test_a_run_without_any_target_says_that_it_learned_nothing(job: Job) -> None:
+    line = "no row had a target: nothing was learned"
+    told = run(job, {n: of(n, y="") for n in range(60)}, rows=60)
+    assert told.code == 0 and line in told.out.splitlines()
+    told = run(job, {n: of(n, y="") for n in range(59)}, "--overwrite", rows=60)
+    assert told.code == 0 and line not in told.out
+
+
 @pytest.mark.parametrize(("most", "code"), [("0.58", 1), ("0.6", 0), ("1", 0)])
 def test_how_much_may_be_rejected_is_an_option(most: str, code: int, job: Job) -> None:
     told = run(job, MOST, "--max-rejected", most)
