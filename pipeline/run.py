@@ -215,17 +215,23 @@ def as_before(settings: Settings) -> Settings:
 
     The rows of a new run on files may be at most a day ahead of its launch.
     """
-    if not settings.resume:
-        if settings.latest is not None or not settings.reads_files:
-            return settings
-        return settings.model_copy(update={"latest": iso(default_latest(time.time()))})
-    with suppress(UserError):  # of a folder without a run: it is refused when it is looked at
-        before = ADDED | earlier(RunFolder(str(settings.output)))
-        decided = {name: before[name] for name in ADDED if getattr(settings, name) is None}
-        if settings.reads_files and (settings.window == AUTO or not settings.has("window")):
-            decided["window"] = before.get("window", settings.window)
-        return settings.model_copy(update=decided)
-    return settings
+    with suppress(UserError):  # no settings that can be read: what follows decides anew
+        return _as_decided(settings) if settings.resume else _with_latest(settings)
+    return _with_latest(settings)
+
+
+def _as_decided(settings: Settings) -> Settings:
+    before = ADDED | earlier(RunFolder(str(settings.output)))
+    decided = {name: before[name] for name in ADDED if getattr(settings, name) is None}
+    if settings.reads_files and (settings.window == AUTO or not settings.has("window")):
+        decided["window"] = before.get("window", settings.window)
+    return settings.model_copy(update=decided)
+
+
+def _with_latest(settings: Settings) -> Settings:
+    if settings.latest is not None or not settings.reads_files:
+        return settings
+    return settings.model_copy(update={"latest": iso(default_latest(time.time()))})
 
 
 def catch_up(settings: Settings, folder: RunFolder, span: Span) -> None:
