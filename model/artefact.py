@@ -10,6 +10,7 @@ import builtins
 import hashlib
 import io
 import json
+import math
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ from pydantic import BaseModel, ConfigDict
 from model import learners
 from model.asof import iso, stamp
 from model.batch import by_time, column, ids, micros
-from model.categories import category_array, rename_categories
+from model.categories import category_array, is_null, rename_categories
 from model.drift import Profile, Spread, profile
 from model.encoder import Encoder, codes, count_unknown, fit_encoder
 from model.errors import FitFailed
@@ -153,8 +154,8 @@ class Artefact:
         """Predictions of shape (rows,) for features by name, as lists, arrays or Series.
 
         Args:
-            columns: every feature; None and NaN are nulls. What is no feature is ignored.
-                Categories may be of any type that ``model.categories`` takes.
+            columns: every feature; None, NaN and pandas' NA are nulls. What is no feature is
+                ignored. Categories may be of any type that ``model.categories`` takes.
 
         Raises:
             KeyError: if a feature is missing.
@@ -168,7 +169,7 @@ class Artefact:
         return self.unknown(self._features(columns))
 
     def _features(self, columns: Mapping[str, Sequence[Any]]) -> pa.RecordBatch:
-        numeric = {c: np.asarray(columns[c], dtype=np.float64) for c in self.schema.numeric}
+        numeric = {c: _floats(columns[c]) for c in self.schema.numeric}
         categorical = {c: category_array(columns[c]) for c in self.schema.categorical}
         return pa.record_batch({**numeric, **categorical})
 
@@ -463,3 +464,11 @@ def load_bytes(data: bytes) -> Artefact:
     if not isinstance(loaded, Artefact):
         raise TypeError(f"holds a {type(loaded).__name__}, not an artefact")
     return loaded
+
+
+def _floats(values: Sequence[Any]) -> Matrix:
+    """A numeric feature of shape (rows,), NaN for nulls."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except TypeError:  # pandas' NA among objects
+        return np.asarray([math.nan if is_null(each) else each for each in values], np.float64)

@@ -86,6 +86,9 @@ def test_columns_by_name_are_predicted_as_the_same_rows_of_a_batch() -> None:
     want = model.predict(accepted(RIDES, {"y": [0.0] * 3, **rows}))
     asked = {"x": [9, None, 11.0], "z": np.array(rows["z"]), "c": pd.Series(rows["c"]), "extra": 1}
     assert model.predict_columns(asked).tobytes() == want.tobytes()
+    missing = {"x": pd.Series([9, pd.NA, 11], dtype="Int64"), "z": [0.0, 1.0, pd.NA]}
+    asked |= missing | {"c": ["bus", pd.NA, "zeppelin"]}
+    assert model.predict_columns(asked).tobytes() == want.tobytes()
     with pytest.raises(KeyError, match="z"):
         model.predict_columns({"x": [1.0], "c": ["bus"]})
     for wrong in ({"x": ["much"]}, {"x": [1.0, 2.0]}):
