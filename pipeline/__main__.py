@@ -45,6 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print("error: there is not enough memory for this", file=sys.stderr)
+        return 1
     except KeyboardInterrupt as error:
         print("interrupted", file=sys.stderr)
         return exit_code(error)

@@ -29,8 +29,9 @@ NOISE = (
 class NoiseFilter(logging.Filter):
     """Leaves out what Beam logs at every start and nobody can act on.
 
-    And the traceback of what is reported in one line (a full disk, a file that has changed), or
-    of a connection that ended: a job on Flink is restarted then, which is reported too.
+    And the traceback of what is reported in one line (a full disk, a file that has changed, no
+    memory), or of a connection that ended: a job on Flink is restarted then, which is reported
+    too.
     """
 
     muted = False
@@ -42,7 +43,7 @@ class NoiseFilter(logging.Filter):
         if record.name == "PrismRunner" and record.levelno < logging.WARNING:
             return False  # Beam sets this logger's own level to Prism's
         error = record.exc_info[1] if record.exc_info else None
-        reported = isinstance(error, OSError | UserError) or _lost_connection(error)
+        reported = isinstance(error, OSError | UserError | MemoryError) or _lost_connection(error)
         return not reported and not any(text in record.getMessage() for text in NOISE)
 
 

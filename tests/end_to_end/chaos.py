@@ -91,7 +91,7 @@ class Live:
 
     def go_on(self) -> None:
         """Starts it again as it said that it goes on: from its last checkpoint."""
-        told = re.findall(r"the same options with --output \S+ (--resume .*) go on", self.said)
+        told = re.findall(r"; go on with:\n.* --output \S+ (--resume .*)", self.said)
         assert told, self.said
         self.process = self._start(tuple(shlex.split(told[-1])))
 

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import pytest
 from tests.pipeline.job import (
     GOOD,
     HEADER,
+    ROOT,
     SCHEMA,
     SMALL,
     Job,
@@ -518,3 +520,17 @@ def test_rows_at_both_ends_of_time_and_columns_named_as_ours_are_no_trouble(job:
     [sample] = Path("o/sample").glob("2026*.parquet")
     names = pq.read_schema(sample).names
     assert len(set(names)) == len(names) and {"prediction", "x (normalized)"} <= set(names)
+
+
+@pytest.mark.parametrize("mebibytes", [300, 900])
+@pytest.mark.slow
+def test_a_run_without_enough_memory_fails_and_is_not_called_interrupted(
+    mebibytes: int, home: Path
+) -> None:
+    command = [sys.executable, "-m", "pipeline", *SMALL, "--output", "o"]
+    limited = ["sh", "-c", f'ulimit -v {mebibytes << 10} && exec "$@"', "sh", *command]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(limited, capture_output=True, text=True, env=env, timeout=100)
+    assert ended.returncode == 1, ended.stderr
+    assert "interrupted" not in ended.stderr
+    assert_whole("o")
