@@ -215,8 +215,9 @@ def as_before(settings: Settings) -> Settings:
 
     The rows of a new run on files may be at most a day ahead of its launch.
     """
-    with suppress(UserError):  # no settings that can be read: what follows decides anew
-        return _as_decided(settings) if settings.resume else _with_latest(settings)
+    if settings.resume:
+        with suppress(UserError):  # no settings that can be read: they are decided anew
+            return _as_decided(settings)
     return _with_latest(settings)
 
 
