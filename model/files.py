@@ -81,6 +81,10 @@ def _sync(path: str) -> None:
         return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # some network file systems sync no folders: they keep names by their own rules
+        if not (path.endswith(os.sep) and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
     finally:
         os.close(descriptor)
 

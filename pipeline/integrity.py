@@ -64,12 +64,13 @@ def find_losses(folder: RunFolder, window: int, every: int, keep: int) -> Losses
     windows = dict(_check_windows(folder))
     last = max(reports, default=None)
     if last is not None:
+        models = set(Store(folder.models).names())
         known = _names(folder.timing, f"{NAME}.json")
-        done = known | _names(folder.skipped, f"{NAME}.json") | set(Store(folder.models).names())
+        done = known | _names(folder.skipped, f"{NAME}.json") | models
         expected = _kept_models(reports, known, last, keep)
         if known:  # without timing/, a model that retention removed looks like one that is lost
             expected |= _trained_windows(reports, window, every, last) - done
-        for name in expected - set(Store(folder.models).names()):
+        for name in expected - models:
             windows.setdefault(from_stamp(name), f"models/{name} is missing")
     return Losses(reports, refreshes, dict(sorted(windows.items())))
 

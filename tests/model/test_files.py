@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from model.files import (
+    flush,
     is_local,
     join,
     list_files,
@@ -168,3 +169,20 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
         list(pool.map(write, (b"a", b"b")))
     assert Path(path).read_bytes() in (b"a" * 100_000, b"b" * 100_000)
     assert everything(tmp_path) == ["x"]
+
+
+def test_a_file_system_that_syncs_no_folders_is_written_to_and_one_that_fails_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, number: int, folders: bool) -> None:
+        if os.path.isdir(f"/proc/self/fd/{descriptor}") is folders:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", lambda descriptor: refuse(descriptor, errno.EINVAL, True))
+    write_whole(str(tmp_path / "a"), b"a")
+    flush()
+    for number, folders in ((errno.EINVAL, False), (errno.EIO, True)):
+        monkeypatch.setattr(os, "fsync", lambda fd, n=number, f=folders: refuse(fd, n, f))
+        write_whole(str(tmp_path / "a"), b"b")
+        with pytest.raises(OSError, match=os.strerror(number)):
+            flush()
