@@ -85,10 +85,12 @@ def test_a_refusal_is_the_only_line(words: tuple[str, ...], line: str, run: Path
 def test_a_failed_job_is_logged_in_our_format(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(
         "class Bad:\n"
-        "    def fit(self, matrix, target):\n"
-        "        if len(target) > 64: raise MemoryError('too large')\n"
-        "        return self\n"
-        "    def predict(self, matrix): return matrix[:, 0] * 0.0\n"
+        "    fitted_here = False\n"
+        "    def fit(self, matrix, target): self.fitted_here = True; return self\n"
+        "    def __getstate__(self): return {}\n"
+        "    def predict(self, matrix):\n"
+        "        if not self.fitted_here: raise ArithmeticError('broken')\n"
+        "        return matrix[:, 0] * 0.0\n"
     )
     words = (*SMALL[:4], "--learner", "bad:Bad", "--output", "o")
     command = [environment("core") / "correnteza", *words]
