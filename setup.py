@@ -9,9 +9,16 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-VERSION = re.findall(
-    '__version__ = "(.+)"', Path(__file__).with_name("pipeline").joinpath("__init__.py").read_text()
-)[0]
+HERE = Path(__file__).parent
+[VERSION] = re.findall('__version__ = "(.+)"', (HERE / "pipeline/__init__.py").read_text())
+# All top-level packages but those that only the checkout has.
+PACKAGES = find_packages(
+    exclude=[
+        f"{name}{below}"
+        for name in ("benchmarks", "deploy", "examples", "tests")
+        for below in ("", ".*")
+    ]
+)
 CORE = [
     "apache-beam>=2.77,<2.78",
     "faker>=30,<41",
@@ -44,7 +51,6 @@ NOTEBOOK = [
 ]
 EXTRAS = {
     "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
-    "kafka": ["confluent-kafka>=2.6,<3"],
     "notebook": NOTEBOOK,
     "serve": SERVE,
     "test": [
@@ -73,10 +79,37 @@ setup(
     name="correnteza",
     version=VERSION,
     description="One Apache Beam job that learns from a stream and predicts on it",
-    packages=find_packages(
-        include=["model", "model.*", "transforms", "transforms.*", "pipeline", "pipeline.*"]
-    ),
-    package_data={"pipeline": ["report/*.html", "report/*.css", "serve/page/*", "serve/page/*/*"]},
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="Correnteza maintainers",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords=[
+        *("apache-beam", "streaming", "online-learning", "machine-learning", "scikit-learn"),
+        *("event-time", "drift", "flink", "prediction"),
+    ],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3 :: Only",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: System :: Distributed Computing",
+        "Typing :: Typed",
+    ],
+    packages=PACKAGES,
+    package_data={
+        "": ["py.typed"],
+        "pipeline": ["report/*.html", "report/*.css", "serve/page/*", "serve/page/*/*"],
+        "monitor": ["report/*.html", "report/*.css", "serve/page/*", "serve/page/*/*"],
+    },
     python_requires=">=3.10",
     entry_points={"console_scripts": ["correnteza = pipeline.__main__:console"]},
     install_requires=CORE,

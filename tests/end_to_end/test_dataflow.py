@@ -61,7 +61,7 @@ def no_network() -> Iterator[None]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what the package is made of: a build leaves files beside it."""
     copy = tmp_path_factory.mktemp("project")
-    for name in ("setup.py", "pyproject.toml"):
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         shutil.copy(ROOT / name, copy)
     for name in PACKAGES:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
