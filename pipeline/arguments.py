@@ -11,12 +11,11 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, NoReturn, get_args
 
-from apache_beam.options.pipeline_options import PipelineOptions
-
 from model.errors import UserError
 from model.learners import parse_parameter
 from pipeline import __version__
 from pipeline.program import COMMANDS, MODULE, as_called
+from pipeline.runners.beam_compat import BeamParser
 from pipeline.runners.flink import JOB_SERVERS
 from pipeline.settings import Settings, option, settings_from
 
@@ -176,7 +175,7 @@ def _beside(config: str, name: str, value: Any) -> Any:
 
 def _check_beam(words: list[str]) -> None:
     """Raises UserError for a word that is no option of Beam's either."""
-    beam = _beam_parser()
+    beam = BeamParser()
     for name in JOB_SERVERS:
         beam.add_argument(f"--{name}", nargs="?")
     _, unknown = beam.parse_known_args(words)
@@ -185,18 +184,8 @@ def _check_beam(words: list[str]) -> None:
         if not name.startswith("-"):
             raise UserError(f"unknown word {word!r}: see {as_called(MODULE)} --help")
         known = [option(field) for field in Settings.model_fields] + ["--config", "--help"]
-        known += list(beam._option_string_actions)
+        known += beam.names
         raise UserError(f"unknown option {name}{_nearest(name, known)}")
-
-
-def _beam_parser() -> Parser:
-    beam = Parser(add_help=False, allow_abbrev=False)
-    for kind in PipelineOptions.__subclasses__():
-        try:
-            kind._add_argparse_args(beam)  # type: ignore[arg-type]
-        except argparse.ArgumentError:
-            continue  # two of Beam's classes may name the same option
-    return beam
 
 
 def _nearest(name: str, known: list[str]) -> str:

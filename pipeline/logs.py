@@ -84,17 +84,6 @@ def mute() -> None:
     NoiseFilter.muted = True
 
 
-def silence_worker_prints() -> None:
-    """Keeps Beam's worker from printing the traceback of a failed bundle: it logs it as well."""
-    from apache_beam.runners.worker import sdk_worker
-
-    vars(sdk_worker)["print"] = _print_nothing
-
-
-def _print_nothing(*text: object, file: object = None) -> None:
-    """Stands in for ``print``."""
-
-
 def _lost_connection(error: BaseException | None) -> bool:
     grpc = sys.modules.get("grpc")  # without it there is no connection to lose
     return grpc is not None and isinstance(error, grpc.RpcError)

@@ -7,14 +7,13 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.utils import interactive_utils
 from rich.console import Console
 
 from model import files, learners
@@ -38,6 +37,7 @@ from pipeline.program import resume_command
 from pipeline.progress import Progress, consoles, summary, telling
 from pipeline.reach import prepare_file_systems
 from pipeline.runners import dataflow, needs, working
+from pipeline.runners.beam_compat import outside_ipython
 from pipeline.runners.cluster import root_cause
 from pipeline.runners.guides import RunGuide
 from pipeline.runners.prism import prism
@@ -50,23 +50,6 @@ from transforms.sinks import retain
 
 Resume = Callable[[list[str]], str]
 """Gives the command with which a run goes on, of the options for that."""
-
-
-@contextmanager
-def outside_ipython() -> Iterator[None]:
-    """Has Beam take this for no IPython session.
-
-    At each step that is applied it tries to import IPython: where that is not installed Python
-    searches all of its path again, 3.5 ms each time. In a session it imports its dataframes, for
-    the steps' labels, which fails with pandas 3 (``pandas.DataFrame`` has no ``first`` any more;
-    Beam 2.77 asks for pandas < 2.4).
-    """
-    before = interactive_utils.is_in_ipython, beam.pipeline.is_in_ipython
-    interactive_utils.is_in_ipython = beam.pipeline.is_in_ipython = lambda: False
-    try:
-        yield
-    finally:
-        interactive_utils.is_in_ipython, beam.pipeline.is_in_ipython = before
 
 
 def run(argv: list[str]) -> int:

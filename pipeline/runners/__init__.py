@@ -15,8 +15,8 @@ from apache_beam.runners.runner import PipelineRunner
 
 from pipeline.folder import RunFolder
 from pipeline.runners import dataflow, direct, flink, needs, prism
+from pipeline.runners.beam_compat import CachedOptions
 from pipeline.runners.guides import FlinkGuide, RunGuide
-from pipeline.runners.options import Options
 from pipeline.settings import Settings
 
 __all__ = ["NAMES", "RUNNERS", "guide", "make", "needed", "preflight"]
@@ -66,7 +66,7 @@ def make(settings: Settings, words: list[str]) -> tuple[PipelineRunner | str, Pi
         words: what is passed through to Beam, as on a command line.
     """
     given = RUNNERS[settings.runner].words_for(settings, words)
-    options = Options(given, streaming=settings.runner != "direct")
+    options = CachedOptions(given, streaming=settings.runner != "direct")
     if settings.runner == "direct":
         # By name: DirectRunner looks for others first, and changes over in silence.
         return FnApiRunner(), options

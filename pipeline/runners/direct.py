@@ -29,7 +29,8 @@ def _one_worker(words: list[str]) -> Need:
 
     A source's bundle ends early, and hands back what is left of it. Beam 2.77's runner drops that
     where a bundle is shared out (``ParallelBundleManager.process_bundle`` in its ``fn_runner.py``
-    keeps the metrics of the parts alone; see apache/beam#19842).
+    keeps the metrics of the parts alone; apache/beam#19842). ``tests/pipeline/test_beam_compat.py``
+    fails as soon as Beam is mended.
     """
     what, number = "one worker", value_of(words, "--direct_num_workers")
     if number in (None, "1"):

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import DirectOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult
-from apache_beam.utils import subprocess_server
 
-from pipeline.logs import silence_worker_prints
-from pipeline.runners.grouping import told_by_window_fn
+from pipeline.runners.beam_compat import (
+    group_by_window,
+    programs_in_own_session,
+    silence_worker_prints,
+)
 from pipeline.signals import raise_on_signals
 from transforms.byhand import by_hand
 
@@ -81,7 +81,7 @@ def work(pipeline: Pipeline, guide: Guide) -> None:
         in_background(partial(embedded, pipeline)).result()
         return
     try:
-        with children_in_own_session():
+        with programs_in_own_session():
             running = pipeline.run()  # in this thread: Beam minds signals when it starts Prism
     except KeyboardInterrupt:
         guide.ending()
@@ -99,24 +99,6 @@ def work(pipeline: Pipeline, guide: Guide) -> None:
         waiting.result()
     else:
         cancel(running, guide)
-
-
-@contextmanager
-def children_in_own_session() -> Iterator[None]:
-    """Has Beam start programs, as Prism, out of reach of the terminal's Ctrl-C.
-
-    The terminal sends it to all processes of this one's group: Prism would end at once, and
-    nothing could be drained, or cancelled without a traceback. Prism ends with this process, by
-    the pipe between them, however that ends.
-    """
-    before = vars(subprocess_server)["subprocess"]
-    names = {name: getattr(subprocess, name) for name in subprocess.__all__}
-    names["Popen"] = partial(subprocess.Popen, start_new_session=True)
-    vars(subprocess_server)["subprocess"] = SimpleNamespace(**names)
-    try:
-        yield
-    finally:
-        vars(subprocess_server)["subprocess"] = before
 
 
 def _wait(waiting: Future[Any], guide: Guide) -> None:
@@ -142,7 +124,7 @@ def cancel(running: PipelineResult, guide: Guide) -> None:
 
 def embedded(pipeline: Pipeline) -> None:
     """Runs a pipeline within this process to its end."""
-    with handing_over(pipeline), told_by_window_fn():
+    with handing_over(pipeline), group_by_window():
         pipeline.run().wait_until_finish()
 
 

@@ -14,12 +14,8 @@ from apache_beam.portability.api import beam_fn_api_pb2
 from apache_beam.runners.worker import sdk_worker
 
 from model.errors import UserError
-from pipeline.logs import (
-    NoiseFilter,
-    configure_logging,
-    report_thread_error,
-    silence_worker_prints,
-)
+from pipeline.logs import NoiseFilter, configure_logging, report_thread_error
+from pipeline.runners.beam_compat import silence_worker_prints
 from transforms.coders import OtherVersion
 
 

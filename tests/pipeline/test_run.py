@@ -7,16 +7,13 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 
-import apache_beam as beam
 import pandas as pd
 import pytest
-from apache_beam.utils import interactive_utils
 
 from pipeline import run
 from pipeline.progress import Progress
-from pipeline.run import cause, outside_ipython, with_start
+from pipeline.run import cause, with_start
 from tests.pipeline.job import (
     ROOT,
     SMALL,
@@ -282,18 +279,3 @@ def test_the_cause_of_a_failure_is_the_first_error_in_one_line(
     error: Exception, told: str | None
 ) -> None:
     assert cause(error) == (told or str(error))
-
-
-def test_beam_takes_a_session_of_ipython_for_none_while_the_job_is_built(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    session = ModuleType("IPython")
-    monkeypatch.setattr(session, "get_ipython", lambda: session, raising=False)
-    monkeypatch.setattr(session, "config", {"IPKernelApp": {}}, raising=False)
-    monkeypatch.setitem(sys.modules, "IPython", session)
-    assert interactive_utils.is_in_notebook() and beam.pipeline.is_in_ipython()
-    with outside_ipython():
-        assert not interactive_utils.is_in_notebook() and not beam.pipeline.is_in_ipython()
-        beam.Pipeline("FnApiRunner") | beam.Create([1])
-        assert sys.modules["IPython"] is session
-    assert interactive_utils.is_in_notebook() and beam.pipeline.is_in_ipython()
