@@ -20,9 +20,9 @@ from rich.table import Table
 
 from benchmarks import data
 from benchmarks.showing import machine
-from model.artefact import Artefact, Learner, Scored, Window, load_bytes, normalize, train
+from model.artefact import Artefact, Learner, Scores, Window, load_bytes, normalize, train
 from model.batch import SECOND, Key, Tag, decode, encode, split
-from model.metrics import score
+from model.metrics import sum_batch
 from model.reading import plan, read
 from model.schema import Schema
 from model.validation import validate
@@ -108,11 +108,11 @@ def costs(file: Path) -> list[Cost]:
     ]
 
 
-def scored(artefact: Artefact, rows: pa.RecordBatch, said: Scored) -> KeyedSums:
+def scored(artefact: Artefact, rows: pa.RecordBatch, said: Scores) -> KeyedSums:
     """A batch's sums, as ``transforms.evaluate`` makes them."""
     target = rows.column(SCHEMA.target).to_numpy()
     profile = artefact.profile_json
-    told = score(target, 0, said.prediction, artefact.baseline, "m", said.spread, profile)
+    told = sum_batch(target, 0, said.prediction, artefact.baseline, "m", said.histogram, profile)
     return KeyedSums(Key(0, 0, 0), told)
 
 

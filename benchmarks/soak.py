@@ -41,7 +41,7 @@ from rich.table import Table
 from scipy.stats import theilslopes
 
 from benchmarks.showing import verdict
-from model.asof import floor, iso, stamp
+from model.asof import floor_to, format_iso, format_name
 from model.batch import SECOND
 from pipeline.progress import DELAYS, SETTLED, percentiles
 from pipeline.runners.cluster import Cluster, Job, Unreachable
@@ -167,7 +167,7 @@ class Soak:
             "--rate": str(float(plan.rate)),
             "--window": str(plan.window),
             "--windows": str(plan.refreshes),
-            "--start": iso(plan.start),
+            "--start": format_iso(plan.start),
             "--output": str(self.folder),
         }
         command = [sys.executable, "-m", "pipeline", "--live", "--learner", "ridge"]
@@ -220,7 +220,9 @@ class Soak:
     def done(self) -> int:
         """How many refreshes have a report, counted from the first to before the first gap."""
         for number in range(self.plan.refreshes):
-            if not (self.folder / "metrics" / f"{stamp(self.plan.edge(number))}.json").exists():
+            if not (
+                self.folder / "metrics" / f"{format_name(self.plan.edge(number))}.json"
+            ).exists():
                 return number
         return self.plan.refreshes
 
@@ -236,14 +238,14 @@ class Soak:
         """Rows in = rows out, and each by the model of the as-of rule."""
         plan, done = self.plan, self.done()
         ends = [plan.edge(number + 1) for number in range(plan.refreshes)]
-        paths = {end: self.folder / "models" / stamp(end) / "manifest.json" for end in ends}
+        paths = {end: self.folder / "models" / format_name(end) / "manifest.json" for end in ends}
         models = {end: json.loads(p.read_bytes()) for end, p in paths.items() if p.exists()}
         reported, wrong, astray = 0, 0, 0
         for number in range(done):
-            refresh = stamp(plan.edge(number))
+            refresh = format_name(plan.edge(number))
             report = json.loads((self.folder / "metrics" / f"{refresh}.json").read_bytes())
             model = max((end for end in models if end <= plan.edge(number)), default=None)
-            name = None if model is None else stamp(model)
+            name = None if model is None else format_name(model)
             reported += report["rows"] if report["model"] == name else 0
             rows = pq.read_table(self.folder / "predictions" / refresh)
             expected = np.arange(plan.rows(number), plan.rows(number + 1))
@@ -395,7 +397,7 @@ def calm(series: Series, since: float) -> Series:
     """The median of each half minute from a time on, where it begins."""
     blocks = defaultdict(list)
     for at, value in series:
-        blocks[floor(round(at - since), round(BLOCK))].append(value)
+        blocks[floor_to(round(at - since), round(BLOCK))].append(value)
     return [(since + at, float(np.median(values))) for at, values in sorted(blocks.items())]
 
 
@@ -432,7 +434,7 @@ def arguments(words: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
 def planned(given: argparse.Namespace) -> Plan:
     """A soak from the next edge of a window on, with some seconds to start in."""
     length = given.window * SECOND
-    start = floor(time.time_ns() // 1000 + 5 * SECOND, length) + length
+    start = floor_to(time.time_ns() // 1000 + 5 * SECOND, length) + length
     refreshes = math.ceil(given.minutes * 60 / given.window)
     return Plan(start, Fraction(str(given.rate)), given.window, refreshes)
 
@@ -466,7 +468,7 @@ def main(words: Sequence[str] | None = None) -> int:
     judged: dict[str, list[Check]] = {}
     for runner in given.runner or BEHIND:
         soak = Soak(runner, planned(given), base / runner, out)
-        out.print(f"{runner}: {soak.plan.refreshes} windows from {iso(soak.plan.start)} on")
+        out.print(f"{runner}: {soak.plan.refreshes} windows from {format_iso(soak.plan.start)} on")
         soak.run(others)
         judged[runner] = soak.checks()
         out.print(shown(runner, judged[runner]))

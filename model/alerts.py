@@ -38,7 +38,7 @@ class Alert(BaseModel):
         refresh_start: of which refresh.
         model: the name of the artefact that it drifted from.
         what: which figure.
-        column: the feature, or ``prediction`` (see ``shifts``).
+        column: the feature, or ``prediction`` (see ``list_shifts``).
         value: the figure.
         threshold: what it is over: the threshold that was set or, with few rows, chance.
     """
@@ -59,7 +59,7 @@ class Alert(BaseModel):
         return f"{self.refresh_start} {self.column}: {figures} (model {self.model})"
 
 
-def alerts(metrics: Metrics, thresholds: Thresholds) -> list[Alert]:
+def find_alerts(metrics: Metrics, thresholds: Thresholds) -> list[Alert]:
     """The alerts of a refresh, in the order of its features; the prediction's are the last."""
     if metrics.drift is None:
         return []
@@ -72,12 +72,12 @@ def alerts(metrics: Metrics, thresholds: Thresholds) -> list[Alert]:
             value=value,
             threshold=bound,
         )
-        for name, shift in shifts(metrics.drift)
-        for what, value, bound in exceeded(shift, thresholds)
+        for name, shift in list_shifts(metrics.drift)
+        for what, value, bound in find_exceeded(shift, thresholds)
     ]
 
 
-def shifts(drift: Drift) -> list[tuple[str, Shift]]:
+def list_shifts(drift: Drift) -> list[tuple[str, Shift]]:
     """All shifts of a refresh by column, the prediction's last.
 
     That is called ``prediction``, or ``__prediction`` (as no column of a schema is) where a
@@ -87,7 +87,7 @@ def shifts(drift: Drift) -> list[tuple[str, Shift]]:
     return [*drift.features.items(), (name, drift.prediction)]
 
 
-def exceeded(
+def find_exceeded(
     shift: Shift, thresholds: Thresholds
 ) -> Iterator[tuple[Literal["psi", "mean_shift"], float, float]]:
     """The figures of a column that are over what they may be, with that."""

@@ -27,14 +27,14 @@ from joblib.numpy_pickle import NumpyPickler
 from pydantic import BaseModel, ConfigDict
 
 from model import learners
-from model.asof import iso, stamp
-from model.batch import by_time, column, ids, micros
+from model.asof import format_iso, format_name
+from model.batch import column, event_times, row_ids, sort_by_time
 from model.categories import category_array, is_null, rename_categories
-from model.drift import Profile, Spread, profile
+from model.drift import Histogram, Profile, make_profile
 from model.encoder import Encoder, codes, count_unknown, fit_encoder
 from model.errors import FitFailed
 from model.learners import Matrix
-from model.loading import loading
+from model.loading import import_lock
 from model.moments import Moments, fit_ridge
 from model.schema import Schema
 from model.statistics import Categorical, Numeric, Statistics
@@ -51,7 +51,7 @@ class Window(NamedTuple):
     @property
     def name(self) -> str:
         """What its artefact's folder is called."""
-        return stamp(self.end)
+        return format_name(self.end)
 
 
 class Reference(NamedTuple):
@@ -104,16 +104,16 @@ class Manifest(BaseModel):
         return (self.model_dump_json(indent=2) + "\n").encode()
 
 
-class Scored(NamedTuple):
+class Scores(NamedTuple):
     """What an artefact says of some rows.
 
     Attributes:
         prediction: shape (rows,).
-        spread: how they lie in the bins of its profile; None if it has no profile.
+        histogram: how they lie in the bins of its profile; None if it has no profile.
     """
 
     prediction: Matrix
-    spread: Spread | None
+    histogram: Histogram | None
 
 
 @dataclass(frozen=True)
@@ -141,14 +141,14 @@ class Artefact:
             return np.empty(0)
         return learners.predict(self.estimator, self.encoder.transform(batch))
 
-    def score(self, batch: pa.RecordBatch) -> Scored:
+    def score(self, batch: pa.RecordBatch) -> Scores:
         """Predictions for an accepted batch's raw rows, and how the rows lie in the bins."""
         if self.profile is None or batch.num_rows == 0:
-            return Scored(self.predict(batch), None)
+            return Scores(self.predict(batch), None)
         scores = self.encoder.scores(batch)
         matrix = self.encoder.matrix(scores, batch)
         prediction = learners.predict(self.estimator, matrix)
-        return Scored(prediction, self.profile.spread(scores, matrix, prediction))
+        return Scores(prediction, self.profile.histogram(scores, matrix, prediction))
 
     def predict_columns(self, columns: Mapping[str, Sequence[Any]]) -> Matrix:
         """Predictions of shape (rows,) for features by name, as lists, arrays or Series.
@@ -247,7 +247,7 @@ def normalize(
         window: its bounds.
         moments: of the rows that the statistics are over.
     """
-    rows = by_time(rows)
+    rows = sort_by_time(rows)
     encoder = fit_encoder(statistics, schema)
     return Normalized(
         window=window,
@@ -272,8 +272,8 @@ def fingerprint(
     digest.update(statistics.model_dump_json().encode())
     if moments is not None:
         digest.update(moments.as_bytes())
-    digest.update(ids(rows).data)
-    digest.update(micros(rows).data)
+    digest.update(row_ids(rows).data)
+    digest.update(event_times(rows).data)
     for name in (schema.target, *schema.numeric):
         digest.update(column(rows, name).data)
     for name in schema.categorical:
@@ -294,28 +294,28 @@ def train(data: Normalized, schema: Schema, learner: Learner) -> tuple[bytes, Ma
         The artefact as joblib bytes, and its manifest.
     """
     artefact, report = fit_artefact(data, schema, learner)
-    return written(artefact, report, data, learner)
+    return dump_with_manifest(artefact, report, data, learner)
 
 
 def fit_artefact(data: Normalized, schema: Schema, learner: Learner) -> tuple[Artefact, Fit]:
     """As ``train``, but the artefact itself, and how it fits its window."""
     estimator = learners.make(*learner, rows=len(data.target))
     prediction, report = fit(estimator, data)
-    trained = profile(data.matrix, prediction, data.encoder)
+    trained = make_profile(data.matrix, prediction, data.encoder)
     return Artefact(schema, data.statistics, data.encoder, estimator, trained), report
 
 
-def written(
+def dump_with_manifest(
     artefact: Artefact, report: Fit, data: Normalized, learner: Learner
 ) -> tuple[bytes, Manifest]:
     """What ``train`` returns of what ``fit_artefact`` returned."""
     dumped = dump(artefact)
     return dumped, Manifest(
-        window_start=iso(data.window.start),
-        window_end=iso(data.window.end),
+        window_start=format_iso(data.window.start),
+        window_end=format_iso(data.window.end),
         rows=data.rows,
         learner=learner.name,
-        parameters=printable(learners.params_of(artefact.estimator)),
+        parameters=to_printable(learners.params_of(artefact.estimator)),
         features=data.encoder.names,
         statistics=data.statistics.columns,
         training=report,
@@ -445,7 +445,7 @@ def with_canonical_categories(encoder: Encoder, statistics: Statistics) -> Encod
     return encoder if names == encoder.categories else replace(encoder, categories=names)
 
 
-def printable(parameters: dict[str, Any]) -> dict[str, Any]:
+def to_printable(parameters: dict[str, Any]) -> dict[str, Any]:
     """Parameters as JSON can hold them; anything else as its text."""
     return {
         name: value if isinstance(value, str | int | float | bool | None) else str(value)
@@ -459,7 +459,7 @@ def load_bytes(data: bytes) -> Artefact:
     Raises:
         TypeError: if they hold something else.
     """
-    with loading():
+    with import_lock():
         loaded = joblib.load(io.BytesIO(data))
     if not isinstance(loaded, Artefact):
         raise TypeError(f"holds a {type(loaded).__name__}, not an artefact")

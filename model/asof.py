@@ -17,27 +17,29 @@ LEAST = (datetime.min.replace(tzinfo=timezone.utc) - EPOCH) // timedelta(microse
 GREATEST = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
 
 
-def floor(time: int, step: int) -> int:
+def floor_to(time: int, step: int) -> int:
     """The last multiple of ``step`` that is not after ``time``: a refresh's or window's start."""
     return time // step * step
 
 
-def serves(window_end: int, every: int, lag: int) -> int:
+def first_served(window_end: int, every: int, lag: int) -> int:
     """The start of the refresh that a window's model serves first.
 
     Example:
-        >>> serves(window_end=120, every=60, lag=1), serves(window_end=120, every=60, lag=2)
-        (120, 180)
+        >>> first_served(window_end=120, every=60, lag=1)
+        120
+        >>> first_served(window_end=120, every=60, lag=2)
+        180
     """
     return window_end + (lag - 1) * every
 
 
-def newest_allowed(refresh: int, every: int, lag: int) -> int:
-    """The latest end that the window of a refresh's model may have: the inverse of ``serves``."""
+def newest_window_end(refresh: int, every: int, lag: int) -> int:
+    """The latest end of the window of a refresh's model: the inverse of ``first_served``."""
     return refresh - (lag - 1) * every
 
 
-def utc(time: int) -> datetime:
+def to_datetime(time: int) -> datetime:
     """A time in microseconds as a datetime in UTC.
 
     A window's edge before year 1 or after 9999 is told as the first or last moment there is.
@@ -45,41 +47,41 @@ def utc(time: int) -> datetime:
     return EPOCH + timedelta(microseconds=min(max(time, LEAST), GREATEST))
 
 
-def iso(time: int) -> str:
+def format_iso(time: int) -> str:
     """A time in microseconds as ISO 8601, in UTC.
 
     Example:
-        >>> iso(1_795_417_260_000_000)
+        >>> format_iso(1_795_417_260_000_000)
         '2026-11-23T07:01:00Z'
     """
-    return utc(time).isoformat().replace("+00:00", "Z")
+    return to_datetime(time).isoformat().replace("+00:00", "Z")
 
 
-def from_iso(text: str) -> datetime:
-    """The time of an ISO 8601 text such as ``iso`` gives.
+def parse_iso(text: str) -> datetime:
+    """The time of an ISO 8601 text such as ``format_iso`` gives.
 
     Raises:
         ValueError: if it is none.
 
     Example:
-        >>> from_iso("2026-11-23T07:01:00Z") == utc(1_795_417_260_000_000)
+        >>> parse_iso("2026-11-23T07:01:00Z") == to_datetime(1_795_417_260_000_000)
         True
     """
     return datetime.fromisoformat(text.replace("Z", "+00:00"))  # "Z" from Python 3.11 on
 
 
-def stamp(time: int) -> str:
+def format_name(time: int) -> str:
     """The name that files and folders have by a time of whole seconds.
 
     Example:
-        >>> stamp(1_795_417_260_000_000)
+        >>> format_name(1_795_417_260_000_000)
         '20261123T070100Z'
     """
-    at = utc(time)
+    at = to_datetime(time)
     return f"{at.year:04d}" + at.strftime("%m%dT%H%M%SZ")
 
 
-def from_stamp(name: str) -> int:
+def parse_name(name: str) -> int:
     """The time of a name.
 
     Raises:
@@ -87,6 +89,6 @@ def from_stamp(name: str) -> int:
     """
     at = datetime.strptime(name, NAME).replace(tzinfo=timezone.utc)
     time = (at - EPOCH) // timedelta(seconds=1) * SECOND
-    if stamp(time) != name:  # strptime takes small letters, spaces and other digits too
+    if format_name(time) != name:  # strptime takes small letters, spaces and other digits too
         raise ValueError(f"{name!r} is no name of the form 20261123T070100Z")
     return time

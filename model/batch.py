@@ -80,7 +80,7 @@ def accepted_schema(schema: Schema) -> pa.Schema:
     )
 
 
-def learnt(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+def drop_carried(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     """An accepted batch without the columns that are carried and not learnt from."""
     if schema.id is None and not schema.passed:
         return batch
@@ -133,13 +133,13 @@ def all_within(values: npt.NDArray[np.float64], low: float, high: float) -> bool
     return bool(len(values) and values.min() >= low and values.max() <= high)
 
 
-def ids(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+def row_ids(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     """The rows' ids."""
     values: npt.NDArray[np.int64] = batch.column(ID).to_numpy(zero_copy_only=True)
     return values
 
 
-def micros(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+def event_times(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     """The rows' event times in microseconds; null as the least int64."""
     times = batch.column(TIME).view(pa.int64())
     if times.null_count:
@@ -148,7 +148,7 @@ def micros(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     return values
 
 
-def late(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+def late_mask(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
     """The rows' late marks."""
     values: npt.NDArray[np.bool_] = batch.column(LATE).to_numpy(zero_copy_only=False)
     return values
@@ -182,7 +182,7 @@ def split(
     if batch.num_rows == 0:
         return
     if stamps is None:
-        stamps = micros(batch)
+        stamps = event_times(batch)
         if stamps.min() < tag.at:
             stamps = np.maximum(stamps, tag.at)
     least, greatest = int(stamps.min()), int(stamps.max())
@@ -200,19 +200,19 @@ def split(
         yield with_tag(batch.slice(low, high - low), tag._replace(key=key, at=at))
 
 
-def sliced(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
+def slice_batch(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
     """A batch's rows as batches of so many at most, without a copy."""
     for first in range(0, batch.num_rows, rows):
         yield batch.slice(first, rows)
 
 
-def by_time(batch: pa.RecordBatch) -> pa.RecordBatch:
+def sort_by_time(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The rows in the order of (event time, row id), in which they are trained on."""
-    times, row_ids = micros(batch), ids(batch)
+    times, ids = event_times(batch), row_ids(batch)
     later = np.diff(times)
-    if (later > 0).all() or ((later >= 0).all() and (np.diff(row_ids)[later == 0] > 0).all()):
+    if (later > 0).all() or ((later >= 0).all() and (np.diff(ids)[later == 0] > 0).all()):
         return batch
-    return batch.take(pa.array(np.lexsort((row_ids, times))))
+    return batch.take(pa.array(np.lexsort((ids, times))))
 
 
 def encode(batch: pa.RecordBatch, head: bytes = b"") -> bytes:
@@ -253,14 +253,14 @@ def concat(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return whole.replace_schema_metadata(batches[0].schema.metadata)
 
 
-def where(batch: pa.RecordBatch, mask: npt.NDArray[np.bool_]) -> pa.RecordBatch:
+def filter_rows(batch: pa.RecordBatch, mask: npt.NDArray[np.bool_]) -> pa.RecordBatch:
     """The rows of a batch for which the mask is true; the batch itself if it is for all."""
     if mask.all():
         return batch
     return batch.filter(pa.array(mask))
 
 
-def text_of(values: pa.Array) -> list[object]:
+def to_plain(values: pa.Array) -> list[object]:
     """A column's values as plain Python, times as ISO 8601, for a person to read."""
     if pa.types.is_timestamp(values.type):
         values = pc.strftime(values, format="%Y-%m-%dT%H:%M:%SZ")

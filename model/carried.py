@@ -50,7 +50,7 @@ def is_scalar(kind: pa.DataType) -> bool:
     return is_key(kind) or any(test(kind) for test in (types.is_boolean, *times))
 
 
-def keys(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+def to_keys(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
     """A column as keys.
 
     Args:
@@ -61,15 +61,15 @@ def keys(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
         that are no key (a fraction, a float too large to be exact).
 
     Example:
-        >>> keys(pa.array([12.0, 1.5, None]))[0].to_pylist()
+        >>> to_keys(pa.array([12.0, 1.5, None]))[0].to_pylist()
         ['12', None, None]
-        >>> keys(pa.array([" 12", "12.0", "007", "a.0", ""]))[0].to_pylist()
+        >>> to_keys(pa.array([" 12", "12.0", "007", "a.0", ""]))[0].to_pylist()
         ['12', '12', '007', 'a.0', None]
     """
     types = pa.types
     if types.is_dictionary(values.type):
-        known, bad = keys(values.dictionary)
-        return known.take(values.indices), _taken(bad, values.indices)
+        known, bad = to_keys(values.dictionary)
+        return known.take(values.indices), _take_mask(bad, values.indices)
     fine = np.zeros(len(values), np.bool_)
     if types.is_floating(values.type):
         return _float_keys(values)
@@ -80,11 +80,11 @@ def keys(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
         return pc.if_else(whole, texts, pa.scalar(None, _TEXT)), bad
     if not is_text(values.type):
         return values.cast(_TEXT), fine
-    texts = pc.utf8_trim_whitespace(_composed(values.cast(_TEXT)))
+    texts = pc.utf8_trim_whitespace(_compose(values.cast(_TEXT)))
     return _without_empty(pc.replace_substring_regex(texts, _INTEGRAL, r"\1")), fine
 
 
-def texts(values: pa.Array) -> pa.Array:
+def to_texts(values: pa.Array) -> pa.Array:
     """A column as text: as it stands if it is text, else its values' plain text.
 
     Args:
@@ -96,14 +96,14 @@ def texts(values: pa.Array) -> pa.Array:
         ``Z`` if they have a zone.
 
     Example:
-        >>> texts(pa.array([0.1, 12.0, float("nan")])).to_pylist()
+        >>> to_texts(pa.array([0.1, 12.0, float("nan")])).to_pylist()
         ['0.1', '12.0', None]
-        >>> texts(pa.array([1_500], pa.timestamp("ms", "UTC"))).to_pylist()
+        >>> to_texts(pa.array([1_500], pa.timestamp("ms", "UTC"))).to_pylist()
         ['1970-01-01T00:00:01.5Z']
     """
     kind, types = values.type, pa.types
     if types.is_dictionary(kind):
-        return texts(values.dictionary).take(values.indices)
+        return to_texts(values.dictionary).take(values.indices)
     if types.is_floating(kind):
         known = values.dictionary_encode()
         found = known.dictionary.to_numpy(zero_copy_only=False)
@@ -112,7 +112,7 @@ def texts(values: pa.Array) -> pa.Array:
     if types.is_timestamp(kind):
         return _timestamps(values)
     if types.is_time(kind) and kind.unit in _FRACTIONS:
-        return _trimmed(values.cast(_TEXT))
+        return _trim_fraction(values.cast(_TEXT))
     return _without_empty(values.cast(_TEXT)) if is_text(kind) else values.cast(_TEXT)
 
 
@@ -124,13 +124,13 @@ def carried_fields(schema: Schema) -> list[pa.Field]:
     return key + [pa.field(name, kinds.get(name, _TEXT)) for name in schema.keep]
 
 
-def carried(batch: pa.RecordBatch, schema: Schema) -> list[pa.Array]:
+def carried_columns(batch: pa.RecordBatch, schema: Schema) -> list[pa.Array]:
     """The values of ``carried_fields`` in an accepted batch."""
     key = [] if schema.id is None else [batch.column(KEY)]
-    return key + [_kept(batch, name, schema) for name in schema.keep]
+    return key + [_kept_column(batch, name, schema) for name in schema.keep]
 
 
-def _kept(batch: pa.RecordBatch, name: str, schema: Schema) -> pa.Array:
+def _kept_column(batch: pa.RecordBatch, name: str, schema: Schema) -> pa.Array:
     if name == schema.time:
         return batch.column(TIME)
     if name == schema.target or name in schema.numeric:
@@ -146,7 +146,7 @@ def _float_keys(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
     return pa.array(integers, mask=~whole).cast(_TEXT), ~whole & ~np.isnan(floats)
 
 
-def _composed(values: pa.Array) -> pa.Array:
+def _compose(values: pa.Array) -> pa.Array:
     """Texts in Unicode's form NFC."""
     # Not Arrow's utf8_normalize: in version 25 it leaves a letter and its accent apart.
     if pc.all(pc.string_is_ascii(values)).as_py() in (True, None):
@@ -155,7 +155,7 @@ def _composed(values: pa.Array) -> pa.Array:
     return pa.array(found, _TEXT)
 
 
-def _taken(mask: npt.NDArray[np.bool_], indices: pa.Array) -> npt.NDArray[np.bool_]:
+def _take_mask(mask: npt.NDArray[np.bool_], indices: pa.Array) -> npt.NDArray[np.bool_]:
     taken = pa.array(mask).take(indices).fill_null(False)
     return np.asarray(taken.to_numpy(zero_copy_only=False), np.bool_)
 
@@ -166,11 +166,11 @@ def _timestamps(values: pa.Array) -> pa.Array:
         values = values.cast(pa.timestamp(kind.unit, "UTC"))
     found = pc.strftime(values, format="%Y-%m-%dT%H:%M:%S")
     if kind.unit in _FRACTIONS:
-        found = _trimmed(found)
+        found = _trim_fraction(found)
     return found if kind.tz is None else pc.binary_join_element_wise(found, "Z", "")
 
 
-def _trimmed(values: pa.Array) -> pa.Array:
+def _trim_fraction(values: pa.Array) -> pa.Array:
     """Texts that end in a fraction, without the zeros at its end."""
     return pc.utf8_rtrim(pc.utf8_rtrim(values, "0"), ".")
 

@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict
 
 from model.encoder import Encoder, standardization
 from model.learners import Matrix
-from model.loading import loaded
+from model.loading import load_module
 from model.statistics import summarize
 
 BINS = 17
@@ -42,7 +42,7 @@ PROFILED = 100_000
 each other. A million rows would say the same, for a tenth of the time of a fit."""
 
 
-class Spread(NamedTuple):
+class Histogram(NamedTuple):
     """How some rows lie: what is added up over batches.
 
     Attributes:
@@ -74,7 +74,7 @@ class Profile(BaseModel):
     mean: float
     scale: float
 
-    def spread(self, scores: Matrix, matrix: Matrix, prediction: Matrix) -> Spread:
+    def histogram(self, scores: Matrix, matrix: Matrix, prediction: Matrix) -> Histogram:
         """How rows lie in this profile's bins.
 
         Args:
@@ -82,10 +82,12 @@ class Profile(BaseModel):
             matrix: what the model's encoder makes of the rows, shape (rows, columns).
             prediction: what the model says of them, shape (rows,).
         """
-        return spread(scores, matrix[:, self.numeric :], (prediction - self.mean) / self.scale)
+        return make_histogram(
+            scores, matrix[:, self.numeric :], (prediction - self.mean) / self.scale
+        )
 
 
-def spread(scores: Matrix, hot: Matrix, prediction: Matrix) -> Spread:
+def make_histogram(scores: Matrix, hot: Matrix, prediction: Matrix) -> Histogram:
     """How rows lie in the bins.
 
     Args:
@@ -96,17 +98,19 @@ def spread(scores: Matrix, hot: Matrix, prediction: Matrix) -> Spread:
 
     Example:
         >>> scores, hot = np.array([[-9.0, 0.2]]), np.array([[1.0], [0.0]])
-        >>> found = spread(scores, hot, np.array([0.0, 0.5]))
+        >>> found = make_histogram(scores, hot, np.array([0.0, 0.5]))
         >>> found.bins[:BINS].index(1), found.bins[BINS], found.bins[BINS + 1 :][8:10], found.sums
         (0, 1, (1, 1), (-8.8, 0.5))
     """
-    *bins, last = (binned(one) for one in (*scores, prediction))
+    *bins, last = (count_scores(one) for one in (*scores, prediction))
     ones = np.ones(len(hot)) @ hot if hot.shape[1] else np.empty(0)
     counts = np.concatenate([*bins, ones.astype(np.int64), last])
-    return Spread(tuple(counts.tolist()), tuple(float(one.sum()) for one in (*scores, prediction)))
+    return Histogram(
+        tuple(counts.tolist()), tuple(float(one.sum()) for one in (*scores, prediction))
+    )
 
 
-def binned(scores: Matrix) -> npt.NDArray[np.int64]:
+def count_scores(scores: Matrix) -> npt.NDArray[np.int64]:
     """How many standard scores of shape (rows,) lie in each bin; NaN counts in the lowest.
 
     Returns:
@@ -121,7 +125,7 @@ def binned(scores: Matrix) -> npt.NDArray[np.int64]:
     return np.bincount(places.astype(np.intp), minlength=BINS)
 
 
-def profile(matrix: Matrix, prediction: Matrix, encoder: Encoder) -> Profile:
+def make_profile(matrix: Matrix, prediction: Matrix, encoder: Encoder) -> Profile:
     """How the rows lie that a model was trained on.
 
     Args:
@@ -132,14 +136,14 @@ def profile(matrix: Matrix, prediction: Matrix, encoder: Encoder) -> Profile:
     Returns:
         The profile of these rows, of many of a part (``PROFILED``); the same for the same rows.
     """
-    some = _drawn(len(matrix))
+    some = _draw_rows(len(matrix))
     matrix, prediction = matrix[some], prediction[some]
     mean, scale = _standard(prediction)
     numeric = len(encoder.numeric)
     scores = np.ascontiguousarray(matrix[:, :numeric].T)
-    found = spread(scores, matrix[:, numeric:], (prediction - mean) / scale)
+    found = make_histogram(scores, matrix[:, numeric:], (prediction - mean) / scale)
     sizes = [BINS] * numeric + [len(values) + 1 for values in encoder.categories.values()]
-    *features, last = _cut(found.bins, [*sizes, BINS])
+    *features, last = _split_bins(found.bins, [*sizes, BINS])
     names = (*encoder.numeric, *encoder.categories)
     return Profile(
         numeric=numeric,
@@ -150,7 +154,7 @@ def profile(matrix: Matrix, prediction: Matrix, encoder: Encoder) -> Profile:
     )
 
 
-def _drawn(rows: int) -> slice | npt.NDArray[np.int64]:
+def _draw_rows(rows: int) -> slice | npt.NDArray[np.int64]:
     """Which of so many rows a profile is of; drawn, since rows may come by turns."""
     few = rows // PROFILED
     if few < 2:
@@ -165,7 +169,7 @@ def _standard(values: Matrix) -> tuple[float, float]:
     return (float(mean), float(scale)) if isfinite(mean) and isfinite(scale) else (0.0, 1.0)
 
 
-def _cut(bins: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, ...]]:
+def _split_bins(bins: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, ...]]:
     """Bins that stand one after the other, by column."""
     places = np.cumsum([0, *sizes]).tolist()
     return [tuple(bins[low:high]) for low, high in pairwise(places)]
@@ -200,24 +204,24 @@ class Drift(BaseModel):
     prediction: Shift
 
 
-def drift(found: Spread, trained: Profile) -> Drift:
+def measure_drift(found: Histogram, trained: Profile) -> Drift:
     """How far rows, one at least, have drifted from those that their model was trained on."""
     before = [*trained.features.values(), trained.prediction]
-    *features, prediction = _cut(found.bins, [len(counts) for counts in before])
+    *features, prediction = _split_bins(found.bins, [len(counts) for counts in before])
     *sums, last = found.sums
     given = [*sums, *[None] * (len(features) - len(sums))]
     return Drift(
         features={
-            name: shift(counts, then, total)
+            name: measure_shift(counts, then, total)
             for (name, then), counts, total in zip(
                 trained.features.items(), features, given, strict=True
             )
         },
-        prediction=shift(prediction, trained.prediction, last),
+        prediction=measure_shift(prediction, trained.prediction, last),
     )
 
 
-def shift(counts: Sequence[int], trained: Sequence[int], total: float | None) -> Shift:
+def measure_shift(counts: Sequence[int], trained: Sequence[int], total: float | None) -> Shift:
     """How far a column has drifted.
 
     Args:
@@ -225,12 +229,12 @@ def shift(counts: Sequence[int], trained: Sequence[int], total: float | None) ->
         trained: the same of the training rows.
         total: the sum of the rows' standard scores; None for a categorical feature.
     """
-    chdtri = loaded("scipy.special").chdtri
+    chdtri = load_module("scipy.special").chdtri
     rows = sum(counts)
     thinness = 1 / rows + 1 / sum(trained)
     mean = None if total is None else total / rows
     return Shift(
-        psi=stability(counts, trained),
+        psi=stability_index(counts, trained),
         mean_shift=mean if mean is not None and isfinite(mean) else None,
         psi_by_chance=thinness * float(chdtri(len(counts) - 1, CHANCE)) if len(counts) > 1 else 0.0,
         mean_shift_by_chance=None if mean is None else sqrt(thinness) * DEVIATIONS,
@@ -241,11 +245,11 @@ DEVIATIONS = NormalDist().inv_cdf(1 - CHANCE / 2)
 """A normal variable is further from its mean than so many standard deviations by ``CHANCE``."""
 
 
-def stability(counts: Sequence[int], trained: Sequence[int]) -> float:
+def stability_index(counts: Sequence[int], trained: Sequence[int]) -> float:
     """The population stability index of two rows of counts, half a row added to each.
 
     Example:
-        >>> stability([5, 5], [50, 50]), round(stability([9, 1], [50, 50]), 3)
+        >>> stability_index([5, 5], [50, 50]), round(stability_index([9, 1], [50, 50]), 3)
         (0.0, 0.671)
     """
     p, q = ((np.asarray(c) + 0.5) / (sum(c) + len(c) / 2) for c in (counts, trained))

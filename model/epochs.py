@@ -75,10 +75,10 @@ def from_counts(counts: pa.Array, per_second: int) -> pa.Array:
     """Times of an int64 column that counts ``per_second`` units a second since the epoch."""
     known = counts.is_valid().to_numpy(zero_copy_only=False)
     numbers = counts.fill_null(0).to_numpy(zero_copy_only=False)
-    return as_times(*_scaled(numbers, known, per_second))
+    return as_times(*_scale(numbers, known, per_second))
 
 
-def _scaled(numbers: Ints, known: Mask, per_second: int) -> tuple[Ints, Mask]:
+def _scale(numbers: Ints, known: Mask, per_second: int) -> tuple[Ints, Mask]:
     """Microseconds of counts, and which are within the years 1 to 9999."""
     if per_second > SECOND:
         return numbers // (per_second // SECOND), known
@@ -93,7 +93,7 @@ def _by_size(counts: pa.Array, zone: str | None) -> pa.Array:
     dates = known & (numbers >= FIRST_DATE) & (numbers <= LAST_DATE)
     left, micros, inside = known & ~dates, np.zeros(len(numbers), np.int64), known & False
     for per_second in PER_SECOND.values():
-        scaled, fits = _scaled(numbers, left, per_second)
+        scaled, fits = _scale(numbers, left, per_second)
         micros[fits], inside = scaled[fits], inside | fits
         left &= ~fits
         if not left.any():

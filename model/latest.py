@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from model.asof import floor, iso
-from model.batch import PROBLEM, SECOND, TIME, TIME_TYPE, micros
+from model.asof import floor_to, format_iso
+from model.batch import PROBLEM, SECOND, TIME, TIME_TYPE, event_times
 from model.schema import Schema
-from model.validation import shown
+from model.validation import show_value
 
 DAY = 86_400 * SECOND
 
@@ -26,10 +26,10 @@ def default_latest(now: float) -> int:
         now: seconds since the epoch.
 
     Example:
-        >>> iso(default_latest(0.0)), iso(default_latest(86_399.9))
+        >>> format_iso(default_latest(0.0)), format_iso(default_latest(86_399.9))
         ('1970-01-03T00:00:00Z', '1970-01-03T00:00:00Z')
     """
-    return floor(int(now * SECOND), DAY) + 2 * DAY
+    return floor_to(int(now * SECOND), DAY) + 2 * DAY
 
 
 def reject_later(batch: pa.RecordBatch, schema: Schema, latest: int | None) -> pa.RecordBatch:
@@ -42,7 +42,7 @@ def reject_later(batch: pa.RecordBatch, schema: Schema, latest: int | None) -> p
     """
     if latest is None or not batch.num_rows:
         return batch
-    times = micros(batch)
+    times = event_times(batch)
     if times.max() <= latest:
         return batch
     later = times > latest
@@ -59,9 +59,9 @@ def reject_later(batch: pa.RecordBatch, schema: Schema, latest: int | None) -> p
 
 
 def _problem(batch: pa.RecordBatch, row: int, time: int, schema: Schema, latest: int) -> str:
-    value: object = iso(time)
+    value: object = format_iso(time)
     if schema.time in batch.schema.names:
         read = batch.column(schema.time)
         value = value if pa.types.is_temporal(read.type) else read[row].as_py()
-    allowed = f"a time until {iso(latest)} is allowed (--latest)"
-    return f"column {schema.time!r} (the time): {shown(value)}: {allowed}"
+    allowed = f"a time until {format_iso(latest)} is allowed (--latest)"
+    return f"column {schema.time!r} (the time): {show_value(value)}: {allowed}"

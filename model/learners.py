@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import FitFailed, UserError
-from model.loading import loaded, loading
+from model.loading import import_lock, load_module
 from model.wording import first_line
 
 Matrix = npt.NDArray[np.float64]
@@ -110,10 +110,10 @@ def make(learner: str, parameters: Parameters, seed: int, rows: int = MANY) -> A
     Raises:
         UserError: if there is no such learner or parameter, or it takes no such value.
     """
-    factory = LEARNERS.get(learner) or _imported(learner)
+    factory = LEARNERS.get(learner) or _import_factory(learner)
     seeds = (seed,) if learner in LEARNERS else ()
     try:
-        with loading():
+        with import_lock():
             estimator = factory(*seeds, **{**defaults_for(learner, rows), **parameters})
     except (TypeError, ValueError) as error:
         raise UserError(f"--learner {learner}: {first_line(error)}") from error
@@ -297,12 +297,12 @@ def _by_trees(forest: Any, matrix: Matrix) -> Matrix:
 
 
 def _is_forest(estimator: Any) -> bool:
-    forest_predict = loaded("sklearn.ensemble._forest").ForestRegressor.predict
+    forest_predict = load_module("sklearn.ensemble._forest").ForestRegressor.predict
     return getattr(type(estimator), "predict", None) is forest_predict
 
 
 def _is_ridge(estimator: Any) -> bool:
-    plain = loaded("sklearn.linear_model").Ridge
+    plain = load_module("sklearn.linear_model").Ridge
     return type(estimator) is plain and np.ndim(estimator.coef_) == 1
 
 
@@ -347,12 +347,12 @@ def one_thread() -> Any:
 
 def _finite() -> Any:
     """A context in which scikit-learn does not look for NaN and infinity: the encoder did."""
-    return loaded("sklearn").config_context(assume_finite=True)
+    return load_module("sklearn").config_context(assume_finite=True)
 
 
 @cache
 def _openmp() -> Any:
-    loaded("sklearn.linear_model")  # its libraries must be loaded to be found
+    load_module("sklearn.linear_model")  # its libraries must be loaded to be found
     from threadpoolctl import ThreadpoolController
 
     controller = ThreadpoolController()
@@ -365,13 +365,13 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="predict")
 
 
-def _imported(path: str) -> Callable[..., Any]:
+def _import_factory(path: str) -> Callable[..., Any]:
     module, colon, name = path.partition(":")
     names = ", ".join(LEARNERS)
     if not colon:
         raise UserError(f"--learner {path!r}: {names}, or package.module:factory is allowed")
     try:
-        with loading():
+        with import_lock():
             factory = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"--learner {path}: cannot be imported: {error}") from error

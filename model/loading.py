@@ -20,11 +20,11 @@ _LOCK = threading.RLock()
 
 
 @contextmanager
-def loading() -> Iterator[None]:
+def import_lock() -> Iterator[None]:
     """A context in which no other thread loads modules, if it does so in this context too.
 
     Example:
-        >>> with loading():
+        >>> with import_lock():
         ...     from sklearn.linear_model import Ridge
     """
     with _LOCK:
@@ -32,12 +32,12 @@ def loading() -> Iterator[None]:
 
 
 @cache
-def loaded(name: str) -> Any:
+def load_module(name: str) -> Any:
     """The module of that name, loaded when it is first asked for: of a library that takes long.
 
     Example:
-        >>> loaded("sklearn.linear_model").Ridge().alpha
+        >>> load_module("sklearn.linear_model").Ridge().alpha
         1.0
     """
-    with loading():
+    with import_lock():
         return importlib.import_module(name)

@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from model.asof import iso
-from model.drift import Drift, Profile, Spread, drift
+from model.asof import format_iso
+from model.drift import Drift, Histogram, Profile, measure_drift
 from model.learners import Matrix
 
 
@@ -28,12 +28,12 @@ class Sums(NamedTuple):
         rejected: rows that broke the schema.
         labelled: scored rows with a target; the sums below are over these.
         absolute, squares: sums of |error| and of error squared.
-        mean, spread: the targets' mean, and their sum of squares about it.
+        mean, m2: the targets' mean, and their sum of squared deviations from it.
         low, high: the least and the greatest target.
         baseline: sum of |target - the mean target of the model's window|.
         model: the name of the artefact that scored them, or "".
         bins, sums: how the scored rows lie in the bins of the artefact's profile
-            (``model.drift.Spread``); empty without one.
+            (``model.drift.Histogram``); empty without one.
         profile: that profile, as JSON, or "".
         files: what was written of it, as (path, bytes).
     """
@@ -47,7 +47,7 @@ class Sums(NamedTuple):
     absolute: float = 0.0
     squares: float = 0.0
     mean: float = 0.0
-    spread: float = 0.0
+    m2: float = 0.0
     low: float = float("inf")
     high: float = float("-inf")
     baseline: float = 0.0
@@ -92,13 +92,13 @@ class Metrics(BaseModel):
         return (self.model_dump_json(indent=2) + "\n").encode()
 
 
-def score(
+def sum_batch(
     target: Matrix,
     late: int,
     prediction: Matrix | None,
     baseline: float,
     model: str | None,
-    spread: Spread | None = None,
+    histogram: Histogram | None = None,
     profile: str = "",
 ) -> Sums:
     """The sums of a batch.
@@ -109,7 +109,7 @@ def score(
         prediction: shape (rows,), or None if no model scored them.
         baseline: what the baseline predicts for each row.
         model: the name of the artefact that predicted.
-        spread: how the rows lie in the bins of the artefact's profile, if it has one.
+        histogram: how the rows lie in the bins of the artefact's profile, if it has one.
         profile: that profile, as JSON.
     """
     labelled = ~np.isnan(target)
@@ -131,19 +131,19 @@ def score(
         absolute=float(np.abs(errors).sum()),
         squares=float(np.square(errors).sum()),
         mean=mean,
-        spread=float(np.square(centred).sum()),
+        m2=float(np.square(centred).sum()),
         low=float(target.min(initial=np.inf)),
         high=float(target.max(initial=-np.inf)),
         baseline=float(np.abs(target - baseline).sum()),
         model=model or "",
-        bins=() if spread is None else spread.bins,
-        sums=() if spread is None else spread.sums,
+        bins=() if histogram is None else histogram.bins,
+        sums=() if histogram is None else histogram.sums,
         profile=profile,
     )
 
 
 def merge_two(a: Sums, b: Sums) -> Sums:
-    """The sums of both parts, the spread by Chan's formula.
+    """The sums of both parts, ``m2`` by Chan's formula.
 
     Raises:
         ValueError: if two models scored them: a refresh has one.
@@ -166,7 +166,7 @@ def merge_two(a: Sums, b: Sums) -> Sums:
         absolute=a.absolute + b.absolute,
         squares=a.squares + b.squares,
         mean=mean,
-        spread=a.spread + b.spread + between,
+        m2=a.m2 + b.m2 + between,
         low=min(a.low, b.low),
         high=max(a.high, b.high),
         baseline=a.baseline + b.baseline,
@@ -183,7 +183,7 @@ def merge(parts: Iterable[Sums]) -> Sums:
     return reduce(merge_two, parts, Sums())
 
 
-def figures(sums: Sums, start: int, end: int) -> Metrics:
+def compute_metrics(sums: Sums, start: int, end: int) -> Metrics:
     """A refresh's figures.
 
     Args:
@@ -200,8 +200,8 @@ def figures(sums: Sums, start: int, end: int) -> Metrics:
     mae = sums.absolute / n if n else None
     baseline = sums.baseline / n if n else None
     return Metrics(
-        refresh_start=iso(start),
-        refresh_end=iso(end),
+        refresh_start=format_iso(start),
+        refresh_end=format_iso(end),
         model=sums.model or None,
         rows=sums.rows,
         scored=sums.scored,
@@ -210,16 +210,16 @@ def figures(sums: Sums, start: int, end: int) -> Metrics:
         rejected=sums.rejected,
         mae=mae,
         rmse=float(np.sqrt(sums.squares / n)) if n else None,
-        r2=1 - sums.squares / sums.spread if sums.low < sums.high and sums.spread else None,
+        r2=1 - sums.squares / sums.m2 if sums.low < sums.high and sums.m2 else None,
         baseline_mae=baseline,
         skill=1 - mae / baseline if mae is not None and baseline else None,
-        drift=drifted(sums),
+        drift=compute_drift(sums),
         files=dict(sorted(sums.files)),
     )
 
 
-def drifted(sums: Sums) -> Drift | None:
+def compute_drift(sums: Sums) -> Drift | None:
     """How far a refresh's scored rows have drifted; None if there is nothing to compare."""
     if not sums.bins:
         return None
-    return drift(Spread(sums.bins, sums.sums), Profile.model_validate_json(sums.profile))
+    return measure_drift(Histogram(sums.bins, sums.sums), Profile.model_validate_json(sums.profile))

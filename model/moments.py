@@ -4,7 +4,7 @@ A ridge regression over numeric features is fitted exactly from sums of products
 Kennard 1970, "Ridge regression"; the normal equations). So a window's rows need not travel:
 each batch sends its moments, and a sample of its rows for what only rows can tell. Sums are about
 a centre near the mean, by the updating formulae of Chan, Golub and LeVeque (1979), or digits
-would be lost where a mean is large beside its spread.
+would be lost where a mean is large beside its standard deviation.
 
 A null counts as the mean of its column, as the encoder has it, so sums are over what is present.
 """
@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from model.batch import column
 from model.learners import Parameters, one_for_algebra
-from model.loading import loaded
+from model.loading import load_module
 from model.schema import Schema
 from model.statistics import GREATEST, Numeric, Statistics, summarize_batch
 
@@ -186,16 +186,16 @@ def fit_ridge(estimator: Any, sums: Moments, scales: Floats) -> Fitted:
     Returns:
         The same coefficients, to rounding, as ``estimator.fit`` on the rows.
     """
-    solve = loaded("scipy.linalg").solve
+    solve = load_module("scipy.linalg").solve
     rows, scales = sums.counts[0, 0], np.concatenate([[1.0], scales])
     firsts = np.diag(sums.firsts) / scales  # of the target - its mean, and of the standard scores
     products = sums.products / np.outer(scales, scales) - np.outer(firsts, firsts) / rows
-    spread, cross, inner = float(products[0, 0]), products[1:, 0], products[1:, 1:]
+    total, cross, inner = float(products[0, 0]), products[1:, 0], products[1:, 1:]
     weights = solve(inner + estimator.alpha * np.eye(len(inner)), cross, assume_a="pos")
     _set(estimator, weights, float(sums.centre[0] + (firsts[0] - firsts[1:] @ weights) / rows))
-    squares = max(0.0, spread - float(2 * weights @ cross - weights @ inner @ weights))
+    squares = max(0.0, total - float(2 * weights @ cross - weights @ inner @ weights))
     rounding = rows * (4 * np.finfo(np.float64).eps * sums.centre[0]) ** 2
-    r2 = 1 - squares / spread if spread > rounding else None
+    r2 = 1 - squares / total if total > rounding else None
     return Fitted(estimator, sqrt(squares / rows), r2)
 
 

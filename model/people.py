@@ -154,7 +154,7 @@ class _Draw:
         self.people = people
         self.pools = _pools(people.seed)
         self.index: Ints = np.arange(first, stop, dtype=np.int64)
-        self.nominal: Ints = people.start + _floors(people.step, first, len(self.index))
+        self.nominal: Ints = people.start + _floor_multiples(people.step, first, len(self.index))
 
     def column(self, name: str) -> pa.Array:
         """The field of that name."""
@@ -262,28 +262,28 @@ def _pools(seed: int) -> _Pools:
     fake = Faker("pt_BR")
     fake.seed_instance(seed)
     words = {
-        "nome": _distinct(fake.name, 2000),
-        "cidade": _distinct(fake.city, 500),
-        "estado": _distinct(fake.estado_nome, 600),
-        "cargo": _distinct(fake.job, 200).slice(0, 40),
+        "nome": _draw_distinct(fake.name, 2000),
+        "cidade": _draw_distinct(fake.city, 500),
+        "estado": _draw_distinct(fake.estado_nome, 600),
+        "cargo": _draw_distinct(fake.job, 200).slice(0, 40),
     }
     states, jobs = len(words["estado"]), len(words["cargo"])
     phases = _bits(seed, "phases", np.arange(jobs)) % np.uint64(1800 * SECOND)
     return _Pools(
         words,
-        0.8 + 0.4 * _spread(seed, "states", states),
-        0.5 + 2.0 * _spread(seed, "jobs", jobs) ** 2,
-        ((900 + 900 * _spread(seed, "periods", jobs)) * SECOND).astype(np.int64),
+        0.8 + 0.4 * _shuffle_evenly(seed, "states", states),
+        0.5 + 2.0 * _shuffle_evenly(seed, "jobs", jobs) ** 2,
+        ((900 + 900 * _shuffle_evenly(seed, "periods", jobs)) * SECOND).astype(np.int64),
         phases.astype(np.int64),
     )
 
 
-def _distinct(draw: Callable[[], str], times: int) -> pa.Array:
+def _draw_distinct(draw: Callable[[], str], times: int) -> pa.Array:
     """What comes of drawing so many times, without repeats, in order."""
     return pa.array(dict.fromkeys(draw() for _ in range(times)), pa.string())
 
 
-def _spread(seed: int, stream: str, count: int) -> Floats:
+def _shuffle_evenly(seed: int, stream: str, count: int) -> Floats:
     """Numbers evenly spaced from 0 to 1, shuffled."""
     places = np.argsort(_bits(seed, stream, np.arange(count)), kind="stable")
     return places / (count - 1)
@@ -293,11 +293,11 @@ def _bits(seed: int, stream: str, index: Ints) -> Bits:
     """64 random bits for each index: SplitMix64, keyed by the seed and the stream's name."""
     gamma = np.uint64(0x9E3779B97F4A7C15)
     name = int.from_bytes(stream.encode(), "little")  # names have eight letters at most
-    key = _mix(_mix(np.array([seed % 2**64], np.uint64)) + np.uint64(name))
-    return _mix(key + index.view(np.uint64) * gamma)
+    key = _splitmix64(_splitmix64(np.array([seed % 2**64], np.uint64)) + np.uint64(name))
+    return _splitmix64(key + index.view(np.uint64) * gamma)
 
 
-def _mix(bits: Bits) -> Bits:
+def _splitmix64(bits: Bits) -> Bits:
     """SplitMix64's finaliser."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -311,7 +311,7 @@ def _wave(time: Ints, period: Ints | int) -> Floats:
     return wave
 
 
-def _floors(step: Fraction, first: int, count: int) -> Ints:
+def _floor_multiples(step: Fraction, first: int, count: int) -> Ints:
     """``floor(i * step)`` for ``count`` numbers i from ``first`` on, exact."""
     top, bottom = step.numerator, step.denominator
     whole, rest = divmod(top, bottom)

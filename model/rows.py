@@ -28,7 +28,7 @@ from model.categories import CATEGORIES, canonical_value, is_null
 from model.numbers import explain_number, parse_numbers
 from model.schema import Schema
 from model.times import describe_times, read_times
-from model.validation import NUMBERS, missing, shown
+from model.validation import NUMBERS, explain_missing, show_value
 
 
 class RowError(NamedTuple):
@@ -120,7 +120,7 @@ def _batch(
         columns[name] = _numbers(values[name])
     for name in schema.categorical:
         columns[name] = _categories(values[name])
-    for name, take, _ in _carried(schema):
+    for name, take, _ in _carried_columns(schema):
         columns[name] = pa.array([take(row.get(name)) for row in rows], pa.string())
     return pa.record_batch(columns)
 
@@ -247,7 +247,7 @@ def _encodable(value: object) -> str | None:
 
 
 def _key(value: object) -> str | None:
-    """A key as text; ``model.carried.keys`` gives it its canonical form."""
+    """A key as text; ``model.carried.to_keys`` gives it its canonical form."""
     if is_null(value):
         return None
     if isinstance(value, Integral) and not isinstance(value, bool):
@@ -286,21 +286,21 @@ def _scalar(value: object) -> str | None:
     if isinstance(value, (date, time)):
         return _isoformat(value)
     if isinstance(value, np.datetime64):
-        return None if np.isnat(value) else _trimmed(str(value))
+        return None if np.isnat(value) else _trim_fraction(str(value))
     if isinstance(value, (Real, Decimal)):
         return None if str(value).lower() in ("nan", "snan") else str(value)
     raise _Wrong
 
 
 def _isoformat(value: date | time) -> str:
-    """ISO 8601 as ``model.carried.texts`` has it."""
+    """ISO 8601 as ``model.carried.to_texts`` has it."""
     if isinstance(value, datetime) and value.tzinfo is not None:
         value = value.astimezone(timezone.utc).replace(tzinfo=None)
         return _isoformat(value) + "Z"
-    return _trimmed(value.isoformat())
+    return _trim_fraction(value.isoformat())
 
 
-def _trimmed(text: str) -> str:
+def _trim_fraction(text: str) -> str:
     """A time without the zeros at the end of its fraction."""
     return text.rstrip("0") if "." in text else text
 
@@ -311,18 +311,18 @@ def _problem(row: Row, schema: Schema, absent_is_null: bool) -> str | None:
         return row.reason
     for name, take, allowed in _columns(schema):
         if name not in row and not absent_is_null:
-            return missing(name)
+            return explain_missing(name)
         value = row.get(name)
         try:
             take(value)
         except (_Wrong, UnicodeError):
             wanted = explain_number(value, allowed) if allowed == NUMBERS else allowed
-            return f"column {name!r}: {shown(value)}: {wanted}"
-    for name, take, allowed in _carried(schema):
+            return f"column {name!r}: {show_value(value)}: {wanted}"
+    for name, take, allowed in _carried_columns(schema):
         try:
             take(row.get(name))
         except (_Wrong, UnicodeError):
-            return f"column {name!r}: {shown(row.get(name))}: {allowed}"
+            return f"column {name!r}: {show_value(row.get(name))}: {allowed}"
     return None
 
 
@@ -335,7 +335,7 @@ def _columns(schema: Schema) -> Iterator[tuple[str, Callable[[object], object], 
         yield name, _category, CATEGORIES
 
 
-def _carried(schema: Schema) -> Iterator[tuple[str, Callable[[object], str | None], str]]:
+def _carried_columns(schema: Schema) -> Iterator[tuple[str, Callable[[object], str | None], str]]:
     """The columns that are carried and have no other role."""
     for name in schema.carried:
         yield (name, _key, KEYS) if name == schema.id else (name, _scalar, SCALARS)

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.batch import ids, where
+from model.batch import filter_rows, row_ids
 
 
-def mix(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+def splitmix64(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     """A hash of each int64: the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
 
     It is a bijection, so different ids never tie.
@@ -29,7 +29,7 @@ def mix(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     return z
 
 
-def bottom(batches: list[pa.RecordBatch], k: int) -> list[pa.RecordBatch]:
+def bottom_k(batches: list[pa.RecordBatch], k: int) -> list[pa.RecordBatch]:
     """Cuts batches down to the k rows, of all of them, whose ids have the least hashes.
 
     Args:
@@ -42,6 +42,6 @@ def bottom(batches: list[pa.RecordBatch], k: int) -> list[pa.RecordBatch]:
     total = sum(b.num_rows for b in batches)
     if total <= k:
         return batches
-    hashes = [mix(ids(b)) for b in batches]
+    hashes = [splitmix64(row_ids(b)) for b in batches]
     threshold = np.partition(np.concatenate(hashes), k - 1)[k - 1]
-    return [where(b, h <= threshold) for b, h in zip(batches, hashes, strict=True)]
+    return [filter_rows(b, h <= threshold) for b, h in zip(batches, hashes, strict=True)]

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from model.artefact import Artefact
-from model.batch import Key, Tag, ids, with_tag
-from model.carried import carried, carried_fields
+from model.batch import Key, Tag, row_ids, with_tag
+from model.carried import carried_columns, carried_fields
 from model.errors import UserError
 from model.reading import File, Plan, plan, read
 from model.schema import ScoringSchema
@@ -25,7 +25,7 @@ BATCH_ROWS = 10_000
 """Rows that are predicted at once, at most: as the job has them by default."""
 
 
-class Scored(NamedTuple):
+class ScoredRows(NamedTuple):
     """Some rows of a file.
 
     Attributes:
@@ -73,7 +73,7 @@ def find(
 
 def score_files(
     planned: Plan, schema: ScoringSchema, artefact: Artefact, model: str
-) -> Iterator[Scored]:
+) -> Iterator[ScoredRows]:
     """Predicts the rows of files, batch by batch.
 
     Args:
@@ -87,8 +87,8 @@ def score_files(
     """
     for file, raw in _read(planned, schema):
         accepted, rejects = validate(_with_target(raw, schema), schema)
-        predictions = _predicted(accepted, file, schema, artefact, model)
-        yield Scored(predictions, rejects, artefact.unknown(accepted))
+        predictions = _predict(accepted, file, schema, artefact, model)
+        yield ScoredRows(predictions, rejects, artefact.unknown(accepted))
 
 
 def _read(planned: Plan, schema: ScoringSchema) -> Iterator[tuple[File, pa.RecordBatch]]:
@@ -110,15 +110,15 @@ def _with_target(raw: pa.RecordBatch, schema: ScoringSchema) -> pa.RecordBatch:
     return raw.append_column(schema.target, pa.nulls(raw.num_rows, pa.float64()))
 
 
-def _predicted(
+def _predict(
     rows: pa.RecordBatch, file: File, schema: ScoringSchema, artefact: Artefact, model: str
 ) -> pa.RecordBatch:
     number = rows.num_rows
     prediction = artefact.predict(rows)
     columns = [
         pa.repeat(pa.scalar(file.path, pa.string()), number),
-        pa.array(ids(rows) - file.first + 1),
-        *carried(rows, schema),
+        pa.array(row_ids(rows) - file.first + 1),
+        *carried_columns(rows, schema),
         pa.array(np.where(np.isfinite(prediction), prediction, np.nan), from_pandas=True),
         pa.repeat(pa.scalar(model, pa.string()), number),
     ]

@@ -13,9 +13,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from model.asof import iso
+from model.asof import format_iso
 from model.errors import FitFailed
-from model.wording import counted
+from model.wording import format_count
 
 FEWEST, ENOUGH = 10, 20
 """Bounds of the default of ``--min-rows``: fewer labelled rows never make a model by themselves,
@@ -63,18 +63,22 @@ def few_rows(start: int, end: int, rows: int, least: int) -> Skipped:
         >>> few_rows(0, 60_000_000, 1, 10).reason
         '1 labelled row, where --min-rows is 10'
     """
-    reason = f"{counted(rows, 'labelled row')}, where --min-rows is {least:,}"
-    return _skipped(start, end, rows, "few_rows", reason)
+    reason = f"{format_count(rows, 'labelled row')}, where --min-rows is {least:,}"
+    return _make_skipped(start, end, rows, "few_rows", reason)
 
 
 def fit_failed(start: int, end: int, rows: int, error: FitFailed) -> Skipped:
     """The skip of a window (microseconds) whose fit failed."""
-    return _skipped(start, end, rows, "fit_failed", one_line(str(error)))
+    return _make_skipped(start, end, rows, "fit_failed", one_line(str(error)))
 
 
-def _skipped(start: int, end: int, rows: int, kind: Kind, reason: str) -> Skipped:
+def _make_skipped(start: int, end: int, rows: int, kind: Kind, reason: str) -> Skipped:
     return Skipped(
-        window_start=iso(start), window_end=iso(end), rows=rows, kind=kind, reason=reason
+        window_start=format_iso(start),
+        window_end=format_iso(end),
+        rows=rows,
+        kind=kind,
+        reason=reason,
     )
 
 
@@ -106,7 +110,7 @@ def summarize(skips: Sequence[Skipped], where: str) -> Iterator[str]:
     for kind, title in titles.items():
         found = [one for one in skips if one.kind == kind]
         if found:
-            windows = counted(len(found), "window")
+            windows = format_count(len(found), "window")
             reason = f": {found[-1].reason}" if kind == "fit_failed" else ""
             yield f"{windows} {title} made no model{reason} ({where})"
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from model import files
 from model.artefact import Artefact, Manifest, Reference, load_bytes
-from model.asof import from_stamp, stamp
+from model.asof import format_name, parse_name
 
 MANIFEST, MODEL = "manifest.json", "model.joblib"
 
@@ -62,7 +62,7 @@ class Store:
     def newest_of(self, ends: Iterable[int]) -> dict[int, str | None]:
         """``newest`` of each of some times, for one listing of the store."""
         names = self.names()
-        places = {end: bisect_right(names, stamp(end)) for end in ends}
+        places = {end: bisect_right(names, format_name(end)) for end in ends}
         return {end: names[place - 1] if place else None for end, place in places.items()}
 
     def commit(self, name: str, model: bytes, manifest: Manifest) -> None:
@@ -109,9 +109,9 @@ class Store:
             FileNotFoundError: if there is no such artefact.
             DamagedArtefact: if manifest and model file do not agree.
         """
-        return load_bytes(self.verified(name, sha256))
+        return load_bytes(self.read_verified(name, sha256))
 
-    def verified(self, name: str, sha256: str | None = None) -> bytes:
+    def read_verified(self, name: str, sha256: str | None = None) -> bytes:
         """The bytes of an artefact's model file, once their hash has matched.
 
         Raises:
@@ -148,7 +148,7 @@ class Store:
         Yields:
             The name of each artefact that was removed.
         """
-        old = [name for name in self.names() if name <= stamp(end)]
+        old = [name for name in self.names() if name <= format_name(end)]
         for name in old[:-keep] if keep else []:
             self.remove(name)
             yield name
@@ -162,13 +162,13 @@ class Store:
 def is_name(name: str) -> bool:
     """Whether an artefact can be called so; keeps paths outside the store out."""
     try:
-        from_stamp(name)
+        parse_name(name)
     except ValueError:
         return False
     return True
 
 
-class Shelf:
+class ModelCache:
     """The artefacts of a store that were opened last, kept open; safe for many threads.
 
     Windows interleave in a replay, so one model at hand would be loaded again and again: a
@@ -176,17 +176,17 @@ class Shelf:
 
     Attributes:
         store: where they come from.
-        room: so many bytes of model files stay open; one file more if it is larger.
+        capacity: so many bytes of model files stay open; one file more if it is larger.
     """
 
-    def __init__(self, store: Store, room: int = 256 << 20) -> None:
+    def __init__(self, store: Store, capacity: int = 256 << 20) -> None:
         self.store = store
-        self.room = room
+        self.capacity = capacity
         self._open: OrderedDict[Reference, tuple[Artefact, int]] = OrderedDict()
         self._held = 0
         self._lock = threading.Lock()
 
-    def take(self, reference: Reference) -> Artefact:
+    def get(self, reference: Reference) -> Artefact:
         """The artefact that is referred to.
 
         Raises:
@@ -211,11 +211,11 @@ class Shelf:
                 self._keep(reference, artefact, size)
 
     def _load(self, reference: Reference) -> None:
-        data = self.store.verified(reference.name, reference.sha256)
+        data = self.store.read_verified(reference.name, reference.sha256)
         self._keep(reference, load_bytes(data), len(data))
 
     def _keep(self, reference: Reference, artefact: Artefact, size: int) -> None:
-        while self._open and self._held + size > self.room:
+        while self._open and self._held + size > self.capacity:
             _, (_, gone) = self._open.popitem(last=False)
             self._held -= gone
         self._open[reference] = artefact, size
@@ -223,6 +223,6 @@ class Shelf:
 
 
 @cache
-def shelf(path: str) -> Shelf:
-    """This process's shelf of the store at that path."""
-    return Shelf(Store(path))
+def model_cache(path: str) -> ModelCache:
+    """This process's cache of the models of the store at that path."""
+    return ModelCache(Store(path))

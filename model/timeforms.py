@@ -266,7 +266,7 @@ def _in_utc(parts: _Parts, local: Ints, good: Mask, zone: str | None) -> tuple[I
     for place in set(places.tolist()):
         mine = places == place
         if place or zone:
-            times[mine], real = _moved(local[mine], place or str(zone))
+            times[mine], real = _to_utc(local[mine], place or str(zone))
             good[mine] &= real
     return times, good
 
@@ -276,7 +276,7 @@ def _texts(parts: _Parts, name: str, rows: int) -> list[str]:
     return [""] * rows if text is None else text.to_pylist()
 
 
-def _moved(local: Ints, place: str) -> tuple[Ints, Mask]:
+def _to_utc(local: Ints, place: str) -> tuple[Ints, Mask]:
     """Local times of a place, an offset or the name of a zone, in UTC."""
     known = np.ones(len(local), np.bool_)
     if place.lower() in _ABBREVIATIONS:

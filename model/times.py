@@ -222,16 +222,16 @@ def _from_text(values: pa.Array, form: str | None, zone: str | None) -> pa.Array
         return whole
     if _ISO.fullmatch(first) or NUMBER.fullmatch(first):
         times = _in_pieces(values, form, zone)
-        return _filled(times, values, lambda unread: parse_forms(unread, zone))
+        return _fill(times, values, lambda unread: parse_forms(unread, zone))
     times = parse_forms(values, zone)
-    return _filled(times, values, lambda unread: _in_pieces(unread, form, zone))
+    return _fill(times, values, lambda unread: _in_pieces(unread, form, zone))
 
 
 def _first(values: pa.Array) -> str:
     return next((text for text in values[:_PIECE].to_pylist() if text is not None), "")
 
 
-def _filled(times: pa.Array, values: pa.Array, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
+def _fill(times: pa.Array, values: pa.Array, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """The times, those of the values that are not read yet read another way."""
     unread = pc.and_(times.is_null(), values.is_valid())
     if not unread.true_count:

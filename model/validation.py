@@ -28,11 +28,11 @@ from model.batch import (
     TIME,
     accepted_schema,
     all_within,
+    filter_rows,
     tag_of,
-    text_of,
-    where,
+    to_plain,
 )
-from model.carried import KEYS, SCALARS, is_key, is_scalar, keys, texts
+from model.carried import KEYS, SCALARS, is_key, is_scalar, to_keys, to_texts
 from model.categories import CATEGORIES, canonical_column, is_category
 from model.numbers import explain_number, format_of, parse_numbers
 from model.schema import Schema
@@ -77,12 +77,12 @@ class Reject:
         return json.dumps(told, ensure_ascii=False, allow_nan=False, default=str)
 
 
-def shown(value: object) -> str:
+def show_value(value: object) -> str:
     """A value as a message shows it: null for None, long ones shortened."""
     return "null" if value is None else _REPR.repr(value)
 
 
-def missing(name: str) -> str:
+def explain_missing(name: str) -> str:
     """The reason for a row without a column that the schema names."""
     return f"column {name!r} is missing: every row needs it (null is allowed)"
 
@@ -136,14 +136,14 @@ def validate(
     columns += [_numbers(raw, name, reasons, clean) for name in (schema.target, *schema.numeric)]
     columns += [_categories(raw, name, reasons) for name in schema.categorical]
     columns += [] if schema.id is None else [_keys(raw, schema.id, reasons)]
-    columns += [_passed(raw, name, reasons) for name in schema.passed]
+    columns += [_kept_as_text(raw, name, reasons) for name in schema.passed]
     layout = accepted_schema(schema).with_metadata(raw.schema.metadata)
     accepted = pa.RecordBatch.from_arrays(columns, schema=layout)
     if not reasons:
         return accepted, []
     keep = np.ones(raw.num_rows, np.bool_)
     keep[list(reasons)] = False
-    return where(accepted, keep), _rejects(raw, schema, reasons)
+    return filter_rows(accepted, keep), _rejects(raw, schema, reasons)
 
 
 def _find_problems(raw: pa.RecordBatch, reasons: dict[int, str]) -> None:
@@ -220,26 +220,26 @@ def _keys(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Array:
     if not is_key(values.type):
         _note_type(raw, name, KEYS, reasons)
         return pa.nulls(raw.num_rows, pa.string())
-    found, bad = keys(values)
+    found, bad = to_keys(values)
     if bad.any():
         _note(values, bad, f"column {name!r} (the id)", KEYS, reasons)
     return found
 
 
-def _passed(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Array:
+def _kept_as_text(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Array:
     """A column that is kept, as text."""
     if _absent(raw, name, reasons):
         return pa.nulls(raw.num_rows, pa.string())
     if not is_scalar(raw.schema.field(name).type):
         _note_type(raw, name, SCALARS, reasons)
         return pa.nulls(raw.num_rows, pa.string())
-    return texts(raw.column(name))
+    return to_texts(raw.column(name))
 
 
 def _absent(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> bool:
     if raw.schema.get_field_index(name) >= 0:
         return False
-    _note_all(raw, missing(name), reasons)
+    _note_all(raw, explain_missing(name), reasons)
     return True
 
 
@@ -264,7 +264,7 @@ def _note(
     rows = np.flatnonzero(mask)
     for row, value in zip(rows.tolist(), _as_read(values.take(pa.array(rows))), strict=True):
         wanted = explain_number(value, allowed) if allowed == NUMBERS else allowed
-        reasons.setdefault(row, f"{place}: {shown(value)}: {wanted}")
+        reasons.setdefault(row, f"{place}: {show_value(value)}: {wanted}")
 
 
 def _rejects(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str]) -> list[Reject]:
@@ -304,7 +304,7 @@ def _as_read(values: pa.Array) -> list[object]:
         values = values.cast(pa.timestamp(values.type.unit, tz="UTC"))
     elif pa.types.is_temporal(values.type):
         values = values.cast(pa.string())
-    return text_of(values)
+    return to_plain(values)
 
 
 def _plain(value: object) -> object:

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def counted(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """A number and what it counts, in the singular for 1.
 
     Example:
-        >>> counted(1, "window"), counted(2000, "refresh")
+        >>> format_count(1, "window"), format_count(2000, "refresh")
         ('1 window', '2,000 refreshes')
     """
     plural = "es" if noun.endswith(("s", "sh", "ch", "x")) else "s"
     return f"{number:,} {noun}{'' if number == 1 else plural}"
 
 
-def duration(seconds: int) -> str:
+def format_duration(seconds: int) -> str:
     """A length of time in the largest unit in which it is whole.
 
     Example:
-        >>> duration(604_800), duration(3600), duration(90), duration(5400)
-        ('7 days', '1 hour', '90 seconds', '90 minutes')
+        >>> [format_duration(seconds) for seconds in (604_800, 3600, 90, 5400)]
+        ['7 days', '1 hour', '90 seconds', '90 minutes']
     """
     for length, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= length and seconds % length == 0:
-            return counted(seconds // length, unit)
-    return counted(seconds, "second")
+            return format_count(seconds // length, unit)
+    return format_count(seconds, "second")
 
 
 def first_few(names: Iterable[str], most: int = 3) -> str:

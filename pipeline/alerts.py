@@ -22,8 +22,8 @@ from typing import Any
 from apache_beam.io.filesystem import BeamIOError
 
 from model.alerts import Alert
-from model.asof import stamp
-from model.wording import counted
+from model.asof import format_name
+from model.wording import format_count
 from pipeline.folder import RunFolder
 from pipeline.watch.figures import clean
 
@@ -138,7 +138,7 @@ class Webhook:
     def _give_up(self) -> None:
         if not self._told:
             self.tell(
-                f"the webhook did not take {counted(len(self._waiting), 'alert')}: {self._why}"
+                f"the webhook did not take {format_count(len(self._waiting), 'alert')}: {self._why}"
             )
         self._told = True
         self._waiting.clear()
@@ -167,7 +167,7 @@ class AlertWatch:
     def __enter__(self) -> AlertWatch:
         with suppress(*UNREADABLE):
             # by the reports: a resumed run may make a lost file of alerts again
-            self._seen.update(map(stamp, self.folder.reported()))
+            self._seen.update(map(format_name, self.folder.reported()))
         self._thread.start()
         return self
 

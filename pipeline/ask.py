@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from model.asof import from_stamp
-from model.batch import ID, Key, Tag, text_of, with_tag
+from model.asof import parse_name
+from model.batch import ID, Key, Tag, to_plain, with_tag
 from model.batch import KEY as ROW_KEY
 from model.errors import UserError
 from model.people import People
 from model.reading import Plan, plan, read
 from model.schema import Schema
 from model.validation import validate
-from model.wording import counted
+from model.wording import format_count
 from pipeline.arguments import Parser
 from pipeline.client import URL, Client, Row
 from pipeline.serve.options import KEY
@@ -55,7 +55,7 @@ class Tally:
         seconds = max(time.monotonic() - self.began, 1e-9)
         mae = f"{self.absolute / self.known:,.4g}" if self.known else "-"
         rate = f"{self.rows / seconds:,.0f}/s"
-        return f"{counted(self.rows, 'row')} in {seconds:.1f} s ({rate}), MAE {mae}"
+        return f"{format_count(self.rows, 'row')} in {seconds:.1f} s ({rate}), MAE {mae}"
 
 
 def parser() -> Parser:
@@ -174,7 +174,7 @@ def people_rows(status: dict[str, Any], schema: Schema, seed: int | None) -> Ite
     seed = settings["seed"] if seed is None else seed
     people = People(settings["people"], seed, settings["rate"], start)
     name = status["model"]
-    first = people.index_at(from_stamp(name)) if name else 0
+    first = people.index_at(parse_name(name)) if name else 0
     for low in itertools.count(first, 100):
         yield from dicts(people.rows(low, low + 100, schema.columns))
 
@@ -199,7 +199,7 @@ def _with_id(rows: Any, schema: Schema) -> Any:
 
 def dicts(batch: Any) -> Iterator[Row]:
     """The rows of a batch as JSON can hold them: times as text, NaN as null."""
-    columns = {name: text_of(batch.column(name)) for name in batch.schema.names}
+    columns = {name: to_plain(batch.column(name)) for name in batch.schema.names}
     for values in zip(*columns.values(), strict=True):
         yield {name: _plain(value) for name, value in zip(columns, values, strict=True)}
 

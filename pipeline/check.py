@@ -26,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from model import files, learners
-from model.wording import counted
+from model.wording import format_count
 from pipeline import runners
 from pipeline.arguments import parse
 from pipeline.folder import RUNS, TRIAL, RunFolder, clear
@@ -214,7 +214,7 @@ def watched(
             if over:
                 return Trial(False, f"the job ended before two windows had fired: {last(said)}")
             number = len(folder.reported())
-            tell(f"{time.monotonic() - began:5.0f} s  {counted(number, 'window')} reported")
+            tell(f"{time.monotonic() - began:5.0f} s  {format_count(number, 'window')} reported")
             time.sleep(POLL)
     return Trial(False, f"no two windows fired within {LIMIT} s; the job is cancelled")
 

@@ -11,7 +11,7 @@ from model import files
 from model.errors import UserError
 from model.schema import Schema
 from model.skipped import summarize
-from model.wording import counted
+from model.wording import format_count
 from pipeline.folder import NAME, RunFolder, earlier
 from pipeline.progress import Progress
 from pipeline.report.rejects import MOST, Kind, kinds
@@ -74,7 +74,7 @@ def closing(
     """
     counts = progress.counts()
     read, rejected = counts.get("rows read", 0), counts.get("rows rejected", 0)
-    line = f"{counted(read, 'row')} read in {progress.seconds:.1f} s"
+    line = f"{format_count(read, 'row')} read in {progress.seconds:.1f} s"
     if rejected:
         line += f", {rejected:,} of them rejected: see {folder.rejected}"
     out.print(line, soft_wrap=True)
@@ -104,7 +104,7 @@ def judgement(lost: Rejected, most: float) -> Iterator[str]:
     """
     if not _is_loud(lost) and lost.share <= most:
         return
-    line = f"{lost.rejected:,} of {counted(lost.read, 'row')} ({lost.share:.0%}) were rejected"
+    line = f"{lost.rejected:,} of {format_count(lost.read, 'row')} ({lost.share:.0%}) were rejected"
     if lost.share > most:
         yield f"error: {line}, more than --max-rejected {most:g}:"
     else:
@@ -141,4 +141,4 @@ def _line(kind: Kind) -> str:
     example = clean(kind.example)
     if len(example) > LONGEST:
         example = example[: LONGEST - 1] + "…"
-    return f"  {counted(kind.rows, 'row')}: as {clean(kind.where)}: {example}"
+    return f"  {format_count(kind.rows, 'row')}: as {clean(kind.where)}: {example}"

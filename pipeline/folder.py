@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from model import files
 from model.alerts import Alert, from_ndjson
-from model.asof import from_stamp
+from model.asof import parse_name
 from model.errors import UserError
 from model.metrics import Metrics
 from model.schema import explain
@@ -148,7 +148,7 @@ class RunFolder:
     def reported(self) -> set[int]:
         """The starts of the refreshes that have a report, microseconds."""
         found = files.list_files(self.metrics, f"{NAME}.json")
-        return {from_stamp(PurePath(path).stem) for path in found}
+        return {parse_name(PurePath(path).stem) for path in found}
 
     def skips(self) -> list[Skipped]:
         """The windows that made no model, oldest first."""

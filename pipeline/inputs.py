@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from model.asof import iso
+from model.asof import format_iso
 from model.errors import UserError
 from model.reading import Plan
 from model.wording import first_few
@@ -138,13 +138,13 @@ def check_new(plan: Plan, known: Sequence[KnownFile], missing: int, folder: RunF
         if chunk.file >= len(known):
             least[chunk.file] = min(chunk.least, least.get(chunk.file, chunk.least))
     early = [
-        f"{plan.files[file].path} (from {iso(time)})"
+        f"{plan.files[file].path} (from {format_iso(time)})"
         for file, time in sorted(least.items())
         if time < missing
     ]
     if early:
         raise UserError(
-            f"--resume {folder.path}: {first_few(early)}: new, with rows before {iso(missing)}, "
-            "up to which the run has reported: move it out of --input, or begin a new run with "
-            "another --output"
+            f"--resume {folder.path}: {first_few(early)}: new, with rows before "
+            f"{format_iso(missing)}, up to which the run has reported: move it out of --input, "
+            "or begin a new run with another --output"
         )

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from model import files
-from model.asof import from_stamp, stamp
+from model.asof import format_name, parse_name
 from model.metrics import Metrics
 from model.skipped import Skipped
 from model.store import MODEL, DamagedArtefact, Store, is_name
@@ -71,7 +71,7 @@ def find_losses(folder: RunFolder, window: int, every: int, keep: int) -> Losses
         if known:  # without timing/, a model that retention removed looks like one that is lost
             expected |= _trained_windows(reports, window, every, last) - done
         for name in expected - models:
-            windows.setdefault(from_stamp(name), f"models/{name} is missing")
+            windows.setdefault(parse_name(name), f"models/{name} is missing")
     return Losses(reports, refreshes, dict(sorted(windows.items())))
 
 
@@ -93,7 +93,7 @@ def _check_reports(folder: RunFolder) -> tuple[dict[int, Metrics], dict[int, str
     sizes = _sizes(folder)
     whole, broken = {}, {}
     for path in files.list_files(folder.metrics, f"{NAME}.json"):
-        start = from_stamp(PurePath(path).stem)
+        start = parse_name(PurePath(path).stem)
         try:
             report = Metrics.model_validate_json(files.read_whole(path))
         except ValidationError:
@@ -130,15 +130,15 @@ def _check_windows(folder: RunFolder) -> Iterator[tuple[int, str]]:
     store = Store(folder.models)
     for name in _names(folder.models, f"*/{MODEL}") | set(store.names()):
         try:
-            store.verified(name)
+            store.read_verified(name)
         except (FileNotFoundError, DamagedArtefact):
-            yield from_stamp(name), f"models/{name} is damaged"
+            yield parse_name(name), f"models/{name} is damaged"
     for path in files.list_files(folder.skipped, f"{NAME}.json"):
         try:
             Skipped.model_validate_json(files.read_whole(path))
         except ValidationError:
             name = PurePath(path).stem
-            yield from_stamp(name), f"skipped/{name}.json is damaged"
+            yield parse_name(name), f"skipped/{name}.json is damaged"
 
 
 def _names(folder: str, pattern: str) -> set[str]:
@@ -153,7 +153,7 @@ def _kept_models(
 ) -> set[str]:
     """The models that retention left after the last report, of those that are known to be made."""
     served = {report.model for report in reports.values() if report.model}
-    made = sorted(name for name in served | timing if name <= stamp(last))
+    made = sorted(name for name in served | timing if name <= format_name(last))
     return set(made[-keep:] if keep else made)
 
 
@@ -162,7 +162,7 @@ def _trained_windows(
 ) -> set[str]:
     """The windows, ended by the last report, that surely held a row to train on."""
     return {
-        stamp(end)
+        format_name(end)
         for start, report in reports.items()
         if report.rows > report.unlabelled + report.late
         for end in range(start + every, min(start + window, last) + 1, every)

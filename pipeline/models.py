@@ -8,7 +8,7 @@ from rich.table import Table
 
 from model.errors import UserError
 from model.store import DamagedArtefact, Store, is_name
-from model.wording import counted
+from model.wording import format_count
 from pipeline.arguments import Parser
 from pipeline.folder import RunFolder, check_folder, earlier
 from pipeline.progress import consoles, shown
@@ -111,12 +111,12 @@ def verify(store: Store) -> int:
     damaged = 0
     for name in store.names():
         try:
-            store.verified(name)
+            store.read_verified(name)
             print(f"{name}  ok")
         except DamagedArtefact as error:
             damaged += 1
             print(f"{name}  damaged: {str(error).partition(': ')[2]}")
-    print(f"{counted(len(store.names()), 'model')}, {damaged} damaged")
+    print(f"{format_count(len(store.names()), 'model')}, {damaged} damaged")
     return 1 if damaged else 0
 
 

@@ -20,10 +20,10 @@ import pyarrow as pa
 from typing_extensions import override
 
 from model import files
-from model.asof import from_stamp
+from model.asof import parse_name
 from model.errors import UserError
 from model.latest import default_latest
-from model.loading import loading
+from model.loading import import_lock
 from model.schema import Schema, load_schema, schema_of
 from model.store import is_name
 from pipeline.folder import NAME, RunFolder
@@ -145,7 +145,7 @@ def make(name: str, parameters: Mapping[str, Any], settings: Settings) -> Any:
 def _imported(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
     try:
-        with loading():
+        with import_lock():
             factory = getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever a module raises when it is loaded
         raise UserError(f"--source {path}: cannot be imported: {_brief(error)}") from error
@@ -257,4 +257,4 @@ def _first(folder: RunFolder) -> int | None:
     )
     paths = [path for where, name in parts for path in files.list_files(where, name)]
     names = [part for path in paths for part in (PurePath(path).stem, PurePath(path).parent.name)]
-    return min((from_stamp(name) for name in names if is_name(name)), default=None)
+    return min((parse_name(name) for name in names if is_name(name)), default=None)

@@ -19,10 +19,10 @@ from model.artefact import Artefact
 from model.errors import UserError
 from model.reading import Plan
 from model.schema import ScoringSchema
-from model.scoring import Scored, find, layout, score_files
+from model.scoring import ScoredRows, find, layout, score_files
 from model.store import DamagedArtefact, Store, is_name
 from model.validation import Reject
-from model.wording import counted
+from model.wording import format_count
 from pipeline.arguments import Parser
 from pipeline.folder import RunFolder, check_folder, earlier
 from pipeline.progress import consoles
@@ -53,7 +53,7 @@ class Total(NamedTuple):
     rejected: int = 0
     unknown: Mapping[str, int] = MappingProxyType({})
 
-    def add(self, scored: Scored) -> Total:
+    def add(self, scored: ScoredRows) -> Total:
         """The total with some rows more."""
         return Total(
             self.rows + scored.predictions.num_rows,
@@ -126,7 +126,7 @@ def main(argv: list[str]) -> int:
         total = write(planned, schema, artefact, name, given.output, progress, err)
     place = "" if given.output == STDOUT else f": {given.output}"
     seconds = time.monotonic() - began
-    line = f"{counted(total.rows, 'row')} predicted by {name} in {seconds:.1f} s{place}"
+    line = f"{format_count(total.rows, 'row')} predicted by {name} in {seconds:.1f} s{place}"
     err.print(line, soft_wrap=True)
     if total.unknown:
         counts = ", ".join(f"{column} {count:,}" for column, count in total.unknown.items())

@@ -19,11 +19,11 @@ from rich.table import Table
 from rich.text import Text
 
 from model import files
-from model.asof import from_iso, iso
+from model.asof import format_iso, parse_iso
 from model.batch import SECOND
 from model.errors import UserError
 from model.metrics import Metrics
-from model.wording import counted
+from model.wording import format_count
 from pipeline.folder import NAME, RunFolder
 from pipeline.watch.figures import shown as shown
 from pipeline.watch.following import Following
@@ -68,7 +68,7 @@ class Reported:
             return 0
         try:
             newest = Metrics.model_validate_json(files.read_whole(paths[-1]))
-            end = from_iso(newest.refresh_end)
+            end = parse_iso(newest.refresh_end)
         except ValueError:  # not a report of ours: the run has ended all the same
             return 0
         return round(end.timestamp() * SECOND)
@@ -115,8 +115,8 @@ class Pace:
         """
         done = self.before + windows
         if done > self.refreshes:
-            return f"{counted(windows, 'window')} trained"
-        line = f"{done:,} of {counted(self.refreshes, 'window')} trained"
+            return f"{format_count(windows, 'window')} trained"
+        line = f"{done:,} of {format_count(self.refreshes, 'window')} trained"
         if self._began is None:
             self._began = windows, seconds
         first, began = self._began
@@ -226,14 +226,14 @@ class Progress:
         """Rows, rate, windows: a short text each."""
         counts = self.counts()
         rows = counts.get("rows read", 0)
-        parts = [f"{counted(rows, 'row')} read ({self.rate(rows):,.0f}/s)"]
+        parts = [f"{format_count(rows, 'row')} read ({self.rate(rows):,.0f}/s)"]
         windows = sum(counts.get(name, 0) for name in TRAINED)
         if windows:
             parts.append(self._pace.describe(windows, self.seconds))
         if counts.get("rows scored"):
-            parts.append(f"{counted(counts['rows scored'], 'row')} scored")
+            parts.append(f"{format_count(counts['rows scored'], 'row')} scored")
         if counts.get("refreshes reported"):
-            parts.append(f"{counted(counts['refreshes reported'], 'refresh')} reported")
+            parts.append(f"{format_count(counts['refreshes reported'], 'refresh')} reported")
         for name, told in self.delays().items():
             done, behind = name.split()
             parts.append(f"{done} {told['p95']:.1f} s {behind} (p95)")
@@ -290,8 +290,8 @@ class Progress:
                 "state": self.state,
                 "rows_read": rows,
                 "rate": round(self.rate(rows), 1),
-                "watermark": None if watermark is None else iso(watermark),
-                "updated": iso(time.time_ns() // 1000),
+                "watermark": None if watermark is None else format_iso(watermark),
+                "updated": format_iso(time.time_ns() // 1000),
                 **({"delays": delays} if delays else {}),
             },
         )

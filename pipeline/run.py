@@ -17,12 +17,12 @@ import apache_beam as beam
 from rich.console import Console
 
 from model import files, learners
-from model.asof import iso
+from model.asof import format_iso
 from model.errors import UserError
 from model.latest import default_latest
 from model.reading import Plan
 from model.store import Store
-from model.wording import counted
+from model.wording import format_count
 from pipeline import own as own_sources
 from pipeline import runners
 from pipeline.alerts import AlertWatch
@@ -137,7 +137,7 @@ def run_settings(
         pipeline = beam.Pipeline(runner=runner, options=options)
         build(pipeline, source, settings, folder, span)
         if isinstance(source, own_sources.OwnSource) and source.latest is not None:
-            settings = settings.model_copy(update={"latest": iso(source.latest)})
+            settings = settings.model_copy(update={"latest": format_iso(source.latest)})
         if not dry:
             open_folder(folder, settings, files_setting(source))
             catch_up(settings, folder, span)
@@ -215,7 +215,7 @@ def _as_decided(settings: Settings) -> Settings:
 def _with_latest(settings: Settings) -> Settings:
     if settings.latest is not None or not settings.reads_files:
         return settings
-    return settings.model_copy(update={"latest": iso(default_latest(time.time()))})
+    return settings.model_copy(update={"latest": format_iso(default_latest(time.time()))})
 
 
 def catch_up(settings: Settings, folder: RunFolder, span: Span) -> None:
@@ -303,7 +303,7 @@ def execute(
     summary(folder, out)
     if progress.state == "interrupted":
         reported = len(folder.reported())
-        are = f"{counted(reported, 'refresh')} {'is' if reported == 1 else 'are'}"
+        are = f"{format_count(reported, 'refresh')} {'is' if reported == 1 else 'are'}"
         tell(f"interrupted: {are} complete in {folder.path}; go on with:")
         tell(resume(guide.resume_options))
         return exit_code(stopped)

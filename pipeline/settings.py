@@ -23,7 +23,7 @@ from pydantic import (
 from model import moments
 from model.alerts import Thresholds
 from model.artefact import Learner
-from model.asof import EPOCH, iso
+from model.asof import EPOCH, format_iso
 from model.batch import SECOND
 from model.errors import UserError
 from model.people import SCHEMA as PEOPLE
@@ -86,7 +86,7 @@ def moment(value: Any) -> Any:
     [at] = parse_times(pa.array([str(value)])).cast(pa.int64()).to_pylist()
     if at is None or not EARLIEST <= at <= LATEST:
         raise ValueError(f"an ISO 8601 time of the years 2 to 9900 is allowed, as {START}")
-    return iso(at)
+    return format_iso(at)
 
 
 def source_name(value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from model.asof import floor, from_stamp, newest_allowed
+from model.asof import floor_to, newest_window_end, parse_name
 from model.batch import SECOND
 from model.errors import UserError
 from model.people import FIELDS, People
@@ -68,7 +68,7 @@ def span_of(
             of ``busy``, which is asked of each refresh.
     """
     every = settings.cadence.every
-    start = floor(first, every)
+    start = floor_to(first, every)
     end = start + settings.refreshes * every if settings.refreshes else None
     if not settings.resume:
         return Span(Extent(start, end))
@@ -79,7 +79,7 @@ def span_of(
     missing = start
     if first_missing is not None and last is not None:
         found = first_missing(done, start)
-        missing = floor(last, every) + every if found is None else found
+        missing = floor_to(last, every) + every if found is None else found
     else:
         while (missing in done or not busy(missing)) and not (last is not None and missing > last):
             missing += every
@@ -97,11 +97,11 @@ def _begin(missing: int, start: int, settings: Settings, store: Store) -> int:
     model is left that may have to stand in for it.
     """
     cadence = settings.cadence
-    newest = newest_allowed(missing, cadence.every, cadence.lag)
+    newest = newest_window_end(missing, cadence.every, cadence.lag)
     older = store.newest(newest)
     if older is None:
         return start
-    return max(start, min(newest, from_stamp(older)) - settings.window * SECOND)
+    return max(start, min(newest, parse_name(older)) - settings.window * SECOND)
 
 
 def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, Span]:
@@ -200,6 +200,6 @@ def _file_span(
     span = span_of(first, last, settings, folder, lambda refresh: True, missing)
     if reported:
         check_new(planned, known, max(span.report_from or 0, max(reported) + every), folder)
-    ended = floor(max(chunk.greatest for chunk in planned.chunks), every) + every
+    ended = floor_to(max(chunk.greatest for chunk in planned.chunks), every) + every
     end = span.extent.end
     return span._replace(until=ended if end is None else min(ended, end))

@@ -16,7 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 from pydantic_core import to_json
 
 from model import files
-from model.carried import texts
+from model.carried import to_texts
 from model.errors import UserError
 
 STDOUT = "-"
@@ -168,7 +168,7 @@ def whole_file(path: str) -> Iterator[Any]:
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     """A batch whose times are text."""
-    columns = [texts(c) if pa.types.is_timestamp(c.type) else c for c in batch.columns]
+    columns = [to_texts(c) if pa.types.is_timestamp(c.type) else c for c in batch.columns]
     return pa.RecordBatch.from_arrays(columns, schema=_plain_layout(batch.schema))
 
 

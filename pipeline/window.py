@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from model.asof import iso
+from model.asof import format_iso
 from model.errors import UserError
 from model.reading import Plan
-from model.reading.outlook import LENGTHS, Outlook, Windows, by_bounds, by_times
-from model.wording import counted, duration
+from model.reading.outlook import (
+    LENGTHS,
+    RowTimes,
+    WindowCounts,
+    times_from_bounds,
+    times_from_rows,
+)
+from model.wording import format_count, format_duration
 from pipeline.settings import AUTO, Settings, settings_from
 
 MOST_WINDOWS = 100_000
@@ -68,9 +74,9 @@ def choose(plan: Plan, settings: Settings) -> Choice:
     asked = settings.window == AUTO
     given = asked or settings.has("window")
     length = settings.window or 60
-    outlook = by_bounds(plan, settings.latest_time)
+    outlook = times_from_bounds(plan, settings.latest_time)
     if asked or not _fits(outlook.windows(length, settings.least_rows)):
-        outlook = by_times(plan, settings.meaning, settings.latest_time)
+        outlook = times_from_rows(plan, settings.meaning, settings.latest_time)
     seen = outlook.windows(length, settings.least_rows)
     proposed = None
     if asked or not _fits(seen):
@@ -88,9 +94,12 @@ def choose(plan: Plan, settings: Settings) -> Choice:
     refreshes = outlook.windows(chosen.refresh, settings.least_rows).number
     if settings.refreshes:
         refreshes = min(refreshes, settings.refreshes)
-    line = f"windows of {duration(chosen.window)}"
+    line = f"windows of {format_duration(chosen.window)}"
     if chosen.refresh != chosen.window:  # one ends with each refresh
-        line, made = f"{line} every {duration(chosen.refresh)}", made._replace(number=refreshes)
+        line, made = (
+            f"{line} every {format_duration(chosen.refresh)}",
+            made._replace(number=refreshes),
+        )
     line = f"{line}: {_shape(made)}"
     windows = f"{line} ({how})" if how else line
     return Choice(chosen, refreshes, (found, windows, *notes, *plan.messages))
@@ -99,16 +108,17 @@ def choose(plan: Plan, settings: Settings) -> Choice:
 def summary(plan: Plan) -> str:
     """The files, their bytes and rows, and from when to when they are, in a line."""
     size = sum({file.stored: file.size for file in plan.files}.values())
-    line = f"{counted(len(plan.files), 'file')} ({_bytes(size)}), {counted(plan.rows, 'row')}"
+    files, rows = format_count(len(plan.files), "file"), format_count(plan.rows, "row")
+    line = f"{files} ({_bytes(size)}), {rows}"
     if not plan.chunks:
         return line
     first = min(chunk.least for chunk in plan.chunks)
     last = max(chunk.greatest for chunk in plan.chunks)
-    return f"{line} from {iso(first)} to {iso(last)}"
+    return f"{line} from {format_iso(first)} to {format_iso(last)}"
 
 
 def refuse_absurd(
-    length: int, seen: Windows, proposed: int | None, outlook: Outlook, settings: Settings
+    length: int, seen: WindowCounts, proposed: int | None, outlook: RowTimes, settings: Settings
 ) -> None:
     """Refuses a window that was asked for and can only waste the user's time.
 
@@ -129,7 +139,7 @@ def refuse_absurd(
 
 
 def _warnings(
-    length: int, seen: Windows, proposed: int | None, outlook: Outlook, settings: Settings
+    length: int, seen: WindowCounts, proposed: int | None, outlook: RowTimes, settings: Settings
 ) -> list[str]:
     if seen.few < 0.5:
         return []
@@ -140,18 +150,18 @@ def _warnings(
     return [f"{line}: {_proposal(proposed, outlook, settings)}" if proposed else line]
 
 
-def _proposal(proposed: int | None, outlook: Outlook, settings: Settings) -> str:
+def _proposal(proposed: int | None, outlook: RowTimes, settings: Settings) -> str:
     if proposed is None:
         return "use a longer --window"
     made = _shape(outlook.windows(proposed, settings.least_rows))
     return f"--window {option(proposed)} (or auto) makes {made}"
 
 
-def _fits(seen: Windows) -> bool:
+def _fits(seen: WindowCounts) -> bool:
     return seen.few < 0.5 and seen.number <= MANY_WINDOWS
 
 
-def _is_better(proposed: int | None, outlook: Outlook, settings: Settings) -> bool:
+def _is_better(proposed: int | None, outlook: RowTimes, settings: Settings) -> bool:
     return proposed is not None and _fits(outlook.windows(proposed, settings.least_rows))
 
 
@@ -170,9 +180,9 @@ def _with_window(settings: Settings, window: int) -> Settings:
     return settings_from({**given, "window": window}, settings.meaning)
 
 
-def _shape(seen: Windows) -> str:
+def _shape(seen: WindowCounts) -> str:
     each = " each" if seen.number != 1 else ""
-    return f"{counted(seen.number, 'window')} of about {counted(seen.rows, 'row')}{each}"
+    return f"{format_count(seen.number, 'window')} of about {format_count(seen.rows, 'row')}{each}"
 
 
 def _bytes(size: int) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from model.alerts import Thresholds, alerts, as_ndjson
-from model.asof import stamp
+from model.alerts import Thresholds, as_ndjson, find_alerts
+from model.asof import format_name
 from model.metrics import Metrics
 from transforms.tally import count
 from transforms.writing import WriteFn, write_file
@@ -19,9 +19,9 @@ def write_alerts(
 ) -> Iterator[tuple[int, Metrics]]:
     """Writes a refresh's alerts, if it has any, and adds their file to the refresh's figures."""
     start, metrics = keyed
-    found = alerts(metrics, thresholds)
+    found = find_alerts(metrics, thresholds)
     if found:
-        written = write_file(folder, (f"{stamp(start)}.ndjson",), as_ndjson(found))
+        written = write_file(folder, (f"{format_name(start)}.ndjson",), as_ndjson(found))
         metrics = metrics.with_files([written])
         count("alerts", len(found))
     yield start, metrics

@@ -13,7 +13,7 @@ import apache_beam as beam
 from apache_beam.transforms.window import FixedWindows
 
 from model.batch import LATE, SECOND, Key, column, tag_of
-from model.metrics import Metrics, Sums, figures, merge, score
+from model.metrics import Metrics, Sums, compute_metrics, merge, sum_batch
 from model.schema import Schema
 from transforms.coders import SUMS, KeyedSums
 from transforms.validate import Rejects
@@ -25,13 +25,13 @@ Keyed = list[KeyedSums]
 def scored_sums(result: Any, schema: Schema) -> tuple[int, KeyedSums]:
     """The sums of a scored batch."""
     batch, said = result.example, result.inference
-    sums = score(
+    sums = sum_batch(
         target=column(batch, schema.target),
         late=batch.column(LATE).true_count,
         prediction=None if said is None else said.prediction,
         baseline=0.0 if said is None else said.baseline,
         model=result.model_id,
-        spread=None if said is None else said.spread,
+        histogram=None if said is None else said.histogram,
         profile="" if said is None else said.profile,
     )
     return 0, KeyedSums(tag_of(batch).key, sums)
@@ -72,7 +72,7 @@ def refresh_figures(
 ) -> tuple[int, Metrics]:
     """The figures of a refresh, with its start in microseconds."""
     start, end = window.start.micros, window.end.micros
-    return start, figures(keyed[1], start, end)
+    return start, compute_metrics(keyed[1], start, end)
 
 
 class Evaluate(beam.PTransform[Any, Any]):

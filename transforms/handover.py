@@ -21,7 +21,7 @@ from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
 from model.artefact import Reference
-from model.asof import floor, newest_allowed, serves
+from model.asof import first_served, floor_to, newest_window_end
 from model.batch import SECOND, Key, tag_of
 from model.store import Store
 from transforms.coders import FusedCoder, near_bytes
@@ -111,7 +111,7 @@ class Send(beam.DoFn):
 
     def process(self, committed: Committed) -> Iterator[Any]:
         latency, every, lag = self.cadence
-        first = serves(committed.window.end, every, lag)
+        first = first_served(committed.window.end, every, lag)
         for start in range(first, first + every, latency):
             for shard in range(self.shards):
                 yield TimestampedValue((shard, as_batch(committed.reference)), beam_time(start))
@@ -186,7 +186,7 @@ class Choose(beam.DoFn):
 
     def _end(self, window: Any) -> int:
         _, every, lag = self.cadence
-        return newest_allowed(floor(window.start.micros, every), every, lag)
+        return newest_window_end(floor_to(window.start.micros, every), every, lag)
 
     def _look(self, ends: set[int]) -> None:
         """Looks for the newest models of windows that ended by some times."""

@@ -16,11 +16,11 @@ import pyarrow as pa
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
 
 from model.artefact import Reference
-from model.asof import floor
+from model.asof import floor_to
 from model.batch import SECOND, tag_of
-from model.drift import Spread
+from model.drift import Histogram
 from model.learners import Matrix
-from model.store import Shelf, shelf
+from model.store import ModelCache, model_cache
 from transforms.coders import near_bytes
 from transforms.handover import Request
 from transforms.tally import count, observe
@@ -33,18 +33,18 @@ class Inference(NamedTuple):
         prediction: shape (rows,).
         baseline: the mean target of the model's window.
         reference: the model.
-        spread: how the rows lie in the bins of the model's profile; None if it has none.
+        histogram: how the rows lie in the bins of the model's profile; None if it has none.
         profile: that profile, as JSON, or "".
     """
 
     prediction: Matrix
     baseline: float
     reference: Reference
-    spread: Spread | None = None
+    histogram: Histogram | None = None
     profile: str = ""
 
 
-class ArtefactHandler(ModelHandler[Request, PredictionResult, Shelf]):
+class ArtefactHandler(ModelHandler[Request, PredictionResult, ModelCache]):
     """Scores batches of raw rows, each with the artefact that is referred to beside it.
 
     It normalises by the artefact's own statistics. A batch without a reference passes with
@@ -61,31 +61,31 @@ class ArtefactHandler(ModelHandler[Request, PredictionResult, Shelf]):
         self.store = store
         self.timed = timed
 
-    def load_model(self) -> Shelf:
-        return shelf(self.store)
+    def load_model(self) -> ModelCache:
+        return model_cache(self.store)
 
     def run_inference(
         self,
         batch: Sequence[Request],
-        model: Shelf,
+        model: ModelCache,
         inference_args: dict[str, Any] | None = None,
     ) -> Iterator[PredictionResult]:
         for reference, rows in batch:
             yield self._score(reference, rows, model)
             count("rows scored", rows.num_rows)
             if self.timed is not None:
-                due = floor(tag_of(rows).at, self.timed) + self.timed
+                due = floor_to(tag_of(rows).at, self.timed) + self.timed
                 observe("scored behind", time.time() - due / SECOND)
 
     def _score(
-        self, reference: Reference | None, rows: pa.RecordBatch, model: Shelf
+        self, reference: Reference | None, rows: pa.RecordBatch, model: ModelCache
     ) -> PredictionResult:
         if reference is None:
             return PredictionResult(rows, None, None)
-        artefact = model.take(reference)
-        prediction, spread = artefact.score(rows)
+        artefact = model.get(reference)
+        prediction, histogram = artefact.score(rows)
         inference = Inference(
-            prediction, artefact.baseline, reference, spread, artefact.profile_json
+            prediction, artefact.baseline, reference, histogram, artefact.profile_json
         )
         return PredictionResult(rows, inference, reference.name)
 

@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 from model import files
-from model.asof import floor, stamp
-from model.batch import ID, KEY, LATE, SECOND, TIME, TIME_TYPE, by_time, column, concat, tag_of
-from model.carried import carried, carried_fields
+from model.asof import floor_to, format_name
+from model.batch import ID, KEY, LATE, SECOND, TIME, TIME_TYPE, column, concat, sort_by_time, tag_of
+from model.carried import carried_columns, carried_fields
 from model.metrics import Metrics
-from model.sample import bottom
+from model.sample import bottom_k
 from model.schema import Schema
-from model.store import Shelf, Store, shelf
+from model.store import ModelCache, Store, model_cache
 from transforms.coders import BATCHES
 from transforms.handover import Cadence, sharded
 from transforms.sources.planner import last_time
@@ -72,7 +72,7 @@ def predicted(result: Any, schema: Schema) -> pa.RecordBatch:
         pa.nulls(rows, pa.float64()) if inference is None else nullable(inference.prediction),
         pa.repeat(pa.scalar(result.model_id, pa.string()), rows),
         batch.column(LATE),
-        *carried(batch, schema),
+        *carried_columns(batch, schema),
     ]
     layout = pa.schema([*PREDICTIONS, *carried_fields(schema)], batch.schema.metadata)
     return pa.RecordBatch.from_arrays(columns, schema=layout)
@@ -117,7 +117,7 @@ def write_predictions(
 ) -> Iterator[Any]:
     """Writes a shard of a refresh's predictions; gives the file, stamped."""
     shard, batches = keyed
-    names = stamp(window.start.micros), f"{shard:05d}.parquet"
+    names = format_name(window.start.micros), f"{shard:05d}.parquet"
     table = pa.Table.from_batches([b.replace_schema_metadata(None) for b in batches])
     ordered = table.sort_by([("time", "ascending"), ("id", "ascending")])
     yield TimestampedValue(write_file(folder, names, parquet_bytes(ordered)), last_time(window))
@@ -131,18 +131,18 @@ class Sample(beam.DoFn):
         self.store = store
 
     def setup(self) -> None:
-        self.shelf: Shelf = shelf(self.store)
+        self.cache: ModelCache = model_cache(self.store)
 
     def process(self, result: Any) -> Iterator[tuple[int, pa.RecordBatch]]:
         inference = result.inference
         rows = result.example
         prediction = np.full(rows.num_rows, np.nan) if inference is None else inference.prediction
         rows = rows.append_column(PREDICTION, nullable(prediction))
-        [rows] = bottom([rows], SAMPLE_ROWS)
+        [rows] = bottom_k([rows], SAMPLE_ROWS)
         yield 0, self._normalized(rows, None if inference is None else inference.reference)
 
     def _normalized(self, rows: pa.RecordBatch, reference: Any) -> pa.RecordBatch:
-        encoder = None if reference is None else self.shelf.take(reference).encoder
+        encoder = None if reference is None else self.cache.get(reference).encoder
         for name in self.schema.numeric:
             values = np.full(rows.num_rows, np.nan)
             if encoder is not None:
@@ -160,15 +160,15 @@ class BottomRows(beam.CombineFn):
     def add_input(
         self, accumulator: list[pa.RecordBatch], rows: pa.RecordBatch
     ) -> list[pa.RecordBatch]:
-        return bottom([*accumulator, rows], SAMPLE_ROWS)
+        return bottom_k([*accumulator, rows], SAMPLE_ROWS)
 
     def merge_accumulators(
         self, accumulators: Iterable[list[pa.RecordBatch]]
     ) -> list[pa.RecordBatch]:
-        return bottom([rows for part in accumulators for rows in part], SAMPLE_ROWS)
+        return bottom_k([rows for part in accumulators for rows in part], SAMPLE_ROWS)
 
     def extract_output(self, accumulator: list[pa.RecordBatch]) -> pa.RecordBatch:
-        return by_time(concat(sorted(accumulator, key=lambda rows: tag_of(rows).key)))
+        return sort_by_time(concat(sorted(accumulator, key=lambda rows: tag_of(rows).key)))
 
     def get_accumulator_coder(self) -> Any:
         return BATCHES
@@ -232,7 +232,7 @@ def write_sample(
     if schema.time in schema.keep:
         rows = rows.append_column(schema.time, rows.column(TIME))
     rows = rows.rename_columns([sample_name(name, schema) for name in rows.column_names])
-    names = (f"{stamp(window.start.micros)}.parquet",)
+    names = (f"{format_name(window.start.micros)}.parquet",)
     yield TimestampedValue(write_file(folder, names, parquet_bytes(rows)), last_time(window))
 
 
@@ -264,7 +264,7 @@ def write_rejects(
     rejects: Rejects, folder: str, every: int, window: object = None
 ) -> Iterator[WrittenFile]:
     """Writes a batch's rejects, those without a readable event time apart; gives the files."""
-    refresh = stamp(floor(rejects.tag.at, every))
+    refresh = format_name(floor_to(rejects.tag.at, every))
     part = "-".join(map(str, rejects.tag.key)) + ".ndjson"
     for name, dated in ((refresh, True), ("undated", False)):
         lines = [reject.as_json() + "\n" for reject in rejects.items if reject.dated is dated]
@@ -338,7 +338,7 @@ class WriteReports(beam.DoFn):
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
     ) -> Iterator[Metrics]:
         start, metrics = keyed
-        write_file(self.folder, (f"{stamp(start)}.json",), metrics.as_json())
+        write_file(self.folder, (f"{format_name(start)}.json",), metrics.as_json())
         count("refreshes reported")
         if self.keep and not self.starts:
             finalizer.register(

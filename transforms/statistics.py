@@ -22,10 +22,10 @@ from apache_beam.transforms.window import (
 from apache_beam.typehints import with_input_types, with_output_types
 
 from model.artefact import Window
-from model.batch import LATE, SECOND, column, concat, late, learnt, tag_of, where
+from model.batch import LATE, SECOND, column, concat, drop_carried, filter_rows, late_mask, tag_of
 from model.moments import Moments, from_bytes, summary
 from model.moments import merge as merge_moments
-from model.sample import bottom
+from model.sample import bottom_k
 from model.schema import Schema
 from model.statistics import Statistics, merge, summarize_batch
 from transforms.coders import BATCHES
@@ -55,14 +55,14 @@ def summarized(
     """
     mask = ~np.isnan(column(batch, schema.target))
     if batch.column(LATE).true_count:
-        mask &= ~late(batch)
-    rows = where(learnt(batch, schema), mask)
+        mask &= ~late_mask(batch)
+    rows = filter_rows(drop_carried(batch, schema), mask)
     if rows.num_rows == 0:
         return None
     if not reduce:
         return with_statistics(rows, summarize_batch(rows, schema))
     statistics, sums = summary(rows, schema)
-    [sample] = bottom([rows], SAMPLE_ROWS)
+    [sample] = bottom_k([rows], SAMPLE_ROWS)
     return with_statistics(own(rows) if sample is rows else sample, statistics, sums)
 
 
@@ -128,14 +128,14 @@ class WindowData(beam.CombineFn):
         return merged
 
     def compact(self, accumulator: Batches) -> Batches:
-        return bottom(accumulator, self.sample_rows)
+        return bottom_k(accumulator, self.sample_rows)
 
     def extract_output(self, accumulator: Batches) -> pa.RecordBatch:
         parts = sorted(accumulator, key=lambda batch: tag_of(batch).key)
         statistics = merge(statistics_of(part) for part in parts)
         sums = [found for part in parts if (found := moments_of(part)) is not None]
         whole = merge_moments(sums, statistics) if sums else None
-        rows = concat(bottom(parts, self.sample_rows))
+        rows = concat(bottom_k(parts, self.sample_rows))
         return with_statistics(rows, statistics.cut(), whole)
 
     def get_accumulator_coder(self) -> Any:
@@ -144,7 +144,7 @@ class WindowData(beam.CombineFn):
     def _bounded(self, accumulator: Batches) -> Batches:
         if sum(batch.num_rows for batch in accumulator) <= max(2 * self.sample_rows, ROOM):
             return accumulator
-        return bottom(accumulator, self.sample_rows)
+        return bottom_k(accumulator, self.sample_rows)
 
 
 class Summarize(beam.DoFn):

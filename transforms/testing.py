@@ -23,7 +23,7 @@ from apache_beam.transforms.window import GlobalWindow, IntervalWindow, Timestam
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
 from model.artefact import Window
-from model.batch import Key, Tag, micros, split, tag_of
+from model.batch import Key, Tag, event_times, split, tag_of
 from model.rows import Row, from_dicts
 from model.schema import Schema
 from model.validation import validate
@@ -63,7 +63,7 @@ def batches(
     if not rows:
         return []
     whole = from_dicts(rows, np.arange(len(rows)), schema)
-    whole, stamps = arrived(whole, _watermarks(micros(whole), disorder))
+    whole, stamps = arrived(whole, _watermarks(event_times(whole), disorder))
     made: list[pa.RecordBatch] = []
     for start in range(0, len(rows), batch_rows):
         piece, at = whole.slice(start, batch_rows), stamps[start : start + batch_rows]

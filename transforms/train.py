@@ -22,16 +22,16 @@ from model.artefact import (
     Normalized,
     Reference,
     Window,
+    dump_with_manifest,
     fit_artefact,
     training_fingerprint,
-    written,
 )
-from model.asof import iso
+from model.asof import format_iso
 from model.errors import FitFailed
 from model.learners import LEARNERS
 from model.schema import Schema
 from model.skipped import Skipped, few_rows, fit_failed
-from model.store import DamagedArtefact, Store, shelf
+from model.store import DamagedArtefact, Store, model_cache
 from transforms.coders import FusedCoder
 from transforms.tally import count
 from transforms.writing import write_file
@@ -76,7 +76,7 @@ def committed(store: Store, name: str, fingerprint: str) -> Manifest | None:
         manifest = store.manifest(name)
         if manifest.fingerprint != fingerprint:
             return None
-        store.verified(name)
+        store.read_verified(name)
     except (FileNotFoundError, DamagedArtefact):
         return None
     return manifest
@@ -125,7 +125,7 @@ class TrainFn(beam.DoFn):
             return Trained(data.window, None, manifest, 0.0)
         began = time.perf_counter()
         artefact, report = fit_artefact(data, self.schema, self.learner)
-        model, manifest = written(artefact, report, data, self.learner)
+        model, manifest = dump_with_manifest(artefact, report, data, self.learner)
         kept = artefact if self.learner.name in FAITHFUL else None
         return Trained(data.window, model, manifest, time.perf_counter() - began, kept)
 
@@ -152,7 +152,7 @@ class CommitFn(beam.DoFn):
                 files.remove(files.join(self.skipped, f"{name}.json"))
             count("models trained")
             if trained.artefact is not None:
-                shelf(self.store.path).put(reference, trained.artefact, len(trained.model))
+                model_cache(self.store.path).put(reference, trained.artefact, len(trained.model))
         yield Committed(trained.window, reference)
 
     def _skip(self, skipped: Skipped) -> None:
@@ -169,7 +169,7 @@ class CommitFn(beam.DoFn):
             "rows": trained.manifest.rows,
             "fit_seconds": round(trained.seconds, 6),
             "commit_seconds": round(seconds, 6),
-            "committed": iso(time.time_ns() // 1000),
+            "committed": format_iso(time.time_ns() // 1000),
         }
         names = (f"{trained.window.name}.json",)
         write_file(self.timing, names, (json.dumps(told, indent=2) + "\n").encode())

@@ -10,7 +10,7 @@ from functools import cache
 import pyarrow as pa
 
 
-def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The same batches, each read by another thread while the one before is worked on.
 
     The first is being read when this returns. At most one batch more is in memory. Arrow decodes
@@ -20,10 +20,10 @@ def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     Raises:
         Exception: whatever reading raises, where it does.
     """
-    return _following(batches, _readers().submit(next, batches, None))
+    return _iterate(batches, _readers().submit(next, batches, None))
 
 
-def _following(
+def _iterate(
     batches: Iterator[pa.RecordBatch], coming: Future[pa.RecordBatch | None]
 ) -> Iterator[pa.RecordBatch]:
     while (batch := coming.result()) is not None:

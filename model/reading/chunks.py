@@ -109,7 +109,7 @@ class Chunk(NamedTuple):
     sums: tuple[int, int] | None = None
 
 
-class Span(NamedTuple):
+class ScannedChunk(NamedTuple):
     """A chunk as the scan of one file finds it: times are None if none is readable.
 
     ``notes`` say what is suspicious in it, ``sums`` are the chunk's.
@@ -158,14 +158,14 @@ def _message(note: str, paths: list[str]) -> str:
     return f"{paths[0]}{more}: {note}"
 
 
-def extent(times: pa.Array, latest: int | None = None) -> tuple[int, int] | None:
+def time_extent(times: pa.Array, latest: int | None = None) -> tuple[int, int] | None:
     """Least and greatest of event times until ``latest``, microseconds; None if there is none.
 
     Example:
         >>> times = pa.array([3_000_000, None, 1_000_000]).cast(pa.timestamp("us"))
-        >>> extent(times), extent(pa.nulls(2, pa.int64()))
+        >>> time_extent(times), time_extent(pa.nulls(2, pa.int64()))
         ((1000000, 3000000), None)
-        >>> extent(pa.array([1, 9, 4]), latest=5)
+        >>> time_extent(pa.array([1, 9, 4]), latest=5)
         (1, 4)
     """
     counts = times.cast(pa.int64())
@@ -176,11 +176,11 @@ def extent(times: pa.Array, latest: int | None = None) -> tuple[int, int] | None
     return None if least is None else (least, greatest)
 
 
-def union(spans: list[tuple[int, int] | None]) -> tuple[int, int] | None:
+def union_extents(spans: list[tuple[int, int] | None]) -> tuple[int, int] | None:
     """The extent of several extents.
 
     Example:
-        >>> union([(3, 4), None, (1, 2)]), union([])
+        >>> union_extents([(3, 4), None, (1, 2)]), union_extents([])
         ((1, 4), None)
     """
     known = [span for span in spans if span is not None]

@@ -23,10 +23,10 @@ from model.numbers import is_number, with_format
 from model.reading import sniff
 from model.reading.chunks import File, no_times, with_ids
 from model.reading.dialect import Dialect
-from model.reading.fields import BadRow, Parsed, ended, holds_quote, parse, row_starts
+from model.reading.fields import BadRow, Parsed, end_line, holds_quote, parse, row_starts
 from model.reading.layout import Layout, find_rows, line_ends, longest_field
 from model.reading.rowtest import row_test
-from model.reading.text import Format, behind_bom, head_of
+from model.reading.text import Format, read_head, skip_bom
 from model.schema import Schema
 from model.times import read_times
 
@@ -47,8 +47,8 @@ def begin(file: File, schema: Schema) -> File:
         raise UserError(
             f"[csv] delimiter is {delimiter!r}: an ASCII character, no quote, is allowed"
         )
-    file = behind_bom(file)
-    head, whole = head_of(file, sniff.HEAD)
+    file = skip_bom(file)
+    head, whole = read_head(file, sniff.HEAD)
     marks = sniff.strip_marks(head)
     found = sniff.sniff(file.path, head[marks:], file.body + marks, whole, schema)
     return replace(
@@ -72,7 +72,7 @@ def cut(data: bytes, file: File, schema: Schema) -> int:
 
 def lines(data: bytes, file: File, schema: Schema) -> npt.NDArray[np.int64]:
     """For each row the number of its first line, from 0."""
-    layout = _layout(ended(data), file, schema)
+    layout = _layout(end_line(data), file, schema)
     starts = row_starts(data, layout, _dialect(file, schema))
     return np.searchsorted(line_ends(data), starts, side="right")
 

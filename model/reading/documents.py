@@ -17,7 +17,7 @@ import orjson
 
 from model.errors import UserError
 from model.reading.chunks import ARRAY, LINES, VALUES, File
-from model.reading.streams import opened
+from model.reading.streams import open_stream
 from model.rows import Row, RowError
 
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
@@ -64,7 +64,7 @@ def begin(file: File) -> File:
     Raises:
         UserError: if its array does not end.
     """
-    with opened(file) as stream:
+    with open_stream(file) as stream:
         data = bytes(stream.read(_HEAD))[file.body :]
     file = replace(file, layout=layout_of(data))
     if file.layout != ARRAY:
@@ -77,7 +77,7 @@ def begin(file: File) -> File:
 
 def _check_end(file: File) -> None:
     tail = b""
-    with opened(file) as stream:
+    with open_stream(file) as stream:
         if file.is_seekable:
             stream.seek(max(0, file.size - _TAIL))
         while piece := bytes(stream.read(1 << 20)):
@@ -139,7 +139,7 @@ def _pieces(data: bytes, file: File) -> list[tuple[int, int]]:
         edges, skip = [-1, *places.commas.tolist(), stop], 1  # without the comma itself
     else:
         edges, skip = [0, *places.ends.tolist(), stop], 0
-    found = [_trimmed(data, start + skip, end) for start, end in pairwise(edges)]
+    found = [_trim(data, start + skip, end) for start, end in pairwise(edges)]
     if found and found[0][0] == found[0][1]:  # what stands before a block's first comma
         del found[0]
     if found and found[-1][0] == found[-1][1]:  # what stands behind the last value
@@ -147,7 +147,7 @@ def _pieces(data: bytes, file: File) -> list[tuple[int, int]]:
     return found
 
 
-def _trimmed(data: bytes, start: int, end: int) -> tuple[int, int]:
+def _trim(data: bytes, start: int, end: int) -> tuple[int, int]:
     piece = data[start:end]
     start += len(piece) - len(piece.lstrip(_SPACE))
     return (start, start + len(piece.strip(_SPACE))) if piece.strip(_SPACE) else (end, end)

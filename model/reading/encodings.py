@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from model.errors import UserError
 from model.reading.chunks import File
-from model.reading.streams import opened
+from model.reading.streams import open_stream
 from model.schema import Schema
 
 _MARKS = (
@@ -42,7 +42,7 @@ def with_encoding(file: File, schema: Schema) -> File:
     """
     if file.format == "parquet":
         return file
-    with opened(file) as stream:
+    with open_stream(file) as stream:
         head = bytes(stream.read(_HEAD))
     _check_content(file, head)
     wanted = codecs.lookup(schema.csv.encoding).name

@@ -68,7 +68,7 @@ def parse(
         >>> rows.to_pylist(), bad[0].reason
         ([{'a': 1.0, 'b': 'x, y'}], 'expected 2 fields, found 1')
     """
-    data = ended(data)
+    data = end_line(data)
     layout = find_rows(data, dialect, test)
     kept: npt.NDArray[np.int64] | None = None
     bad: list[BadRow] = []
@@ -110,7 +110,7 @@ def parse(
     return Parsed(pa.record_batch(columns, schema=table.schema), sorted(bad))
 
 
-def ended(data: bytes) -> bytes:
+def end_line(data: bytes) -> bytes:
     r"""The text with a line end at its end."""
     return data if data.endswith((b"\n", b"\r")) else data + b"\n"
 

@@ -10,9 +10,9 @@ from apache_beam.io.filesystems import FileSystems
 
 from model.errors import UserError
 from model.reading.chunks import File
-from model.reading.finding import Found, Matches, is_hidden, match
+from model.reading.finding import FoundFile, Matches, is_hidden, match
 from model.reading.formats import FORMATS, format_of, unknown_format
-from model.reading.streams import members, opened
+from model.reading.streams import members, open_stream
 from model.wording import first_few, first_line
 
 _FOLDERS = "folders: ** in the glob reads what is below them"
@@ -35,19 +35,21 @@ def find(pattern: str) -> tuple[list[File], tuple[str, ...]]:
     known = [file for file in found if file not in unknown]
     files = [file for each in known if each.size for file in _files_of(each)]
     if not files:
-        raise UserError(_nothing(pattern, matches, known, unknown))
+        raise UserError(_explain_nothing(pattern, matches, known, unknown))
     empty = [file.path for file in known if not file.size]
     notes = [
-        _left_out(matches.left_out, "hidden files and copies of editors and systems"),
-        _left_out([file.path for file in unknown], "files of no known format"),
-        _left_out(empty, "empty files (0 bytes)"),
-        _left_out(matches.passed, _FOLDERS),
-        _twice(files),
+        _note_left_out(matches.left_out, "hidden files and copies of editors and systems"),
+        _note_left_out([file.path for file in unknown], "files of no known format"),
+        _note_left_out(empty, "empty files (0 bytes)"),
+        _note_left_out(matches.passed, _FOLDERS),
+        _note_twice(files),
     ]
     return files, tuple(note for note in notes if note)
 
 
-def _nothing(pattern: str, matches: Matches, known: list[Found], unknown: list[Found]) -> str:
+def _explain_nothing(
+    pattern: str, matches: Matches, known: list[FoundFile], unknown: list[FoundFile]
+) -> str:
     """Why a pattern stands for no file that could be read."""
     if len(known) == 1:
         return f"{known[0].path}: is empty (0 bytes)"
@@ -64,11 +66,11 @@ def _nothing(pattern: str, matches: Matches, known: list[Found], unknown: list[F
     return f"--input {pattern}: no file matches{hint}"
 
 
-def _left_out(paths: Sequence[str], kind: str) -> str | None:
+def _note_left_out(paths: Sequence[str], kind: str) -> str | None:
     return f"{len(paths):,} left out ({kind}): {first_few(paths)}" if paths else None
 
 
-def _twice(files: Sequence[File]) -> str | None:
+def _note_twice(files: Sequence[File]) -> str | None:
     """A note if a file stands beside a compressed one of the same name."""
     plain = {file.path for file in files if file.compression is None}
     packed = [file for file in files if file.compression]
@@ -78,7 +80,7 @@ def _twice(files: Sequence[File]) -> str | None:
     return f"read beside the uncompressed file of the same name: {first_few(copies)}"
 
 
-def _files_of(found: Found) -> list[File]:
+def _files_of(found: FoundFile) -> list[File]:
     """The file, or, of a zip archive, all of its members that are data."""
     kind = format_of(found.path)
     assert kind is not None
@@ -105,7 +107,7 @@ def is_empty(file: File) -> bool:
     """Whether there is no byte in a file once it is decompressed."""
     if file.compression is None:
         return False  # by its size it would have been left out
-    with opened(file) as stream:
+    with open_stream(file) as stream:
         return not stream.read(1)
 
 

@@ -29,7 +29,7 @@ _MARKS = re.compile(r"[*?\[]")
 _ALL = ("**", "*")
 
 
-class Found(NamedTuple):
+class FoundFile(NamedTuple):
     """A file: its path, bytes, and when it was last written (seconds; 0 if unknown)."""
 
     path: str
@@ -48,7 +48,7 @@ class Matches(NamedTuple):
         passed: the folders that a glob for files matches, and that are not looked into.
     """
 
-    files: dict[str, Found]
+    files: dict[str, FoundFile]
     left_out: list[str]
     named: set[str]
     folders: list[str]
@@ -61,7 +61,7 @@ class _Tree(Protocol):
     def entries(self, folder: str) -> tuple[list[str], list[str]]:
         """The names of the files, and of the folders, in a folder; both sorted."""
 
-    def stat(self, path: str) -> Found | None:
+    def stat(self, path: str) -> FoundFile | None:
         """A file; None if it is not there."""
 
     def is_folder(self, path: str) -> bool: ...
@@ -101,7 +101,7 @@ def _match(pattern: str) -> Matches:
         else:
             fixed, parts = _split(path)
             _add(_descend(tree, fixed, parts), tree, result, left_out)
-            result.passed.extend(_passed(tree, fixed, parts))
+            result.passed.extend(_find_passed(tree, fixed, parts))
     ordered = dict(sorted(result.files.items()))
     return result._replace(files=ordered, left_out=sorted(left_out - ordered.keys()))
 
@@ -171,13 +171,13 @@ def _split(pattern: str) -> tuple[str, tuple[str, ...]]:
     parts = rest.split("/")
     first = next((i for i, part in enumerate(parts) if _MARKS.search(part)), len(parts) - 1)
     fixed = "/".join(parts[:first]) or ("/" if rest.startswith("/") else "")
-    spread: list[str] = []
+    glob: list[str] = []
     for part in filter(None, parts[first:]):
         # Beam's own globs read **.csv as any depth, which is **/*.csv elsewhere
-        spread += ["**", part[1:]] if part.startswith("**") and part != "**" else [part]
-    if spread and spread[-1] == "**":
-        spread.append("*")
-    return scheme + mark + fixed, tuple(spread)
+        glob += ["**", part[1:]] if part.startswith("**") and part != "**" else [part]
+    if glob and glob[-1] == "**":
+        glob.append("*")
+    return scheme + mark + fixed, tuple(glob)
 
 
 def _join(folder: str, name: str) -> str:
@@ -210,7 +210,7 @@ def _descend(
             yield from _descend(tree, _join(folder, name), _ALL, within(name))
 
 
-def _passed(tree: _Tree, folder: str, parts: tuple[str, ...]) -> Iterator[str]:
+def _find_passed(tree: _Tree, folder: str, parts: tuple[str, ...]) -> Iterator[str]:
     """The folders that fit a pattern whose files alone are read; with ``**`` there are none."""
     if not parts or "**" in parts:
         return
@@ -219,7 +219,7 @@ def _passed(tree: _Tree, folder: str, parts: tuple[str, ...]) -> Iterator[str]:
         if not fnmatchcase(name, part) or _is_within(part, False, name):
             continue
         if rest:
-            yield from _passed(tree, _join(folder, name), rest)
+            yield from _find_passed(tree, _join(folder, name), rest)
         elif not format_of(name):
             yield _join(folder, name)
 
@@ -254,11 +254,11 @@ class _Local:
         kinds.sort()
         return [n for n, is_dir in kinds if not is_dir], [n for n, is_dir in kinds if is_dir]
 
-    def stat(self, path: str) -> Found | None:
+    def stat(self, path: str) -> FoundFile | None:
         if not os.path.isfile(path):
             return None
         found = os.stat(path)
-        return Found(path, found.st_size, found.st_mtime)
+        return FoundFile(path, found.st_size, found.st_mtime)
 
     def is_folder(self, path: str) -> bool:
         return os.path.isdir(path)
@@ -271,7 +271,7 @@ class _Remote:
     """A file system that lists paths: what is below the fixed part of a pattern, listed once."""
 
     def __init__(self, pattern: str) -> None:
-        self.files: dict[str, Found] = {}
+        self.files: dict[str, FoundFile] = {}
         self.below: defaultdict[str, tuple[set[str], set[str]]] = defaultdict(
             lambda: (set(), set())
         )
@@ -285,7 +285,7 @@ class _Remote:
     def _list(self, pattern: str) -> None:
         for found in FileSystems.match([pattern])[0].metadata_list:
             updated = float(found.last_updated_in_seconds or 0.0)
-            self.files[found.path] = Found(found.path, found.size_in_bytes, updated)
+            self.files[found.path] = FoundFile(found.path, found.size_in_bytes, updated)
             folder, _, name = found.path.rpartition("/")
             self.below[folder][0].add(name)
             while "/" in folder and not folder.endswith(":/"):
@@ -296,7 +296,7 @@ class _Remote:
         names, folders = self.below[folder]
         return sorted(filter(None, names)), sorted(filter(None, folders))
 
-    def stat(self, path: str) -> Found | None:
+    def stat(self, path: str) -> FoundFile | None:
         return self.files.get(path)
 
     def is_folder(self, path: str) -> bool:

@@ -18,7 +18,7 @@ from model.batch import CATEGORY_TYPE, ID, LATE, TIME
 from model.categories import canonical_column
 from model.errors import UserError
 from model.numbers import parse_numbers
-from model.reading.chunks import File, Span, extent, with_ids
+from model.reading.chunks import File, ScannedChunk, time_extent, with_ids
 from model.reading.names import normalize_name
 from model.schema import PartialSchema, Schema
 from model.times import is_text, parse_times
@@ -52,7 +52,7 @@ def with_constants(file: File, schema: Schema) -> File:
     return replace(file, constants=tuple(found.items()))
 
 
-def own_schema(file: File, schema: Schema) -> Schema:
+def schema_in_file(file: File, schema: Schema) -> Schema:
     """The schema of what is read in the file itself: without what its folders name."""
     if not file.constants:
         return schema
@@ -80,13 +80,13 @@ def add_constants(batch: pa.RecordBatch, file: File, schema: Schema) -> pa.Recor
     return pa.RecordBatch.from_arrays([fields[name][1] for name in order], schema=layout)
 
 
-def dated_span(span: Span, file: File, schema: Schema) -> Span:
+def date_chunk(span: ScannedChunk, file: File, schema: Schema) -> ScannedChunk:
     """A span of a file whose folders may name its time."""
     value = next((value for name, value in file.constants if name == schema.time), None)
     if schema.time not in dict(file.constants) or not schema.dated:
         return span
     text = pa.record_batch({schema.time: pa.array([value], pa.string())})
-    return span._replace(times=extent(with_ids(text, 0, schema).column(TIME), file.latest))
+    return span._replace(times=time_extent(with_ids(text, 0, schema).column(TIME), file.latest))
 
 
 def check_agreement(batches: Iterator[pa.RecordBatch], name: str, file: File, role: str) -> None:

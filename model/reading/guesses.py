@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.asof import iso
+from model.asof import format_iso
 from model.epochs import PER_SECOND
 from model.errors import UserError
 from model.reading.chunks import File
@@ -40,7 +40,7 @@ _EXCEL = (25_000, 80_000)
 _ORDERED = re.compile(r"\s*(\d{1,2})([/.-])(\d{1,2})[/.-]\d{4}(?:\D.*)?", re.ASCII | re.DOTALL)
 
 
-class Guess(NamedTuple):
+class TimeGuess(NamedTuple):
     """How times are written.
 
     Attributes:
@@ -59,7 +59,7 @@ def with_guess(schema: Schema, file: File) -> Schema:
     return schema.model_copy(update={"time_format": file.time_format})
 
 
-def guess_format(values: pa.Array, place: str, zone: str | None = None) -> Guess | None:
+def guess_format(values: pa.Array, place: str, zone: str | None = None) -> TimeGuess | None:
     """Guesses how times are written.
 
     Args:
@@ -94,27 +94,27 @@ def guess_format(values: pa.Array, place: str, zone: str | None = None) -> Guess
     ordered = [match for text in texts if (match := _ORDERED.fullmatch(text))]
     if 2 * len(ordered) > len(texts):
         return _of_days_and_months(ordered, place, zone)
-    return Guess(None) if texts else None
+    return TimeGuess(None) if texts else None
 
 
-def _of_numbers(numbers: npt.NDArray[np.float64], place: str, zone: str | None) -> Guess | None:
+def _of_numbers(numbers: npt.NDArray[np.float64], place: str, zone: str | None) -> TimeGuess | None:
     numbers = numbers[np.isfinite(numbers)]
     if not len(numbers):
         return None
     form = _date_form(numbers) or _count_form(numbers)
     if form == "s":
-        return Guess(form)
+        return TimeGuess(form)
     first = _describe(pa.array([numbers[0]]), form, zone)
     what = f"{_UNITS[form]} since 1970" if form in _UNITS else "Excel's days"
     if form not in _UNITS and form != "excel":
         what = "dates"
-    return Guess(form, (_note(place, f"{numbers[0]:.15g}", what, first, form),))
+    return TimeGuess(form, (_note(place, f"{numbers[0]:.15g}", what, first, form),))
 
 
 def _describe(values: pa.Array, form: str, zone: str | None) -> str:
     """A value's time, for a message."""
     [micros] = parse_times(values, form, zone).cast(pa.int64()).to_pylist()
-    return "no time" if micros is None else iso(micros)
+    return "no time" if micros is None else format_iso(micros)
 
 
 def _note(place: str, value: str, what: str, means: str, form: str) -> str:
@@ -151,7 +151,7 @@ def _count_form(numbers: npt.NDArray[np.float64]) -> str:
     return next(fitting, "ns")
 
 
-def _of_days_and_months(ordered: list[re.Match[str]], place: str, zone: str | None) -> Guess:
+def _of_days_and_months(ordered: list[re.Match[str]], place: str, zone: str | None) -> TimeGuess:
     by_first = any(int(match[1]) > 12 for match in ordered)
     by_second = any(int(match[3]) > 12 for match in ordered)
     value = ordered[0][0].strip()
@@ -159,15 +159,15 @@ def _of_days_and_months(ordered: list[re.Match[str]], place: str, zone: str | No
     if by_first and by_second:
         raise UserError(f"{ask} in the schema: some values begin with the day, others do not")
     if by_first or (not by_second and ordered[0][2] == "."):  # nobody parts months by a point
-        return _ordered_guess("dayfirst", value, place, zone)
+        return _guess_order("dayfirst", value, place, zone)
     if by_second:
-        return _ordered_guess("monthfirst", value, place, zone)
+        return _guess_order("monthfirst", value, place, zone)
     raise UserError(
         f"{ask} in the schema: none of the first {len(ordered):,} values tells which comes first"
     )
 
 
-def _ordered_guess(form: str, value: str, place: str, zone: str | None) -> Guess:
+def _guess_order(form: str, value: str, place: str, zone: str | None) -> TimeGuess:
     first = _describe(pa.array([value]), form, zone)
     what = "the day before the month" if form == "dayfirst" else "the month before the day"
-    return Guess(form, (_note(place, value, what, first, form),))
+    return TimeGuess(form, (_note(place, value, what, first, form),))

@@ -105,7 +105,7 @@ def find_alike(names: Sequence[str], schema: Schema) -> list[tuple[str, str]]:
 
 def describe_alike(name: str, column: str) -> str:
     """Two names that look alike, and what differs."""
-    return f"{_quoted(name)} differs from {_quoted(column)} {_difference(name, column)}"
+    return f"{_quote(name)} differs from {_quote(column)} {_difference(name, column)}"
 
 
 def _absent(path: str, column: str, names: Sequence[str], schema: Schema, hint: str) -> str:
@@ -148,7 +148,7 @@ def _difference(name: str, column: str) -> str:
     return " and ".join(found) or "in characters that look alike"
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     """A name in quotes, with escapes if it holds what cannot be seen or told apart."""
     odd = any(not each.isascii() and not each.isalnum() for each in name)
     return ascii(name) if odd or unicodedata.normalize("NFKC", name) != name else repr(name)

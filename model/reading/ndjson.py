@@ -19,7 +19,7 @@ from model.reading import documents
 from model.reading.chunks import LINES, File
 from model.reading.layout import line_ends
 from model.reading.names import describe_alike, find_alike, match_columns, normalize_name
-from model.reading.text import Format, behind_bom, blocks
+from model.reading.text import Format, blocks, skip_bom
 from model.rows import Row, RowError, from_dicts
 from model.schema import Schema
 
@@ -32,7 +32,7 @@ def begin(file: File, schema: Schema) -> File:
     Raises:
         UserError: if no line of the first block is a JSON object, or if no row has the time.
     """
-    file = behind_bom(file)
+    file = skip_bom(file)
     file = documents.begin(file)
     names: dict[str, None] = {}
     alike: dict[tuple[str, str], None] = {}

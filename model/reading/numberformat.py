@@ -50,7 +50,7 @@ _DECIMAL = r"^-?(?:\d*[.,](?:\d{0,2}|\d{4,})|0[.,]\d+|\d{4,}[.,]\d*)$"
 """What no thousands are in, for Arrow."""
 
 
-class Guess(NamedTuple):
+class NumberGuess(NamedTuple):
     """How numbers are written; the keys of ``[csv]`` and marks for null that were found."""
 
     written: NumberFormat
@@ -66,7 +66,9 @@ class _Seen(NamedTuple):
     column: str
 
 
-def guess_numbers(path: str, columns: Mapping[str, pa.Array], csv: Csv, delimiter: str) -> Guess:
+def guess_numbers(
+    path: str, columns: Mapping[str, pa.Array], csv: Csv, delimiter: str
+) -> NumberGuess:
     """Finds how the numbers of a file are written.
 
     Args:
@@ -88,7 +90,7 @@ def guess_numbers(path: str, columns: Mapping[str, pa.Array], csv: Csv, delimite
     if delimiter != "," and csv.decimal is None and csv.thousands is None:
         _check_points(path, columns)
     if not any(parse_numbers(texts, plain)[1].any() for texts in columns.values()):
-        return Guess(plain, (), ())
+        return NumberGuess(plain, (), ())
     decimals, parts = _look(columns.items(), nulls)
     if "," in decimals and delimiter == "," and decimals[","].share < _MANY:
         del decimals[","]
@@ -101,7 +103,7 @@ def guess_numbers(path: str, columns: Mapping[str, pa.Array], csv: Csv, delimite
         found.append(f'thousands = "{thousands}"')
     written = NumberFormat(decimal, thousands, nulls)
     marks = _null_marks(columns.values(), written) if csv.nulls is None else ()
-    return Guess(written._replace(nulls=(*nulls, *marks)), tuple(found), marks)
+    return NumberGuess(written._replace(nulls=(*nulls, *marks)), tuple(found), marks)
 
 
 def _check_points(path: str, columns: Mapping[str, pa.Array]) -> None:

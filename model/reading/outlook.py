@@ -31,7 +31,7 @@ POINTS = 2_000_000
 """Maximum number of times by which the chunks that are not read are represented."""
 
 
-class Windows(NamedTuple):
+class WindowCounts(NamedTuple):
     """How rows lie in windows of one length.
 
     Attributes:
@@ -45,7 +45,7 @@ class Windows(NamedTuple):
     few: float
 
 
-class Outlook(NamedTuple):
+class RowTimes(NamedTuple):
     """Times of rows, each with the number of rows that it stands for.
 
     Attributes:
@@ -56,7 +56,7 @@ class Outlook(NamedTuple):
     times: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float64]
 
-    def windows(self, length: int, least: int) -> Windows:
+    def windows(self, length: int, least: int) -> WindowCounts:
         """How the rows lie in windows.
 
         Args:
@@ -64,14 +64,14 @@ class Outlook(NamedTuple):
             least: rows that a model needs.
 
         Example:
-            >>> Outlook(np.arange(0, 600) * SECOND, np.ones(600)).windows(60, 10)
+            >>> RowTimes(np.arange(0, 600) * SECOND, np.ones(600)).windows(60, 10)
             Windows(number=10, rows=60, few=0.0)
         """
         if not len(self.times):
-            return Windows(0, 0, 0.0)
+            return WindowCounts(0, 0, 0.0)
         _, place = np.unique(self.times // (length * SECOND), return_inverse=True)
         rows = np.bincount(place.ravel(), self.weights)
-        return Windows(len(rows), round(float(np.median(rows))), float((rows < least).mean()))
+        return WindowCounts(len(rows), round(float(np.median(rows))), float((rows < least).mean()))
 
     def proposal(self, least: int, lengths: Sequence[int] = LENGTHS) -> int | None:
         """The shortest window that fits, seconds; None if the rows are too few for any.
@@ -100,23 +100,23 @@ class Outlook(NamedTuple):
         return usable[-1] if usable else None
 
 
-def by_bounds(plan: Plan, latest: int | None = None) -> Outlook:
+def times_from_bounds(plan: Plan, latest: int | None = None) -> RowTimes:
     """The outlook as the chunks' bounds give it: their rows are taken as evenly spread.
 
     Args:
         plan: the input's.
         latest: rows after it, microseconds, are no rows of the job; None: all are.
     """
-    return _spread([*plan.chunks], [], latest)
+    return _spread_evenly([*plan.chunks], [], latest)
 
 
-def by_times(plan: Plan, schema: Schema, latest: int | None = None) -> Outlook:
+def times_from_rows(plan: Plan, schema: Schema, latest: int | None = None) -> RowTimes:
     """The outlook with the times of the widest chunks, which are read.
 
     Args:
         plan: the input's.
         schema: what its columns mean.
-        latest: as for ``by_bounds``.
+        latest: as for ``times_from_bounds``.
 
     Raises:
         UserError: if a file has changed since it was planned.
@@ -126,7 +126,7 @@ def by_times(plan: Plan, schema: Schema, latest: int | None = None) -> Outlook:
     rows = np.cumsum([chunk.rows for chunk in widest])
     count = min(READ_CHUNKS, max(1, int(np.searchsorted(rows, READ_ROWS))))
     times = [_times(plan, chunk, schema) for chunk in widest[:count]]
-    return _spread(widest[count:], times, latest)
+    return _spread_evenly(widest[count:], times, latest)
 
 
 def _times(plan: Plan, chunk: Chunk, schema: Schema) -> npt.NDArray[np.int64]:
@@ -135,9 +135,9 @@ def _times(plan: Plan, chunk: Chunk, schema: Schema) -> npt.NDArray[np.int64]:
     return np.concatenate([np.zeros(0, np.int64), *columns])
 
 
-def _spread(
+def _spread_evenly(
     chunks: Sequence[Chunk], known: Sequence[npt.NDArray[np.int64]], latest: int | None
-) -> Outlook:
+) -> RowTimes:
     most = max(POINTS // max(len(chunks), 1), 2)
     times, weights = [*known], [np.ones(len(found)) for found in known]
     for chunk in chunks:
@@ -148,4 +148,4 @@ def _spread(
     joined = np.concatenate([np.zeros(0, np.int64), *times])
     counted = np.concatenate([np.zeros(0), *weights])
     kept = joined <= latest if latest is not None else np.ones(len(joined), np.bool_)
-    return Outlook(joined[kept], counted[kept])
+    return RowTimes(joined[kept], counted[kept])

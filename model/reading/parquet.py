@@ -19,9 +19,9 @@ from model.carried import KEYS, SCALARS, is_key, is_scalar
 from model.categories import CATEGORIES, is_category
 from model.epochs import PER_SECOND
 from model.errors import UserError
-from model.reading.chunks import Chunk, File, Span, extent, union, with_ids
+from model.reading.chunks import Chunk, File, ScannedChunk, time_extent, union_extents, with_ids
 from model.reading.names import match_columns
-from model.reading.streams import opened
+from model.reading.streams import open_stream
 from model.schema import Schema
 from model.times import ALLOWED as TIMES
 from model.times import is_time, read_times
@@ -83,7 +83,7 @@ def _footer(file: File) -> tuple[pq.FileMetaData, pa.Schema]:
 def _footer_at(path: str, size: int, updated: float) -> tuple[pq.FileMetaData, pa.Schema]:
     """A file's footer and columns, read once: with many row groups the footer is large."""
     with (
-        opened(File(path, "parquet", size, updated)) as stream,
+        open_stream(File(path, "parquet", size, updated)) as stream,
         pq.ParquetFile(stream, coerce_int96_timestamp_unit=INT96) as parquet,
     ):
         return parquet.metadata, parquet.schema_arrow
@@ -96,17 +96,17 @@ def column_names(file: File) -> list[str]:
 
 def checksum(file: File) -> int:
     """The CRC-32 of a file's footer, which has the sizes, places and statistics of all columns."""
-    with opened(file) as stream:
+    with open_stream(file) as stream:
         stream.seek(max(0, file.size - 8))
         length = int.from_bytes(stream.read(4), "little")
         stream.seek(max(0, file.size - 8 - length))
         return zlib.crc32(stream.read(length))
 
 
-def scan(file: File, schema: Schema) -> Iterator[Span]:
+def scan(file: File, schema: Schema) -> Iterator[ScannedChunk]:
     """The row groups that hold rows."""
     footer, columns = _footer(file)
-    [time] = _stored_names([schema.time], file)
+    [time] = _names_in_file([schema.time], file)
     first = 0
     for index in range(footer.num_row_groups):
         group = footer.row_group(index)
@@ -114,7 +114,7 @@ def scan(file: File, schema: Schema) -> Iterator[Span]:
             times: tuple[int, int] | None = (0, 0)
             if schema.dated:
                 times = _extent(file, index, group, columns.field(time).type, schema)
-            yield Span(index, index + 1, group.num_rows, first + 1, times)
+            yield ScannedChunk(index, index + 1, group.num_rows, first + 1, times)
         first += group.num_rows
 
 
@@ -122,27 +122,27 @@ def _extent(
     file: File, index: int, group: pq.RowGroupMetaData, kind: pa.DataType, schema: Schema
 ) -> tuple[int, int] | None:
     """Least and greatest event time of a row group."""
-    return _known_extent(file, group, kind, schema) or union(
+    return _extent_of_statistics(file, group, kind, schema) or union_extents(
         [
-            extent(read_times(batch.column(0), schema), file.latest)
+            time_extent(read_times(batch.column(0), schema), file.latest)
             for batch in _batches(file, index, [schema.time], _SCAN_ROWS)
         ]
     )
 
 
-def _known_extent(
+def _extent_of_statistics(
     file: File, group: pq.RowGroupMetaData, kind: pa.DataType, schema: Schema
 ) -> tuple[int, int] | None:
     """Least and greatest event time by the statistics; None if they do not tell.
 
     Nor do they if the greatest is after ``latest``: the greatest before that is not known.
     """
-    [name] = _stored_names([schema.time], file)
+    [name] = _names_in_file([schema.time], file)
     bounds = _bounds(group, name, kind) if _is_ordered(kind, schema) else None
     if bounds is None:
         return None
     times = read_times(bounds, schema)
-    found = None if times.null_count else extent(times)
+    found = None if times.null_count else time_extent(times)
     return None if found and file.latest is not None and found[1] > file.latest else found
 
 
@@ -162,7 +162,7 @@ def _bounds(group: pq.RowGroupMetaData, name: str, kind: pa.DataType) -> pa.Arra
     statistics = column.statistics if column.is_stats_set else None
     if statistics is None or not statistics.has_min_max:
         return None
-    stored = _stored_type(kind, statistics)
+    stored = _type_of_statistics(kind, statistics)
     if stored is None:
         return None
     return pa.array([statistics.min_raw, statistics.max_raw], stored)
@@ -174,7 +174,7 @@ def sample(file: File, schema: Schema) -> pa.Array:
     Numbers are the least and the greatest of each row group where the statistics tell them.
     """
     footer, columns = _footer(file)
-    [name] = _stored_names([schema.time], file)
+    [name] = _names_in_file([schema.time], file)
     kind = columns.field(name).type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return pa.nulls(0)
@@ -183,7 +183,7 @@ def sample(file: File, schema: Schema) -> pa.Array:
     known = [each for each in bounds if each is not None]
     if known:
         return pa.concat_arrays(known)
-    with opened(file) as stream:
+    with open_stream(file) as stream:
         batches = pq.ParquetFile(stream, metadata=footer).iter_batches(
             _SAMPLE_ROWS, columns=[name], use_threads=False
         )
@@ -194,7 +194,7 @@ def sample(file: File, schema: Schema) -> pa.Array:
     return pa.nulls(0)
 
 
-def _stored_type(kind: pa.DataType, statistics: pq.Statistics) -> pa.DataType | None:
+def _type_of_statistics(kind: pa.DataType, statistics: pq.Statistics) -> pa.DataType | None:
     """The type of which the raw statistics are, if they order as times do."""
     types = pa.types
     if types.is_timestamp(kind):
@@ -214,7 +214,7 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
 
 
 def _batches(file: File, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-    with opened(file) as stream:
+    with open_stream(file) as stream:
         parquet = pq.ParquetFile(
             stream,
             metadata=_footer(file)[0],
@@ -222,12 +222,12 @@ def _batches(file: File, group: int, columns: list[str], rows: int) -> Iterator[
             pre_buffer=False,
             coerce_int96_timestamp_unit=INT96,
         )
-        stored = _stored_names(columns, file)
+        stored = _names_in_file(columns, file)
         for batch in parquet.iter_batches(rows, [group], stored, use_threads=False):
             batch = batch.select(stored)
             yield batch.rename_columns(columns) if file.renamed else batch
 
 
-def _stored_names(columns: list[str], file: File) -> list[str]:
+def _names_in_file(columns: list[str], file: File) -> list[str]:
     own = dict(file.renamed)
     return [own.get(name, name) for name in columns]

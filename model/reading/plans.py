@@ -11,14 +11,14 @@ from model.batch import PROBLEM
 from model.errors import UserError
 from model.latest import reject_later
 from model.reading import delimited, folders, ndjson, parquet, text
-from model.reading.chunks import Chunk, File, Plan, Span, union
+from model.reading.chunks import Chunk, File, Plan, ScannedChunk, union_extents
 from model.reading.encodings import with_encoding
 from model.reading.files import find, is_empty
-from model.reading.guesses import Guess, guess_format, with_guess
+from model.reading.guesses import TimeGuess, guess_format, with_guess
 from model.reading.names import normalize_name
 from model.schema import Schema
 from model.times import OTHERS, describe_times
-from model.validation import shown
+from model.validation import show_value
 from model.wording import first_line
 
 _BEGIN = {"csv": delimited.begin, "ndjson": ndjson.begin, "parquet": parquet.begin}
@@ -54,7 +54,7 @@ def plan(
             type that cannot serve; if there are rows and none has a readable time.
     """
     files: list[File] = []
-    spans: list[list[Span]] = []
+    spans: list[list[ScannedChunk]] = []
     rows = 0
     found, notes = find(pattern)
     guess = None
@@ -71,10 +71,10 @@ def plan(
         raise UserError(f"{files[0].path}: has no text in it")
     notes += ndjson.check_some_file_has([file for file in files if file.rows], schema)
     notes += _copies(files)
-    times = union([span.times for mine in spans for span in mine])
+    times = union_extents([span.times for mine in spans for span in mine])
     if times is None:
         if rows:
-            raise UserError(_undated(files, spans, rows, schema))
+            raise UserError(_explain_undated(files, spans, rows, schema))
         return Plan(tuple(files), (), 0, notes)
     chunks = [
         chunk for index in range(len(files)) for chunk in _chunks(index, files, spans, times[0])
@@ -102,7 +102,7 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
     rows = 0
     schema = with_guess(schema, file)
     form = _TEXT.get(file.format)
-    own = folders.own_schema(file, schema)
+    own = folders.schema_in_file(file, schema)
     for batch in (
         text.read(file, chunk, form, own, batch_rows)
         if form
@@ -121,8 +121,8 @@ def _scan(
     schema: Schema,
     place: str,
     progress: Callable[[str], None] | None,
-    guess: Guess | None,
-) -> tuple[File, list[Span], Guess | None]:
+    guess: TimeGuess | None,
+) -> tuple[File, list[ScannedChunk], TimeGuess | None]:
     """The file as its beginning tells, the spans of its rows, and how times are written.
 
     That is guessed by the first file that has any, once for all files.
@@ -134,7 +134,7 @@ def _scan(
         if file.format != "parquet" and is_empty(file):
             return replace(file, notes=(f"{file.path}: has no text in it",)), [], guess
         file = folders.with_constants(file, schema)
-        own = folders.own_schema(file, schema)
+        own = folders.schema_in_file(file, schema)
         file = _BEGIN[file.format](file, own)
         form = _TEXT.get(file.format)
         if guess is None and schema.dated and schema.time_format is None:
@@ -145,7 +145,7 @@ def _scan(
         schema, own = with_guess(schema, file), with_guess(own, file)
         checksum = 0 if form else parquet.checksum(file)
         for span in text.scan(file, form, own) if form else parquet.scan(file, own):
-            span = folders.dated_span(span, file, schema)
+            span = folders.date_chunk(span, file, schema)
             checksum = span.sums[1] if span.sums else checksum
             if not span.rows:
                 continue
@@ -181,7 +181,7 @@ def _sample(file: File, schema: Schema) -> pa.Array:
     return pa.concat_arrays(found)
 
 
-def _check_folders(file: File, spans: list[Span], schema: Schema) -> None:
+def _check_folders(file: File, spans: list[ScannedChunk], schema: Schema) -> None:
     """Checks what a file has of the columns that its folders name."""
     if not file.constants:
         return
@@ -211,7 +211,7 @@ def _names_in(file: File, schema: Schema) -> Sequence[str]:
     return ndjson.key_names(file, schema) if file.format == "ndjson" else file.columns
 
 
-def _chunk_of(span: Span) -> Chunk:
+def _chunk_of(span: ScannedChunk) -> Chunk:
     return Chunk(0, span.start, span.stop, 0, span.rows, span.line, 0, 0, span.sums)
 
 
@@ -229,7 +229,9 @@ def _copies(files: Sequence[File]) -> tuple[str, ...]:
     return (f"the same rows are read twice: {copies[0]}{more}",)
 
 
-def _chunks(index: int, files: list[File], spans: list[list[Span]], least: int) -> Iterator[Chunk]:
+def _chunks(
+    index: int, files: list[File], spans: list[list[ScannedChunk]], least: int
+) -> Iterator[Chunk]:
     """A file's chunks; one without a time takes that of its neighbour, or else the least."""
     first = files[index].first
     least = next((span.times[0] for span in spans[index] if span.times), least)
@@ -240,7 +242,9 @@ def _chunks(index: int, files: list[File], spans: list[list[Span]], least: int) 
         first += span.rows
 
 
-def _undated(files: list[File], spans: list[list[Span]], rows: int, schema: Schema) -> str:
+def _explain_undated(
+    files: list[File], spans: list[list[ScannedChunk]], rows: int, schema: Schema
+) -> str:
     """What to say if no row has a time: with the first one's as an example."""
     index = next(index for index, mine in enumerate(spans) if mine)
     chunk = next(_chunks(index, files, spans, 0))
@@ -250,6 +254,6 @@ def _undated(files: list[File], spans: list[list[Span]], rows: int, schema: Sche
         return f"{files[index].path}: none of the {rows} rows has a time that may be: {shape}"
     return (
         f"{files[index].path}: column {schema.time!r} (the time): none of the {rows} rows has a "
-        f"readable time (the first is {shown(row.column(schema.time)[0].as_py())}): "
+        f"readable time (the first is {show_value(row.column(schema.time)[0].as_py())}): "
         + (f"line {chunk.line}: {shape}" if shape else f"{describe_times(schema)}; {OTHERS}")
     )

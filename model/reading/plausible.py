@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from model.asof import iso
-from model.batch import SECOND, micros
+from model.asof import format_iso
+from model.batch import SECOND, event_times
 from model.errors import UserError
 from model.reading.chunks import Chunk, Plan
 from model.reading.plans import read
@@ -41,7 +41,7 @@ _ROWS = 65_536
 
 
 @dataclass(frozen=True)
-class Found:
+class LeastTime:
     """The rows of the least time, and how far from them all others are.
 
     Attributes:
@@ -85,7 +85,7 @@ def _check_all(least: int, greatest: int, form: str | None, place: str) -> None:
     bound, first = (_FIRST_YEARS, -_FIRST_YEARS) if form == "s" else (_FIRST_DAYS, -_DAY)
     if not (least > first and greatest < bound):
         return
-    found = f"{place}: all times lie between {iso(least)} and {iso(greatest)}"
+    found = f"{place}: all times lie between {format_iso(least)} and {format_iso(greatest)}"
     if form is None:
         raise UserError(
             f"{found}, as if they had been read in another unit before they were written: mend "
@@ -102,23 +102,23 @@ def _check_unit(least: int, form: str | None, place: str) -> None:
     if form in _COUNTED[1:] and 0 <= least < _FIRST_DAYS:
         raise UserError(
             f"{place}: most values are a count of {form} since 1970, but the least would then be "
-            f'{iso(least)}: are there several units? If not, set time_format = "{form}"'
+            f'{format_iso(least)}: are there several units? If not, set time_format = "{form}"'
         )
 
 
-def _note_missing(found: Found, schema: Schema, least: int, day: str) -> tuple[str, ...]:
+def _note_missing(found: LeastTime, schema: Schema, least: int, day: str) -> tuple[str, ...]:
     if found.following is None or found.following - least < _APART:
         return ()
     rows = f"{found.rows:,} rows have" if found.rows > 1 else "1 row has"
     message = (
-        f"{found.where}: column {schema.time!r} (the time): {rows} the time {iso(least)}, the next "
-        f"one is {iso(found.following)}: {day} often stands for a missing time"
+        f"{found.where}: column {schema.time!r} (the time): {rows} the time {format_iso(least)}, "
+        f"the next one is {format_iso(found.following)}: {day} often stands for a missing time"
     )
     # No error: gaps cost nothing, and a window of these few rows makes no model.
     return (f"{message}; leave such rows out, or their times empty",)
 
 
-def _look(plan: Plan, schema: Schema, least: int) -> Found:
+def _look(plan: Plan, schema: Schema, least: int) -> LeastTime:
     rows, where, following = 0, "", None
     for chunk in plan.chunks:
         if chunk.least > least:
@@ -132,11 +132,11 @@ def _look(plan: Plan, schema: Schema, least: int) -> Found:
             later = times[times > least]
             if len(later):
                 following = min(int(later.min()), following or int(later.min()))
-    return Found(rows, where, following)
+    return LeastTime(rows, where, following)
 
 
 def _times(plan: Plan, chunk: Chunk, schema: Schema) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     first = 0
     for batch in read(plan.files[chunk.file], chunk, schema, _ROWS):
-        yield first, micros(batch)
+        yield first, event_times(batch)
         first += batch.num_rows

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.asof import floor
-from model.batch import TIME, micros
+from model.asof import floor_to
+from model.batch import TIME, event_times
 from model.reading.chunks import Chunk, Plan
 from model.reading.plans import read
 from model.schema import Schema
@@ -45,7 +45,7 @@ class Refreshes(NamedTuple):
         """
         found: int | None = None
         for chunk in self.plan.chunks:  # sorted by their least times
-            if found is not None and floor(chunk.least, self.every) >= found:
+            if found is not None and floor_to(chunk.least, self.every) >= found:
                 break
             if not self._all_done(chunk, done):
                 held = (refresh for refresh in self._held(chunk) if refresh not in done)
@@ -54,14 +54,14 @@ class Refreshes(NamedTuple):
         return found
 
     def _all_done(self, chunk: Chunk, done: Collection[int]) -> bool:
-        low, high = floor(chunk.least, self.every), floor(chunk.greatest, self.every)
+        low, high = floor_to(chunk.least, self.every), floor_to(chunk.greatest, self.every)
         many = (high - low) // self.every + 1
         return many <= len(done) and all(at in done for at in range(low, high + 1, self.every))
 
     def _held(self, chunk: Chunk) -> list[int]:
         """The refreshes of a chunk's rows; those without a time count at its least one."""
-        starts = {floor(chunk.least, self.every)}
+        starts = {floor_to(chunk.least, self.every)}
         for batch in read(self.plan.files[chunk.file], chunk, self.schema, ROWS):
-            times = micros(batch)[batch.column(TIME).is_valid().to_numpy(zero_copy_only=False)]
+            times = event_times(batch)[batch.column(TIME).is_valid().to_numpy(zero_copy_only=False)]
             starts.update((np.unique(times // self.every) * self.every).tolist())
         return sorted(starts)

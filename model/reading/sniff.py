@@ -22,14 +22,14 @@ import pyarrow.compute as pc
 from model.errors import UserError
 from model.numbers import PLAIN, NumberFormat, parse_numbers
 from model.reading.dialect import NULLS, Dialect
-from model.reading.fields import Parsed, ended, parse
+from model.reading.fields import Parsed, end_line, parse
 from model.reading.layout import find_rows, line_ends, without_quoted
 from model.reading.names import count_columns, match_columns
 from model.reading.numberformat import guess_numbers
 from model.reading.rowtest import row_test, time_of
 from model.reading.text import check_utf8
 from model.schema import Csv, Schema
-from model.validation import shown
+from model.validation import show_value
 
 HEAD = 1 << 20
 """Bytes of a file that its dialect is judged by, about."""
@@ -40,7 +40,7 @@ _MOST = 0.9
 """A share of rows that is the rule, not the exception."""
 
 
-class Found(NamedTuple):
+class Sniffed(NamedTuple):
     """What a file's beginning says.
 
     Attributes:
@@ -67,7 +67,7 @@ class _Header(NamedTuple):
     skipped: str = ""
 
 
-def sniff(path: str, head: bytes, start: int, whole: bool, schema: Schema) -> Found:
+def sniff(path: str, head: bytes, start: int, whole: bool, schema: Schema) -> Sniffed:
     """Finds how a CSV file is written.
 
     Args:
@@ -81,7 +81,7 @@ def sniff(path: str, head: bytes, start: int, whole: bool, schema: Schema) -> Fo
         UserError: if there is no header row, it lacks a column that the schema names, or two
             readings of the numbers are plausible.
     """
-    head = _ended(head, whole)
+    head = _drop_unfinished_line(head, whole)
     check_utf8(path, head, start)
     header = _find_header(path, head, schema)
     names = match_columns(path, header.names, schema, _hint(header.names, schema))
@@ -101,17 +101,17 @@ def sniff(path: str, head: bytes, start: int, whole: bool, schema: Schema) -> Fo
         notes.append(f"lines before the header that begin with {header.skipped!r} are left out")
     line = len(line_ends(head[: header.end]))
     dialect = dialect._replace(numbers=guess.written)
-    return Found(dialect, columns, header.end, line, tuple(notes))
+    return Sniffed(dialect, columns, header.end, line, tuple(notes))
 
 
-def _ended(head: bytes, whole: bool) -> bytes:
+def _drop_unfinished_line(head: bytes, whole: bool) -> bytes:
     """The head without a line that does not end in it."""
     if whole or not head:
-        return ended(head)
+        return end_line(head)
     ends = line_ends(head)
     if head.endswith(b"\r"):
         ends = ends[:-1]  # the line end may go on
-    return head[: ends[-1]] if len(ends) else ended(head)
+    return head[: ends[-1]] if len(ends) else end_line(head)
 
 
 def _find_header(path: str, head: bytes, schema: Schema) -> _Header:
@@ -270,7 +270,7 @@ def _check_lengths(path: str, parsed: Parsed, fields: int) -> None:
     if 2 * len(longer) > parsed.rows.num_rows + len(parsed.bad):
         raise UserError(
             f"{path}: most rows have more fields than the header: expected {fields} fields, found "
-            f"{longer[0].fields} in {shown(longer[0].text)}: a field that holds a "
+            f"{longer[0].fields} in {show_value(longer[0].text)}: a field that holds a "
             "delimiter, as a decimal comma, must be in quotes"
         )
 
@@ -302,7 +302,7 @@ def _texts(
         names = (*names[:-1], "__last")
     test = row_test(dialect, names, schema)
     kinds = dict.fromkeys([*schema.columns, *(["__last"] if last else [])], pa.string())
-    whole = find_rows(ended(rows), dialect, test).ends
+    whole = find_rows(end_line(rows), dialect, test).ends
     return parse(rows[: int(whole[-1])] if len(whole) else b"", dialect, names, kinds, test)
 
 

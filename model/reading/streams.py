@@ -41,23 +41,23 @@ _DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {
 }
 
 
-def opened(file: File) -> Any:
+def open_stream(file: File) -> Any:
     """The file's bytes as a stream: plain text as UTF-8; seekable if ``file.is_seekable``.
 
     Raises:
         OSError: if it cannot be opened, or, while it is read, if it is damaged.
         UserError: while it is read, if it is not text of its encoding.
     """
-    stream = opened_as_stored(file.stored)
+    stream = open_stored(file.stored)
     if file.is_seekable:
         return stream
     pieces = _pieces(file, stream)
     if file.encoding != "utf-8":
-        pieces = _decoded(pieces, file)
+        pieces = _decode(pieces, file)
     return _Pieces(pieces, stream)
 
 
-def opened_as_stored(path: str) -> Any:
+def open_stored(path: str) -> Any:
     """A file's bytes as they are stored, seekable.
 
     Raises:
@@ -76,7 +76,7 @@ def _pieces(file: File, stream: Any) -> Iterator[bytes]:
         return _raw(pa.CompressedInputStream(stream, "zstd"))
     if file.compression is None:
         return _raw(stream)
-    return decompressed(_raw(stream), file.compression)
+    return decompress(_raw(stream), file.compression)
 
 
 def _raw(stream: Any) -> Iterator[bytes]:
@@ -84,7 +84,7 @@ def _raw(stream: Any) -> Iterator[bytes]:
         yield piece
 
 
-def decompressed(pieces: Iterator[bytes], compression: str) -> Iterator[bytes]:
+def decompress(pieces: Iterator[bytes], compression: str) -> Iterator[bytes]:
     """The bytes of all streams of a compressed file, one behind the other.
 
     Args:
@@ -97,7 +97,7 @@ def decompressed(pieces: Iterator[bytes], compression: str) -> Iterator[bytes]:
     Example:
         >>> import gzip
         >>> file = gzip.compress(b"a") + gzip.compress(b"") + gzip.compress(b"b") + bytes(512)
-        >>> b"".join(decompressed(iter([file]), "gzip"))
+        >>> b"".join(decompress(iter([file]), "gzip"))
         b'ab'
     """
     decompressor: _Decompressor | None = None
@@ -128,7 +128,7 @@ def members(path: str) -> list[zipfile.ZipInfo]:
     Raises:
         OSError: if it is no zip archive, or is cut off.
     """
-    with opened_as_stored(path) as stream:
+    with open_stored(path) as stream:
         try:
             with zipfile.ZipFile(cast(BinaryIO, stream)) as archive:
                 return [member for member in archive.infolist() if not member.is_dir()]
@@ -147,7 +147,7 @@ def _member(stream: Any, name: str) -> Iterator[bytes]:
         raise OSError(f"cannot be unpacked here, unzip it first: {error}") from error
 
 
-def _decoded(pieces: Iterator[bytes], file: File) -> Iterator[bytes]:
+def _decode(pieces: Iterator[bytes], file: File) -> Iterator[bytes]:
     """Text of an encoding as UTF-8.
 
     Raises:

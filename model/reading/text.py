@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.batch import LINE, sliced
+from model.batch import LINE, slice_batch
 from model.errors import UserError
-from model.reading.chunks import LINES, Chunk, File, Span, extent, union
+from model.reading.chunks import LINES, Chunk, File, ScannedChunk, time_extent, union_extents
 from model.reading.encodings import not_utf8
-from model.reading.streams import opened
+from model.reading.streams import open_stream
 from model.schema import Schema
 
 BLOCK = 4 << 20
@@ -54,17 +54,17 @@ class Block(NamedTuple):
     line: int
 
 
-def behind_bom(file: File) -> File:
+def skip_bom(file: File) -> File:
     """The file, its body behind the byte order mark if it has one."""
-    with opened(file) as stream:
+    with open_stream(file) as stream:
         head = bytes(stream.read(3))
     return replace(file, body=3 if head == b"\xef\xbb\xbf" else 0)
 
 
-def head_of(file: File, size: int) -> tuple[bytes, bool]:
+def read_head(file: File, size: int) -> tuple[bytes, bool]:
     """A file's bytes from ``file.body`` on, about ``size`` of them; and whether that is all."""
     pieces: list[bytes] = []
-    with opened(file) as stream:
+    with open_stream(file) as stream:
         stream.read(file.body)
         while sum(map(len, pieces)) < size:
             piece = bytes(stream.read(size))
@@ -81,7 +81,7 @@ def blocks(file: File, form: Format, schema: Schema) -> Iterator[Block]:
         UserError: if a row does not end within ``LONGEST`` bytes, or its quote with the file.
     """
     start, line, rest = file.body, file.line, b""
-    with opened(file) as stream:
+    with open_stream(file) as stream:
         stream.read(file.body)
         while piece := _piece(stream):
             data = rest + piece
@@ -118,7 +118,7 @@ def _count_lines(data: bytes) -> int:
     return ends + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else ends
 
 
-def scan(file: File, form: Format, schema: Schema) -> Iterator[Span]:
+def scan(file: File, form: Format, schema: Schema) -> Iterator[ScannedChunk]:
     """The blocks of a file that hold rows; a file that is not seekable is one span.
 
     The last span may have no rows: its sums are then those of the whole text.
@@ -133,13 +133,13 @@ def scan(file: File, form: Format, schema: Schema) -> Iterator[Span]:
     found = list(spans)
     if found:
         rows = sum(span.rows for span in found)
-        times = union([span.times for span in found])
+        times = union_extents([span.times for span in found])
         notes = tuple(note for span in found for note in span.notes)
         sums = 0, (found[-1].sums or (0, 0))[1]
-        yield Span(file.body, found[-1].stop, rows, file.line, times, notes, sums)
+        yield ScannedChunk(file.body, found[-1].stop, rows, file.line, times, notes, sums)
 
 
-def _spans(file: File, form: Format, schema: Schema) -> Iterator[Span]:
+def _spans(file: File, form: Format, schema: Schema) -> Iterator[ScannedChunk]:
     before = 0
     for block in blocks(file, form, schema):
         check_utf8(file.path, block.data, block.start)
@@ -147,8 +147,8 @@ def _spans(file: File, form: Format, schema: Schema) -> Iterator[Span]:
         stop = block.start + len(block.data)
         notes = form.notes(block.data, file, schema) if len(times) else ()
         after = zlib.crc32(block.data, before)
-        known = extent(times, file.latest) if len(times) else None
-        yield Span(block.start, stop, len(times), block.line, known, notes, (before, after))
+        known = time_extent(times, file.latest) if len(times) else None
+        yield ScannedChunk(block.start, stop, len(times), block.line, known, notes, (before, after))
         before = after
 
 
@@ -185,14 +185,14 @@ def read(
         ):
             lines = block.line + form.lines(block.data, file, schema)
             batch = batch.append_column(LINE, pa.array(lines, pa.int64()))
-        yield from sliced(batch, batch_rows)
+        yield from slice_batch(batch, batch_rows)
         first += batch.num_rows
 
 
 def _blocks_of(file: File, chunk: Chunk, form: Format, schema: Schema) -> Iterator[Block]:
     """A chunk's blocks, their bytes checked: all of a seekable file's before any is given."""
     if file.is_seekable:
-        with opened(file) as stream:
+        with open_stream(file) as stream:
             stream.seek(chunk.start)
             data = stream.read(chunk.stop - chunk.start)
         found = iter([Block(chunk.start, data, chunk.line)])

@@ -153,7 +153,7 @@ def _manifest(store: Store, name: str) -> tuple[Manifest | None, str | None]:
 
 def _damage(store: Store, name: str) -> str | None:
     try:
-        store.verified(name)
+        store.read_verified(name)
     except FileNotFoundError:  # retention was quicker
         return None
     except DamagedArtefact as error:

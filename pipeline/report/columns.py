@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from model import files
 from model.artefact import Manifest
-from model.asof import from_stamp, iso
+from model.asof import format_iso, parse_name
 from model.errors import UserError
 from model.schema import Schema
 from model.statistics import Categorical, Numeric, count_values, summarize
@@ -58,7 +58,7 @@ def describe(folder: RunFolder, history: History, manifests: Mapping[str, Manife
     """
     schema = history.settings.meaning
     samples = {
-        iso(from_stamp(PurePath(path).stem)): path
+        format_iso(parse_name(PurePath(path).stem)): path
         for path in files.list_files(folder.sample, f"{NAME}.parquet")
     }
     there = [report for report in history.reports if report.refresh_start in samples]

@@ -11,13 +11,13 @@ from pydantic import BaseModel, Field, ValidationError
 
 from model import files
 from model.alerts import Alert
-from model.asof import from_iso, from_stamp, iso
+from model.asof import format_iso, parse_iso, parse_name
 from model.batch import SECOND
 from model.errors import UserError
 from model.metrics import Metrics
 from model.schema import Schema, explain
 from model.skipped import Skipped
-from model.wording import duration
+from model.wording import format_duration
 from pipeline.folder import NAME, RunFolder, earlier
 from pipeline.report.pictures.overtime import Span, moment
 from pipeline.watch.status import ENDED, STALE
@@ -51,14 +51,14 @@ class Status(BaseModel):
         if self.state in ENDED or self.updated is None:
             return self.state
         try:
-            updated = from_iso(self.updated)
+            updated = parse_iso(self.updated)
             quiet = (now - updated).total_seconds()
         except (ValueError, TypeError):  # no time, or one without a zone
             return self.state
         if quiet < STALE:
             return self.state
         unit = 3600 if quiet >= 7200 else 60
-        return f"{self.state}, but no sign of life for {duration(int(quiet) // unit * unit)}"
+        return f"{self.state}, but no sign of life for {format_duration(int(quiet) // unit * unit)}"
 
 
 class Total(NamedTuple):
@@ -97,8 +97,8 @@ class History(NamedTuple):
 
     def window(self, model: str) -> Span:
         """The last ``every`` seconds of a model's window: windows that overlap get a step each."""
-        end = from_stamp(model)
-        return Span(iso(end - self.settings.every * SECOND), iso(end))
+        end = parse_name(model)
+        return Span(format_iso(end - self.settings.every * SECOND), format_iso(end))
 
 
 def read(folder: RunFolder) -> History:

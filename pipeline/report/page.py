@@ -18,7 +18,7 @@ from markupsafe import Markup
 from model.artefact import Manifest
 from model.metrics import Metrics
 from model.store import Store
-from model.wording import duration
+from model.wording import format_duration
 from pipeline.folder import RunFolder
 from pipeline.report import (
     artefacts,
@@ -128,7 +128,7 @@ def template() -> Any:
         size=words.size,
         when=when,
         common=artefacts.common,
-        duration=duration,
+        duration=format_duration,
         definition=glossary.definition,
     )
     return environment.get_template("page.html")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model import files
-from model.batch import text_of
+from model.batch import to_plain
 from model.errors import UserError
 from model.schema import Schema
 from pipeline.folder import NAME, RunFolder
@@ -93,7 +93,7 @@ def newest(folder: RunFolder, schema: Schema, most: int = 20) -> Newest | None:
         kept = [c for c in schema.keep if c in table.column_names and c not in (key, "time")]
         columns = [key, *kept, "time", "target", "prediction", "model"]
         columns = [column for column in dict.fromkeys(columns) if column in table.column_names]
-        values = [text_of(table.column(c).combine_chunks()) for c in columns]
+        values = [to_plain(table.column(c).combine_chunks()) for c in columns]
     except FileNotFoundError:  # --overwrite began meanwhile
         return None
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:

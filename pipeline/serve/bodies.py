@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from model.artefact import Reference
 from model.batch import ID, LATE, TIME, TIME_TYPE, Key, Tag, with_tag
-from model.carried import carried, carried_fields
+from model.carried import carried_columns, carried_fields
 from model.learners import Matrix
 from model.schema import Schema
 from model.validation import validate
@@ -126,7 +126,7 @@ def decoded(
 def asked_of(rows: pa.RecordBatch, schema: Schema, echoed: dict[str, pa.Array]) -> Asked:
     """What a request asks, of its accepted rows."""
     names = [field.name for field in carried_fields(schema)]
-    return Asked(rows, {**dict(zip(names, carried(rows, schema), strict=True)), **echoed})
+    return Asked(rows, {**dict(zip(names, carried_columns(rows, schema), strict=True)), **echoed})
 
 
 def parsed(body: bytes, schema: Schema, most: int) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:

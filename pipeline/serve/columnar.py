@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.carried import SCALARS, is_scalar, texts
+from model.carried import SCALARS, is_scalar, to_texts
 from model.categories import CATEGORIES, is_category
 from model.times import is_text
-from model.validation import NUMBERS, missing
+from model.validation import NUMBERS, explain_missing
 
 ARROW, PARQUET = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
 MEDIA = (ARROW, PARQUET)
@@ -85,7 +85,8 @@ def read(
     if sum(map(_size, columns)) > LARGEST:
         raise TooLarge(f"it unpacks to more than {LARGEST >> 20} MiB")
     back = [
-        texts(c) if kind is SCALAR else c for c, kind in zip(columns, kinds.values(), strict=True)
+        to_texts(c) if kind is SCALAR else c
+        for c, kind in zip(columns, kinds.values(), strict=True)
     ]
     return pa.record_batch(back, names=list(kinds))
 
@@ -138,7 +139,7 @@ def _place(schema: pa.Schema, name: str, kind: Kind) -> int | None:
     if not places and not kind.needed:
         return None
     if not places:
-        raise Wrong(missing(name))
+        raise Wrong(explain_missing(name))
     if len(places) > 1:
         raise Wrong(f"column {name!r} is there {len(places)} times: once is allowed")
     found = schema.field(places[0]).type

@@ -140,7 +140,7 @@ def core_of(options: Options) -> Core:
 def check_named(store: Store, name: str) -> None:
     """Raises UserError unless the store has a whole model of that name."""
     try:
-        store.verified(name)
+        store.read_verified(name)
     except FileNotFoundError as error:
         known = ", ".join(store.names()) or "none"
         raise UserError(f"--model {name}: {store.path} has {known}") from error

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from model.alerts import Alert
-from model.asof import from_iso, from_stamp
+from model.asof import parse_iso, parse_name
 from model.batch import SECOND
 from pipeline.serve.counts import PREFIX
 from pipeline.serve.damage import KINDS as FILES
@@ -127,7 +127,7 @@ def of_model(serving: Serving) -> Iterator[Metric]:
     info = GaugeMetricFamily(f"{PREFIX}_model", "The model that serves", labels=("model", "sha256"))
     info.add_metric(serving.reference, 1)
     yield info
-    end = from_stamp(serving.reference.name) / SECOND
+    end = parse_name(serving.reference.name) / SECOND
     age = "Seconds since the end of the window that the model was trained on"
     yield gauge("model_age_seconds", age, time.time() - end)
     since = "When the model was taken up, seconds since the epoch"
@@ -216,6 +216,6 @@ def seconds(time_: object) -> float | None:
         (60.0, None, None)
     """
     try:
-        return from_iso(str(time_)).timestamp()
+        return parse_iso(str(time_)).timestamp()
     except ValueError:
         return None

@@ -7,7 +7,7 @@ import logging
 import traceback
 from typing import Any
 
-from model.asof import iso
+from model.asof import format_iso
 
 LOGGER = logging.getLogger("pipeline.serve")
 NOTES = "correnteza"
@@ -23,7 +23,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         told: dict[str, Any] = {
-            "time": iso(int(record.created * 1e6)),
+            "time": format_iso(int(record.created * 1e6)),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
             **getattr(record, "fields", {}),

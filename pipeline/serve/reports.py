@@ -20,7 +20,7 @@ from pydantic import AwareDatetime, BaseModel, Field, FiniteFloat, ValidationErr
 from pydantic_core import from_json, to_json
 
 from model import files
-from model.batch import text_of
+from model.batch import to_plain
 from model.schema import Schema, explain
 from pipeline.folder import NAME, RunFolder
 from pipeline.serve.damage import Damaged
@@ -209,5 +209,5 @@ def normalized_columns(sample: pa.Table, schema: Schema) -> dict[str, str]:
 def rows_of(sample: pa.Table, columns: dict[str, str], most: int) -> list[dict[str, Any]]:
     """The first rows of a sample as dicts, by the names that the columns are given."""
     head = sample.slice(0, most)
-    values = [text_of(head.column(name).combine_chunks()) for name in columns]
+    values = [to_plain(head.column(name).combine_chunks()) for name in columns]
     return [dict(zip(columns.values(), row, strict=True)) for row in zip(*values, strict=True)]

@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from model import files
 from model.artefact import Artefact, Manifest, Reference
-from model.asof import from_stamp, iso
+from model.asof import format_iso, parse_name
 from model.batch import accepted_schema
 from model.files import is_local
 from model.schema import Schema
-from model.store import DamagedArtefact, Shelf, Store, is_name
+from model.store import DamagedArtefact, ModelCache, Store, is_name
 from pipeline.serve.options import NEWEST
 
 ROOM = 256 << 20
@@ -84,7 +84,7 @@ class Models:
     _refused: dict[Reference, Refusal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._named = Shelf(self.store, ROOM)
+        self._named = ModelCache(self.store, ROOM)
 
     def look(self) -> list[Change]:
         """Looks at the store: takes up the newest whole model if it is another one.
@@ -123,7 +123,7 @@ class Models:
 
     def _open(self, reference: Reference) -> Artefact:
         try:
-            return self._named.take(reference)
+            return self._named.get(reference)
         except (OSError, DamagedArtefact):
             raise
         except Exception as error:  # bytes of another version raise what they like
@@ -189,7 +189,7 @@ def check_place(store: Store, name: str, manifest: Manifest) -> None:
     Nothing in a manifest is ever taken for a path; but in a local store a folder or a file may
     be a link.
     """
-    if iso(from_stamp(name)) != manifest.window_end:
+    if format_iso(parse_name(name)) != manifest.window_end:
         raise DamagedArtefact(f"{name}: its manifest is of a window that ends at another time")
     here = Path(store.path).resolve()
     for path in Path(store.path, name).glob("*") if is_local(store.path) else ():

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 from model import files
 from model.errors import UserError
 from model.schema import explain
-from model.wording import counted
+from model.wording import format_count
 from pipeline.folder import RunFolder
 from pipeline.watch.figures import clean
 
@@ -115,7 +115,7 @@ class Standing:
         heard = time.monotonic() - self._moved <= PATIENCE
         rated = running and heard and len(self._recent) > 1
         now = f", now {self._rate():,.0f}" if rated else ""
-        parts = [f"{counted(status.rows_read, 'row')} read ({status.rate:,.0f}/s{now})"]
+        parts = [f"{format_count(status.rows_read, 'row')} read ({status.rate:,.0f}/s{now})"]
         if status.watermark is not None:
             parts.append(f"watermark {self._watermark(status, status.watermark)}")
         for name, delay in status.delays.items():

@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from model.alerts import shifts
+from model.alerts import list_shifts
 from model.metrics import Metrics
 from pipeline.watch.figures import clean, shown, times
 
@@ -31,7 +31,7 @@ def worst_drift(report: Metrics) -> Worst | None:
     """How far features, or the prediction, have drifted; None if the report does not say."""
     if report.drift is None:
         return None
-    return max(Worst(shift.psi, name) for name, shift in shifts(report.drift))
+    return max(Worst(shift.psi, name) for name, shift in list_shifts(report.drift))
 
 
 def drifted(report: Metrics, short: bool) -> str:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 from model import files
 from model.errors import UserError
 from model.schema import Schema, explain
-from model.wording import counted
+from model.wording import format_count
 from pipeline.folder import RunFolder, check_folder, earlier
 from pipeline.watch.following import Following, New
 from pipeline.watch.status import ENDED, Standing
@@ -103,7 +103,7 @@ class Watched:
                 "or its launcher is out of reach"
             )
         count = self.seen.reports.count
-        are = f"{counted(count, 'refresh')} {'is' if count == 1 else 'are'}"
+        are = f"{format_count(count, 'refresh')} {'is' if count == 1 else 'are'}"
         return f"the run has ended ({self.state}): {are} reported"
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from model.alerts import Thresholds, alerts, as_ndjson, from_ndjson
+from model.alerts import Thresholds, as_ndjson, find_alerts, from_ndjson
 from model.drift import Drift, Shift
-from model.metrics import Metrics, Sums, figures
+from model.metrics import Metrics, Sums, compute_metrics
 from tests.model.core_kit import NOON
 
 BOTH = Thresholds(0.25, 0.5)
@@ -22,12 +22,14 @@ def column(psi: float = 0.0, mean_shift: float | None = None, chance: float = 0.
 
 
 def refresh(prediction: Shift, **features: Shift) -> Metrics:
-    told = figures(Sums(rows=9, scored=9, model="20261123T120000Z"), NOON, NOON + 60_000_000)
+    told = compute_metrics(
+        Sums(rows=9, scored=9, model="20261123T120000Z"), NOON, NOON + 60_000_000
+    )
     return told.model_copy(update={"drift": Drift(features=features, prediction=prediction)})
 
 
 def found(prediction: Shift, thresholds: Thresholds = BOTH, **features: Shift) -> list[Any]:
-    told = alerts(refresh(prediction, **features), thresholds)
+    told = find_alerts(refresh(prediction, **features), thresholds)
     return [(one.column, one.what, one.value, one.threshold) for one in told]
 
 
@@ -60,11 +62,11 @@ def test_a_threshold_of_none_has_no_alerts(thresholds: Any, left: list[str]) -> 
 
 
 def test_a_refresh_without_drift_has_no_alerts() -> None:
-    assert alerts(figures(Sums(rows=3), NOON, NOON + 60_000_000), BOTH) == []
+    assert find_alerts(compute_metrics(Sums(rows=3), NOON, NOON + 60_000_000), BOTH) == []
 
 
 def test_a_file_has_a_line_an_alert_with_the_fields_of_the_contract() -> None:
-    told = alerts(refresh(column(0.75), x=column(0.5, 1.0)), BOTH)
+    told = find_alerts(refresh(column(0.75), x=column(0.5, 1.0)), BOTH)
     lines = as_ndjson(told).decode().splitlines()
     assert json.loads(lines[1]) == {
         "format": 1,
@@ -83,7 +85,7 @@ def test_a_file_has_a_line_an_alert_with_the_fields_of_the_contract() -> None:
 
 
 def test_an_alert_is_told_in_one_line() -> None:
-    [one] = alerts(refresh(column(), x=column(0.0, -1.23456)), BOTH)
+    [one] = find_alerts(refresh(column(), x=column(0.0, -1.23456)), BOTH)
     assert str(one) == (
         "2026-11-23T12:00:00Z x: mean shift -1.23, allowed 0.5 (model 20261123T120000Z)"
     )
@@ -94,5 +96,5 @@ def test_a_feature_called_prediction_keeps_its_name_and_the_models_own_has_anoth
     assert [name for name, *_ in told] == ["prediction_", "prediction"]
     metrics = refresh(column(0.4))
     drift = Drift(features={"prediction": column(0.3)}, prediction=column(0.4))
-    told = alerts(metrics.model_copy(update={"drift": drift}), BOTH)
+    told = find_alerts(metrics.model_copy(update={"drift": drift}), BOTH)
     assert [(one.column, one.value) for one in told] == [("prediction", 0.3), ("__prediction", 0.4)]

@@ -24,11 +24,11 @@ from model.artefact import (
     fingerprint,
     load_bytes,
     normalize,
-    printable,
+    to_printable,
     train,
     training_fingerprint,
 )
-from model.batch import column, concat, where
+from model.batch import column, concat, filter_rows
 from model.statistics import Numeric, summarize_batch
 from tests.model.core_kit import (
     LEARNERS,
@@ -137,7 +137,7 @@ def test_rows_are_trained_on_in_the_order_of_time_and_id_whatever_order_they_cam
 def test_a_sample_is_trained_on_with_the_statistics_of_all_rows() -> None:
     batch = rides(400)
     statistics = summarize_batch(batch, RIDES)
-    part = normalize(where(batch, np.arange(400) % 4 == 0), statistics, RIDES, WINDOW)
+    part = normalize(filter_rows(batch, np.arange(400) % 4 == 0), statistics, RIDES, WINDOW)
     assert (part.rows, part.matrix.shape, part.target.shape) == (400, (100, 6), (100,))
     scaled = (column(batch, "x")[::4] - column(batch, "x").mean()) / column(batch, "x").std()
     np.testing.assert_allclose(part.matrix[:, 0], scaled, rtol=1e-9, atol=1e-12)
@@ -204,7 +204,7 @@ def test_the_manifest_has_the_fields_of_the_contract() -> None:
 
 def test_a_manifest_has_null_where_a_figure_is_no_number() -> None:
     nothing = Numeric(count=0, nulls=3, mean=None, variance=None, min=None, max=None)
-    parameters = printable({"missing": math.nan, "most": math.inf, "loss": math.sqrt, "n": None})
+    parameters = to_printable({"missing": math.nan, "most": math.inf, "loss": math.sqrt, "n": None})
     manifest = trained(RIDGE, rides(400))[1].model_copy(
         update={
             "parameters": parameters,

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.asof import EPOCH, floor, from_stamp, iso, newest_allowed, serves, stamp, utc
+from model.asof import (
+    EPOCH,
+    first_served,
+    floor_to,
+    format_iso,
+    format_name,
+    newest_window_end,
+    parse_name,
+    to_datetime,
+)
 from model.batch import SECOND
 
 FIRST = (datetime(1, 1, 1, tzinfo=timezone.utc) - EPOCH) // timedelta(seconds=1)
@@ -19,7 +28,7 @@ seconds = st.integers(FIRST, LAST)
 @given(time=st.integers(-(10**17), 10**17), step=st.integers(1, 10**11))
 @settings(max_examples=50, deadline=None)
 def test_floor_is_the_last_multiple_not_after_a_time_also_before_1970(time: int, step: int) -> None:
-    start = floor(time, step)
+    start = floor_to(time, step)
     assert start % step == 0
     assert start <= time < start + step
 
@@ -35,44 +44,44 @@ def test_a_row_takes_the_newest_model_whose_window_had_ended_a_lag_before_its_re
     time = start + data.draw(st.integers(0, every - 1))
     ends = [k * every for k in range(refresh - 10, refresh + 10)]
     # By hand: a window ends, then lag - 1 whole refreshes pass, then its model may serve.
-    allowed = [end for end in ends if end + (lag - 1) * every <= floor(time, every)]
-    assert newest_allowed(floor(time, every), every, lag) == max(allowed)
-    assert serves(max(allowed), every, lag) == start
+    allowed = [end for end in ends if end + (lag - 1) * every <= floor_to(time, every)]
+    assert newest_window_end(floor_to(time, every), every, lag) == max(allowed)
+    assert first_served(max(allowed), every, lag) == start
 
 
 def test_with_lag_1_the_window_that_ends_when_a_refresh_begins_serves_it() -> None:
-    assert serves(window_end=60, every=60, lag=1) == 60
-    assert newest_allowed(refresh=60, every=60, lag=1) == 60
-    assert newest_allowed(refresh=60, every=60, lag=3) == -60
+    assert first_served(window_end=60, every=60, lag=1) == 60
+    assert newest_window_end(refresh=60, every=60, lag=1) == 60
+    assert newest_window_end(refresh=60, every=60, lag=3) == -60
 
 
 @given(seconds)
 @settings(max_examples=50, deadline=None)
 def test_a_time_is_read_back_from_its_name(second: int) -> None:
-    name = stamp(second * SECOND)
+    name = format_name(second * SECOND)
     assert len(name) == 16
-    assert from_stamp(name) == second * SECOND
+    assert parse_name(name) == second * SECOND
 
 
 @given(seconds, seconds)
 @settings(max_examples=50, deadline=None)
 def test_names_sort_as_their_times_do(a: int, b: int) -> None:
-    assert (stamp(a * SECOND) < stamp(b * SECOND)) == (a < b)
+    assert (format_name(a * SECOND) < format_name(b * SECOND)) == (a < b)
 
 
 @given(st.integers(FIRST * SECOND, LAST * SECOND))
 @settings(max_examples=50, deadline=None)
 def test_iso_is_read_back_by_the_datetime_module_to_the_microsecond(time: int) -> None:
-    told = iso(time)
+    told = format_iso(time)
     assert told.endswith("Z")
     back = datetime.fromisoformat(told.replace("Z", "+00:00"))
-    assert back == utc(time) == EPOCH + timedelta(microseconds=time)
+    assert back == to_datetime(time) == EPOCH + timedelta(microseconds=time)
 
 
 def test_the_names_of_the_contract() -> None:
     time = int(datetime(2026, 11, 23, 7, 1, tzinfo=timezone.utc).timestamp()) * SECOND
-    assert (stamp(time), iso(time)) == ("20261123T070100Z", "2026-11-23T07:01:00Z")
-    assert iso(time + 1) == "2026-11-23T07:01:00.000001Z"
+    assert (format_name(time), format_iso(time)) == ("20261123T070100Z", "2026-11-23T07:01:00Z")
+    assert format_iso(time + 1) == "2026-11-23T07:01:00.000001Z"
 
 
 @pytest.mark.parametrize(
@@ -86,10 +95,13 @@ def test_the_names_of_the_contract() -> None:
 )
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError):
-        from_stamp(name)
+        parse_name(name)
 
 
 def test_an_edge_beyond_the_years_that_can_be_told_is_told_as_the_last_moment() -> None:
     last = datetime(9999, 12, 31, tzinfo=timezone.utc)
     beyond = (last - EPOCH) // timedelta(microseconds=1) + 9 * 86400 * SECOND
-    assert iso(beyond) == "9999-12-31T23:59:59.999999Z" and stamp(beyond) == "99991231T235959Z"
+    assert (
+        format_iso(beyond) == "9999-12-31T23:59:59.999999Z"
+        and format_name(beyond) == "99991231T235959Z"
+    )

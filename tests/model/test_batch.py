@@ -20,18 +20,18 @@ from model.batch import (
     Key,
     Tag,
     accepted_schema,
-    by_time,
     column,
     concat,
     decode,
     encode,
-    ids,
-    late,
-    micros,
+    event_times,
+    filter_rows,
+    late_mask,
+    row_ids,
+    sort_by_time,
     split,
     tag_of,
-    text_of,
-    where,
+    to_plain,
     with_tag,
 )
 from tests.model.core_kit import NOON, RIDES, accepted, rides
@@ -67,7 +67,9 @@ def test_no_piece_straddles_an_edge_and_every_row_stays_in_order(
         stamps = [stamp_of[row] for row in rows]
         assert len({s // edge for s in stamps}) == 1
         assert tag_of(piece).at == min(stamps)
-        assert micros(piece).tolist() == [LEAST if times[r] is None else times[r] for r in rows]
+        assert event_times(piece).tolist() == [
+            LEAST if times[r] is None else times[r] for r in rows
+        ]
         slots.append(stamps[0] // edge)
     assert all(a < b for a, b in pairwise(slots))
     assert sorted(r for p in pieces for r in p.column(ID).to_pylist()) == list(range(len(times)))
@@ -118,15 +120,17 @@ def test_by_time_orders_by_event_time_then_row_id(rows: list[tuple[int, int]]) -
         ids=[i for _, i in rows],
         times=[t for t, _ in rows],
     )
-    ordered = by_time(batch)
-    assert list(zip(micros(ordered).tolist(), ids(ordered).tolist(), strict=True)) == sorted(rows)
+    ordered = sort_by_time(batch)
+    assert list(
+        zip(event_times(ordered).tolist(), row_ids(ordered).tolist(), strict=True)
+    ) == sorted(rows)
     assert column(ordered, "y").tolist() == [float(i) for _, i in sorted(rows)]
     assert ordered.column("c").to_pylist() == [str(i) for _, i in sorted(rows)]
 
 
 def test_rows_in_order_are_not_copied() -> None:
     batch = rides(10)
-    assert by_time(batch) is batch
+    assert sort_by_time(batch) is batch
 
 
 @given(st.lists(st.sampled_from(["a", "b", "ç", "", None]), max_size=20), st.data())
@@ -144,7 +148,7 @@ def test_a_batch_or_a_slice_of_it_comes_back_from_bytes(
     assert tag_of(back) == TAG
     assert back.column("c").to_pylist() == part.column("c").to_pylist()
     assert column(back, "y").tobytes() == column(part, "y").tobytes()
-    assert ids(back).tolist() == list(range(low, low + part.num_rows))
+    assert row_ids(back).tolist() == list(range(low, low + part.num_rows))
 
 
 def test_bytes_of_a_slice_hold_its_rows_alone() -> None:
@@ -186,28 +190,28 @@ def test_concat_of_one_is_that_one_and_of_none_is_refused() -> None:
 def test_columns_are_read_without_a_copy_and_null_times_are_the_least_number() -> None:
     batch = rides(4)
     assert np.shares_memory(column(batch, "x"), column(batch, "x"))
-    assert micros(batch).tolist() == [NOON + i * 1_000_000 for i in range(4)]
-    assert micros(raw([5, None])).tolist() == [5, LEAST]
+    assert event_times(batch).tolist() == [NOON + i * 1_000_000 for i in range(4)]
+    assert event_times(raw([5, None])).tolist() == [5, LEAST]
     marks = pa.record_batch({LATE: pa.array([True, False, True])})
-    assert late(marks).tolist() == [True, False, True]
+    assert late_mask(marks).tolist() == [True, False, True]
 
 
 def test_where_keeps_the_rows_of_a_mask_and_the_batch_itself_if_all_stay() -> None:
     batch = rides(3)
-    assert where(batch, np.array([True] * 3)) is batch
-    assert ids(where(batch, np.array([True, False, True]))).tolist() == [0, 2]
-    assert where(batch, np.array([False] * 3)).num_rows == 0
+    assert filter_rows(batch, np.array([True] * 3)) is batch
+    assert row_ids(filter_rows(batch, np.array([True, False, True]))).tolist() == [0, 2]
+    assert filter_rows(batch, np.array([False] * 3)).num_rows == 0
 
 
 def test_values_are_told_as_plain_python_with_times_in_iso() -> None:
     times = pa.array([0, None, 1_500_000], pa.int64()).cast(TIME_TYPE)
-    assert text_of(times) == [
+    assert to_plain(times) == [
         "1970-01-01T00:00:00.000000Z",
         None,
         "1970-01-01T00:00:01.500000Z",
     ]
-    assert text_of(pa.array(["a", None]).dictionary_encode()) == ["a", None]
-    assert text_of(pa.array([1.5])) == [1.5]
+    assert to_plain(pa.array(["a", None]).dictionary_encode()) == ["a", None]
+    assert to_plain(pa.array([1.5])) == [1.5]
 
 
 def test_an_accepted_schema_has_no_nulls_but_in_categories() -> None:

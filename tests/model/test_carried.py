@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from model.batch import ID, KEY, LATE, TIME, Key, Tag, accepted_schema, learnt, with_tag
-from model.carried import carried, carried_fields, keys, texts
+from model.batch import ID, KEY, LATE, TIME, Key, Tag, accepted_schema, drop_carried, with_tag
+from model.carried import carried_columns, carried_fields, to_keys, to_texts
 from model.reading import plan, read
 from model.reading.chunks import with_ids
 from model.rows import from_dicts, scalars
@@ -51,7 +51,7 @@ def test_an_integer_is_the_same_key_as_number_float_decimal_and_text(number: int
         pa.array([Decimal(number)], pa.decimal128(20, 2)),
         pa.array([str(number)]).dictionary_encode(),
     )
-    assert {tuple(keys(values)[0].to_pylist()) for values in arrays} == {(str(number),)}
+    assert {tuple(to_keys(values)[0].to_pylist()) for values in arrays} == {(str(number),)}
     batch = from_dicts(
         rows(flight=[number, float(number), np.int64(number), Decimal(number), str(number)]),
         np.arange(5),
@@ -64,7 +64,7 @@ def test_an_integer_is_the_same_key_as_number_float_decimal_and_text(number: int
 
 def test_text_keys_keep_leading_zeros_and_case_and_what_looks_like_a_number() -> None:
     texts_ = ["007", "AA-1", "1e5", "True", "01.0", "1.10", "e\u0301"]
-    assert keys(pa.array(texts_))[0].to_pylist() == [*texts_[:-1], "\u00e9"]
+    assert to_keys(pa.array(texts_))[0].to_pylist() == [*texts_[:-1], "\u00e9"]
 
 
 def test_null_nan_and_empty_keys_are_null_and_no_reject() -> None:
@@ -124,7 +124,7 @@ KEPT: list[tuple[Any, pa.DataType, str | None]] = [
 def test_a_value_that_is_kept_is_the_same_text_from_a_column_and_from_a_row(
     value: Any, kind: pa.DataType, text: str | None
 ) -> None:
-    assert texts(pa.array([value, None], kind)).to_pylist() == [text, None]
+    assert to_texts(pa.array([value, None], kind)).to_pylist() == [text, None]
     batch = from_dicts(rows(gate=[value, None]), np.arange(2), schema(keep=("gate",)))
     accepted, rejects = validate(with_tag(batch, TAG), schema(keep=("gate",)))
     assert (accepted["gate"].to_pylist(), rejects) == ([text, None], [])
@@ -132,7 +132,7 @@ def test_a_value_that_is_kept_is_the_same_text_from_a_column_and_from_a_row(
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_float_that_is_kept_is_read_back_to_the_last_digit(number: float) -> None:
-    [text] = texts(pa.array([number])).to_pylist()
+    [text] = to_texts(pa.array([number])).to_pylist()
     assert float(text) == number and scalars([number]).to_pylist() == [text]
 
 
@@ -144,7 +144,11 @@ def test_a_column_with_another_role_is_carried_as_the_model_took_it() -> None:
     )
     accepted, _ = validate(with_tag(batch, TAG), FLIGHTS)
     found = dict(
-        zip([f.name for f in carried_fields(FLIGHTS)], carried(accepted, FLIGHTS), strict=True)
+        zip(
+            [f.name for f in carried_fields(FLIGHTS)],
+            carried_columns(accepted, FLIGHTS),
+            strict=True,
+        )
     )
     epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
     assert {name: values.to_pylist() for name, values in found.items()} == {
@@ -175,8 +179,8 @@ def test_what_is_carried_is_not_learnt_from() -> None:
         with_tag(from_dicts(rows(flight=[1]), np.arange(1), FLIGHTS), TAG), FLIGHTS
     )
     assert accepted.schema.names == [ID, TIME, LATE, "y", "x", "c", KEY, "gate"]
-    assert learnt(accepted, FLIGHTS).schema.equals(accepted_schema(schema()))
-    assert learnt(accepted, FLIGHTS).schema.metadata == accepted.schema.metadata
+    assert drop_carried(accepted, FLIGHTS).schema.equals(accepted_schema(schema()))
+    assert drop_carried(accepted, FLIGHTS).schema.metadata == accepted.schema.metadata
 
 
 @pytest.mark.parametrize(

@@ -19,17 +19,17 @@ from model.batch import column
 from model.drift import (
     BINS,
     PROFILED,
+    Histogram,
     Profile,
-    Spread,
-    binned,
-    drift,
-    profile,
-    shift,
-    spread,
-    stability,
+    count_scores,
+    make_histogram,
+    make_profile,
+    measure_drift,
+    measure_shift,
+    stability_index,
 )
 from model.encoder import Encoder
-from model.metrics import Sums, merge, score
+from model.metrics import Sums, merge, sum_batch
 from tests.model.core_kit import RIDES, RIDGE, accepted, rides, trained
 
 EDGES = np.arange(-4.25, 4.5, 0.5)
@@ -73,7 +73,7 @@ def summed(model: Artefact, batches: list[pa.RecordBatch]) -> Sums:
     """The sums of scored batches, merged."""
     told = profile_of(model).model_dump_json()
     scored = [(column(batch, "y"), model.score(batch)) for batch in batches]
-    return merge(score(y, 0, p, 0.0, "m", found, told) for y, (p, found) in scored)
+    return merge(sum_batch(y, 0, p, 0.0, "m", found, told) for y, (p, found) in scored)
 
 
 def test_the_profile_of_a_model_is_the_histogram_of_its_training_rows(model: Artefact) -> None:
@@ -93,12 +93,12 @@ def test_of_many_rows_that_come_by_turns_a_profile_is_of_a_fair_part() -> None:
     turns = (np.arange(rows) % 2).astype(np.float64)
     encoder = Encoder((), np.zeros(0), np.zeros(0), {"c": ("odd",)})
     matrix = np.stack([turns, 1 - turns], axis=1)
-    found = profile(matrix, turns, encoder)
+    found = make_profile(matrix, turns, encoder)
     odd, even = found.features["c"]
     assert odd + even == sum(found.prediction) == PROFILED
     assert odd / PROFILED == pytest.approx(0.5, abs=0.01)
-    assert found == profile(matrix, turns, encoder)
-    few = profile(matrix[: 2 * PROFILED - 1], turns[: 2 * PROFILED - 1], encoder)
+    assert found == make_profile(matrix, turns, encoder)
+    few = make_profile(matrix[: 2 * PROFILED - 1], turns[: 2 * PROFILED - 1], encoder)
     assert sum(few.prediction) == 2 * PROFILED - 1
 
 
@@ -121,7 +121,7 @@ def test_drift_is_that_of_numpys_histograms_for_any_cut_into_batches(
     places = [0, *sorted(int(cut * len(rows)) for cut in cuts), len(rows)]
     pieces = [batch.slice(a, b - a) for a, b in pairwise(places)]
     found = summed(model, pieces)
-    whole = drift(Spread(found.bins, found.sums), profile_of(model))
+    whole = measure_drift(Histogram(found.bins, found.sums), profile_of(model))
     past = profile_of(model)
     predicted, was = model.predict(batch), model.predict(then)
     numbers = {name: (column(batch, name), column(then, name)) for name in ("x", "z")}
@@ -158,7 +158,7 @@ def test_a_score_is_what_is_predicted_with_how_the_rows_lie(model: Artefact) -> 
     assert prediction.tobytes() == model.predict(rides(50)).tobytes()
     assert found is not None and [len(found.bins), len(found.sums)] == [3 * BINS + 4, 3]
     assert model.score(rides(0)).prediction.shape == (0,)
-    assert model.score(rides(0)).spread is None
+    assert model.score(rides(0)).histogram is None
 
 
 def test_an_artefact_from_before_there_were_profiles_scores_without_drift() -> None:
@@ -172,7 +172,7 @@ def test_an_artefact_from_before_there_were_profiles_scores_without_drift() -> N
 
 def test_the_same_rows_have_no_drift(model: Artefact) -> None:
     found = summed(model, [rides(400)])
-    told = drift(Spread(found.bins, found.sums), profile_of(model))
+    told = measure_drift(Histogram(found.bins, found.sums), profile_of(model))
     for one in (*told.features.values(), told.prediction):
         assert one.psi == 0.0
         assert one.mean_shift is None or abs(one.mean_shift) < 1e-12
@@ -182,7 +182,7 @@ def test_rows_that_moved_by_two_deviations_say_so(model: Artefact) -> None:
     batch = rides(400, seed=1)
     moved = pa.array(column(batch, "x") + 4)
     found = summed(model, [batch.set_column(batch.schema.get_field_index("x"), "x", moved)])
-    told = drift(Spread(found.bins, found.sums), profile_of(model))
+    told = measure_drift(Histogram(found.bins, found.sums), profile_of(model))
     assert told.features["x"].mean_shift == pytest.approx(2, abs=0.2)
     assert told.features["x"].psi > 2 and told.prediction.psi > 1
     assert max(told.features["z"].psi, told.features["c"].psi) < 0.1
@@ -190,16 +190,16 @@ def test_rows_that_moved_by_two_deviations_say_so(model: Artefact) -> None:
 
 def test_what_is_no_number_or_beyond_all_bounds_lies_in_an_outer_bin() -> None:
     scores = np.array([math.nan, -math.inf, -1e300, math.inf, 1e300, -4.3, 4.3, 0.0])
-    assert binned(scores).tolist() == [4, *[0] * 7, 1, *[0] * 7, 3]
+    assert count_scores(scores).tolist() == [4, *[0] * 7, 1, *[0] * 7, 3]
 
 
 def test_a_null_and_a_constant_lie_inside_a_bin_whatever_rounding_does() -> None:
-    assert binned(np.array([-1e-9, 0.0, 1e-9, -0.24, 0.24]))[BINS // 2] == 5
+    assert count_scores(np.array([-1e-9, 0.0, 1e-9, -0.24, 0.24]))[BINS // 2] == 5
 
 
 def test_a_mean_that_is_no_number_is_null() -> None:
-    found = spread(np.zeros((0, 2)), np.zeros((2, 0)), np.array([math.inf, 0.0]))
-    assert shift(found.bins, [1] * BINS, found.sums[0]).mean_shift is None
+    found = make_histogram(np.zeros((0, 2)), np.zeros((2, 0)), np.array([math.inf, 0.0]))
+    assert measure_shift(found.bins, [1] * BINS, found.sums[0]).mean_shift is None
 
 
 def test_predictions_that_are_all_the_same_are_told_by_their_distance() -> None:
@@ -213,7 +213,7 @@ def test_predictions_that_are_all_the_same_are_told_by_their_distance() -> None:
 
 @pytest.mark.parametrize("bins", [2, 5, BINS])
 def test_by_chance_is_what_scipys_distributions_say(bins: int) -> None:
-    told = shift([10] * bins, [30] * bins, 0.0)
+    told = measure_shift([10] * bins, [30] * bins, 0.0)
     thinness = 1 / (10 * bins) + 1 / (30 * bins)
     assert told.psi_by_chance == pytest.approx(chi2.isf(1e-6, bins - 1) * thinness, rel=1e-9)
     expected = norm.isf(0.5e-6) * math.sqrt(thinness)
@@ -221,7 +221,7 @@ def test_by_chance_is_what_scipys_distributions_say(bins: int) -> None:
 
 
 def test_a_category_without_any_value_has_no_drift() -> None:
-    told = shift([7], [30], None)
+    told = measure_shift([7], [30], None)
     assert (told.psi, told.psi_by_chance, told.mean_shift_by_chance) == (0.0, 0.0, None)
 
 
@@ -230,7 +230,9 @@ def test_rows_of_the_same_kind_are_hardly_ever_beyond_chance(rows: int) -> None:
     rng = np.random.default_rng(rows)
     for _ in range(500):
         scores, before = rng.normal(size=(2, rows))
-        told = shift(binned(scores).tolist(), binned(before).tolist(), float(scores.sum()))
+        told = measure_shift(
+            count_scores(scores).tolist(), count_scores(before).tolist(), float(scores.sum())
+        )
         assert told.psi < told.psi_by_chance
         assert told.mean_shift is not None and told.mean_shift_by_chance is not None
         assert abs(told.mean_shift) < told.mean_shift_by_chance
@@ -239,7 +241,7 @@ def test_rows_of_the_same_kind_are_hardly_ever_beyond_chance(rows: int) -> None:
 @given(st.lists(st.tuples(st.integers(0, 999), st.integers(0, 999)), min_size=1, max_size=30))
 def test_stability_is_never_below_0_and_the_same_either_way(pairs: list[tuple[int, int]]) -> None:
     now, then = map(list, zip(*pairs, strict=True))
-    found = stability(now, then)
+    found = stability_index(now, then)
     assert found >= 0.0
-    assert found == pytest.approx(stability(then, now), rel=1e-9, abs=1e-12)
+    assert found == pytest.approx(stability_index(then, now), rel=1e-9, abs=1e-12)
     assert found == pytest.approx(psi(now, then), rel=1e-9, abs=1e-12)

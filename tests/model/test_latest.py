@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.asof import iso
-from model.batch import ID, LATE, PROBLEM, SECOND, TIME, TIME_TYPE, Key, Tag, micros, with_tag
+from model.asof import format_iso
+from model.batch import ID, LATE, PROBLEM, SECOND, TIME, TIME_TYPE, Key, Tag, event_times, with_tag
 from model.errors import UserError
 from model.latest import default_latest, reject_later
 from model.reading import plan, read
@@ -87,7 +87,7 @@ def test_a_row_at_the_latest_time_and_one_of_the_year_1_are_accepted(
             for batch in read(planned.files[chunk.file], chunk, SCHEMA, 100)
         ]
         assert all(PROBLEM not in batch.schema.names for batch in batches)
-        times = {iso(int(time)) for batch in batches for time in micros(batch)}
+        times = {format_iso(int(time)) for batch in batches for time in event_times(batch)}
         assert time in times and len(times) == 11
 
 
@@ -120,7 +120,7 @@ def test_a_problem_that_a_row_has_already_stays_and_undated_rows_stay_so() -> No
 def test_the_default_is_at_least_a_day_ahead_and_the_same_all_day(second: int) -> None:
     day = pd.Timestamp("2024-05-06", tz="UTC")
     found = default_latest(day.timestamp() + second)
-    assert iso(found) == "2024-05-08T00:00:00Z"
+    assert format_iso(found) == "2024-05-08T00:00:00Z"
     assert found - (day.timestamp() + second) * SECOND >= 86_400 * SECOND
 
 

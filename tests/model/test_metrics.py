@@ -14,8 +14,8 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from threadpoolctl import threadpool_limits
 
 from model.batch import SECOND
-from model.drift import Profile, Spread, drift
-from model.metrics import Metrics, Sums, figures, merge, merge_two, score
+from model.drift import Histogram, Profile, measure_drift
+from model.metrics import Metrics, Sums, compute_metrics, merge, merge_two, sum_batch
 from tests.model.core_kit import NOON
 
 Floats = npt.NDArray[np.float64]
@@ -27,7 +27,7 @@ scored_rows = st.lists(st.tuples(st.just(NAN) | numbers, numbers), max_size=40)
 
 
 def refresh(sums: Sums) -> Metrics:
-    return figures(sums, NOON, NOON + 60 * SECOND)
+    return compute_metrics(sums, NOON, NOON + 60 * SECOND)
 
 
 def near(got: float | None, want: float, size: float = 0.0) -> bool:
@@ -64,7 +64,7 @@ def test_figures_are_those_of_sklearn_for_any_cut_into_batches(
     target, prediction = np.array(rows, np.float64).reshape(-1, 2).T
     places = sorted(int(c * len(rows)) for c in cuts)
     parts = zip(np.split(target, places), np.split(prediction, places), strict=True)
-    sums = merge(score(t, 0, p, baseline, MODEL) for t, p in parts)
+    sums = merge(sum_batch(t, 0, p, baseline, MODEL) for t, p in parts)
     agrees_with_sklearn(refresh(sums), target, prediction, baseline)
 
 
@@ -73,7 +73,7 @@ def test_r2_holds_for_targets_far_from_zero() -> None:
     target = 1e9 + rng.normal(size=10_000)
     prediction = target + rng.normal(size=10_000) / 2
     parts = zip(np.array_split(target, 13), np.array_split(prediction, 13), strict=True)
-    got = refresh(merge(score(t, 0, p, 1e9, MODEL) for t, p in parts)).r2
+    got = refresh(merge(sum_batch(t, 0, p, 1e9, MODEL) for t, p in parts)).r2
     assert got == pytest.approx(r2_score(target, prediction), rel=1e-6)
 
 
@@ -89,25 +89,25 @@ def test_a_refresh_without_any_row_has_zeros_and_nulls() -> None:
 
 
 def test_one_row_has_an_error_but_no_r2() -> None:
-    got = refresh(score(np.array([3.0]), 0, np.array([5.0]), 4.0, MODEL))
+    got = refresh(sum_batch(np.array([3.0]), 0, np.array([5.0]), 4.0, MODEL))
     assert (got.mae, got.rmse, got.r2, got.baseline_mae, got.skill) == (2.0, 2.0, None, 1.0, -1.0)
 
 
 def test_a_constant_target_has_no_r2_whatever_rounding_does_to_its_mean() -> None:
     target = np.full(1_000, 0.1)
-    parts = [score(t, 0, t + 1, 0.2, MODEL) for t in np.array_split(target, 7)]
+    parts = [sum_batch(t, 0, t + 1, 0.2, MODEL) for t in np.array_split(target, 7)]
     assert refresh(merge(parts)).r2 is None
 
 
 @pytest.mark.parametrize("values", [[0.0, 1e-200], [1e-320, 0.0, 0.0]])
 def test_targets_that_differ_by_less_than_squares_can_tell_have_no_r2(values: list[float]) -> None:
     target = np.array(values)
-    assert refresh(score(target, 0, target + 1, 0.0, MODEL)).r2 is None
+    assert refresh(sum_batch(target, 0, target + 1, 0.0, MODEL)).r2 is None
 
 
 def test_targets_beyond_what_squares_can_hold_do_not_end_the_job() -> None:
     with np.errstate(over="ignore"):
-        parts = [score(np.array([v]), 0, np.array([0.0]), 0.0, MODEL) for v in (1e200, -1e200)]
+        parts = [sum_batch(np.array([v]), 0, np.array([0.0]), 0.0, MODEL) for v in (1e200, -1e200)]
     got = refresh(merge(parts))
     assert got.mae == 1e200
     told = json.loads(got.as_json(), parse_constant=pytest.fail)
@@ -116,29 +116,29 @@ def test_targets_beyond_what_squares_can_hold_do_not_end_the_job() -> None:
 
 def test_skill_is_the_share_of_the_baselines_error_that_the_model_saves() -> None:
     target, prediction = np.array([0.0, 10.0]), np.array([1.0, 9.0])
-    got = refresh(score(target, 0, prediction, 5.0, MODEL))
+    got = refresh(sum_batch(target, 0, prediction, 5.0, MODEL))
     assert (got.mae, got.baseline_mae, got.skill) == (1.0, 5.0, 0.8)
 
 
 def test_a_baseline_that_is_exact_leaves_skill_null() -> None:
-    got = refresh(score(np.array([5.0, 5.0]), 0, np.array([4.0, 6.0]), 5.0, MODEL))
+    got = refresh(sum_batch(np.array([5.0, 5.0]), 0, np.array([4.0, 6.0]), 5.0, MODEL))
     assert (got.mae, got.baseline_mae, got.skill) == (1.0, 0.0, None)
 
 
 def test_without_a_model_rows_are_counted_and_nothing_is_scored() -> None:
-    got = refresh(score(np.array([1.0, NAN, 2.0]), 2, None, 0.0, None))
+    got = refresh(sum_batch(np.array([1.0, NAN, 2.0]), 2, None, 0.0, None))
     assert (got.model, got.rows, got.scored, got.unlabelled, got.late) == (None, 3, 0, 1, 2)
     assert got.mae is got.rmse is got.r2 is got.baseline_mae is got.skill is None
 
 
 def test_rows_without_a_target_are_scored_but_not_evaluated_on() -> None:
-    got = refresh(score(np.array([NAN, 1.0]), 0, np.array([1e9, 1.5]), 0.0, MODEL))
+    got = refresh(sum_batch(np.array([NAN, 1.0]), 0, np.array([1e9, 1.5]), 0.0, MODEL))
     assert (got.model, got.rows, got.scored, got.unlabelled, got.mae) == (MODEL, 2, 2, 1, 0.5)
 
 
 def test_late_rows_are_counted_and_evaluated_on() -> None:
-    on_time = score(np.array([1.0]), 0, np.array([1.0]), 0.0, MODEL)
-    tardy = score(np.array([1.0]), 1, np.array([3.0]), 0.0, MODEL)
+    on_time = sum_batch(np.array([1.0]), 0, np.array([1.0]), 0.0, MODEL)
+    tardy = sum_batch(np.array([1.0]), 1, np.array([3.0]), 0.0, MODEL)
     got = refresh(merge([on_time, tardy]))
     assert (got.rows, got.late, got.mae) == (2, 1, 1.0)
 
@@ -149,7 +149,7 @@ def test_a_refresh_of_rejects_alone_has_a_report() -> None:
 
 
 def test_rejects_beside_scored_rows_change_no_figure() -> None:
-    scored = score(np.array([1.0, 4.0]), 0, np.array([2.0, 3.0]), 0.0, MODEL)
+    scored = sum_batch(np.array([1.0, 4.0]), 0, np.array([2.0, 3.0]), 0.0, MODEL)
     for parts in ([scored, Sums(rejected=5)], [Sums(rejected=5), scored]):
         assert merge(parts) == scored._replace(rejected=5)
 
@@ -159,12 +159,13 @@ def test_drift_is_over_the_scored_rows_of_all_parts_and_null_without_any() -> No
     told = trained.model_dump_json()
     target = np.array([1.0, NAN])
     parts = [
-        score(target, 0, target, 0.0, MODEL, Spread((1, 1, 2), (total,)), told) for total in (3, 5)
+        sum_batch(target, 0, target, 0.0, MODEL, Histogram((1, 1, 2), (total,)), told)
+        for total in (3, 5)
     ]
-    unscored = score(target, 0, None, 0.0, None)
+    unscored = sum_batch(target, 0, None, 0.0, None)
     for some in ([*parts, unscored, Sums(rejected=1)], [unscored, *parts]):
         found = refresh(merge(some)).drift
-        assert found == drift(Spread((2, 2, 4), (8.0,)), trained)
+        assert found == measure_drift(Histogram((2, 2, 4), (8.0,)), trained)
         assert found.prediction.mean_shift == 2.0
     assert refresh(unscored).drift is None
 
@@ -179,13 +180,13 @@ def test_the_threads_of_linear_algebra_change_no_digit() -> None:
     for seed in range(10):
         target, prediction = np.random.default_rng(seed).normal(size=(2, 50_000))
         with threadpool_limits(1):
-            alone = score(target, 0, prediction, 0.0, MODEL)
+            alone = sum_batch(target, 0, prediction, 0.0, MODEL)
         with threadpool_limits(2):
-            assert score(target, 0, prediction, 0.0, MODEL) == alone
+            assert sum_batch(target, 0, prediction, 0.0, MODEL) == alone
 
 
 def test_the_file_has_the_fields_of_the_contract_and_no_nan() -> None:
-    got = refresh(score(np.array([1.0]), 0, np.array([NAN]), 0.0, MODEL))
+    got = refresh(sum_batch(np.array([1.0]), 0, np.array([NAN]), 0.0, MODEL))
     told = json.loads(got.as_json(), parse_constant=pytest.fail)
     assert list(told) == [
         *("format", "refresh_start", "refresh_end", "model", "rows", "scored", "unlabelled"),

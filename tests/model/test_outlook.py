@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from model.batch import SECOND
 from model.reading import plan
-from model.reading.outlook import LENGTHS, Outlook, by_bounds, by_times
+from model.reading.outlook import LENGTHS, RowTimes, times_from_bounds, times_from_rows
 from model.schema import Features, Schema
 
 SCHEMA = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
 
 
-def outlook(seconds: list[int]) -> Outlook:
-    return Outlook(np.array(seconds, np.int64) * SECOND, np.ones(len(seconds)))
+def outlook(seconds: list[int]) -> RowTimes:
+    return RowTimes(np.array(seconds, np.int64) * SECOND, np.ones(len(seconds)))
 
 
 @given(
@@ -70,18 +70,18 @@ def each_second(rows: int) -> list[str]:
 
 def test_evenly_spread_rows_need_not_be_read_for_their_times(tmp_path: Path) -> None:
     planned = plan(write(tmp_path, each_second(600)), SCHEMA)
-    assert by_bounds(planned).windows(60, 10) == (10, 60, 0.0)
+    assert times_from_bounds(planned).windows(60, 10) == (10, 60, 0.0)
 
 
 @pytest.mark.parametrize("name", ["in.csv", "in.parquet"])
 @pytest.mark.parametrize("far", ["1970-01-01T00:00:00Z", "9999-12-31T00:00:00Z"])
 def test_one_row_far_away_fills_one_window(name: str, far: str, tmp_path: Path) -> None:
     planned = plan(write(tmp_path, [*each_second(600), far], name), SCHEMA)
-    assert by_bounds(planned).windows(60, 10).number > 500
-    assert by_times(planned, SCHEMA).windows(60, 10) == (11, 60, pytest.approx(1 / 11))
+    assert times_from_bounds(planned).windows(60, 10).number > 500
+    assert times_from_rows(planned, SCHEMA).windows(60, 10) == (11, 60, pytest.approx(1 / 11))
     latest = pd.Timestamp("2024-06-01").value // 1000
     counted = 10 if far > "2024" else 11
-    assert by_times(planned, SCHEMA, latest).windows(60, 10).number == counted
+    assert times_from_rows(planned, SCHEMA, latest).windows(60, 10).number == counted
 
 
 def test_the_lengths_are_ascending() -> None:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from model.errors import UserError
 from model.reading import plan, streams, text
-from model.reading.streams import decompressed
+from model.reading.streams import decompress
 from model.schema import Csv, Schema
 from tests.model.reading_kit import SCHEMA, columns_of, rows_of
 
@@ -113,7 +113,7 @@ def test_streams_are_decompressed_whatever_the_pieces(
     suffix = {"g": "gz", "b": "bz2", "x": "xz"}[kind]
     data = b"".join(COMPRESS[suffix](part) for part in parts)
     pieces = iter([data[n : n + piece] for n in range(0, len(data), piece)])
-    assert b"".join(decompressed(pieces, NAMES[suffix])) == b"".join(parts)
+    assert b"".join(decompress(pieces, NAMES[suffix])) == b"".join(parts)
 
 
 def zipped(*files: tuple[str, bytes], **how: Any) -> bytes:

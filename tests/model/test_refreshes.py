@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.asof import iso
+from model.asof import format_iso
 from model.batch import SECOND, TIME_TYPE
 from model.reading import plan
 from model.reading.refreshes import Refreshes
@@ -23,7 +23,7 @@ def refreshes(seconds: list[int], folder: Path, form: str, group: int = 3) -> Re
     """The refreshes of a minute of a file of rows at some seconds since the epoch."""
     frame = pd.DataFrame({"t": seconds, "y": 1.0, "x": 2.0})
     if form == "csv":
-        frame["t"] = [iso(second * SECOND) for second in seconds]
+        frame["t"] = [format_iso(second * SECOND) for second in seconds]
         frame.to_csv(folder / "a.csv", index=False)
     else:
         times = pa.array(np.array(seconds) * SECOND).cast(TIME_TYPE)

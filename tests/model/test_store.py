@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from model.artefact import Artefact, Reference
-from model.asof import stamp
+from model.asof import format_name
 from model.batch import SECOND
-from model.store import DamagedArtefact, Shelf, Store, is_name
+from model.store import DamagedArtefact, ModelCache, Store, is_name
 from tests.model.core_kit import NOON, RIDGE, InMemory, rides, trained
 
 MINUTE = 60 * SECOND
-NAMES = [stamp(NOON + i * MINUTE) for i in range(1, 13)]
+NAMES = [format_name(NOON + i * MINUTE) for i in range(1, 13)]
 
 
 OLD, NEW = trained(RIDGE, rides(30, 0)), trained(RIDGE, rides(30, 1))
@@ -57,7 +57,7 @@ def test_an_artefact_that_was_committed_is_there_and_predicts(store: Store) -> N
     assert store.names() == NAMES[:2]
     assert store.manifest(NAMES[1]) == NEW[1]
     assert store.reference(NAMES[1]) == Reference(NAMES[1], NEW[1].sha256)
-    assert store.verified(NAMES[0]) == OLD[0]
+    assert store.read_verified(NAMES[0]) == OLD[0]
     for name in NAMES[:2]:
         loaded = store.load(name, store.reference(name).sha256)
         assert content(loaded) == content(store.load(name))
@@ -118,7 +118,7 @@ def test_a_planted_pickle_is_never_opened(local: Store, tmp_path: Path) -> None:
     changed = OLD[1].model_copy(update={"sha256": sha256(planted).hexdigest()})
     file(local, "manifest.json").write_bytes(changed.as_json())
     with pytest.raises(DamagedArtefact, match="changed since it was referred to"):
-        Shelf(local).take(reference)
+        ModelCache(local).take(reference)
     assert not marker.exists()
 
 
@@ -187,7 +187,7 @@ def test_a_name_that_is_a_path_out_of_the_store_is_refused(local: Store, name: s
 def seen(store: Store) -> str:
     """What a reader sees of the first artefact."""
     try:
-        data = store.verified(NAMES[0])
+        data = store.read_verified(NAMES[0])
     except (FileNotFoundError, DamagedArtefact):
         return "refused"
     return {OLD[0]: "old", NEW[0]: "new"}[data]

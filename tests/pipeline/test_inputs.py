@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.asof import stamp
+from model.asof import format_name
 from model.errors import UserError
 from model.reading import plan
 from model.schema import Features, Schema
@@ -135,7 +135,7 @@ def resumed(known: list[KnownFile], reported: set[int]) -> int | None:
     Path("s.toml").write_text(SCHEMA)
     for minute in reported:
         Path("o/metrics").mkdir(parents=True, exist_ok=True)
-        name = stamp(START + minute * MINUTE)
+        name = format_name(START + minute * MINUTE)
         Path(f"o/metrics/{name}.json").write_text("{}")
     settings = made(input="*.csv", schema_file="s.toml", resume=True, output="o")
     _, span = file_source(settings, FOLDER, lambda line: None, known=known)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from model.metrics import Sums, figures
+from model.metrics import Sums, compute_metrics
 from pipeline import progress
 from pipeline.folder import RunFolder
 from pipeline.progress import Pace, Progress, consoles, shown, summary, telling
@@ -51,7 +51,7 @@ def reported(folder: RunFolder, refreshes: int, first: int = 0, sums: Sums = NO_
     """Writes so many reports of refreshes with the same sums; without a row, by default."""
     Path(folder.metrics).mkdir(parents=True, exist_ok=True)
     for number in range(first, first + refreshes):
-        made = figures(sums, number * MINUTE, (number + 1) * MINUTE)
+        made = compute_metrics(sums, number * MINUTE, (number + 1) * MINUTE)
         name = (datetime(1970, 1, 1) + timedelta(minutes=number)).strftime("%Y%m%dT%H%M%SZ")
         Path(folder.metrics, f"{name}.json").write_bytes(made.as_json())
 

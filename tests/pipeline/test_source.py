@@ -11,10 +11,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from model.artefact import Learner, Manifest
-from model.asof import newest_allowed, stamp
+from model.asof import format_name, newest_window_end
 from model.batch import tag_of
 from model.errors import UserError
-from model.metrics import Sums, figures
+from model.metrics import Sums, compute_metrics
 from model.store import Store
 from pipeline.folder import RunFolder
 from pipeline.settings import micros_of
@@ -34,11 +34,11 @@ def folder_with(path: Path, reported: set[int], windows: set[int]) -> RunFolder:
     folder.write_json(folder.settings, {})
     for refresh in reported:
         Path(folder.metrics).mkdir(parents=True, exist_ok=True)
-        report = figures(Sums(), refresh, refresh + MINUTE)
-        Path(folder.metrics, f"{stamp(refresh)}.json").write_bytes(report.as_json())
+        report = compute_metrics(Sums(), refresh, refresh + MINUTE)
+        Path(folder.metrics, f"{format_name(refresh)}.json").write_bytes(report.as_json())
     model, manifest = an_artefact()
     for end in windows:
-        Store(folder.models).commit(stamp(end), model, manifest)
+        Store(folder.models).commit(format_name(end), model, manifest)
     return folder
 
 
@@ -105,7 +105,7 @@ def test_a_resumed_run_reads_the_whole_window_of_each_model_that_the_store_may_l
     older = [
         n
         for n in trained
-        if START + n * MINUTE <= newest_allowed(START + done * MINUTE, MINUTE, lag)
+        if START + n * MINUTE <= newest_window_end(START + done * MINUTE, MINUTE, lag)
     ]
     newest = max(older, default=0)
     for end in range(newest + 1, done + 4):

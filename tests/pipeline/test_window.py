@@ -11,8 +11,8 @@ import pytest
 
 from model.batch import SECOND
 from model.errors import UserError
-from model.reading.outlook import Outlook
-from model.wording import duration
+from model.reading.outlook import RowTimes
+from model.wording import format_duration
 from pipeline.window import option, refuse_absurd
 from tests.pipeline.job import SCHEMA, Job, content, made, metrics
 
@@ -110,7 +110,7 @@ def test_few_rows_that_no_window_would_suit_are_not_refused(job: Job) -> None:
 
 
 def test_more_windows_than_anyone_can_want_are_refused() -> None:
-    outlook = Outlook(np.arange(100_001) * 60 * SECOND, np.full(100_001, 50.0))
+    outlook = RowTimes(np.arange(100_001) * 60 * SECOND, np.full(100_001, 50.0))
     seen = outlook.windows(60, 10)
     settings = made(windows=0)
     with pytest.raises(UserError, match="makes 100,001 windows of about 50 rows each: at most 100"):
@@ -123,5 +123,5 @@ def test_more_windows_than_anyone_can_want_are_refused() -> None:
     [(60, "1m", "1 minute"), (604_800, "7d", "7 days"), (90, "90s", "90 seconds")],
 )
 def test_a_duration_is_shown_as_the_option_takes_it(seconds: int, written: str, words: str) -> None:
-    assert (option(seconds), duration(seconds)) == (written, words)
+    assert (option(seconds), format_duration(seconds)) == (written, words)
     assert made(window=written).window == seconds

@@ -8,10 +8,10 @@ from typing import Any
 import apache_beam as beam
 import pytest
 
-from model.alerts import Thresholds, alerts, from_ndjson
-from model.asof import stamp
+from model.alerts import Thresholds, find_alerts, from_ndjson
+from model.asof import format_name
 from model.drift import Drift, Shift
-from model.metrics import Metrics, Sums, figures
+from model.metrics import Metrics, Sums, compute_metrics
 from tests.transforms.streams import MINUTE
 from tests.transforms.test_train import files_of
 from transforms.alerts import WriteAlerts
@@ -23,7 +23,7 @@ THRESHOLDS = Thresholds(0.25, None)
 def refresh(minute: int, psi: float) -> tuple[int, Metrics]:
     """A refresh in which the prediction has that index, with its start."""
     shift = Shift(psi=psi, mean_shift=None, psi_by_chance=0.0, mean_shift_by_chance=None)
-    told = figures(Sums(rows=1, model="m"), minute * MINUTE, (minute + 1) * MINUTE)
+    told = compute_metrics(Sums(rows=1, model="m"), minute * MINUTE, (minute + 1) * MINUTE)
     drift = Drift(features={}, prediction=shift)
     return minute * MINUTE, told.model_copy(update={"drift": drift})
 
@@ -43,14 +43,16 @@ def test_each_refresh_with_alerts_has_a_file_of_them_and_all_go_on(tmp_path: Pat
         found = files_of(tmp_path)
         for (start, before), (same, after) in zip(refreshes, gone_on, strict=True):
             named = {
-                name: len(data) for name, data in found.items() if name == f"{stamp(start)}.ndjson"
+                name: len(data)
+                for name, data in found.items()
+                if name == f"{format_name(start)}.ndjson"
             }
             assert same == start and after == before.with_files(
                 [(f"{tmp_path.name}/{name}", size) for name, size in named.items()]
             )
         assert sorted(found) == ["19700101T000000Z.ndjson", "19700101T000200Z.ndjson"]
         [alert] = from_ndjson(found["19700101T000200Z.ndjson"])
-        assert [alert] == alerts(refreshes[2][1], THRESHOLDS)
+        assert [alert] == find_alerts(refreshes[2][1], THRESHOLDS)
         assert (alert.value, alert.refresh_start) == (0.75, "1970-01-01T00:02:00Z")
 
 

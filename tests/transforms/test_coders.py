@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from model.artefact import Normalized, Reference, Window
 from model.batch import Key
-from model.metrics import Metrics, Sums, figures
+from model.metrics import Metrics, Sums, compute_metrics
 from tests.transforms.streams import MINUTE, SCHEMA, stream
 from transforms.byhand import MARK
 from transforms.coders import (
@@ -137,7 +137,7 @@ def some_bytes(coder: type) -> bytes:
         RecordBatchCoder: batch,
         TicketCoder: Ticket(*range(len(Ticket._fields))),
         SumsCoder: KeyedSums(Key(0, 0, 0), Sums(rows=3)),
-        MetricsCoder: figures(Sums(rows=3), 0, MINUTE),
+        MetricsCoder: compute_metrics(Sums(rows=3), 0, MINUTE),
         MarkCoder: Mark(7),
     }
     data: bytes = coder().encode(values[coder])
@@ -227,7 +227,7 @@ def test_figures_round_trip_to_the_last_digit(some: Any) -> None:
     names = ("mae", "rmse", "r2", "baseline_mae", "skill")
     profile = '{"numeric": 0, "features": {"c": [2, 1]}, "prediction": [3], "mean": 0, "scale": 1}'
     lie = {"bins": (1, 2, 3), "sums": (0.1,), "profile": profile}
-    told = figures(Sums(rows=3, rejected=2, model="20261123T070100Z", **lie), 0, MINUTE)
+    told = compute_metrics(Sums(rows=3, rejected=2, model="20261123T070100Z", **lie), 0, MINUTE)
     assert told.drift is not None and told.drift.features["c"].psi > 0
     metrics = told.model_copy(update=dict(zip(names, some, strict=True)))
     coder = registry.get_coder(Metrics)

@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from model.artefact import Learner, Reference, Window
-from model.asof import stamp
+from model.asof import format_name
 from model.batch import ID, SECOND, Key, tag_of
 from model.store import Store
 from tests.transforms.streams import MEAN, MINUTE, SCHEMA, row, shuffle, times_of
@@ -96,7 +96,7 @@ def oracle(
     for at in stamps:
         refresh = max(e for e in range(int(at) - every, int(at) + 1) if e % every == 0 and e <= at)
         over = [end for end in models if end <= refresh - (lag - 1) * every]
-        chosen.append(stamp(max(over) * SECOND) if over else None)
+        chosen.append(format_name(max(over) * SECOND) if over else None)
     return chosen
 
 
@@ -264,14 +264,14 @@ def test_without_a_reference_the_newest_allowed_artefact_in_the_store_is_chosen(
 ) -> None:
     handed([row(60), row(240)], tmp_path)
     store = Store(str(tmp_path))
-    assert store.names() == [stamp(2 * MINUTE), stamp(5 * MINUTE)]
+    assert store.names() == [format_name(2 * MINUTE), format_name(5 * MINUTE)]
     [batch] = accepted(batches([row(minute * 60)], SCHEMA, MINUTE), SCHEMA)
     choose = Choose(Cadence(MINUTE, MINUTE, lag), store)
     choose.setup()
     window = IntervalWindow(minute * 60, minute * 60 + 60)
     [one] = choose.process((0, {"batches": [batch], "models": []}), window)
     [(reference, _)] = one.value
-    assert reference == (None if chosen is None else store.reference(stamp(chosen * MINUTE)))
+    assert reference == (None if chosen is None else store.reference(format_name(chosen * MINUTE)))
 
 
 def test_shards_share_the_work() -> None:

@@ -10,7 +10,7 @@ from apache_beam.metrics.metric import MetricsFilter
 from sklearn.linear_model import Ridge
 
 from model.artefact import Reference
-from model.store import DamagedArtefact, Store, shelf
+from model.store import DamagedArtefact, Store, model_cache
 from tests.transforms.streams import SCHEMA, labelled, stream, values
 from tests.transforms.test_normalize import by_hand
 from tests.transforms.test_train import RIDGE, committed, flip
@@ -121,7 +121,7 @@ def test_the_handler_batches_nothing_more_and_counts_bytes_without_pickling(fold
     assert handler.get_metrics_namespace() == "correnteza"
     assert handler.get_num_bytes([(None, one), (None, two)]) == near_bytes(one) + near_bytes(two)
     assert handler.get_num_bytes([]) == 0
-    assert handler.load_model() is shelf(str(folder))
+    assert handler.load_model() is model_cache(str(folder))
 
 
 def test_a_model_of_which_a_byte_has_changed_is_not_opened(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_model_of_which_a_byte_has_changed_is_not_opened(tmp_path: Path) -> No
     store = tmp_path / "models"
     ask = reference(store, NAMES[0])
     flip(store / NAMES[0] / "model.joblib")
-    shelf.cache_clear()  # as in another process: this one has made it
+    model_cache.cache_clear()  # as in another process: this one has made it
     handler = ArtefactHandler(str(store))
     with pytest.raises(DamagedArtefact, match="is not opened"):
         list(handler.run_inference([(ask, made()[0])], handler.load_model()))

@@ -14,7 +14,7 @@ from apache_beam.transforms.window import TimestampedValue
 
 from model.artefact import Reference
 from model.batch import SECOND, tag_of
-from model.metrics import Metrics, Sums, figures
+from model.metrics import Metrics, Sums, compute_metrics
 from model.store import Store
 from pipeline.testing import run_graph
 from tests.transforms.streams import (
@@ -227,7 +227,7 @@ def test_each_batchs_rejects_have_a_file_of_their_own(tmp_path: Path) -> None:
 
 
 def test_a_report_is_its_metrics_as_json_and_goes_on(tmp_path: Path) -> None:
-    metrics = figures(Sums(rows=3, unlabelled=3), 5 * MINUTE, 6 * MINUTE)
+    metrics = compute_metrics(Sums(rows=3, unlabelled=3), 5 * MINUTE, 6 * MINUTE)
     sink = WriteReports(str(tmp_path), Store(str(tmp_path / "m")), Cadence(MINUTE, MINUTE), 3)
     with embedded() as pipeline:
         pipeline | beam.Create([(5 * MINUTE, metrics)]) | beam.ParDo(sink)

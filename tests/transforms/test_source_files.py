@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.batch import ID, SECOND, encode, late, micros, tag_of
+from model.batch import ID, SECOND, encode, event_times, late_mask, tag_of
 from model.reading import Plan, plan
 from tests.transforms.streams import MINUTE, SCHEMA, stream
 from transforms.sources.files import FileReader, FileTickets
@@ -47,7 +47,7 @@ def source(files: Plan, extent: Extent, batch_rows: int) -> tuple[FileTickets, F
 
 def times_by_id(batches: list[pa.RecordBatch]) -> dict[int, int]:
     ids = [i for batch in batches for i in batch[ID].to_pylist()]
-    times = [int(t) for batch in batches for t in micros(batch)]
+    times = [int(t) for batch in batches for t in event_times(batch)]
     assert len(set(ids)) == len(ids)
     return dict(zip(ids, times, strict=True))
 
@@ -63,7 +63,7 @@ def test_each_row_is_read_once_with_its_ordinal_as_its_id(
     found = [batch for ticket in planned(tickets) for batch in reader(ticket)]
     assert times_by_id(found) == {i: int(r["t"] * SECOND) for i, r in enumerate(rows)}
     assert max(batch.num_rows for batch in found) <= batch_rows
-    assert not any(late(batch).any() for batch in found)
+    assert not any(late_mask(batch).any() for batch in found)
     keys = [tag_of(batch).key for batch in found]
     assert len(keys) == len(set(keys))
 
@@ -98,7 +98,7 @@ def test_tickets_leave_in_the_order_of_their_least_time_and_no_row_is_before_its
     assert [t.at for t in plan] == sorted(t.at for t in plan)
     for ticket in plan:
         for batch in reader(ticket):
-            times = micros(batch)
+            times = event_times(batch)
             assert times.min() == tag_of(batch).at >= ticket.at
             assert len(set(times // MINUTE)) == 1
 

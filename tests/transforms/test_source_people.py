@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.batch import ID, SECOND, encode, ids, late, micros, tag_of
+from model.batch import ID, SECOND, encode, event_times, late_mask, row_ids, tag_of
 from model.people import SCHEMA, People
 from transforms.sources.people import PeopleReader, PeopleTickets, live_rows
 from transforms.sources.planner import Extent, ReadTickets, Ticket
@@ -73,7 +73,7 @@ def test_no_batch_is_stamped_before_its_ticket_nor_straddles_a_serve_window(
     for ticket in plan:
         for batch in reader(ticket):
             at = tag_of(batch).at
-            on_time = micros(batch)[~late(batch)]
+            on_time = event_times(batch)[~late_mask(batch)]
             assert at >= ticket.at
             assert {t // (latency * SECOND) for t in on_time} <= {at // (latency * SECOND)}
             assert on_time.min(initial=at) >= at
@@ -94,10 +94,12 @@ def test_batch_keys_are_all_different() -> None:
 def test_with_disorder_some_rows_are_late_and_count_where_the_watermark_stands() -> None:
     table = people(20, 10 * SECOND)
     found = rows_read(table, Extent(START, START + 10 * MINUTE), 1000)
-    tardy = {i for b in found for i in ids(b)[late(b)].tolist()}
+    tardy = {i for b in found for i in row_ids(b)[late_mask(b)].tolist()}
     assert 20 < len(tardy) < 12_000 * 0.02
     for batch in found:
-        for row, time, is_late in zip(ids(batch), micros(batch), late(batch), strict=True):
+        for row, time, is_late in zip(
+            row_ids(batch), event_times(batch), late_mask(batch), strict=True
+        ):
             watermark = table.time(int(row)) - 10 * SECOND
             assert is_late == (time < watermark)
 
@@ -129,7 +131,7 @@ def test_people_flow_through_beam_whole() -> None:
     tickets, reader = source(people(), extent, 70)
     with embedded() as pipeline:
         seen = pipeline | ReadTickets(tickets, reader) | Gather()
-    assert sorted(i for one in seen for i in ids(one.value).tolist()) == list(range(900))
+    assert sorted(i for one in seen for i in row_ids(one.value).tolist()) == list(range(900))
     assert all(one.at == tag_of(one.value).at // 1000 * 1000 for one in seen)
 
 

@@ -10,7 +10,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.batch import ID, PROBLEM, SECOND, TIME, micros, tag_of
+from model.batch import ID, PROBLEM, SECOND, TIME, event_times, tag_of
 from tests.transforms.streams import MINUTE, SCHEMA, row, stream
 from transforms.sources.rows import FromRows, MakeBatches, as_dict, row_id
 from transforms.testing import Gather, embedded
@@ -50,7 +50,7 @@ def test_each_row_is_in_one_batch_that_is_stamped_with_its_least_time(batch_rows
     wanted = [{**r, "z": 7.0} for r in rows]
     assert sorted(map(key, found)) == sorted(map(key, wanted))
     for one in seen:
-        times = micros(one.value)
+        times = event_times(one.value)
         assert one.at == tag_of(one.value).at == times.min()
         assert one.window is None
         assert len(set(times // MINUTE)) == 1
@@ -68,7 +68,7 @@ def test_dicts_beam_rows_and_named_tuples_give_the_same_rows() -> None:
 def test_a_beam_timestamp_is_a_time() -> None:
     rest = {"y": 2.0, "x": 3.0, "z": 4.0, "c": "a"}
     [one] = made([{"t": Timestamp(1_704_067_200.25), **rest}])
-    assert micros(one.value).tolist() == [1_704_067_200_250_000]
+    assert event_times(one.value).tolist() == [1_704_067_200_250_000]
     [one] = made([{"t": MIN_TIMESTAMP, **rest}])
     assert PROBLEM in one.value.schema.names
 

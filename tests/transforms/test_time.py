@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from model.asof import from_stamp
+from model.asof import parse_name
 from model.batch import SECOND
 from pipeline.testing import run_graph
 from tests.transforms.streams import MEAN, row, schema_file, shuffle, stream
@@ -58,7 +58,7 @@ def expected(options: dict[str, Any]) -> dict[int, tuple[str | None, float | Non
     for i, name in enumerate(chosen):
         mean = None
         if name is not None:
-            end = from_stamp(name) // SECOND
+            end = parse_name(name) // SECOND
             mean = np.mean(
                 [
                     r["y"]

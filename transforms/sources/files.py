@@ -12,9 +12,9 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from model.batch import Key, Tag, sliced, split
+from model.batch import Key, Tag, slice_batch, split
 from model.reading import Chunk, Plan, read
-from model.reading.ahead import ahead
+from model.reading.ahead import read_ahead
 from model.reading.files import check_unchanged
 from model.schema import Schema
 from transforms.sources.planner import Extent, Ticket
@@ -92,7 +92,7 @@ class FileReader:
         if file.format == "parquet":  # text has checksums
             check_unchanged(file)
         chunk = self._chunks[ticket.partition, ticket.start]
-        blocks = ahead(read(file, chunk, self.schema, self.block_rows))
+        blocks = read_ahead(read(file, chunk, self.schema, self.block_rows))
         return Extent(self.begin, ticket.until).within(self._batches(blocks, ticket, file.path))
 
     def _batches(
@@ -101,7 +101,7 @@ class FileReader:
         line = ticket.line - ticket.first
         part = 0
         for block in blocks:
-            for rows in sliced(block, self.batch_rows):
+            for rows in slice_batch(block, self.batch_rows):
                 tag = Tag(Key(ticket.partition, ticket.start, part), ticket.at, path, line)
                 for piece in split(rows, tag, self.latency):
                     yield piece

@@ -20,7 +20,7 @@ from apache_beam.transforms.window import GlobalWindow, GlobalWindows, Timestamp
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from model.batch import LATE, Key, Tag, micros, split, tag_of
+from model.batch import LATE, Key, Tag, event_times, split, tag_of
 from model.latest import default_latest, reject_later
 from model.rows import from_dicts
 from model.schema import Schema
@@ -183,7 +183,7 @@ def arrived(
     either: it is that of a row that is rejected. Such a row alone counts at ``latest``, behind
     which no watermark stands.
     """
-    times = micros(batch)
+    times = event_times(batch)
     dated = times > np.iinfo(np.int64).min
     least = MIN_TIMESTAMP.micros
     stamped = np.array(stamps, dtype=np.int64)

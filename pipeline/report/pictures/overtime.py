@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
-from model.asof import from_iso
+from model.asof import parse_iso
 from model.metrics import Metrics
 from pipeline.report.pictures.canvas import NAMED, TEXT, legend, plain, sheet, svg
 from pipeline.report.pictures.palette import CARD, DASHES, LINES, SHADE, SOFT
@@ -57,7 +57,7 @@ def moment(time: str) -> float:
         >>> moment("1970-01-02T12:00:00Z")
         1.5
     """
-    return min(LATEST, float(date2num(from_iso(time))))
+    return min(LATEST, float(date2num(parse_iso(time))))
 
 
 def error(reports: Sequence[Metrics]) -> str:

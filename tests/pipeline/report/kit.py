@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from model.asof import iso
+from model.asof import format_iso
 from model.metrics import Metrics
 
 MARKUP = "</title><script>alert(1)</script>"
@@ -43,7 +43,7 @@ def report(minute: int, mae: float | None = None, **values: Any) -> Metrics:
     found |= {"rejected": 0, "model": None if mae is None else "20260101T000000Z"}
     found |= {"mae": mae, "rmse": mae, "r2": None, "baseline_mae": mae and 2 * mae}
     found |= {"skill": None if mae is None else 0.5}
-    start, end = iso(minute * 60_000_000), iso((minute + 1) * 60_000_000)
+    start, end = format_iso(minute * 60_000_000), format_iso((minute + 1) * 60_000_000)
     return Metrics.model_validate({"refresh_start": start, "refresh_end": end, **found, **values})
 
 

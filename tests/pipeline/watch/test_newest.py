@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from model.metrics import Metrics, Sums, figures
+from model.metrics import Metrics, Sums, compute_metrics
 from pipeline.watch.newest import Newest
 
 MINUTE = 60_000_000
@@ -13,7 +13,9 @@ MINUTE = 60_000_000
 
 def report(folder: Path, number: int, mae: float = 1.0) -> str:
     """Writes the report of a minute; gives its name."""
-    made = figures(Sums(rows=9, labelled=9, absolute=9 * mae), number * MINUTE, number * MINUTE)
+    made = compute_metrics(
+        Sums(rows=9, labelled=9, absolute=9 * mae), number * MINUTE, number * MINUTE
+    )
     name = (datetime(1970, 1, 1) + timedelta(minutes=number)).strftime("%Y%m%dT%H%M%SZ")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_bytes(made.as_json())

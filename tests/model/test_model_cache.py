@@ -1,4 +1,4 @@
-"""The shelf: few artefacts stay open, each is opened once, and a replaced one is refused."""
+"""The model cache: few artefacts stay open, each is opened once, and a replaced one is refused."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from model.artefact import Reference
-from model.asof import stamp
+from model.asof import format_name
 from model.batch import SECOND
-from model.store import DamagedArtefact, Shelf, Store, shelf
+from model.store import DamagedArtefact, ModelCache, Store, model_cache
 from tests.model.core_kit import NOON, RIDGE, rides, trained
 
-NAMES = [stamp(NOON + i * 60 * SECOND) for i in range(1, 5)]
+NAMES = [format_name(NOON + i * 60 * SECOND) for i in range(1, 5)]
 OLD, NEW = trained(RIDGE, rides(30, 0)), trained(RIDGE, rides(30, 1))
 
 
@@ -22,9 +22,9 @@ OLD, NEW = trained(RIDGE, rides(30, 0)), trained(RIDGE, rides(30, 1))
 class CountingStore(Store):
     loads: list[str] = field(default_factory=list, compare=False)
 
-    def verified(self, name: str, sha256: str | None = None) -> bytes:
+    def read_verified(self, name: str, sha256: str | None = None) -> bytes:
         self.loads.append(name)
-        return super().verified(name, sha256)
+        return super().read_verified(name, sha256)
 
 
 def filled(path: Path, artefacts: int) -> tuple[CountingStore, list[Reference]]:
@@ -34,35 +34,35 @@ def filled(path: Path, artefacts: int) -> tuple[CountingStore, list[Reference]]:
     return store, [store.reference(name) for name in NAMES[:artefacts]]
 
 
-def test_a_shelf_keeps_the_artefacts_that_were_taken_last(tmp_path: Path) -> None:
+def test_a_cache_keeps_the_models_used_last(tmp_path: Path) -> None:
     store, (a, b, c) = filled(tmp_path, 3)
-    kept = Shelf(store, room=2 * len(OLD[0]))
-    first = kept.take(a)
-    kept.take(b)
-    assert kept.take(a) is first
-    kept.take(c)  # b was taken longest ago: it goes
-    assert kept.take(a) is first
-    kept.take(b)
+    kept = ModelCache(store, capacity=2 * len(OLD[0]))
+    first = kept.get(a)
+    kept.get(b)
+    assert kept.get(a) is first
+    kept.get(c)  # b was taken longest ago: it goes
+    assert kept.get(a) is first
+    kept.get(b)
     assert store.loads == [a.name, b.name, c.name, b.name]
 
 
-def test_an_artefact_larger_than_the_shelf_is_kept_alone(tmp_path: Path) -> None:
+def test_an_artefact_larger_than_the_cache_is_kept_alone(tmp_path: Path) -> None:
     store, (a, b) = filled(tmp_path, 2)
-    kept = Shelf(store, room=1)
-    assert kept.take(a) is kept.take(a)
-    kept.take(b)
-    kept.take(a)
+    kept = ModelCache(store, capacity=1)
+    assert kept.get(a) is kept.get(a)
+    kept.get(b)
+    kept.get(a)
     assert store.loads == [a.name, b.name, a.name]
 
 
 def test_threads_that_take_the_same_artefacts_open_each_once(tmp_path: Path) -> None:
     store, references = filled(tmp_path, 4)
     taken: list[tuple[str, int]] = []
-    kept, start = Shelf(store), threading.Barrier(6)
+    kept, start = ModelCache(store), threading.Barrier(6)
 
     def take() -> None:
         start.wait()
-        taken.extend((r.name, id(kept.take(r))) for _ in range(20) for r in references)
+        taken.extend((r.name, id(kept.get(r))) for _ in range(20) for r in references)
 
     threads = [threading.Thread(target=take) for _ in range(6)]
     for thread in threads:
@@ -73,41 +73,41 @@ def test_threads_that_take_the_same_artefacts_open_each_once(tmp_path: Path) -> 
     assert (len(set(taken)), sorted(store.loads)) == (4, NAMES[:4])
 
 
-def test_a_shelf_refuses_an_artefact_that_was_replaced(tmp_path: Path) -> None:
+def test_a_cache_refuses_an_artefact_that_was_replaced(tmp_path: Path) -> None:
     store, [old] = filled(tmp_path, 1)
     store.commit(old.name, *NEW)
     with pytest.raises(DamagedArtefact, match="changed since it was referred to"):
-        Shelf(store).take(old)
-    kept = Shelf(store)
+        ModelCache(store).get(old)
+    kept = ModelCache(store)
     replaced = store.reference(old.name)
-    assert kept.take(replaced).baseline == store.load(old.name).baseline
+    assert kept.get(replaced).baseline == store.load(old.name).baseline
 
 
 def test_an_artefact_that_failed_to_open_is_tried_again(tmp_path: Path) -> None:
     store, [reference] = filled(tmp_path, 1)
-    kept, model = Shelf(store), tmp_path / reference.name / "model.joblib"
+    kept, model = ModelCache(store), tmp_path / reference.name / "model.joblib"
     model.write_bytes(b"damaged")
     with pytest.raises(DamagedArtefact):
-        kept.take(reference)
+        kept.get(reference)
     model.write_bytes(OLD[0])
-    assert kept.take(reference) is kept.take(reference)
+    assert kept.get(reference) is kept.get(reference)
 
 
 def test_what_was_put_there_is_not_opened_and_makes_room_like_any_other(tmp_path: Path) -> None:
     store, (a, b) = filled(tmp_path, 2)
     made = store.load(a.name)
     store.loads.clear()
-    kept = Shelf(store, room=len(OLD[0]))
+    kept = ModelCache(store, capacity=len(OLD[0]))
     kept.put(a, made, len(OLD[0]))
     kept.put(a, store.load(b.name), len(OLD[0]))
     store.loads.clear()
-    assert kept.take(a) is made
+    assert kept.get(a) is made
     assert store.loads == []
-    kept.take(b)
-    assert kept.take(a) is not made
+    kept.get(b)
+    assert kept.get(a) is not made
     assert store.loads == [b.name, a.name]
 
 
-def test_a_process_has_one_shelf_for_a_store(tmp_path: Path) -> None:
-    assert shelf(str(tmp_path)) is shelf(str(tmp_path))
-    assert shelf(str(tmp_path)) is not shelf(str(tmp_path / "other"))
+def test_a_process_has_one_cache_for_a_store(tmp_path: Path) -> None:
+    assert model_cache(str(tmp_path)) is model_cache(str(tmp_path))
+    assert model_cache(str(tmp_path)) is not model_cache(str(tmp_path / "other"))
