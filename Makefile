@@ -8,6 +8,8 @@ CORE := .venv/.core
 SERVE := .venv/.serve
 PEERS := .tools/peers/.done
 TEST := .venv/.test
+DOCS := .venv/.docs
+PYTHONS := 3.10 3.11 3.12 3.13
 FLIGHTS := .venv/flights
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCK := .tools/bin/uv pip compile --quiet setup.py --universal --python-version 3.10 \
@@ -23,7 +25,7 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test quick lint types fast slow coverage flights bench bench-check \
+.PHONY: help setup run test quick lint types fast slow coverage pythons docs flights bench bench-check \
 	bench-reading growth peers soak chaos attack power-cuts lock clean prism flink-up flink-down
 
 help: ## this list
@@ -62,6 +64,21 @@ fast: $(TEST)
 slow: $(TEST)
 	@echo "== slow tests"
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m slow --cov --cov-append --cov-report=
+
+# What is installed here is what the lock has for this Python. NumPy's stubs of 3.11 and later are beyond
+# Python 3.10's grammar, so there its arrays count as Any.
+pythons: $(TEST) .tools/bin/uv ## does the lock install, and do the types hold, on Python 3.10 to 3.13?
+	@for python in $(PYTHONS); do \
+		echo "== Python $$python (lock, types)"; \
+		for lock in test docs; do .tools/bin/uv pip install --quiet --dry-run --require-hashes \
+			--python-version $$python --target .tools/none -r requirements/$$lock.txt || exit 1; done; \
+		case $$python in 3.10) any=--no-warn-return-any;; *) any=;; esac; \
+		$(BIN)/python -m mypy --python-version $$python $$any || exit 1; \
+	done
+
+docs: $(DOCS) ## build the site into site/, with warnings as errors
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "docs: site/index.html"
 
 coverage: $(TEST)
 	@echo "== coverage (of model/ at least 95 %)"
@@ -111,6 +128,7 @@ lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
 	@$(LOCK) -o requirements/core.txt
 	@$(LOCK) --extra serve -c requirements/core.txt -o requirements/serve.txt
 	@$(LOCK) --extra test -c requirements/serve.txt -o requirements/test.txt
+	@$(LOCK) --extra docs -c requirements/test.txt -o requirements/docs.txt
 	@.tools/bin/uv pip compile --quiet examples/requirements.in --no-deps --python-version 3.10 \
 		--generate-hashes --custom-compile-command "make lock" $(ARGS) -o requirements/flights.txt
 	@.tools/bin/uv pip compile --quiet benchmarks/peers/requirements.in --universal \
@@ -119,7 +137,7 @@ lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
 	@rm -rf correnteza.egg-info
 
 clean: flink-down ## remove .venv, tools and caches; runs/ stays
-	rm -rf .venv .tools .cache build dist *.egg-info .coverage* \
+	rm -rf .venv .tools .cache build dist site *.egg-info .coverage* \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -144,6 +162,10 @@ $(SERVE): $(CORE) requirements/serve.txt
 $(TEST): $(CORE) requirements/test.txt
 	@echo "== set-up: .venv, tools for the tests from requirements/test.txt"
 	@$(call INSTALL,requirements/test.txt)
+
+$(DOCS): $(CORE) requirements/docs.txt
+	@echo "== set-up: .venv, the site's tools from requirements/docs.txt"
+	@$(call INSTALL,requirements/docs.txt)
 
 # The data alone, in a folder of its own: in .venv the package would need pandas.
 $(FLIGHTS): $(CORE) requirements/flights.txt

@@ -27,20 +27,25 @@ CORE = [
     "orjson>=3.9.7,<4",
     "pyarrow>=18,<26",
     "pydantic>=2.9,<3",
+    "pydantic-core>=2.23,<3",  # each pydantic has one that is its own
     "rich>=13.7,<16",
     "scikit-learn>=1.6,<2",
     "scipy>=1.11,<2",
     "setuptools>=70.1",  # with it Beam builds the package for the workers, at launch
     "shtab>=1.13,<2",  # completion of the command line, printed for a shell
     "tomli>=2,<3; python_version < '3.11'",
+    "threadpoolctl>=3.1,<4",
+    "typing-extensions>=4.10,<5",
     "tzdata>=2024.1",  # time_zone, where the system has no zones
 ]
 SERVE = [
     "fastapi>=0.115,<1",
     "h11>=0.14,<1",
     "jinja2>=3.1,<4",
+    "markupsafe>=2.1,<4",
     "matplotlib>=3.9,<4",
     "prometheus-client>=0.21,<1",
+    "starlette>=0.40,<2",
     "uvicorn>=0.32,<1",
     "zstandard>=0.21,<1",
 ]
@@ -50,6 +55,13 @@ NOTEBOOK = [
     "pandas>=2.2.3,<2.4",  # in IPython, Beam 2.77 imports its dataframes at each step
 ]
 EXTRAS = {
+    "docs": [
+        *SERVE,  # the reference asks the parsers and the server what they have
+        "mkdocs>=1.6,<2",
+        "mkdocs-gen-files>=0.5,<1",
+        "mkdocs-material>=9.6,<10",
+        "mkdocstrings[python]>=0.29,<2",
+    ],
     "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
     "notebook": NOTEBOOK,
     "serve": SERVE,

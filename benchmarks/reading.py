@@ -66,7 +66,8 @@ def write(folder: Path, rows: int) -> list[Path]:
 
 
 def _table(rng: np.random.Generator, first: int, count: int) -> pa.Table:
-    micros = np.datetime64("2024-01-01", "us") + 1000 * np.arange(first, first + count)
+    start = np.datetime64("2024-01-01", "us")
+    micros = start + np.arange(first, first + count).astype("m8[ms]")
     times = [f"{text}Z" for text in np.datetime_as_string(micros, unit="ms")]
     kinds = np.array(["red", "green", "blue", "São Paulo", "black"])
     numbers = {name: np.round(rng.normal(size=count), 6) for name in NUMBERS}
