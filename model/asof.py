@@ -7,6 +7,7 @@ and refreshes begin, at its multiples of ``every``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from model.batch import SECOND
@@ -15,6 +16,31 @@ NAME = "%Y%m%dT%H%M%SZ"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 LEAST = (datetime.min.replace(tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
 GREATEST = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cadence:
+    """How event time is divided; all lengths in microseconds.
+
+    Attributes:
+        window: what one model is trained on, a multiple of ``every``.
+        every: a refresh: how long one model serves, and how far apart windows end.
+        latency: a serve window, which divides ``every``: a row is scored within it.
+        lag: how many refreshes after its window's end a model begins to serve; 1 is at once.
+
+    Example:
+        >>> Cadence(window=180, every=60, latency=20).serve_windows(60)
+        range(60, 120, 20)
+    """
+
+    window: int
+    every: int
+    latency: int
+    lag: int = 1
+
+    def serve_windows(self, refresh: int) -> range:
+        """The starts of the serve windows of the refresh that starts at ``refresh``."""
+        return range(refresh, refresh + self.every, self.latency)
 
 
 def floor_to(time: int, step: int) -> int:

@@ -51,7 +51,14 @@ def build(
     models = (
         accepted
         | "Windows"
-        >> CollectWindows(schema, *settings.windowing, span.begin, settings.by_moments, span.until)
+        >> CollectWindows(
+            schema,
+            cadence,
+            settings.sample_rows,
+            begin=span.begin,
+            until=span.until,
+            reduce=settings.by_moments,
+        )
         | "Normalize" >> Normalize(schema)
         | "Train" >> Train(schema, settings.regressor, store, settings.least_rows, settings.strict)
         | "Commit" >> Commit(store, folder.timing, folder.skipped)

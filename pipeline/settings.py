@@ -23,7 +23,7 @@ from pydantic import (
 from model import moments
 from model.alerts import Thresholds
 from model.artefact import Learner
-from model.asof import EPOCH, format_iso
+from model.asof import EPOCH, Cadence, format_iso
 from model.batch import SECOND
 from model.errors import UserError
 from model.people import SCHEMA as PEOPLE
@@ -31,7 +31,6 @@ from model.schema import Schema
 from model.skipped import default_min_rows
 from model.times import parse_times
 from pipeline.values import address, threshold
-from transforms.handover import Cadence
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 RUNNERS = {
@@ -339,18 +338,18 @@ class Settings(BaseModel):
 
     @property
     def cadence(self) -> Cadence:
-        """How event time is cut; microseconds."""
-        return Cadence(self.serve * SECOND, self.refresh * SECOND, self.lag)
+        """How event time is divided; microseconds."""
+        return Cadence(
+            window=self.window * SECOND,
+            every=self.refresh * SECOND,
+            latency=self.serve * SECOND,
+            lag=self.lag,
+        )
 
     @property
     def timed(self) -> int | None:
         """A serve window's length, microseconds, if event time is the wall clock; else None."""
         return self.cadence.latency if self.live else None
-
-    @property
-    def windowing(self) -> tuple[int, int, int, int]:
-        """A window's length and how far apart they end (microseconds), sample rows and lag."""
-        return self.window * SECOND, self.refresh * SECOND, self.sample_rows, self.lag
 
     @property
     def thresholds(self) -> Thresholds:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
@@ -21,7 +21,7 @@ from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
 from model.artefact import Reference
-from model.asof import first_served, floor_to, newest_window_end
+from model.asof import Cadence, first_served, floor_to, newest_window_end
 from model.batch import SECOND, Key, tag_of
 from model.store import Store
 from transforms.coders import FusedCoder, near_bytes
@@ -39,20 +39,6 @@ class Requests(list[Request]):
 
 
 registry.register_coder(Requests, FusedCoder)
-
-
-class Cadence(NamedTuple):
-    """How event time is cut, in microseconds.
-
-    Attributes:
-        latency: a serve window: a row is scored so long after at the latest.
-        every: a refresh: so long one model serves.
-        lag: how many refreshes after its window's end a model serves first, from 1.
-    """
-
-    latency: int
-    every: int
-    lag: int = 1
 
 
 class Claims(Protocol):
@@ -110,9 +96,8 @@ class Send(beam.DoFn):
         self.shards = shards
 
     def process(self, committed: Committed) -> Iterator[Any]:
-        latency, every, lag = self.cadence
-        first = first_served(committed.window.end, every, lag)
-        for start in range(first, first + every, latency):
+        first = first_served(committed.window.end, self.cadence.every, self.cadence.lag)
+        for start in self.cadence.serve_windows(first):
             for shard in range(self.shards):
                 yield TimestampedValue((shard, as_batch(committed.reference)), beam_time(start))
 
@@ -127,7 +112,7 @@ class Choose(beam.DoFn):
     were in the store.
 
     Attributes:
-        cadence: how event time is cut.
+        cadence: how event time is divided.
         store: where an older model is looked for.
         by_ticket: whether the batches of each ticket go out by themselves, to be redeemed.
     """
@@ -185,8 +170,8 @@ class Choose(beam.DoFn):
         return tag_of(batch).key[:2] if self.by_ticket else ()
 
     def _end(self, window: Any) -> int:
-        _, every, lag = self.cadence
-        return newest_window_end(floor_to(window.start.micros, every), every, lag)
+        every = self.cadence.every
+        return newest_window_end(floor_to(window.start.micros, every), every, self.cadence.lag)
 
     def _look(self, ends: set[int]) -> None:
         """Looks for the newest models of windows that ended by some times."""
@@ -236,7 +221,7 @@ class HandOver(beam.PTransform[Any, Any]):
     """``{batches, models}`` in; lists of (reference, batch) out, of one serve window and shard.
 
     Attributes:
-        cadence: how event time is cut.
+        cadence: how event time is divided.
         store: where an older model is looked for.
         shards: into how many parts a serve window is cut, to be scored side by side.
         claims: what can read the source's rows again; None: they travel.

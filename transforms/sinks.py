@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 from model import files
-from model.asof import floor_to, format_name
+from model.asof import Cadence, floor_to, format_name
 from model.batch import ID, KEY, LATE, SECOND, TIME, TIME_TYPE, column, concat, sort_by_time, tag_of
 from model.carried import carried_columns, carried_fields
 from model.metrics import Metrics
@@ -25,7 +25,7 @@ from model.sample import bottom_k
 from model.schema import Schema
 from model.store import ModelCache, Store, model_cache
 from transforms.coders import BATCHES
-from transforms.handover import Cadence, sharded
+from transforms.handover import sharded
 from transforms.sources.planner import last_time
 from transforms.tally import count
 from transforms.validate import Rejects
@@ -319,7 +319,7 @@ class WriteReports(beam.DoFn):
     Attributes:
         folder: where.
         store: whose artefacts are pruned.
-        cadence: how event time is cut.
+        cadence: how event time is divided.
         keep: how many of the artefacts whose window ended by a refresh's start stay; 0 keeps all.
     """
 

@@ -22,6 +22,7 @@ from apache_beam.transforms.window import (
 from apache_beam.typehints import with_input_types, with_output_types
 
 from model.artefact import Window
+from model.asof import Cadence
 from model.batch import LATE, SECOND, column, concat, drop_carried, filter_rows, late_mask, tag_of
 from model.moments import Moments, from_bytes, summary
 from model.moments import merge as merge_moments
@@ -207,10 +208,10 @@ class CollectWindows(beam.PTransform[Any, Any]):
 
     Attributes:
         schema: the meaning of the columns.
-        window, every: the windows' length, and how far apart they end; microseconds.
+        cadence: how event time is divided. With a lag of 2 or more, a window's data is
+            stamped ``(lag - 1) * every`` later and spread anew before it is trained on, so that
+            a fit may take that long.
         sample_rows: how many rows a window keeps at the most.
-        lag: with 2 or more, a window's data is stamped ``(lag - 1) * every`` later and
-            spread anew before it is trained on, so that a fit may take that long.
         begin, until: see ``Bound``.
         reduce: sends moments in the place of most rows (``model.moments.suffice``).
     """
@@ -218,41 +219,38 @@ class CollectWindows(beam.PTransform[Any, Any]):
     def __init__(
         self,
         schema: Schema,
-        window: int,
-        every: int,
+        cadence: Cadence,
         sample_rows: int = 1_000_000,
-        lag: int = 1,
+        *,
         begin: int | None = None,
-        reduce: bool = False,
         until: int | None = None,
+        reduce: bool = False,
     ) -> None:
         super().__init__()
         self.schema = schema
-        self.window = window
-        self.every = every
+        self.cadence = cadence
         self.sample_rows = min(sample_rows, SAMPLE_ROWS) if reduce else sample_rows
         self.reduce = reduce
-        self.lag = lag
         self.begin = begin
         self.until = until
 
     def expand(self, accepted: Any) -> Any:
+        every, lag = self.cadence.every, self.cadence.lag
         windows = (
             accepted
             | "Summarize"
             >> beam.ParDo(Summarize(self.schema, self.reduce)).with_output_types(pa.RecordBatch)
-            | "Window" >> beam.WindowInto(windowing(self.window, self.every))
-            | "Key" >> beam.Map(keyed, self.every).with_output_types(tuple[int, pa.RecordBatch])
+            | "Window" >> beam.WindowInto(windowing(self.cadence.window, every))
+            | "Key" >> beam.Map(keyed, every).with_output_types(tuple[int, pa.RecordBatch])
             | "Combine" >> beam.CombinePerKey(WindowData(self.sample_rows))
             | "Bound" >> beam.ParDo(Bound(self.begin, self.until)).with_output_types(pa.RecordBatch)
             | "Global" >> beam.WindowInto(GlobalWindows())
         )
-        if self.lag == 1:
+        if lag == 1:
             return windows
         return (
             windows
-            | "Delay"
-            >> beam.Map(delayed, (self.lag - 1) * self.every).with_output_types(pa.RecordBatch)
+            | "Delay" >> beam.Map(delayed, (lag - 1) * every).with_output_types(pa.RecordBatch)
             | "Spread" >> beam.Reshuffle()
         )
 

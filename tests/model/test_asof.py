@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from model.asof import (
     EPOCH,
+    Cadence,
     first_served,
     floor_to,
     format_iso,
@@ -105,3 +106,8 @@ def test_an_edge_beyond_the_years_that_can_be_told_is_told_as_the_last_moment() 
         format_iso(beyond) == "9999-12-31T23:59:59.999999Z"
         and format_name(beyond) == "99991231T235959Z"
     )
+
+
+def test_the_serve_windows_of_a_refresh_divide_it() -> None:
+    cadence = Cadence(window=120, every=60, latency=20)
+    assert list(cadence.serve_windows(-60)) == [-60, -40, -20]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from model.asof import Cadence
 from model.errors import UserError
 from model.people import SCHEMA as PEOPLE
 from pipeline.settings import Settings, divisors, micros_of, option, settings_from
@@ -188,8 +189,7 @@ def test_a_refresh_is_a_window_and_a_serve_window_is_a_refresh_unless_told() -> 
     assert (made(window=300).refresh, made(window=300).serve) == (300, 300)
     assert made(window=300, every=60).serve == 60
     cut = made(window="3m", every="1m", latency="20s", lag=2)
-    assert cut.cadence == (20_000_000, 60_000_000, 2)
-    assert cut.windowing == (180_000_000, 60_000_000, 1_000_000, 2)
+    assert cut.cadence == Cadence(window=180_000_000, every=60_000_000, latency=20_000_000, lag=2)
 
 
 @examples(max_examples=50, deadline=None)

@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from sklearn.dummy import DummyRegressor
 
+from model.asof import Cadence
 from model.batch import SECOND
 from model.schema import Features, Schema
 
@@ -25,6 +26,7 @@ numeric = ["x", "z"]
 categorical = ["c"]
 """
 MINUTE = 60 * SECOND
+EACH_MINUTE = Cadence(window=MINUTE, every=MINUTE, latency=MINUTE)
 MEAN = "sklearn.dummy:DummyRegressor"
 """A learner that predicts the mean target of its window: an oracle by hand can tell which."""
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from model.artefact import Learner, Reference, Window
-from model.asof import format_name
+from model.asof import Cadence, format_name
 from model.batch import ID, SECOND, Key, tag_of
 from model.store import Store
-from tests.transforms.streams import MEAN, MINUTE, SCHEMA, row, shuffle, times_of
-from transforms.handover import Cadence, Choose, HandOver, Send, as_batch, as_reference, shard_of
+from tests.transforms.streams import EACH_MINUTE, MEAN, MINUTE, SCHEMA, row, shuffle, times_of
+from transforms.handover import Choose, HandOver, Send, as_batch, as_reference, shard_of
 from transforms.normalize import Normalize
 from transforms.statistics import CollectWindows
 from transforms.testing import (
@@ -30,14 +31,11 @@ from transforms.testing import (
 )
 from transforms.train import Commit, Committed, Train
 
-EACH_MINUTE = Cadence(MINUTE, MINUTE)
-
 
 def handed(
     rows: list[Any],
     folder: str | Path,
     cadence: Cadence = EACH_MINUTE,
-    window: int = MINUTE,
     shards: int = 2,
     batch_rows: int = 1000,
     disorder: int | None = None,
@@ -48,7 +46,7 @@ def handed(
     store = Store(str(folder))
     with streamed() if source is replay else embedded() as pipeline:
         flow = pipeline | source(accepted(raw, SCHEMA))
-        windows = flow | CollectWindows(SCHEMA, window, cadence.every, lag=cadence.lag)
+        windows = flow | CollectWindows(SCHEMA, cadence)
         trained = windows | Normalize(SCHEMA) | Train(SCHEMA, Learner(MEAN, {}, 1), store)
         models = trained | Commit(store)
         return {"batches": flow, "models": models} | HandOver(cadence, store, shards) | Gather()
@@ -118,8 +116,12 @@ def as_of_holds(times: list[int], data: Any) -> None:
         seen = handed(
             rows,
             folder,
-            Cadence(latency * SECOND, every * SECOND, lag),
-            window * SECOND,
+            Cadence(
+                window=window * SECOND,
+                every=every * SECOND,
+                latency=latency * SECOND,
+                lag=lag,
+            ),
             batch_rows=batch_rows,
             disorder=None if disorder is None else disorder * SECOND,
         )
@@ -145,7 +147,7 @@ def test_each_row_meets_the_model_that_the_as_of_rule_names_in_many_streams(
 
 def test_what_goes_out_is_in_its_serve_window_sorted_and_of_one_model(tmp_path: Path) -> None:
     rows = [row(t) for t in range(-90, 90)]
-    cadence = Cadence(20 * SECOND, MINUTE)
+    cadence = replace(EACH_MINUTE, latency=20 * SECOND)
     seen = handed(rows, tmp_path, cadence, shards=3, batch_rows=6, source=in_another_order)
     assert len(seen) > 9
     for one in seen:
@@ -177,7 +179,7 @@ def test_cold_start_passes_without_a_model_and_a_gap_takes_the_newest_older_one(
 @pytest.mark.parametrize("source", [FromBatches, replay])
 def test_a_lag_serves_each_model_one_refresh_later(tmp_path: Path, source: Any) -> None:
     rows = [row(t) for t in (0, 60, 120, 180)]
-    found = served(handed(rows, tmp_path, Cadence(MINUTE, MINUTE, 2), source=source))
+    found = served(handed(rows, tmp_path, replace(EACH_MINUTE, lag=2), source=source))
     names = [None, None, "19700101T000100Z", "19700101T000200Z"]
     assert [found[i][1] for i in range(4)] == names
 
@@ -212,7 +214,7 @@ def test_no_row_gives_nothing_and_models_alone_neither(tmp_path: Path) -> None:
         flow = pipeline | "B" >> FromBatches([])
         models = pipeline | beam.Create([alone])
         both = {"batches": flow, "models": models}
-        seen = both | HandOver(Cadence(MINUTE, MINUTE), store, 2) | Gather()
+        seen = both | HandOver(EACH_MINUTE, store, 2) | Gather()
     assert seen == []
 
 
@@ -220,7 +222,7 @@ def test_no_row_gives_nothing_and_models_alone_neither(tmp_path: Path) -> None:
 def test_a_reference_is_sent_into_each_serve_window_of_its_refresh_once_a_shard(
     lag: int, first: int
 ) -> None:
-    cadence = Cadence(20 * SECOND, MINUTE, lag)
+    cadence = replace(EACH_MINUTE, latency=20 * SECOND, lag=lag)
     reference = Reference("19700101T000100Z", "ab")
     sent = list(Send(cadence, 2).process(Committed(Window(0, MINUTE), reference)))
     assert [(one.timestamp.micros // SECOND, one.value[0]) for one in sent] == [
@@ -238,7 +240,7 @@ def test_a_reference_travels_as_an_empty_batch() -> None:
 def test_two_models_for_one_serve_window_are_an_error() -> None:
     [batch] = accepted(batches([row(0)], SCHEMA, MINUTE), SCHEMA)
     models = [as_batch(Reference("19700101T000100Z", digest)) for digest in ("a", "b")]
-    choose = Choose(Cadence(MINUTE, MINUTE), Store("nowhere"))
+    choose = Choose(EACH_MINUTE, Store("nowhere"))
     choose.setup()
     with pytest.raises(ValueError, match="two models for one serve window"):
         list(choose.process((0, {"batches": [batch], "models": models}), IntervalWindow(0, 60)))
@@ -247,7 +249,7 @@ def test_two_models_for_one_serve_window_are_an_error() -> None:
 def test_a_reference_that_came_twice_is_one() -> None:
     [batch] = accepted(batches([row(0)], SCHEMA, MINUTE), SCHEMA)
     reference = Reference("19700101T000100Z", "a")
-    choose = Choose(Cadence(MINUTE, MINUTE), Store("nowhere"))
+    choose = Choose(EACH_MINUTE, Store("nowhere"))
     choose.setup()
     grouped = {"batches": [batch], "models": [as_batch(reference)] * 2}
     [one] = choose.process((0, grouped), IntervalWindow(0, 60))
@@ -266,7 +268,7 @@ def test_without_a_reference_the_newest_allowed_artefact_in_the_store_is_chosen(
     store = Store(str(tmp_path))
     assert store.names() == [format_name(2 * MINUTE), format_name(5 * MINUTE)]
     [batch] = accepted(batches([row(minute * 60)], SCHEMA, MINUTE), SCHEMA)
-    choose = Choose(Cadence(MINUTE, MINUTE, lag), store)
+    choose = Choose(replace(EACH_MINUTE, lag=lag), store)
     choose.setup()
     window = IntervalWindow(minute * 60, minute * 60 + 60)
     [one] = choose.process((0, {"batches": [batch], "models": []}), window)

@@ -15,7 +15,7 @@ from model.artefact import Learner, Manifest
 from model.batch import ID, SECOND
 from model.schema import Features, Schema
 from model.store import Store
-from tests.transforms.streams import MINUTE, shuffle
+from tests.transforms.streams import EACH_MINUTE, MINUTE, shuffle
 from transforms.normalize import Normalize
 from transforms.statistics import SAMPLE_ROWS, CollectWindows, statistics_of, summarized
 from transforms.testing import FromBatches, Gather, accepted, batches, embedded
@@ -47,7 +47,7 @@ def trained(some: list[dict[str, Any]], folder: Path, batch_rows: int) -> tuple[
     store = Store(str(folder))
     with embedded() as pipeline:
         windows = pipeline | FromBatches(shuffle(source, 1))
-        windows = windows | CollectWindows(SCHEMA, MINUTE, MINUTE, reduce=True)
+        windows = windows | CollectWindows(SCHEMA, EACH_MINUTE, reduce=True)
         models = windows | Normalize(SCHEMA) | Train(SCHEMA, RIDGE, store)
         seen = models | Commit(store) | Gather()
     [one] = seen
@@ -93,7 +93,7 @@ def test_so_few_rows_travel_and_the_statistics_are_over_all() -> None:
     source = accepted(batches(some, SCHEMA, MINUTE, 1_500), SCHEMA)
     with embedded() as pipeline:
         windows = pipeline | FromBatches(source)
-        seen = windows | CollectWindows(SCHEMA, MINUTE, MINUTE, reduce=True) | Gather()
+        seen = windows | CollectWindows(SCHEMA, EACH_MINUTE, reduce=True) | Gather()
     [one] = seen
     assert len(set(one.value[ID].to_pylist())) == SAMPLE_ROWS
     assert statistics_of(one.value).numeric("a").count == 4_000

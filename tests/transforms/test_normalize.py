@@ -8,7 +8,16 @@ from sklearn.preprocessing import StandardScaler
 
 from model.artefact import Normalized
 from model.batch import SECOND
-from tests.transforms.streams import MINUTE, SCHEMA, labelled, row, shuffle, stream, values
+from tests.transforms.streams import (
+    EACH_MINUTE,
+    MINUTE,
+    SCHEMA,
+    labelled,
+    row,
+    shuffle,
+    stream,
+    values,
+)
 from transforms.normalize import Normalize
 from transforms.statistics import CollectWindows
 from transforms.testing import FromBatches, Gather, accepted, batches, embedded
@@ -20,7 +29,7 @@ def normalized(
     """Normalised windows by their end in seconds."""
     source = shuffle(accepted(batches(rows, SCHEMA, MINUTE, batch_rows), SCHEMA), seed)
     with embedded() as pipeline:
-        windows = pipeline | FromBatches(source) | CollectWindows(SCHEMA, MINUTE, MINUTE, **options)
+        windows = pipeline | FromBatches(source) | CollectWindows(SCHEMA, EACH_MINUTE, **options)
         seen = windows | Normalize(SCHEMA) | Gather()
     return {one.value.window.end // SECOND: one.value for one in seen}
 

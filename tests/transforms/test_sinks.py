@@ -18,6 +18,7 @@ from model.metrics import Metrics, Sums, compute_metrics
 from model.store import Store
 from pipeline.testing import run_graph
 from tests.transforms.streams import (
+    EACH_MINUTE,
     MEAN,
     MINUTE,
     SCHEMA,
@@ -31,7 +32,7 @@ from tests.transforms.streams import (
 from tests.transforms.test_evaluate import model_of, rejects, result
 from tests.transforms.test_statistics import splitmix
 from tests.transforms.test_train import RIDGE, committed, files_of
-from transforms.handover import Cadence, shard_of
+from transforms.handover import shard_of
 from transforms.predict import ArtefactHandler
 from transforms.sinks import WriteEnd, WritePredictions, WriteRejects, WriteReports, WriteSample
 from transforms.sources.planner import beam_time
@@ -228,7 +229,7 @@ def test_each_batchs_rejects_have_a_file_of_their_own(tmp_path: Path) -> None:
 
 def test_a_report_is_its_metrics_as_json_and_goes_on(tmp_path: Path) -> None:
     metrics = compute_metrics(Sums(rows=3, unlabelled=3), 5 * MINUTE, 6 * MINUTE)
-    sink = WriteReports(str(tmp_path), Store(str(tmp_path / "m")), Cadence(MINUTE, MINUTE), 3)
+    sink = WriteReports(str(tmp_path), Store(str(tmp_path / "m")), EACH_MINUTE, 3)
     with embedded() as pipeline:
         pipeline | beam.Create([(5 * MINUTE, metrics)]) | beam.ParDo(sink)
     [(name, data)] = files_of(tmp_path).items()

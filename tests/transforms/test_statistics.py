@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -11,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.asof import Cadence
 from model.batch import ID, SECOND, decode, encode
 from model.statistics import Statistics
 from tests.transforms.streams import (
+    EACH_MINUTE,
     MINUTE,
     SCHEMA,
     labelled,
@@ -46,20 +49,20 @@ from transforms.testing import (
 )
 
 SIZES = [1, 7, 1000]
+TWO_MINUTES = replace(EACH_MINUTE, window=2 * MINUTE)
 
 
 def made(rows: list[Any], batch_rows: int = 1000, disorder: int | None = None) -> list[Any]:
     return accepted(batches(rows, SCHEMA, MINUTE, batch_rows, disorder), SCHEMA)
 
 
-def collected(source: list[pa.RecordBatch], *arguments: Any, **options: Any) -> dict[Any, Any]:
+def collected(
+    source: list[pa.RecordBatch], cadence: Cadence = EACH_MINUTE, **options: Any
+) -> dict[Any, Any]:
     """What ``CollectWindows`` gives, by the windows' bounds in seconds."""
     with embedded() as pipeline:
         seen = (
-            pipeline
-            | FromBatches(source)
-            | CollectWindows(SCHEMA, *arguments, **options)
-            | Gather()
+            pipeline | FromBatches(source) | CollectWindows(SCHEMA, cadence, **options) | Gather()
         )
     found = {tuple(edge // SECOND for edge in window_of(one.value)): one for one in seen}
     assert len(found) == len(seen)
@@ -100,7 +103,9 @@ def test_each_window_has_its_rows_and_the_statistics_that_numpy_gives(
 ) -> None:
     rows = stream(150, 500, shuffled=True)
     source = shuffle(made(rows, batch_rows), seed=batch_rows)
-    found = collected(source, length * SECOND, every * SECOND)
+    found = collected(
+        source, Cadence(window=length * SECOND, every=every * SECOND, latency=every * SECOND)
+    )
     wanted = windows_of(rows, length, every)
     assert set(found) == set(wanted)
     for window, ids in wanted.items():
@@ -111,7 +116,7 @@ def test_each_window_has_its_rows_and_the_statistics_that_numpy_gives(
 
 def test_the_order_in_which_batches_arrive_changes_no_byte() -> None:
     source = made(stream(150, 500, shuffled=True), 7)
-    first, *others = [collected(shuffle(source, seed), 2 * MINUTE, MINUTE) for seed in range(3)]
+    first, *others = [collected(shuffle(source, seed), TWO_MINUTES) for seed in range(3)]
     for other in others:
         assert {w: encode(one.value) for w, one in other.items()} == {
             w: encode(one.value) for w, one in first.items()
@@ -213,7 +218,7 @@ def test_what_waits_in_an_accumulator_is_bounded_too(monkeypatch: pytest.MonkeyP
 
 def test_a_sample_keeps_its_windows_metadata_through_the_graph() -> None:
     rows = [row(t, y=t) for t in range(60)]
-    [one] = collected(made(rows, 7), MINUTE, MINUTE, sample_rows=3).values()
+    [one] = collected(made(rows, 7), sample_rows=3).values()
     assert one.value.num_rows == 3
     assert statistics_of(one.value).numeric("y").mean == pytest.approx(29.5)
 
@@ -221,35 +226,35 @@ def test_a_sample_keeps_its_windows_metadata_through_the_graph() -> None:
 def test_late_and_unlabelled_rows_are_left_out() -> None:
     rows = [row(0, y=1), row(50, y=None), row(55, y=3), row(10, y=100), row(59, y=5)]
     source = made(rows, disorder=10 * SECOND)
-    [one] = collected(source, MINUTE, MINUTE).values()
+    [one] = collected(source).values()
     assert one.value["y"].to_pylist() == [1.0, 3.0, 5.0]
     assert statistics_of(one.value).numeric("y").mean == 3.0
 
 
 def test_a_window_without_a_labelled_row_and_a_stream_without_any_give_nothing() -> None:
     rows = [row(0, y=None), row(61), row(121, y=None)]
-    assert set(collected(made(rows), MINUTE, MINUTE)) == {(60, 120)}
-    assert collected([], MINUTE, MINUTE) == {}
+    assert set(collected(made(rows))) == {(60, 120)}
+    assert collected([]) == {}
     assert summarized(made([row(0, y=None)])[0], SCHEMA) is None
 
 
 def test_windows_that_begin_before_a_resumed_run_are_left_out() -> None:
     source = made([row(t) for t in (0, 60, 120, 180)])
-    found = collected(source, 2 * MINUTE, MINUTE, begin=MINUTE)
+    found = collected(source, TWO_MINUTES, begin=MINUTE)
     assert set(found) == {(60, 180), (120, 240), (180, 300)}
 
 
 def test_windows_that_end_after_the_stream_are_left_out() -> None:
     source = made([row(t) for t in (0, 60, 120, 180)])
-    found = collected(source, 2 * MINUTE, MINUTE, until=4 * MINUTE)
+    found = collected(source, TWO_MINUTES, until=4 * MINUTE)
     assert set(found) == {(-60, 60), (0, 120), (60, 180), (120, 240)}
 
 
 @pytest.mark.parametrize(("lag", "later"), [(1, 0), (2, 60), (4, 180)])
 def test_a_lag_stamps_a_windows_data_later_and_leaves_its_bounds(lag: int, later: int) -> None:
     source = made(stream(60, 240))
-    plain = collected(source, 2 * MINUTE, MINUTE)
-    found = collected(source, 2 * MINUTE, MINUTE, lag=lag)
+    plain = collected(source, TWO_MINUTES)
+    found = collected(source, replace(TWO_MINUTES, lag=lag))
     assert set(found) == set(plain)
     for (_, end), one in found.items():
         assert one.at // 1000 == (end + later) * 1000 - 1
@@ -287,7 +292,7 @@ def test_windows_leave_as_the_watermark_passes_their_end_before_later_rows_come(
     source = made(rows, 1)
     with streamed() as pipeline:
         flow = pipeline | replay(source)
-        seen = flow | CollectWindows(SCHEMA, MINUTE, MINUTE) | Gather()
+        seen = flow | CollectWindows(SCHEMA, EACH_MINUTE) | Gather()
     assert [window_of(one.value).end // SECOND for one in seen] == [60, 120, 420]
     assert [one.value[ID].to_pylist() for one in seen] == [[0, 1], [2], [3, 4]]
 

@@ -14,6 +14,7 @@ from model.batch import SECOND
 from model.store import MANIFEST, MODEL, DamagedArtefact, Store
 from tests.transforms.streams import (
     COUNTING,
+    EACH_MINUTE,
     MINUTE,
     SCHEMA,
     Counting,
@@ -46,7 +47,7 @@ def committed(
     source = shuffle(accepted(batches(rows, SCHEMA, MINUTE, batch_rows), SCHEMA), seed)
     store = Store(str(folder / "models"))
     with embedded() as pipeline:
-        windows = pipeline | FromBatches(source) | CollectWindows(SCHEMA, MINUTE, MINUTE)
+        windows = pipeline | FromBatches(source) | CollectWindows(SCHEMA, EACH_MINUTE)
         models = windows | Normalize(SCHEMA) | Train(SCHEMA, learner, store)
         seen = models | Commit(store, str(folder / "timing") if timing else None) | Gather()
     return {one.value.reference.name: one.value for one in seen}
