@@ -119,7 +119,6 @@ setup(
     packages=PACKAGES,
     package_data={
         "": ["py.typed"],
-        "pipeline": ["report/*.html", "report/*.css", "serve/page/*", "serve/page/*/*"],
         "monitor": ["report/*.html", "report/*.css", "serve/page/*", "serve/page/*/*"],
     },
     python_requires=">=3.10",

@@ -130,6 +130,17 @@ def parse_times(values: pa.Array, form: str | None = None, zone: str | None = No
     return _read(values, form, zone)
 
 
+def parse_time(text: str) -> int:
+    """The time of a text that ``parse_times`` can read, in microseconds.
+
+    Example:
+        >>> parse_time("1970-01-01T00:00:01.5Z")
+        1500000
+    """
+    [time] = parse_times(pa.array([text])).cast(pa.int64()).to_pylist()
+    return int(time)
+
+
 def read_times(values: pa.Array, schema: Schema) -> pa.Array:
     """Reads event times as a schema has them; without a format numbers go by their size."""
     return parse_times(values, schema.time_format or "auto", schema.time_zone)

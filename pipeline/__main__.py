@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.program import COMMANDS, as_called, shadow
+from pipeline.program import COMMANDS, module_of, shadow
 from pipeline.signals import exit_code, exit_on_signals
 
 
@@ -61,7 +61,7 @@ def run(argv: list[str]) -> int:
     """
     if argv and argv[0] in COMMANDS:
         gc.enable()
-        code: int = importlib.import_module(f"pipeline.{argv[0]}").main(argv[1:])
+        code: int = importlib.import_module(module_of(argv[0])).main(argv[1:])
         return code
     if argv and not argv[0].startswith("-"):
         from model.errors import UserError
@@ -74,6 +74,8 @@ def run(argv: list[str]) -> int:
 
 def nearest(word: str) -> str:
     """What to type instead of a word that is no command."""
+    from monitor.program import as_called
+
     close = difflib.get_close_matches(word, COMMANDS, n=1)
     if close:
         return f"do you mean {close[0]}?"

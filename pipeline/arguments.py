@@ -9,12 +9,14 @@ import os
 import sys
 from pathlib import Path
 from types import UnionType
-from typing import Any, NoReturn, get_args
+from typing import Any, get_args
 
 from model.errors import UserError
 from model.learners import parse_parameter
+from monitor.commandline import Parser
+from monitor.program import MODULE, as_called
 from pipeline import __version__
-from pipeline.program import COMMANDS, MODULE, as_called
+from pipeline.program import COMMANDS
 from pipeline.runners.beam_compat import BeamParser
 from pipeline.runners.flink import JOB_SERVERS
 from pipeline.settings import Settings, option, settings_from
@@ -53,22 +55,6 @@ Beam's own options are passed through, as --job_name=mine.
 
 PARAMETERS = {"learner_param", "source_param"}
 """Options of the form k=v that may be given more than once."""
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are ``UserError``.
-
-    Where its texts say ``python -m pipeline`` it shows the program's name as the user called it.
-    """
-
-    def __init__(self, **given: Any) -> None:
-        texts = ("prog", "usage", "description", "epilog")
-        called = {name: as_called(given[name]) for name in texts if given.get(name)}
-        super().__init__(**{**given, **called})
-
-    def error(self, message: str) -> NoReturn:
-        """Raises what argparse would print."""
-        raise UserError(message)
 
 
 def parser() -> Parser:

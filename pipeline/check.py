@@ -26,12 +26,13 @@ from rich.table import Table
 from rich.text import Text
 
 from model import files, learners
+from model.runs import RunFolder
 from model.wording import format_count
+from monitor.console import consoles, telling
+from monitor.program import as_called
 from pipeline import runners
 from pipeline.arguments import parse
-from pipeline.folder import RUNS, TRIAL, RunFolder, clear
-from pipeline.program import as_called
-from pipeline.progress import consoles, telling
+from pipeline.folder import RUNS, TRIAL, clear
 from pipeline.runners import needs
 from pipeline.runners.needs import Need
 from pipeline.settings import Settings

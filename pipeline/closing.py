@@ -9,13 +9,13 @@ from rich.console import Console
 
 from model import files
 from model.errors import UserError
+from model.runs import NAME, RunFolder, earlier
 from model.schema import Schema
 from model.skipped import summarize
 from model.wording import format_count
-from pipeline.folder import NAME, RunFolder, earlier
+from monitor.report.rejects import MOST, Kind, kinds
+from monitor.watch.figures import clean
 from pipeline.progress import Progress
-from pipeline.report.rejects import MOST, Kind, kinds
-from pipeline.watch.figures import clean
 
 HALF = 0.5
 """A greater share of rejected rows is reported loudly, whatever ``--max-rejected`` is."""

@@ -6,9 +6,10 @@ import argparse
 import importlib
 
 from model.errors import UserError
-from pipeline.arguments import Parser
+from monitor.commandline import Parser
+from monitor.program import remedy
 from pipeline.arguments import parser as job_parser
-from pipeline.program import COMMANDS, remedy
+from pipeline.program import COMMANDS, module_of
 
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 EXAMPLES = """\
@@ -21,9 +22,9 @@ It completes the command "correnteza", which make setup puts into .venv/bin.
 """
 MODULES = {
     "check": "pipeline.arguments",
-    "report": "pipeline.report.command",
-    "serve": "pipeline.serve.options",
-    "watch": "pipeline.watch.command",
+    "report": "monitor.report.command",
+    "serve": "monitor.serve.options",
+    "watch": "monitor.watch.command",
 }
 """Where a command's ``parser`` is, if not in the command's own module."""
 
@@ -75,6 +76,6 @@ def whole_parser() -> argparse.ArgumentParser:
     )
     commands = whole.add_subparsers()
     for name, line in COMMANDS.items():
-        module = importlib.import_module(MODULES.get(name, f"pipeline.{name}"))
+        module = importlib.import_module(MODULES.get(name, module_of(name)))
         commands.add_parser(name, help=line, parents=[module.parser()], add_help=False)
     return whole

@@ -7,8 +7,8 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
+from model.runs import RunFolder
 from model.store import Store
-from pipeline.folder import RunFolder
 from pipeline.settings import Settings
 from pipeline.source import ALL, Span
 from transforms.alerts import WriteAlerts

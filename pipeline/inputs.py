@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from model.asof import format_iso
 from model.errors import UserError
 from model.reading import Plan
+from model.runs import RunFolder, earlier
 from model.wording import first_few
-from pipeline.folder import RunFolder, earlier
 
 
 class KnownFile(BaseModel):

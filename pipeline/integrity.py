@@ -16,9 +16,10 @@ from pydantic import ValidationError
 from model import files
 from model.asof import format_name, parse_name
 from model.metrics import Metrics
+from model.runs import NAME, RunFolder
 from model.skipped import Skipped
 from model.store import MODEL, DamagedArtefact, Store, is_name
-from pipeline.folder import NAME, RunFolder, lost_settings
+from pipeline.folder import lost_settings
 
 SHOWN = 5
 """Maximum number of losses that are listed one by one."""

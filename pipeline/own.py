@@ -24,9 +24,9 @@ from model.asof import parse_name
 from model.errors import UserError
 from model.latest import default_latest
 from model.loading import import_lock
+from model.runs import NAME, RunFolder
 from model.schema import Schema, load_schema, schema_of
 from model.store import is_name
-from pipeline.folder import NAME, RunFolder
 from pipeline.logs import without_noise
 from pipeline.settings import OWN, Settings, settings_from
 from pipeline.source import ALL, Span, span_of

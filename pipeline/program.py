@@ -1,20 +1,15 @@
-"""The program as the user calls it: its name, its commands, what brings a missing package.
+"""The program's commands, and whether a folder's files hide its packages.
 
-Only the standard library is imported here, so that the command line can refuse a folder whose
-files hide ours before anything of ours is loaded.
+Only the standard library is imported here, so that the command line can refuse such a folder
+before anything of ours is loaded.
 """
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-MODULE = "python -m pipeline"
-"""How help texts and messages call the program; ``as_called`` puts the user's way in its place."""
 COMMANDS = {
     "ask": "ask a server for predictions, beside what came true",
     "check": "which runner can run this job here, and what is missing",
@@ -25,39 +20,23 @@ COMMANDS = {
     "serve": "predictions over HTTP, and a live page",
     "watch": "a run in the terminal, as it goes on",
 }
-"""Each is a module in ``pipeline``, whose ``main(argv)`` gives the exit code; and its help."""
-PACKAGES = ("model", "pipeline", "transforms")
+"""Each has a module (``module_of``), whose ``main(argv)`` gives the exit code; and its help."""
+MONITOR = ("ask", "models", "report", "serve", "watch")
+"""The commands that are modules of ``monitor``; the others are modules of ``pipeline``."""
+PACKAGES = ("model", "monitor", "pipeline", "transforms")
 """The top-level packages of the project."""
 ROOT = Path(__file__).resolve().parents[1]
 """The folder that holds the packages."""
 
 
-def call(argv: Sequence[str], original: Sequence[str]) -> str:
-    """The command that started this process, ready for a shell.
-
-    Args:
-        argv: ``sys.argv``.
-        original: ``sys.orig_argv``, the interpreter's own command line.
+def module_of(command: str) -> str:
+    """The name of a command's module.
 
     Example:
-        >>> call(["/a/pipeline/__main__.py"], [".venv/bin/python", "-m", "pipeline", "--live"])
-        '.venv/bin/python -m pipeline'
-        >>> call([".venv/bin/correnteza"], [".venv/bin/python", ".venv/bin/correnteza"])
-        '.venv/bin/correnteza'
+        >>> module_of("watch"), module_of("check")
+        ('monitor.watch', 'pipeline.check')
     """
-    for end in range(2, len(original)):
-        if list(original[end - 1 : end + 1]) == ["-m", "pipeline"]:
-            return shlex.join(original[: end + 1])
-    script = argv[0] if argv else ""
-    if Path(script).name != "correnteza":
-        return MODULE
-    found = shutil.which("correnteza")
-    return "correnteza" if found and os.path.samefile(found, script) else shlex.quote(script)
-
-
-def as_called(text: str) -> str:
-    """A text about ``python -m pipeline`` with the program's name as the user called it."""
-    return text.replace(MODULE, call(sys.argv, sys.orig_argv))
+    return f"{'monitor' if command in MONITOR else 'pipeline'}.{command}"
 
 
 LEFT_OUT = {"--output": 1, "--resume": 0, "--overwrite": 0, "--savepoint_path": 1, "--webhook": 1}
@@ -76,6 +55,8 @@ def resume_command(argv: Sequence[str], options: Sequence[str]) -> str:
         >>> resume_command(["--rate=5", "--output", "o", "--overwrite"], ["--resume"])
         'python -m pipeline --rate=5 --resume'
     """
+    from monitor.program import MODULE, as_called
+
     kept, skipped = [], 0
     for word in argv:
         name, equals, _ = word.partition("=")
@@ -86,18 +67,6 @@ def resume_command(argv: Sequence[str], options: Sequence[str]) -> str:
         else:
             kept.append(word)
     return f"{as_called(MODULE)} {shlex.join([*kept, *options])}"
-
-
-def remedy(extra: str = "") -> str:
-    """The command that installs an optional part of the project.
-
-    Args:
-        extra: the part's name in setup.py; empty: what every part needs.
-    """
-    if (ROOT / "Makefile").is_file() and (ROOT / "setup.py").is_file():
-        here = Path.cwd().resolve() == ROOT
-        return "make setup" if here else f"make -C {shlex.quote(str(ROOT))} setup"
-    return f"pip install 'correnteza[{extra}]'" if extra else "pip install --upgrade correnteza"
 
 
 def shadow(folder: Path) -> Path | None:

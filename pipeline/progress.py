@@ -7,27 +7,25 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TextIO
 
 import numpy as np
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
-from rich.text import Text
 
 from model import files
 from model.asof import format_iso, parse_iso
 from model.batch import SECOND
 from model.errors import UserError
 from model.metrics import Metrics
+from model.runs import NAME, RunFolder
 from model.wording import format_count
-from pipeline.folder import NAME, RunFolder
-from pipeline.watch.figures import shown as shown
-from pipeline.watch.following import Following
-from pipeline.watch.view import View
+from monitor.watch.figures import shown as shown
+from monitor.watch.following import Following
+from monitor.watch.view import View
 from transforms.tally import counted_at, observed, tally
 
 INTERVAL = 0.5
@@ -322,27 +320,6 @@ def percentiles(seen: Sequence[float]) -> dict[str, float]:
     return {"count": len(seen), **dict(zip(("p50", "p95", "p99", "max"), values, strict=True))}
 
 
-@contextmanager
-def telling(console: Console, first: str) -> Iterator[Callable[[str], None]]:
-    """Shows a line while something takes long; what the context gives replaces the line.
-
-    Without a terminal it prints a line now and then.
-    """
-    if console.is_terminal:
-        with console.status(Text(first)) as status:
-            yield lambda line: status.update(Text(line))
-        return
-    last = time.monotonic()
-
-    def tell(line: str) -> None:
-        nonlocal last
-        if time.monotonic() - last > PLAIN_INTERVAL:
-            last = time.monotonic()
-            console.print(line, soft_wrap=True)
-
-    yield tell
-
-
 def summary(folder: RunFolder, console: Console) -> None:
     """Prints a line a refresh, and where things are."""
     reports = folder.reports()
@@ -369,19 +346,3 @@ def _table(folder: RunFolder, reports: list[Metrics]) -> Table:
             *(shown(value) for value in (report.mae, report.r2, report.skill, fit)),
         )
     return table
-
-
-def consoles() -> tuple[Console, Console]:
-    """Standard output and standard error, as rich sees them."""
-    return _console(sys.stdout, stderr=False), _console(sys.stderr, stderr=True)
-
-
-def _console(stream: TextIO, stderr: bool) -> Console:
-    terminal = stream.isatty()
-    return Console(
-        stderr=stderr,
-        markup=False,
-        highlight=False,
-        width=None if terminal else 100,
-        force_interactive=None if terminal else False,  # FORCE_COLOR asks for colours alone
-    )

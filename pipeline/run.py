@@ -20,22 +20,24 @@ from model import files, learners
 from model.asof import format_iso
 from model.errors import UserError
 from model.latest import default_latest
+from model.reach import prepare_file_systems
 from model.reading import Plan
+from model.runs import RunFolder, earlier
 from model.store import Store
 from model.wording import format_count
+from monitor.alerts import AlertWatch
+from monitor.console import consoles, telling
 from pipeline import own as own_sources
 from pipeline import runners
-from pipeline.alerts import AlertWatch
 from pipeline.arguments import parse
 from pipeline.closing import closing as closing
 from pipeline.closing import judgement, rejected_of
-from pipeline.folder import ADDED, RunFolder, earlier, find_folder, lock_folder, open_folder
+from pipeline.folder import ADDED, find_folder, lock_folder, open_folder
 from pipeline.graph import build
 from pipeline.inputs import KnownFile, files_before, files_setting
 from pipeline.integrity import check_whole
 from pipeline.program import resume_command
-from pipeline.progress import Progress, consoles, summary, telling
-from pipeline.reach import prepare_file_systems
+from pipeline.progress import Progress, summary
 from pipeline.runners import dataflow, needs, working
 from pipeline.runners.beam_compat import outside_ipython
 from pipeline.runners.cluster import root_cause

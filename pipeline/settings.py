@@ -29,7 +29,7 @@ from model.errors import UserError
 from model.people import SCHEMA as PEOPLE
 from model.schema import Schema
 from model.skipped import default_min_rows
-from model.times import parse_times
+from model.times import parse_time, parse_times
 from pipeline.values import address, threshold
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -427,8 +427,7 @@ def micros_of(start: str | None) -> int:
         >>> micros_of("1970-01-01T00:00:01.5Z")
         1500000
     """
-    [at] = parse_times(pa.array([start or START])).cast(pa.int64()).to_pylist()
-    return int(at)
+    return parse_time(start or START)
 
 
 def settings_from(values: dict[str, Any], schema: Schema | None = None) -> Settings:

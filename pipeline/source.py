@@ -10,14 +10,14 @@ from model.asof import floor_to, newest_window_end, parse_name
 from model.batch import SECOND
 from model.errors import UserError
 from model.people import FIELDS, People
+from model.reach import reach
 from model.reading import Plan, plan
 from model.reading.plausible import check_times
 from model.reading.refreshes import Refreshes
+from model.runs import RunFolder
 from model.store import Store
-from pipeline.folder import RunFolder
 from pipeline.inputs import KnownFile, check_known, check_new, check_none_new
 from pipeline.integrity import find_losses
-from pipeline.reach import reach
 from pipeline.settings import Settings, micros_of
 from transforms.sources.claims import FileClaims, worthwhile
 from transforms.sources.files import FileReader, FileTickets

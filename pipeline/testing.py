@@ -11,7 +11,7 @@ from apache_beam.testing.test_stream import TestStream
 from model import files
 from model.batch import SECOND
 from model.rows import Row
-from pipeline.folder import RunFolder
+from model.runs import RunFolder
 from pipeline.graph import build
 from pipeline.settings import settings_from
 from transforms.testing import FromBatches, batches, embedded, streamed

@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner
 
-from pipeline.folder import RunFolder
+from model.runs import RunFolder
 from pipeline.runners import dataflow, direct, flink, needs, prism
 from pipeline.runners.beam_compat import CachedOptions
 from pipeline.runners.guides import FlinkGuide, RunGuide

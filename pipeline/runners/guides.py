@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing_extensions import override
 
 from model import files
-from pipeline.folder import RunFolder
+from model.runs import RunFolder
 from pipeline.logs import mute
 from pipeline.runners.cluster import Cluster, Job, Unreachable
 from pipeline.runners.working import Guide

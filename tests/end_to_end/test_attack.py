@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.__main__ import main
 from tests.end_to_end.attack import attack
+from tests.monitor.serve.kit import served
 from tests.pipeline.job import SMALL
-from tests.pipeline.serve.kit import served
 
 pytestmark = pytest.mark.slow
 

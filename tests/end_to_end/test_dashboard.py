@@ -20,11 +20,11 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from model.alerts import Alert, as_ndjson
 from model.files import write_whole
 from model.store import Store
+from monitor.serve.options import KEY
 from pipeline.__main__ import main
-from pipeline.serve.options import KEY
+from tests.monitor.report.kit import HOSTILE, HOSTILE_SCHEMA, MARKUP
+from tests.monitor.serve.kit import Served, iso_of, served
 from tests.pipeline.job import run_on
-from tests.pipeline.report.kit import HOSTILE, HOSTILE_SCHEMA, MARKUP
-from tests.pipeline.serve.kit import Served, iso_of, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Glyph .* missing")]
 CHROMIUM = shutil.which("chromium")

@@ -102,7 +102,7 @@ def test_the_flights_of_2013_are_forecast_a_little_better_than_by_their_mean(
     argv = ["--input", str(written), "--schema", str(ROOT / "examples/flights.toml")]
     argv += ["--output", run, "--learner", "ridge", "--window", "91d", "--every", "7d"]
     assert main(argv) == 0
-    from pipeline.folder import RunFolder
+    from model.runs import RunFolder
 
     reports = RunFolder(run).reports()
     assert sum(report.rows for report in reports) == 336_776

@@ -15,7 +15,7 @@ import pytest
 from model.batch import SECOND
 from pipeline.__main__ import main
 from pipeline.testing import run_graph
-from tests.pipeline.serve.kit import ARROW, PARQUET, arrow, client, parquet
+from tests.monitor.serve.kit import ARROW, PARQUET, arrow, client, parquet
 from transforms.sources.rows import FromRows
 
 SCHEMA = """\
@@ -138,8 +138,8 @@ def test_people_have_keys_and_what_is_kept(tmp_path: Path) -> None:
 def test_rows_of_ones_own_source_have_keys(tmp_path: Path) -> None:
     import apache_beam as beam
 
+    from model.runs import RunFolder
     from model.schema import load_schema
-    from pipeline.folder import RunFolder
     from pipeline.graph import build
     from pipeline.settings import settings_from
     from transforms.testing import embedded

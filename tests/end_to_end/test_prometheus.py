@@ -16,8 +16,8 @@ from urllib.request import urlopen
 import pytest
 
 from pipeline.__main__ import main
+from tests.monitor.serve.kit import Served, served, until
 from tests.pipeline.job import ROOT, SMALL
-from tests.pipeline.serve.kit import Served, served, until
 
 pytestmark = pytest.mark.slow
 

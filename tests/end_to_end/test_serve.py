@@ -20,8 +20,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.__main__ import main
-from tests.pipeline.job import SMALL, process
-from tests.pipeline.serve.kit import (
+from tests.monitor.serve.kit import (
     ARROW,
     JSON,
     PEOPLE,
@@ -34,6 +33,7 @@ from tests.pipeline.serve.kit import (
     until,
     window,
 )
+from tests.pipeline.job import SMALL, process
 
 pytestmark = pytest.mark.slow
 

@@ -18,10 +18,10 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
+from monitor.serve.problems import ProblemDetails
 from pipeline.__main__ import main
-from pipeline.serve.problems import ProblemDetails
+from tests.monitor.serve.kit import ARROW, JSON, PARQUET, Served, arrow, parquet, served
 from tests.pipeline.job import SMALL
-from tests.pipeline.serve.kit import ARROW, JSON, PARQUET, Served, arrow, parquet, served
 
 pytestmark = pytest.mark.slow
 

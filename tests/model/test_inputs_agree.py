@@ -64,7 +64,7 @@ TABLES = st.lists(
 )
 
 
-def text_of(value: object) -> str:
+def to_plain(value: object) -> str:
     """A value as Python writes it; "" for None."""
     if isinstance(value, datetime):
         return value.isoformat()
@@ -74,7 +74,7 @@ def text_of(value: object) -> str:
 def with_csv_module(rows: list[Row], **dialect: object) -> str:
     out = io.StringIO(newline="")
     writer = csv.writer(out, **({"lineterminator": "\n"} | dialect))  # type: ignore[arg-type]
-    writer.writerows([Row._fields, *([text_of(value) for value in row] for row in rows)])
+    writer.writerows([Row._fields, *([to_plain(value) for value in row] for row in rows)])
     return out.getvalue()
 
 
@@ -93,7 +93,7 @@ def as_spark(rows: list[Row]) -> str:
     """Quotes where they must be, a backslash before quotes and itself inside quotes."""
 
     def cell(value: object) -> str:
-        text = text_of(value).lower() if isinstance(value, bool) else text_of(value)
+        text = to_plain(value).lower() if isinstance(value, bool) else to_plain(value)
         if not any(mark in text for mark in '",\n'):
             return text
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -107,7 +107,7 @@ def by_hand(rows: list[Row]) -> str:
     def cell(at: int, value: object) -> str:
         if value is None and at in (1, 2, 3):
             return "<NA>"
-        text = text_of(value)
+        text = to_plain(value)
         return '"' + text.replace('"', '""') + '"' if at == 4 else text
 
     lines = [",".join(cell(at, value) for at, value in enumerate(row)) + "," for row in rows]
@@ -116,7 +116,7 @@ def by_hand(rows: list[Row]) -> str:
 
 def german(rows: list[Row]) -> str:
     def cell(at: int, value: object) -> str:
-        return text_of(value).replace(".", ",") if at == 1 else text_of(value)
+        return to_plain(value).replace(".", ",") if at == 1 else to_plain(value)
 
     out = io.StringIO(newline="")
     out.write("sep=;\r\n")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from model.runs import RunFolder
 from pipeline import check
 from pipeline.check import fired, last, merged, process, trial, trial_folder, watched
-from pipeline.folder import RunFolder
 from pipeline.runners import prism
 from pipeline.runners.needs import Need
 from tests.pipeline.fake_flink import FakeFlink, closed_port, serving

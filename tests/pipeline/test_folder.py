@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from model.errors import UserError
+from model.runs import RunFolder, earlier
 from pipeline.folder import (
-    RunFolder,
     clear,
-    earlier,
     find_folder,
     fresh,
     holds_anything,

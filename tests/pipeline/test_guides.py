@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.folder import RunFolder
+from model.runs import RunFolder
 from pipeline.runners import guides
 from pipeline.runners.cluster import Cluster
 from pipeline.runners.guides import FlinkGuide, RunGuide

@@ -15,8 +15,8 @@ import pytest
 from model.asof import format_name
 from model.errors import UserError
 from model.reading import plan
+from model.runs import RunFolder
 from model.schema import Features, Schema
-from pipeline.folder import RunFolder
 from pipeline.inputs import (
     KnownFile,
     check_known,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.folder import RunFolder
+from model.runs import RunFolder
 from pipeline.integrity import check_whole, find_losses
 from tests.pipeline.job import SMALL, Job, finished, process
 

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from model.schema import load_schema
+from monitor.serve.options import parser
 from pipeline.arguments import parse
-from pipeline.serve.options import parser
 
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
 

@@ -16,7 +16,7 @@ from model.store import Store
 from pipeline import predict as command
 from pipeline.__main__ import main
 from tests.end_to_end.test_keys import predictions, run, table, write
-from tests.pipeline.serve.kit import client
+from tests.monitor.serve.kit import client
 
 BLIND = ["x", "c", "flight", "gate", "seat", "ts"]
 """The table's columns but for the target; the time is kept, thus needed."""

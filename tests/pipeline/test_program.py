@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import __version__, program
+from monitor import program
+from monitor.program import call, remedy
+from pipeline import __version__
 from pipeline.completion import SHELLS, script
-from pipeline.program import COMMANDS, call, remedy
+from pipeline.program import COMMANDS
 from tests.pipeline.job import ROOT, Job
 
 
@@ -30,6 +32,7 @@ def ran(*argv: str, module: bool = True) -> subprocess.CompletedProcess[str]:
     ("name", "module"),
     [
         *(("model.py", True), ("model/__init__.py", True), ("transforms.py", True)),
+        ("monitor.py", True),
         *(("model.py", False), ("pipeline.py", False), ("pipeline/__init__.py", False)),
     ],
 )

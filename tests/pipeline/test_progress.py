@@ -13,9 +13,12 @@ import pytest
 from rich.console import Console
 
 from model.metrics import Sums, compute_metrics
+from model.runs import RunFolder
+from monitor import console as monitor_console
+from monitor.console import consoles, telling
+from monitor.watch.figures import shown
 from pipeline import progress
-from pipeline.folder import RunFolder
-from pipeline.progress import Pace, Progress, consoles, shown, summary, telling
+from pipeline.progress import Pace, Progress, summary
 from pipeline.run import closing
 from tests.pipeline.job import status
 from transforms import tally
@@ -42,7 +45,7 @@ def console(terminal: bool = False) -> Console:
     return Console(file=io.StringIO(), width=100, force_terminal=terminal, markup=False)
 
 
-def text_of(told: Console) -> str:
+def to_plain(told: Console) -> str:
     assert isinstance(told.file, io.StringIO)
     return told.file.getvalue()
 
@@ -146,7 +149,7 @@ def test_the_end_counts_the_last_report_of_workers_elsewhere(home: Path) -> None
         reported(folder, 2, sums=ELSEWHERE)
     assert status("o")["rows_read"] == 2_100
     closing(folder, watched, told)
-    said = text_of(told).splitlines()
+    said = to_plain(told).splitlines()
     assert said[0].startswith("2,100 rows read in ")
     assert said[0].endswith(" s, 100 of them rejected: see o/rejected")
 
@@ -187,9 +190,9 @@ def test_the_line_is_shown_now_and_then_and_status_is_kept(
     told = console(terminal)
     with Progress(RunFolder("o"), told) as watched:
         tally.count("rows read", 77)
-        while status("o")["rows_read"] < 77 or "77 rows read" not in text_of(told):
+        while status("o")["rows_read"] < 77 or "77 rows read" not in to_plain(told):
             assert watched.seconds < 10
-    assert "77 rows read" in text_of(told)
+    assert "77 rows read" in to_plain(told)
 
 
 def test_a_status_that_cannot_be_written_ends_no_run(home: Path) -> None:
@@ -204,7 +207,7 @@ def test_the_summary_has_a_line_a_refresh_the_last_24_of_many(home: Path) -> Non
     folder, told = RunFolder("o"), console()
     reported(folder, 30)
     summary(folder, told)
-    lines = text_of(told).splitlines()
+    lines = to_plain(told).splitlines()
     assert [line[11:16] for line in lines[1:25]] == [f"00:{m:02d}" for m in range(6, 30)]
     assert lines[25] == "the last 24 of 30 refreshes; all: o/metrics"
 
@@ -212,14 +215,14 @@ def test_the_summary_has_a_line_a_refresh_the_last_24_of_many(home: Path) -> Non
 def test_the_summary_of_a_run_without_a_report_is_empty(home: Path) -> None:
     told = console()
     summary(RunFolder("o"), told)
-    assert text_of(told) == ""
+    assert to_plain(told) == ""
 
 
 def test_a_refresh_without_a_model_has_dashes(home: Path) -> None:
     told = console()
     reported(RunFolder("o"), 1)
     summary(RunFolder("o"), told)
-    assert text_of(told).splitlines()[1].split() == ["1970-01-01", "00:00:00", "0", *"-----"]
+    assert to_plain(told).splitlines()[1].split() == ["1970-01-01", "00:00:00", "0", *"-----"]
 
 
 @pytest.mark.parametrize(
@@ -241,12 +244,12 @@ def test_a_figure_is_short(value: float | None, text: str) -> None:
 def test_what_takes_long_is_told_as_it_stands(
     terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "PLAIN_INTERVAL", -1.0)
+    monkeypatch.setattr(monitor_console, "LINE_INTERVAL", -1.0)
     told = console(terminal)
     with telling(told, "first [/x]") as tell:
         tell("looking through [/b]red[/].csv")
     if not terminal:
-        assert text_of(told) == "looking through [/b]red[/].csv\n"
+        assert to_plain(told) == "looking through [/b]red[/].csv\n"
 
 
 def test_nothing_that_is_printed_is_taken_for_markup(capsys: pytest.CaptureFixture[str]) -> None:

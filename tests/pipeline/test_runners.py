@@ -12,8 +12,8 @@ from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from model.errors import UserError
+from model.runs import RunFolder
 from pipeline import runners
-from pipeline.folder import RunFolder
 from pipeline.runners import flink, prism
 from pipeline.runners.guides import FlinkGuide, RunGuide
 from pipeline.runners.needs import Need

@@ -15,8 +15,8 @@ from model.asof import format_name, newest_window_end
 from model.batch import tag_of
 from model.errors import UserError
 from model.metrics import Sums, compute_metrics
+from model.runs import RunFolder
 from model.store import Store
-from pipeline.folder import RunFolder
 from pipeline.settings import micros_of
 from pipeline.source import ALL, Span, file_source, people_source, span_of
 from tests.model.core_kit import rides, trained

@@ -45,7 +45,7 @@ from model.batch import Key
 from model.drift import Drift, Shift
 from model.metrics import Metrics, Sums
 from model.reading import Chunk, File, Plan
-from pipeline.folder import RunFolder
+from model.runs import RunFolder
 from pipeline.graph import build
 from pipeline.source import file_source, people_source
 from tests.pipeline.job import GOOD, HEADER, SCHEMA, made

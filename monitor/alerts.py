@@ -1,0 +1,221 @@
+"""Tells of a run's new alerts while it works: on the terminal, and to a webhook if one is set.
+
+The launcher reads them in the run folder, so it is the same on every runner. An alert is told of
+when its refresh is reported, so a resumed run tells of none a second time. It never ends a run:
+a webhook that is not reached is tried again a few times and told of once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import groupby
+from types import TracebackType
+from typing import Any
+
+from apache_beam.io.filesystem import BeamIOError
+
+from model.alerts import Alert
+from model.asof import format_name
+from model.runs import RunFolder
+from model.wording import format_count
+from monitor.watch.figures import clean
+
+INTERVAL = 1.0
+"""Seconds between two looks."""
+SHOWN_OF_REFRESH, SHOWN = 3, 12
+"""So many alerts are told in a line each: of a refresh, and at a look."""
+TIMEOUT = 5.0
+"""Seconds that a webhook has to answer."""
+TRIES = 4
+BACKOFF = 1.0
+"""Seconds until a webhook is tried again; twice as many each time."""
+POSTED = 1_000
+"""So many alerts are posted at once at the most."""
+PATIENCE = 15.0
+"""Seconds that a run's end waits for what is still to be posted."""
+
+
+UNREADABLE = (OSError, BeamIOError)
+"""What is raised of a folder that cannot be read for now."""
+
+
+class NotReached(Exception):
+    """A webhook did not take what was posted; it says why, without the address."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: alerts go where they were meant to go, or nowhere."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+def post(address: str, run: str, alerts: Sequence[Alert]) -> None:
+    """Posts alerts as JSON: ``{"format": 1, "run": ..., "alerts": [...]}``.
+
+    Raises:
+        NotReached: if the answer is no 2xx, or none came in time.
+    """
+    told = {"format": 1, "run": run, "alerts": [alert.model_dump() for alert in alerts]}
+    headers = {"Content-Type": "application/json", "User-Agent": "correnteza"}
+    request = urllib.request.Request(address, json.dumps(told).encode(), headers, method="POST")
+    try:
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT):
+            pass
+    except urllib.error.HTTPError as error:
+        raise NotReached(f"it answers {error.code}") from None
+    except Exception as error:  # what any of http, ssl and sockets raise
+        raise NotReached(reason(error)) from None
+
+
+def reason(error: BaseException) -> str:
+    """Why a connection failed, without the address that an error's own text may have."""
+    cause = getattr(error, "reason", error)
+    if isinstance(cause, ConnectionError) and cause.errno is not None:
+        return os.strerror(cause.errno)
+    return type(cause).__name__
+
+
+class Webhook:
+    """Posts alerts in their order, and tries again later what was not taken.
+
+    Attributes:
+        address: where they are posted; it may hold a secret and is told nowhere.
+        run: the run folder's path.
+        tell: is told, once, if alerts could not be posted.
+    """
+
+    def __init__(self, address: str, run: str, tell: Callable[[str], None]) -> None:
+        self.address = address
+        self.run = run
+        self.tell = tell
+        self._waiting: list[Alert] = []
+        self._tries = 0
+        self._again = 0.0
+        self._why = "there was no time left"
+        self._told = False
+
+    def add(self, alerts: Sequence[Alert]) -> None:
+        """Has alerts posted after those that wait already."""
+        self._waiting.extend(alerts)
+
+    def work(self) -> None:
+        """Posts what waits, if it is time to; takes no longer than ``TIMEOUT``, all but."""
+        if not self._waiting or time.monotonic() < self._again:
+            return
+        first = self._waiting[:POSTED]
+        try:
+            post(self.address, self.run, first)
+        except NotReached as error:
+            self._why = str(error)
+            self._failed()
+        else:
+            del self._waiting[: len(first)]
+            self._tries = 0
+
+    def finish(self) -> None:
+        """Posts what waits, within ``PATIENCE`` seconds."""
+        end = time.monotonic() + PATIENCE
+        while self._waiting and time.monotonic() < end:
+            self.work()
+            time.sleep(min(0.1, BACKOFF / 10))
+        if self._waiting:
+            self._give_up()
+
+    def _failed(self) -> None:
+        self._tries += 1
+        self._again = time.monotonic() + BACKOFF * 2 ** (self._tries - 1)
+        if self._tries == TRIES:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if not self._told:
+            self.tell(
+                f"the webhook did not take {format_count(len(self._waiting), 'alert')}: {self._why}"
+            )
+        self._told = True
+        self._waiting.clear()
+        self._tries = 0
+
+
+class AlertWatch:
+    """Tells of a run's new alerts while it works; use it as a context.
+
+    Attributes:
+        folder: the run's folder.
+        tell: shows a line.
+        webhook: where alerts are posted too, or None.
+    """
+
+    def __init__(
+        self, folder: RunFolder, tell: Callable[[str], None], address: str | None = None
+    ) -> None:
+        self.folder = folder
+        self.tell = tell
+        self.webhook = None if address is None else Webhook(address, folder.path, tell)
+        self._seen: set[str] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="alerts", daemon=True)
+
+    def __enter__(self) -> AlertWatch:
+        with suppress(*UNREADABLE):
+            # by the reports: a resumed run may make a lost file of alerts again
+            self._seen.update(map(format_name, self.folder.reported()))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join(PATIENCE + 2 * TIMEOUT)
+
+    def look(self) -> None:
+        """Tells of the alerts that are new."""
+        new = self.folder.alerted(besides=self._seen)
+        found: list[Alert] = []
+        for name in new:
+            with suppress(ValueError):  # a file that something else has changed
+                found += self.folder.read_alerts(name)
+        self._seen.update(new)
+        for line in lines(found, self.folder.alerts):
+            self.tell(line)
+        if self.webhook is not None:
+            self.webhook.add(found)
+
+    def _watch(self) -> None:
+        over = False
+        while not over:
+            over = self._over.wait(INTERVAL)
+            with suppress(*UNREADABLE):  # the run itself tells of a folder out of reach
+                self.look()
+            if self.webhook is not None:
+                self.webhook.work()
+        if self.webhook is not None:
+            self.webhook.finish()
+
+
+def lines(alerts: Sequence[Alert], where: str) -> list[str]:
+    """What the terminal tells of new alerts, in the order of their refreshes.
+
+    Args:
+        alerts: those of a refresh stand together.
+        where: the folder that has all of them.
+    """
+    shown = []
+    for _, found in groupby(alerts, key=lambda alert: alert.refresh_start):
+        shown += [clean(f"alert: {alert}") for alert in found][:SHOWN_OF_REFRESH]
+    shown = shown[:SHOWN]
+    if len(shown) < len(alerts):
+        shown.append(f"alerts not shown: {len(alerts) - len(shown):,}; see {where}")
+    return shown

@@ -1,0 +1,214 @@
+"""``python -m pipeline ask``: asks a server for predictions, and shows them beside what came true.
+
+Rows are those of people who come after the window of the model that serves, or a file's. They are
+sent at a pace, over one connection, with the standard library alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from model.asof import parse_name
+from model.batch import ID, Key, Tag, to_plain, with_tag
+from model.batch import KEY as ROW_KEY
+from model.errors import UserError
+from model.people import People
+from model.reading import Plan, plan, read
+from model.schema import Schema
+from model.times import parse_time
+from model.validation import validate
+from model.wording import format_count
+from monitor.client import URL, Client, Row
+from monitor.commandline import Parser
+from monitor.serve.options import KEY
+
+WIDTHS = (12, 16, 16, 14, 18)
+EXAMPLES = f"""\
+examples:
+  python -m pipeline ask                                     people, one a request, at {URL}
+  python -m pipeline ask --count 0 --pace 50 --batch 10      until Ctrl-C
+  python -m pipeline ask http://10.0.0.7:8000 --rows flights.csv
+
+If the server asks for an API key, it is taken from the environment: {KEY}.
+"""
+
+
+@dataclass
+class Tally:
+    """What was asked: rows, rows whose target is known, and the sum of |error| over these."""
+
+    rows: int = 0
+    known: int = 0
+    absolute: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    def line(self) -> str:
+        """It in a line."""
+        seconds = max(time.monotonic() - self.began, 1e-9)
+        mae = f"{self.absolute / self.known:,.4g}" if self.known else "-"
+        rate = f"{self.rows / seconds:,.0f}/s"
+        return f"{format_count(self.rows, 'row')} in {seconds:.1f} s ({rate}), MAE {mae}"
+
+
+def parser() -> Parser:
+    """The parser of ``python -m pipeline ask``."""
+    made = Parser(
+        prog="python -m pipeline ask",
+        description="Ask a server for predictions, and see them beside what came true.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("url", nargs="?", default=URL, metavar="URL", help=f"the server's ({URL})")
+    add("--rows", default="people", metavar="FILE", help="CSV, NDJSON or Parquet; or people")
+    add("--pace", type=float, default=10.0, metavar="N", help="rows a second; 0: no limit (10)")
+    add("--count", type=int, default=20, metavar="N", help="so many rows; 0: without end (20)")
+    add("--batch", type=int, default=1, metavar="N", help="rows of a request (1)")
+    add("--seed", type=int, metavar="N", help="of the people (the run's)")
+    return made
+
+
+def main(words: list[str]) -> int:
+    """Runs the command.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: for an option, a file that cannot be read, or a server that does not answer.
+    """
+    given = parser().parse_args(words)
+    if not 0 <= given.pace < math.inf or given.count < 0 or given.batch < 1:
+        raise UserError("--pace and --count from 0, and --batch from 1, are allowed")
+    client = Client(given.url)
+    status = client.status()
+    schema = Schema.model_validate(status["settings"]["schema"])
+    rows = rows_to_ask(given.rows, status, schema, given.seed)
+    asked = itertools.islice(rows, given.count or None)
+    tally = Tally()
+    show = partial(print, flush=True)
+    show(aligned("row", "prediction", schema.target, "error", "model"))
+    with suppress(KeyboardInterrupt):
+        ask(client, batched(asked, given.batch), schema, given.pace, tally, show)
+    show(tally.line())
+    return 0
+
+
+def ask(
+    client: Client,
+    batches: Iterator[list[Row]],
+    schema: Schema,
+    pace: float,
+    tally: Tally,
+    show: Callable[[str], None],
+) -> None:
+    """Asks for each batch when its time has come, and shows a line a row.
+
+    Args:
+        client: of the server.
+        batches: rows of all the schema's columns, and ``__id``.
+        schema: the run's.
+        pace: rows a second; 0 is as fast as answers come.
+        tally: counts what is asked.
+        show: shows a line.
+    """
+    features = (*schema.numeric, *schema.categorical)
+    for rows in batches:
+        if pace:
+            time.sleep(max(0.0, tally.began + tally.rows / pace - time.monotonic()))
+        told = client.predict([{name: row[name] for name in features} for row in rows])
+        tally.rows += len(rows)
+        for row, prediction in zip(rows, told.predictions, strict=True):
+            actual = row[schema.target]
+            error = None if prediction is None or actual is None else prediction - actual
+            if error is not None:
+                tally.known += 1
+                tally.absolute += abs(error)
+            figures = (_figure(value) for value in (prediction, actual, error))
+            show(aligned(f"{row[ID]:,}", *figures, told.model))
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.2f}"
+
+
+def aligned(*cells: str) -> str:
+    """A line of a table, its cells to the right."""
+    return "  ".join(cell.rjust(width) for cell, width in zip(cells, WIDTHS, strict=True))
+
+
+def rows_to_ask(
+    source: str, status: dict[str, Any], schema: Schema, seed: int | None
+) -> Iterator[Row]:
+    """Rows of all the schema's columns, and ``__id``.
+
+    Args:
+        source: ``people``, or a file.
+        status: the server's.
+        schema: the run's.
+        seed: of people; None is the run's.
+
+    Raises:
+        UserError: if the file cannot be read; for people, if the run is not of people.
+    """
+    if source != "people":
+        return file_rows(plan(source, schema), schema)
+    if status["settings"]["source"] != "people":
+        raise UserError("--rows FILE is needed: the server's run is not of people")
+    return people_rows(status, schema, seed)
+
+
+def people_rows(status: dict[str, Any], schema: Schema, seed: int | None) -> Iterator[Row]:
+    """People from the end of the serving model's window on, without end."""
+    settings = status["settings"]
+    start = parse_time(settings["start"])
+    seed = settings["seed"] if seed is None else seed
+    people = People(settings["people"], seed, settings["rate"], start)
+    name = status["model"]
+    first = people.index_at(parse_name(name)) if name else 0
+    for low in itertools.count(first, 100):
+        yield from dicts(people.rows(low, low + 100, schema.columns))
+
+
+def file_rows(planned: Plan, schema: Schema) -> Iterator[Row]:
+    """The rows of files that fit the schema, chunk by chunk in the order of event time."""
+    for chunk in planned.chunks:
+        file = planned.files[chunk.file]
+        for batch in read(file, chunk, schema, 1000):
+            tag = Tag(Key(0, 0, 0), 0, file.path, 0)
+            rows = validate(with_tag(batch, tag), schema)[0]
+            yield from dicts(_with_id(rows, schema))
+
+
+def _with_id(rows: Any, schema: Schema) -> Any:
+    """An accepted batch with its keys by the name that a request has for them."""
+    names = rows.schema.names
+    if schema.id is None or schema.id in names:
+        return rows
+    return rows.rename_columns([schema.id if name == ROW_KEY else name for name in names])
+
+
+def dicts(batch: Any) -> Iterator[Row]:
+    """The rows of a batch as JSON can hold them: times as text, NaN as null."""
+    columns = {name: to_plain(batch.column(name)) for name in batch.schema.names}
+    for values in zip(*columns.values(), strict=True):
+        yield {name: _plain(value) for name, value in zip(columns, values, strict=True)}
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def batched(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    """Lists of so many rows; the last may be shorter."""
+    while batch := list(itertools.islice(rows, size)):
+        yield batch

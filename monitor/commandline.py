@@ -1,0 +1,25 @@
+"""The argument parser of all commands."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from model.errors import UserError
+from monitor.program import as_called
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are ``UserError``.
+
+    Where its texts say ``python -m pipeline`` it shows the program's name as the user called it.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        texts = ("prog", "usage", "description", "epilog")
+        called = {name: as_called(given[name]) for name in texts if given.get(name)}
+        super().__init__(**{**given, **called})
+
+    def error(self, message: str) -> NoReturn:
+        """Raises what argparse would print."""
+        raise UserError(message)

@@ -1,0 +1,129 @@
+"""``python -m pipeline models``: lists, shows, verifies and prunes a run's models."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.table import Table
+
+from model.errors import UserError
+from model.runs import RunFolder, check_folder, earlier
+from model.store import DamagedArtefact, Store, is_name
+from model.wording import format_count
+from monitor.commandline import Parser
+from monitor.console import consoles
+from monitor.watch.figures import shown
+
+EXAMPLES = """\
+examples:
+  python -m pipeline models runs/latest                              a line a model
+  python -m pipeline models runs/latest 20260101T001200Z             one, whole
+  python -m pipeline models runs/latest --verify                     does each match its hash?
+  python -m pipeline models runs/latest --prune 3                    keep the newest three
+"""
+
+
+def parser() -> Parser:
+    """The parser of ``python -m pipeline models``."""
+    made = Parser(
+        prog="python -m pipeline models",
+        description="The models that a run keeps.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("folder", help="a run's folder", metavar="OUTPUT")
+    what = made.add_mutually_exclusive_group()
+    what.add_argument("name", nargs="?", help="one model: shows its manifest")
+    what.add_argument("--verify", action="store_true", help="match every file with its hash")
+    what.add_argument("--prune", type=int, metavar="N", help="remove all but the newest N")
+    return made
+
+
+def main(words: list[str]) -> int:
+    """Runs the command.
+
+    Returns:
+        0, or 1 if ``--verify`` found a damaged model.
+
+    Raises:
+        UserError: for a folder that holds no run, or a model that it has not.
+    """
+    given = parser().parse_args(words)
+    if given.prune is not None and given.prune < 1:
+        raise UserError(f"--prune {given.prune}: 1 or more is allowed")
+    folder = RunFolder(given.folder)
+    check_folder(folder)
+    earlier(folder)
+    store = Store(folder.models)
+    if given.name is not None:
+        return show(store, given.name)
+    if given.prune is not None:
+        return prune(store, given.prune)
+    return verify(store) if given.verify else list_models(store, folder)
+
+
+def show(store: Store, name: str) -> int:
+    """Prints a model's manifest."""
+    if not is_name(name) or name not in store.names():
+        known = ", ".join(store.names()) or "none"
+        raise UserError(f"{name}: is no model of {store.path}; it has {known}")
+    try:
+        print(store.manifest(name).as_json().decode(), end="")
+    except DamagedArtefact as error:
+        raise UserError(str(error)) from error
+    return 0
+
+
+def list_models(store: Store, folder: RunFolder) -> int:
+    """Prints a line a model, oldest first."""
+    names = store.names()
+    out, _ = consoles()
+    if not names:
+        out.print(f"no model in {store.path}")
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("model (window's end)", no_wrap=True)
+    for title in ("rows", "learner", "MAE", "R2", "bytes", "fit s"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name in names:
+        table.add_row(name, *_row(store, folder, name))
+    out.print(table)
+    return 0
+
+
+def _row(store: Store, folder: RunFolder, name: str) -> list[str]:
+    try:
+        manifest = store.manifest(name)
+    except DamagedArtefact:
+        return ["damaged"]
+    return [
+        f"{manifest.rows:,}",
+        manifest.learner,
+        shown(manifest.training.mae),
+        shown(manifest.training.r2),
+        f"{manifest.bytes:,}",
+        shown(folder.fit_seconds(name)),
+    ]
+
+
+def verify(store: Store) -> int:
+    """Matches every model file with its hash; opens none."""
+    damaged = 0
+    for name in store.names():
+        try:
+            store.read_verified(name)
+            print(f"{name}  ok")
+        except DamagedArtefact as error:
+            damaged += 1
+            print(f"{name}  damaged: {str(error).partition(': ')[2]}")
+    print(f"{format_count(len(store.names()), 'model')}, {damaged} damaged")
+    return 1 if damaged else 0
+
+
+def prune(store: Store, keep: int) -> int:
+    """Removes all but the newest models."""
+    for name in store.names()[:-keep]:
+        store.remove(name)
+        print(f"removed {name}")
+    return 0

@@ -1,0 +1,213 @@
+"""What a run did over time, from its folder: settings, state, reports, how long fits took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import PurePath
+from typing import NamedTuple
+
+from pydantic import BaseModel, Field, ValidationError
+
+from model import files
+from model.alerts import Alert
+from model.asof import format_iso, parse_iso, parse_name
+from model.batch import SECOND
+from model.errors import UserError
+from model.metrics import Metrics
+from model.runs import NAME, RunFolder, earlier
+from model.schema import Schema, explain
+from model.skipped import Skipped
+from model.wording import format_duration
+from monitor.report.pictures.overtime import Span, moment
+from monitor.watch.status import ENDED, STALE
+
+
+class Settings(BaseModel):
+    """Of a run's settings.json, what a report tells; window and every are in seconds."""
+
+    meaning: Schema = Field(alias="schema")
+    learner: str
+    window: int
+    every: int
+
+
+class Status(BaseModel):
+    """Of a run's status.json, what a report tells."""
+
+    state: str = "unknown"
+    updated: str | None = None
+
+    def standing(self, now: datetime) -> str:
+        """The state; of a run that has not been heard of for a while, that too.
+
+        Example:
+            >>> noon = datetime.fromisoformat("2026-01-01T12:00:00+00:00")
+            >>> Status(state="running", updated="2026-01-01T10:00:00Z").standing(noon)
+            'running, but no sign of life for 2 hours'
+            >>> Status(state="done", updated="2026-01-01T10:00:00Z").standing(noon)
+            'done'
+        """
+        if self.state in ENDED or self.updated is None:
+            return self.state
+        try:
+            updated = parse_iso(self.updated)
+            quiet = (now - updated).total_seconds()
+        except (ValueError, TypeError):  # no time, or one without a zone
+            return self.state
+        if quiet < STALE:
+            return self.state
+        unit = 3600 if quiet >= 7200 else 60
+        return f"{self.state}, but no sign of life for {format_duration(int(quiet) // unit * unit)}"
+
+
+class Total(NamedTuple):
+    """Figures over all refreshes.
+
+    Attributes:
+        rows, late, rejected: counts.
+        labelled: scored rows with a target; the figures below are over these.
+        mae, baseline_mae: mean absolute errors, null if there is no such row.
+        skill: 1 - mae / baseline_mae, null too if the baseline is exact.
+    """
+
+    rows: int
+    late: int
+    rejected: int
+    labelled: int
+    mae: float | None
+    baseline_mae: float | None
+    skill: float | None
+
+
+class History(NamedTuple):
+    """A run over time.
+
+    Attributes:
+        settings: what decided it.
+        status: how it stands.
+        reports: the figures of its refreshes, in the order of time.
+        fits: how long each fit took, seconds, by the name of its model, in the order of time.
+    """
+
+    settings: Settings
+    status: Status
+    reports: list[Metrics]
+    fits: dict[str, float]
+
+    def window(self, model: str) -> Span:
+        """The last ``every`` seconds of a model's window: windows that overlap get a step each."""
+        end = parse_name(model)
+        return Span(format_iso(end - self.settings.every * SECOND), format_iso(end))
+
+
+def read(folder: RunFolder) -> History:
+    """Reads a run's history.
+
+    Raises:
+        UserError: if the folder holds no run, or a file in it is not as a run writes it.
+    """
+    found = earlier(folder)
+    try:
+        settings = Settings.model_validate(found)
+    except ValidationError as error:
+        raise UserError(f"{folder.settings}: is not a run's: {explain(error)}") from error
+    return History(settings, status(folder), reports(folder), fits(folder))
+
+
+def status(folder: RunFolder) -> Status:
+    """How a run stands; unknown if nothing says so."""
+    try:
+        return Status.model_validate_json(files.read_whole(folder.status))
+    except (OSError, ValidationError):
+        return Status()
+
+
+def reports(folder: RunFolder) -> list[Metrics]:
+    """The reports of a run, with times that can be read.
+
+    Raises:
+        UserError: if one is none.
+    """
+    try:
+        found = folder.reports()
+        for report in found:
+            if moment(report.refresh_end) <= moment(report.refresh_start):
+                raise ValueError(f"{report.refresh_start}: it ends before it begins")
+    except ValueError as error:
+        told = explain(error) if isinstance(error, ValidationError) else error
+        raise UserError(f"{folder.metrics}: holds what is no report: {told}") from error
+    return found
+
+
+def fits(folder: RunFolder) -> dict[str, float]:
+    """How long the fits took, seconds, by the name of the model.
+
+    Raises:
+        UserError: if a file does not say so.
+    """
+    names = [PurePath(path).stem for path in files.list_files(folder.timing, f"{NAME}.json")]
+    try:
+        told = {name: folder.fit_seconds(name) for name in names}
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{folder.timing}: holds what is no timing: {error}") from error
+    return {name: seconds for name, seconds in told.items() if seconds is not None}
+
+
+def total(found: Sequence[Metrics]) -> Total:
+    """The figures of all refreshes together; errors are weighted by rows.
+
+    Example:
+        >>> total([]).mae is None
+        True
+    """
+    labelled, absolute, baseline = 0, 0.0, 0.0
+    for report in found:
+        if report.mae is not None and report.baseline_mae is not None:
+            rows = report.scored - report.unlabelled
+            labelled += rows
+            absolute += rows * report.mae
+            baseline += rows * report.baseline_mae
+    return Total(
+        rows=sum(report.rows for report in found),
+        late=sum(report.late for report in found),
+        rejected=sum(report.rejected for report in found),
+        labelled=labelled,
+        mae=absolute / labelled if labelled else None,
+        baseline_mae=baseline / labelled if labelled else None,
+        skill=1 - absolute / baseline if baseline else None,
+    )
+
+
+def alerts(folder: RunFolder, most: int) -> tuple[list[Alert], int]:
+    """The newest alerts of a run, newest first, and how many refreshes have any.
+
+    Args:
+        folder: the run's.
+        most: maximum number.
+
+    Raises:
+        UserError: if a file holds no alerts.
+    """
+    names = folder.alerted()
+    found: list[Alert] = []
+    for name in reversed(names):
+        try:
+            found += folder.read_alerts(name)
+        except ValidationError as error:
+            raise UserError(f"{folder.alerts}: {name} holds no alerts: {explain(error)}") from error
+        if len(found) >= most:
+            break
+    return found[:most], len(names)
+
+
+def skips(folder: RunFolder) -> list[Skipped]:
+    """The windows of a run that made no model, newest first.
+
+    Raises:
+        UserError: if a file is not as a run writes it.
+    """
+    try:
+        return folder.skips()[::-1]
+    except ValidationError as error:
+        raise UserError(f"{folder.skipped}: holds what is no skip: {explain(error)}") from error

@@ -1,0 +1,233 @@
+"""The page: all that is told of a run, put into one HTML file.
+
+It holds its style and its pictures, runs no script and asks for nothing: its own
+Content-Security-Policy forbids it. Names and reasons come from the data and are escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from model.artefact import Manifest
+from model.metrics import Metrics
+from model.runs import RunFolder
+from model.store import Store
+from model.wording import format_duration
+from monitor.report import (
+    artefacts,
+    columns,
+    drift,
+    glossary,
+    history,
+    pictures,
+    rejects,
+    scored,
+)
+from monitor.report.artefacts import Importance
+from monitor.report.columns import Described
+from monitor.report.history import History
+from monitor.report.pictures import palette, words
+from monitor.report.pictures.canvas import printable
+from monitor.report.pictures.overtime import floats, spans
+
+REFRESHES = 500
+"""So many refreshes at most have a line in the table, the newest first."""
+ALERTS = 200
+"""Maximum number of alerts in the table, the newest first."""
+VALUES = 3
+"""Maximum number of encoded values that are named beside the importance of columns."""
+FEATURES = 24
+"""So many columns at most have a picture."""
+
+
+class Shown(NamedTuple):
+    """A picture of the page: its heading, the picture, what to know of it."""
+
+    title: str
+    svg: Markup
+    note: str
+
+
+def made(folder: RunFolder, models: int, tell: Callable[[str], None]) -> str:
+    """The report of a run.
+
+    Args:
+        folder: the run's.
+        models: how many of the newest are shown.
+        tell: is told what is being done.
+
+    Raises:
+        UserError: if the folder holds no run, or a file in it is not as a run writes it.
+    """
+    run = history.read(folder)
+    store = Store(folder.models)
+    manifests = artefacts.manifests(store)
+    tell("reading predictions, samples and rejects")
+    points, refreshes = scored.points(folder)
+    described = columns.describe(folder, run, manifests)
+    kinds, looked_at = rejects.kinds(folder, run.settings.meaning)
+    alerts, alerted = history.alerts(folder, ALERTS)
+    return template().render(
+        folder=folder.path,
+        run=run,
+        total=history.total(run.reports),
+        refreshes=run.reports[-REFRESHES:][::-1],
+        over_time=[*over_time(run), *costs(run, manifests)],
+        predictions=list(predictions(points, refreshes)),
+        drifts=list(drifts(run.reports)),
+        features=list(features(run, described)),
+        source=described.source,
+        alerts=alerts,
+        alerted=alerted,
+        skips=history.skips(folder),
+        newest=scored.newest(folder, run.settings.meaning),
+        standing=run.status.standing(datetime.now(timezone.utc)),
+        glossary=Markup(glossary.as_html()),
+        kinds=kinds,
+        looked_at=looked_at,
+        light=palette.variables(dark=False),
+        dark=palette.variables(dark=True),
+        **of_models(store, run, models, tell),
+    )
+
+
+def of_models(store: Store, run: History, most: int, tell: Callable[[str], None]) -> dict[str, Any]:
+    """What the page tells of models: the newest ``most`` of them, and what the newest goes by."""
+    names = store.names()
+    models = artefacts.read(store, names[-most:] if most else [], run, tell)
+    newest = artefacts.importance(store, names[-1]) if names else None
+    return {
+        "names": names,
+        "models": models[::-1],
+        "linked": {model.name for model in models},
+        "importance": newest,
+        "weights": list(weights(newest)),
+    }
+
+
+def template() -> Any:
+    """The page's template; what it is given is escaped, but for ``Markup``."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=words.count,
+        figure=words.figure,
+        size=words.size,
+        when=when,
+        common=artefacts.common,
+        duration=format_duration,
+        definition=glossary.definition,
+    )
+    return environment.get_template("page.html")
+
+
+def when(time: str) -> str:
+    """ISO 8601 in UTC as a table shows it.
+
+    Example:
+        >>> when("2026-01-01T00:01:00Z")
+        '2026-01-01 00:01:00'
+    """
+    return time.removesuffix("Z").partition(".")[0].replace("T", " ")
+
+
+def over_time(run: History) -> Iterator[Shown]:
+    """The pictures of error, skill and rows; nothing is drawn of nothing."""
+    reports = run.reports
+    if any(report.mae is not None for report in reports):
+        note = "By a model trained before; the baseline is the mean target of its window."
+        yield shown("Mean absolute error", pictures.error(reports), note)
+        note = "1 is exact, 0 no better than the mean of the window, below 0 worse."
+        yield shown("Skill", pictures.skill(reports), note)
+    if reports:
+        note = "Late rows are scored, not trained on; rejected ones broke the schema."
+        yield shown("Rows", pictures.rows(reports), note)
+    if any(report.unlabelled for report in reports):
+        note = "Rows without a target, percent; they are scored, not trained on."
+        yield shown("Unlabelled rows", pictures.unlabelled(reports), note)
+
+
+def predictions(points: pictures.Points, refreshes: Sequence[str]) -> Iterator[Shown]:
+    """The pictures of single predictions."""
+    if not len(points.target):
+        return
+    span = refreshes[0] if len(refreshes) == 1 else f"{refreshes[0]} to {refreshes[-1]}"
+    note = f"{words.count(len(points.target))} rows of the refreshes {span}."
+    exact = f"{note} On the dashed line a prediction is exact."
+    yield shown("Predicted against actual", pictures.predicted_against_actual(points), exact)
+    low, high = (float(end) for end in np.percentile(points.residuals, (5, 95)))
+    inner = f"Nine of ten lie between {words.figure(low)} and {words.figure(high)}."
+    yield shown("Residuals", pictures.residuals(points), inner)
+    below = "A slope or a funnel shows what the model has not learned."
+    spread = pictures.residuals_against_predicted(points)
+    yield shown("Residuals against predicted", spread, below)
+
+
+def features(run: History, described: Described) -> Iterator[Shown]:
+    """A picture a column: the target first."""
+    schema = run.settings.meaning
+    shares = columns.null_shares(described)
+    if shares:
+        note = "Percent of each column's values; the columns that have most."
+        yield shown("Nulls", pictures.nulls(described.places, shares), note)
+    for name in (schema.target, *schema.numeric, *schema.categorical)[:FEATURES]:
+        places, numeric, categorical = columns.over_time(described, name)
+        role = "The target" if name == schema.target else "A feature"
+        if numeric:
+            note = f"{role}: mean, in a band of one standard deviation"
+            yield shown(name, pictures.numeric(name, places, numeric), note)
+        elif categorical:
+            note = f"{role}: its commonest values, percent of rows"
+            yield shown(name, pictures.categorical(name, places, categorical), note)
+
+
+def drifts(reports: Sequence[Metrics]) -> Iterator[Shown]:
+    """The picture of drift, if the reports tell of it."""
+    indices = drift.indices(reports)
+    if indices:
+        note = "Population stability index against the model's window; the most drifted columns."
+        yield shown("Drift", pictures.drift(spans(reports), indices), note)
+
+
+def weights(importance: Importance | None) -> Iterator[Shown]:
+    """The picture of feature importance by column, if the newest model tells of it."""
+    if importance is None or not importance.weights:
+        return
+    note = f"Model {importance.model}: {importance.told}"
+    if len(importance.weights) > len(importance.columns):
+        ranked = sorted(importance.weights.items(), key=lambda item: (-item[1], item[0]))
+        greatest = ", ".join(f"{name} {words.figure(value)}" for name, value in ranked[:VALUES])
+        note += f"; summed over each column's values. The greatest alone: {greatest}"
+    picture = pictures.importance(importance.columns, importance.told)
+    yield shown("Feature importance", picture, f"{note}.")
+
+
+def costs(run: History, manifests: Mapping[str, Manifest]) -> Iterator[Shown]:
+    """The pictures of what models cost: time to fit them, and room."""
+    sizes = {name: manifest.bytes for name, manifest in manifests.items()}
+    for name, title, told, values in (
+        ("fits", "Seconds a fit", "How long each window's fit took.", run.fits),
+        ("sizes", "Bytes a model", "Of the models that are kept.", sizes),
+    ):
+        if values:
+            places = [run.window(model) for model in values]
+            picture = pictures.timeline(name, title, places, floats(values.values()))
+            yield shown(title, picture, told)
+
+
+def shown(title: str, picture: str, note: str) -> Shown:
+    """A picture of the page; its markup is our own."""
+    return Shown(title, Markup(picture), note)

@@ -1,0 +1,37 @@
+"""The pictures: figures go in, SVG comes out; the report and the server's dashboard show them."""
+
+from monitor.report.pictures.features import categorical, importance, numeric
+from monitor.report.pictures.overtime import (
+    Span,
+    drift,
+    error,
+    nulls,
+    rows,
+    skill,
+    timeline,
+    unlabelled,
+)
+from monitor.report.pictures.points import (
+    Points,
+    predicted_against_actual,
+    residuals,
+    residuals_against_predicted,
+)
+
+__all__ = [
+    "Points",
+    "Span",
+    "categorical",
+    "drift",
+    "error",
+    "importance",
+    "nulls",
+    "numeric",
+    "predicted_against_actual",
+    "residuals",
+    "residuals_against_predicted",
+    "rows",
+    "skill",
+    "timeline",
+    "unlabelled",
+]

@@ -1,0 +1,104 @@
+"""Why rows were rejected: reasons that differ in a value alone are one.
+
+A reason names the column, the value and what is allowed (``model.validation``). The value is
+different in each row, so it is left out, and rows are counted by the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from model import files
+from model.errors import UserError
+from model.runs import RunFolder
+from model.schema import Schema
+
+MOST = 50_000
+"""So many rejects at most are read, the newest first."""
+KINDS = 20
+"""So many kinds of reasons at most are told, the most frequent first."""
+JSON_PLACE = re.compile(r": line \d+ column \d+ \(char \d+\)$")
+LONGEST = 300
+"""An example's value and a reason have so many characters at most."""
+
+
+@dataclass
+class Kind:
+    """Rows that were rejected for the same reason.
+
+    Attributes:
+        reason: without the value.
+        rows: how many.
+        example: one of them, whole: its reason.
+        where: where that one stands, as ``file:line``.
+    """
+
+    reason: str
+    rows: int
+    example: str
+    where: str
+
+
+def kinds(folder: RunFolder, schema: Schema) -> tuple[list[Kind], int]:
+    """The rejects of a run by reason, the most frequent first, and how many were looked at.
+
+    Raises:
+        UserError: if a file of rejects holds anything else.
+    """
+    found: dict[str, Kind] = {}
+    number = 0
+    for number, reject in enumerate(_newest_first(folder), 1):
+        told, where = str(reject.get("reason")), str(reject.get("where"))
+        reason = without_value(told, schema)
+        kind = found.setdefault(reason, Kind(reason, 0, told[:LONGEST], where[:LONGEST]))
+        kind.rows += 1
+        if number == MOST:
+            break
+    ranked = sorted(found.values(), key=lambda kind: (-kind.rows, kind.reason))
+    return ranked[:KINDS], number
+
+
+def without_value(reason: str, schema: Schema) -> str:
+    """A reason without the value that it names.
+
+    Example:
+        >>> from model.schema import Features
+        >>> schema = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
+        >>> without_value("column 'y': 'a: b': a finite number or null is allowed", schema)
+        "column 'y': a finite number or null is allowed"
+        >>> without_value("is no JSON: Expecting value: line 1 column 8 (char 7)", schema)
+        'is no JSON: Expecting value'
+    """
+    for name in schema.columns:
+        for place in (f"column {name!r}", f"column {name!r} (the time)"):
+            value, colon, allowed = reason.removeprefix(f"{place}: ").rpartition(": ")
+            if colon and reason.startswith(f"{place}: {value}"):
+                return f"{place}: {allowed}"[:LONGEST]
+    return JSON_PLACE.sub("", reason)[:LONGEST]
+
+
+def _newest_first(folder: RunFolder) -> Iterator[dict[str, Any]]:
+    """All rejects; those without a readable time at the end."""
+    paths = files.list_files(folder.rejected, "*/*.ndjson")
+    dated = {path: PurePath(path).parent.name != "undated" for path in paths}
+    for path in sorted(paths, key=lambda path: (dated[path], path), reverse=True):
+        yield from _lines(path)
+
+
+def _lines(path: str) -> Iterator[dict[str, Any]]:
+    try:
+        # Not str.splitlines, which splits at U+2028 and U+0085 too: JSON holds them as they are.
+        for line in files.read_whole(path).splitlines():
+            reject = json.loads(line)
+            if not isinstance(reject, dict):
+                raise ValueError("a line is no object")
+            yield reject
+    except FileNotFoundError:  # --overwrite began meanwhile
+        return
+    except ValueError as error:
+        raise UserError(f"{path}: holds no rejects: {error}") from error

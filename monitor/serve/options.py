@@ -1,0 +1,157 @@
+"""The server's options, from a command line."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from model.errors import UserError
+from model.store import is_name
+from monitor.commandline import Parser
+
+NEWEST, LATEST = "newest", "latest"
+"""The model that serves by default; both names mean it."""
+KEY = "CORRENTEZA_API_KEY"
+"""The environment's variable with the API key."""
+SHORTEST = 16
+EXAMPLES = f"""\
+examples:
+  python -m pipeline serve runs/latest                          on http://127.0.0.1:8000
+  python -m pipeline serve runs/latest --model 20260101T001200Z
+  {KEY}=... python -m pipeline serve runs/latest --host 0.0.0.0
+
+There is no TLS: beyond this machine, put a proxy that has it before the server.
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a server is told.
+
+    Attributes:
+        folder: of the run.
+        host: the address that it listens on.
+        port: 0 is any that is free.
+        model: the name of the model that serves, or ``newest``.
+        max_body: bytes of a request's body, at the most.
+        max_rows: of a request, at the most.
+        timeout: seconds in which a body has to arrive, and then to be answered.
+        refresh: seconds between looks at the run's folder.
+        key: what a request has to show, or None.
+    """
+
+    folder: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    model: str = NEWEST
+    max_body: int = 16 << 20
+    max_rows: int = 100_000
+    timeout: float = 30.0
+    refresh: float = 1.0
+    key: str | None = field(default=None, repr=False)
+
+    @property
+    def local(self) -> bool:
+        """Whether nobody beyond this machine can reach the server."""
+        return is_loopback(self.host)
+
+
+def parser() -> Parser:
+    """The parser of ``python -m pipeline serve``."""
+    made = Parser(
+        prog="python -m pipeline serve",
+        description="Predictions of a run's models, over HTTP. The API is told by /openapi.json.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("folder", help="a run's folder", metavar="OUTPUT")
+    add("--host", default=Options.host, help="the address to listen on (127.0.0.1)")
+    add("--port", type=int, default=Options.port, help="0: any that is free (8000)")
+    add("--model", default=NEWEST, metavar="NAME", help="which serves (newest)")
+    add("--max-body", type=float, default=16.0, metavar="MIB", help="of a request (16)")
+    add("--max-rows", type=int, default=Options.max_rows, metavar="N", help="(100000)")
+    add("--timeout", type=float, default=Options.timeout, metavar="S", help="of a request (30)")
+    add("--refresh", type=float, default=Options.refresh, metavar="S", help="between looks (1)")
+    add("--api-key-file", metavar="FILE", help=f"a file with the API key (or {KEY} is set)")
+    add("--no-api-key", action="store_true", help="beyond this machine, too, none is asked for")
+    return made
+
+
+def options_from(words: list[str]) -> Options:
+    """Options from a command line, and the API key from where it says or from the environment.
+
+    Raises:
+        UserError: names the option that is not allowed, its value, and what is. One is an
+            address beyond this machine without an API key: who reaches it reads all data.
+
+    Example:
+        >>> options_from(["runs/a", "--port", "0", "--max-body", "1"]).max_body
+        1048576
+    """
+    given = parser().parse_args(words)
+    _check(given)
+    key = None if given.no_api_key else _key(given.api_key_file)
+    if key is None and not given.no_api_key and not is_loopback(given.host):
+        raise UserError(
+            f"--host {given.host}: others could read the run without an API key: set {KEY}, or "
+            "--api-key-file FILE, or, if a proxy before the server asks for one, --no-api-key"
+        )
+    taken = ("folder", "host", "port", "model", "max_rows", "timeout", "refresh")
+    rest: dict[str, Any] = {name: getattr(given, name) for name in taken}
+    if given.model == LATEST:
+        rest["model"] = NEWEST
+    return Options(**rest, max_body=int(given.max_body * (1 << 20)), key=key)
+
+
+def _check(given: argparse.Namespace) -> None:
+    rules: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "port": (lambda port: 0 <= port <= 65535, "0 to 65535"),
+        "model": (
+            lambda name: name in (NEWEST, LATEST) or is_name(name),
+            "newest, or a name of a model",
+        ),
+        "max_body": (lambda size: 0 < size <= 1024, "above 0 and up to 1024 MiB"),
+        "max_rows": (lambda rows: 1 <= rows <= 10_000_000, "1 to 10000000"),
+        "timeout": (lambda seconds: 0 < seconds <= 3600, "above 0 and up to 3600 seconds"),
+        "refresh": (lambda seconds: 0.01 <= seconds <= 3600, "0.01 to 3600 seconds"),
+    }
+    for name, (holds, allowed) in rules.items():
+        value = getattr(given, name)
+        if not holds(value):
+            raise UserError(f"--{name.replace('_', '-')} {value}: {allowed} is allowed")
+
+
+def _key(path: str | None) -> str | None:
+    place, key = KEY, os.environ.get(KEY)
+    if path is not None:
+        place = f"--api-key-file {path}"
+        try:
+            key = Path(path).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            told = getattr(error, "strerror", None) or "is not ASCII text"
+            raise UserError(f"{place}: cannot be read: {told}") from error
+    if key is not None and (len(key) < SHORTEST or not key.isascii() or not key.isprintable()):
+        raise UserError(f"{place}: a key of {SHORTEST} or more printable ASCII signs is allowed")
+    return key
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's alone.
+
+    Example:
+        >>> is_loopback("localhost"), is_loopback("::1"), is_loopback("0.0.0.0")
+        (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

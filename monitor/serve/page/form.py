@@ -1,0 +1,66 @@
+"""The form of a prediction: a field for each feature, filled in from the model that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from model.statistics import Categorical, Numeric
+from monitor.serve.core import Core
+from monitor.serve.serving import Serving
+
+
+class Entry(BaseModel):
+    """A field of the form."""
+
+    name: str = Field(description="of the feature")
+    kind: Literal["numeric", "categorical"]
+    value: float | str | None = Field(None, description="the mean, or the most frequent value")
+    least: float | None = Field(None, description="of the model's window")
+    greatest: float | None = Field(None, description="of the model's window")
+    known: list[str] = Field([], description="values that have a column of their own")
+    fault: str = Field(description="how a message begins that tells what is wrong with it")
+
+
+class Form(BaseModel):
+    """What can be filled in; without a model no field has a value."""
+
+    model: str | None
+    target: str
+    fields: list[Entry]
+
+
+def form(core: Core) -> Form:
+    """The form of a run, by the model that serves now."""
+    serving = core.models.current
+    return Form(
+        model=None if serving is None else serving.reference.name,
+        target=core.schema.target,
+        fields=list(fields(core, serving)),
+    )
+
+
+def fields(core: Core, serving: Serving | None) -> Iterator[Entry]:
+    """A field for each feature, in the order of the schema."""
+    schema = core.schema
+    for name in (*schema.numeric, *schema.categorical):
+        kind: Any = "numeric" if name in schema.numeric else "categorical"
+        told = {} if serving is None else told_by(serving, name)
+        yield Entry(name=name, kind=kind, fault=f"column {name!r}", **told)
+
+
+def told_by(serving: Serving, name: str) -> dict[str, Any]:
+    """What a model's window tells of a feature; a mean is rounded to four digits.
+
+    Another schema than the run's (``--model`` of a store that was changed) tells nothing.
+    """
+    column = serving.manifest.statistics.get(name)
+    if isinstance(column, Numeric):
+        mean = None if column.mean is None else float(f"{column.mean:.4g}")
+        return {"value": mean, "least": column.min, "greatest": column.max}
+    if isinstance(column, Categorical):
+        value = max(column.values, key=column.values.__getitem__, default=None)
+        return {"value": value, "known": serving.artefact.encoder.categories.get(name, ())}
+    return {}

@@ -1,0 +1,182 @@
+"""``POST /predict``: rows in, predictions out, by one model a request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from model.schema import Schema
+from model.store import DamagedArtefact
+from model.validation import GREATEST
+from monitor.serve.bodies import JSON, answer, media_of, rows_of, wanted
+from monitor.serve.columnar import MEDIA
+from monitor.serve.core import Core
+from monitor.serve.encodings import codings_of, unpack
+from monitor.serve.jsonrows import echoes
+from monitor.serve.logs import NOTES
+from monitor.serve.options import LATEST, NEWEST
+from monitor.serve.problems import Problem, described
+from monitor.serve.serving import Serving
+
+Answer = tuple[bytes, dict[str, Any]]
+"""The body of an answer, and what a log line shows of it."""
+NAME = r"^\d{8}T\d{6}Z$"
+Model = Annotated[
+    str,
+    Query(
+        pattern=rf"^({NEWEST}|{LATEST})$|{NAME}",
+        description=f"{NEWEST} (or {LATEST}), or a name that /models has",
+    ),
+]
+ERRORS = (
+    *("bad_body", "no_model", "not_found", "too_slow", "model_damaged", "body_too_large"),
+    *("too_many_rows", "unsupported_media_type", "unsupported_encoding", "bad_rows"),
+    *("bad_parameter", "busy", "took_too_long", "other_origin"),
+)
+
+
+class Predictions(BaseModel):
+    """An answer."""
+
+    model: str = Field(description="the name of the model that predicted", pattern=NAME)
+    sha256: str = Field(description="its hash")
+    predictions: list[float | None] = Field(
+        description="one a row, in the order of the rows; null if the model gives no finite number"
+    )
+    keys: list[str | None] | None = Field(
+        None, description="the rows' keys; only if the run's schema has an id"
+    )
+    keep: dict[str, list[str | float | None]] | None = Field(
+        None, description="the columns that the run's schema keeps; only if there are any"
+    )
+    unknown: dict[str, int] | None = Field(
+        None,
+        description="how many values of each categorical feature the model has no column for, null "
+        "apart; only if there are any. In Arrow and Parquet: JSON in the schema's metadata",
+    )
+
+
+def router(core: Core) -> APIRouter:
+    """The route."""
+    routes = APIRouter(tags=["predict"])
+    body = request_body(core)
+
+    @routes.post(
+        "/predict",
+        summary="Predict for one row or many",
+        response_model=Predictions,
+        responses={200: {"content": binary()}, **described(*ERRORS)},
+        openapi_extra={"requestBody": body},
+    )
+    async def predict(request: Request, model: Model = NEWEST) -> Response:
+        """All rows are answered by one model, or none is. A value may be null.
+
+        What is no feature is ignored. The answer comes in Arrow or Parquet if Accept asks for it.
+        """
+        media = media_of(request.headers.get("content-type"))
+        asked = wanted(request.headers.get("accept"))
+        codings = codings_of(request.headers.get("content-encoding"))
+        options = core.options
+        async with core.bodies.read(request, options.timeout) as data:
+            work = partial(respond, core, model, media, codings, data, asked)
+            made, notes = await answered(core, work)
+        request.scope[NOTES].update(notes)
+        return Response(made, media_type=asked, headers={"Correnteza-Model": notes["model"]})
+
+    return routes
+
+
+async def answered(core: Core, work: Callable[[], Answer]) -> Answer:
+    """What a thread makes of a request that has one of the places.
+
+    Raises:
+        Problem: if there is no place, or it takes too long.
+    """
+    seconds = core.options.timeout
+    with core.place():
+        loop = asyncio.get_running_loop()
+        try:
+            return await asyncio.wait_for(loop.run_in_executor(core.threads, work), seconds)
+        except asyncio.TimeoutError as error:
+            message = f"no answer in {seconds:g} s: fewer rows may do"
+            raise Problem("took_too_long", message) from error
+
+
+def respond(
+    core: Core, model: str, media: str, codings: list[str], data: bytes, asked: str
+) -> Answer:
+    """The answer to a body, and what a log line shows of it; by one snapshot of one model."""
+    serving = taken(core, model)
+    data = unpack(data, codings, core.options.max_body)
+    rows, carried = rows_of(media, data, serving.artefact.schema, core.options, core.decoders)
+    predictions = serving.artefact.predict(rows)
+    unknown = serving.artefact.unknown(rows)
+    reference = serving.reference
+    body = answer(asked, predictions, reference, carried, unknown)
+    return body, {"rows": len(rows), "model": reference.name}
+
+
+def taken(core: Core, model: str) -> Serving:
+    """The model that a request names.
+
+    Raises:
+        Problem: if there is none, or it is damaged.
+    """
+    try:
+        serving = core.models.take(NEWEST if model == LATEST else model)
+    except FileNotFoundError as error:
+        raise Problem("not_found", f"the run has no model {model!r}: /models lists them") from error
+    except (OSError, DamagedArtefact) as error:
+        raise Problem("model_damaged", str(error)) from error
+    if serving is None:
+        raise Problem("no_model", "no window has ended yet: try again")
+    return serving
+
+
+def binary() -> dict[str, Any]:
+    """The media types that are not text, for the API's description."""
+    return {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA}
+
+
+def request_body(core: Core) -> dict[str, Any]:
+    """What the API's description says of a request's body, by the run's schema."""
+    row = row_schema(core.schema)
+    many = {"type": "array", "items": row, "maxItems": core.options.max_rows}
+    one = example(core)
+    json = {
+        "schema": {"oneOf": [row, many]},
+        "examples": {"one row": {"value": one}, "many": {"value": [one, one]}},
+    }
+    told = "JSON: a row or a list of rows. Arrow (an IPC stream) or Parquet: a column a feature."
+    return {"required": True, "description": told, "content": {JSON: json, **binary()}}
+
+
+def row_schema(schema: Schema) -> dict[str, Any]:
+    """A row as JSON Schema has it."""
+    number = {"type": ["number", "boolean", "null"], "minimum": -GREATEST, "maximum": GREATEST}
+    scalar = {"type": ["string", "number", "boolean", "null"]}
+    kinds = {
+        **dict.fromkeys(schema.numeric, number),
+        **dict.fromkeys(schema.categorical, scalar),
+    }
+    back = dict.fromkeys((*schema.passed, *echoes(schema)), scalar)
+    key = {} if schema.id is None else {schema.id: {"type": ["string", "integer", "null"]}}
+    return {"type": "object", "required": list(kinds), "properties": {**back, **key, **kinds}}
+
+
+def example(core: Core) -> dict[str, Any]:
+    """A row that may be asked for: means and the most frequent values of the model's window."""
+    serving = core.models.current
+    if serving is None:
+        return dict.fromkeys((*core.schema.numeric, *core.schema.categorical))
+    statistics, schema = serving.artefact.statistics, serving.artefact.schema
+    counts = {name: statistics.categorical(name).values for name in schema.categorical}
+    return {
+        **{name: statistics.numeric(name).mean for name in schema.numeric},
+        **{name: max(known, key=known.__getitem__, default=None) for name, known in counts.items()},
+    }

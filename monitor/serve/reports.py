@@ -1,0 +1,213 @@
+"""What the run folder tells beside its models: reports, status, samples; read as it stands.
+
+A report is written once, so it is read once; figures that later versions add go through. Each file
+is checked alone: one that is not as a run writes it is skipped, and the others are shown.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Annotated, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import AwareDatetime, BaseModel, Field, FiniteFloat, ValidationError
+from pydantic_core import from_json, to_json
+
+from model import files
+from model.batch import to_plain
+from model.runs import NAME, RunFolder
+from model.schema import Schema, explain
+from monitor.serve.damage import Damaged
+
+KEPT = 10_000
+"""Of an endless run so many reports, the newest, are at hand."""
+AGAIN = 10
+"""Maximum number of damaged reports that are read again at each look."""
+SAMPLES = 5
+"""Maximum number of samples that are tried until one can be read."""
+NORMALIZED = " (normalized)"
+"""A sample's normalised columns end so."""
+
+COUNTED = ("rows", "scored", "unlabelled", "late", "rejected")
+"""What is summed over all reports."""
+Report = dict[str, Any]
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Figure = FiniteFloat | None
+Shifts = dict[str, Figure]
+
+
+class Drift(BaseModel):
+    """How far columns have drifted, by measure; later versions may add some."""
+
+    features: dict[str, Shifts]
+    prediction: Shifts
+
+
+class Written(BaseModel):
+    """What a report has to have, so that it can be shown; what it has beside that goes through."""
+
+    refresh_start: AwareDatetime
+    refresh_end: AwareDatetime
+    model: str | None
+    rows: Count
+    scored: Count
+    unlabelled: Count
+    late: Count
+    rejected: Count
+    mae: Figure
+    rmse: Figure
+    r2: Figure
+    baseline_mae: Figure
+    skill: Figure
+    drift: Drift | None = None
+
+
+@dataclass
+class Reports:
+    """The reports of a run, each read once; one thread looks, any may read ``known``.
+
+    Attributes:
+        folder: of the run.
+        known: the newest reports by their files' names, oldest first; never changed in place.
+        damaged: why the others among the newest cannot be read, by their files' names.
+        totals: ``refreshes``, and the sums of ``COUNTED``, of all that were ever known.
+    """
+
+    folder: RunFolder
+    known: dict[str, Report] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
+    totals: Counter[str] = field(default_factory=Counter)
+
+    def look(self) -> list[Report]:
+        """Reads what is new, and forgets what is gone. A report that cannot be read is skipped.
+
+        Returns:
+            The new reports, oldest first.
+
+        Raises:
+            OSError: if the folder cannot be read.
+        """
+        found: dict[str, Report] = {}
+        damaged: dict[str, str] = {}
+        new: list[Report] = []
+        again = sorted(self.damaged)[-AGAIN:]
+        for path in files.list_files(self.folder.metrics, f"{NAME}.json")[-KEPT:]:
+            name, file = PurePath(path).stem, PurePath(path).name
+            if name in self.known:
+                found[name] = self.known[name]
+            elif file in self.damaged and file not in again:
+                damaged[file] = self.damaged[file]
+            else:
+                try:
+                    found[name] = read_report(path)
+                    new.append(found[name])
+                except FileNotFoundError:  # removed since it was listed
+                    continue
+                except (OSError, ValueError) as error:
+                    damaged[file] = explained(error)
+        self.known, self.damaged = found, damaged
+        for report in new:
+            self.totals.update({name: report[name] for name in COUNTED}, refreshes=1)
+        return new
+
+    @property
+    def newest(self) -> Report | None:
+        """The report of the newest refresh."""
+        return next(reversed(self.known.values()), None)
+
+
+def read_report(path: str) -> Report:
+    """A report.
+
+    Raises:
+        ValueError: if it is none.
+        OSError: if it cannot be read.
+    """
+    read = parse_json(files.read_whole(path))
+    Written.model_validate(read)
+    return read
+
+
+def parse_json(data: bytes) -> dict[str, Any]:
+    """A JSON object whose numbers are all finite.
+
+    Raises:
+        ValueError: if it is none, or too deeply nested.
+    """
+    read = from_json(data, allow_inf_nan=False)
+    if not isinstance(read, dict):
+        raise ValueError(f"must be an object, is of type {type(read).__name__}")
+    json.dumps(read, allow_nan=False)  # 1e999 is read as infinite
+    return read
+
+
+def read_json(path: str) -> dict[str, Any] | None:
+    """One of the folder's JSON files, or None if it is not there (yet) or damaged."""
+    try:
+        return parse_json(files.read_whole(path))
+    except (OSError, ValueError):
+        return None
+
+
+def explained(error: Exception) -> str:
+    """Why a file cannot be read, in a line."""
+    return explain(error) if isinstance(error, ValidationError) else str(error)
+
+
+def newest_sample(
+    folder: RunFolder, most: int, columns: Callable[[pa.Table], dict[str, str]], damaged: Damaged
+) -> tuple[str, list[dict[str, Any]]] | None:
+    """The first rows of the newest sample that can be read, with the name of its refresh.
+
+    Args:
+        folder: the run's.
+        most: maximum number of rows.
+        columns: says which columns of a sample are wanted, and the names that these are given.
+        damaged: notes the samples that cannot be read.
+
+    Returns:
+        None if there is no sample.
+    """
+    found = files.list_files(folder.sample, f"{NAME}.parquet")
+    for path in found[: -SAMPLES - 1 : -1]:
+        file = f"sample/{PurePath(path).name}"
+        try:
+            sample = pq.read_table(io.BytesIO(files.read_whole(path)))
+            rows = rows_of(sample, columns(sample), most)
+            to_json(rows)
+        except FileNotFoundError:
+            continue
+        except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+            damaged.note(file, error)
+            continue
+        damaged.forget(file)
+        return PurePath(path).stem, rows
+    return None
+
+
+def raw_columns(sample: pa.Table) -> dict[str, str]:
+    """Which of a sample's columns hold rows as they came: the same names."""
+    return {c: c for c in sample.column_names if not c.endswith(NORMALIZED)}
+
+
+def normalized_columns(sample: pa.Table, schema: Schema) -> dict[str, str]:
+    """Which of a sample's columns hold normalised rows, and the names that these have in answers.
+
+    Categorical features have no figure: they stand as they came.
+    """
+    ours = {c: c.removesuffix(NORMALIZED) for c in sample.column_names if c.endswith(NORMALIZED)}
+    others = ("id", "time", schema.target, *schema.categorical)
+    return {**{c: c for c in others if c in sample.column_names}, **ours}
+
+
+def rows_of(sample: pa.Table, columns: dict[str, str], most: int) -> list[dict[str, Any]]:
+    """The first rows of a sample as dicts, by the names that the columns are given."""
+    head = sample.slice(0, most)
+    values = [to_plain(head.column(name).combine_chunks()) for name in columns]
+    return [dict(zip(columns.values(), row, strict=True)) for row in zip(*values, strict=True)]

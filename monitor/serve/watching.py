@@ -1,0 +1,100 @@
+"""The thread that looks at the run's folder, and tells of what is new in it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from model import files
+from monitor.serve.core import Core
+from monitor.serve.logs import say
+from monitor.serve.reports import explained, parse_json
+
+STOP = 5.0
+"""Seconds: a look that takes longer is not waited for at the end."""
+
+
+class Watch:
+    """Looks at a run's folder again and again, until it is stopped.
+
+    Whatever goes wrong in one part of a look, the other parts are done, and so is the next look.
+
+    Attributes:
+        core: of the server; its models and reports are kept up to date.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="watch", daemon=True)
+
+    def start(self) -> None:
+        """Starts to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._over.set()
+        self._thread.join(STOP)
+
+    def look(self) -> None:
+        """Looks once; a folder that cannot be read is logged, and read again the next time."""
+        core = self.core
+        parts: tuple[Callable[[], object], ...] = (
+            *(self.look_at_models, core.alerts.look, core.skips.look),
+            *(self.look_at_reports, self.look_at_status),
+        )
+        failures = [failure for part in parts if (failure := self._failure_of(part))]
+        failure = "; ".join(dict.fromkeys(failures))
+        if failure and failure != self.core.failure:
+            say("cannot read the run", "warning", reason=failure)
+        self.core.failure = failure
+        self.core.looked = time.monotonic()
+
+    def look_at_models(self) -> None:
+        """Takes up a new model, and refuses damaged ones."""
+        counts, events = self.core.counts, self.core.events
+        for change in self.core.models.look():
+            if change.refused is None:
+                counts.swaps.inc()
+                say("model", model=change.name)
+                events.publish("model", {"model": change.name})
+            else:
+                counts.refused.inc()
+                say("model refused", "warning", model=change.name, reason=change.refused)
+
+    def look_at_reports(self) -> None:
+        """Publishes new reports."""
+        for report in self.core.reports.look():
+            self.core.events.publish("window", report)
+        self.core.damaged.keep("metrics", self.core.reports.damaged)
+
+    def look_at_status(self) -> None:
+        """Publishes a status that has changed."""
+        try:
+            status = parse_json(files.read_whole(self.core.folder.status))
+        except FileNotFoundError:
+            status = {}
+        except ValueError as error:
+            self.core.damaged.note("status.json", explained(error))
+            return
+        self.core.damaged.forget("status.json")
+        if status != self.core.status:
+            self.core.status = status
+            self.core.events.publish("status", status)
+
+    def _failure_of(self, part: Callable[[], object]) -> str:
+        """Why a part of a look has failed; empty if it has not."""
+        try:
+            part()
+        except OSError as error:
+            return str(error)
+        except Exception as error:
+            say("a look failed", "error", trace=error)
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    def _work(self) -> None:
+        while not self._over.wait(self.core.options.refresh):
+            self.look()

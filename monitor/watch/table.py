@@ -1,0 +1,105 @@
+"""The table of a run's refreshes: as many columns as there is room for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from model.alerts import list_shifts
+from model.metrics import Metrics
+from monitor.watch.figures import clean, shown, times
+
+NAME_WIDTH = 16
+"""A column's name beside its drift is cut to so many letters."""
+DROPPED = ("model", "rejected", "late", "R2", "drift", "rows", "skill")
+"""Which columns are left out where there is no room for them, the first one first."""
+
+
+class Worst(NamedTuple):
+    """The greatest population stability index of a refresh, and whose it is."""
+
+    psi: float
+    column: str
+
+
+def worst_drift(report: Metrics) -> Worst | None:
+    """How far features, or the prediction, have drifted; None if the report does not say."""
+    if report.drift is None:
+        return None
+    return max(Worst(shift.psi, name) for name, shift in list_shifts(report.drift))
+
+
+def drifted(report: Metrics, short: bool) -> str:
+    """The greatest drift as a cell; a short one is without the column's name."""
+    worst = worst_drift(report)
+    if worst is None:
+        return "-"
+    return shown(worst.psi) if short else f"{shown(worst.psi)} {worst.column[:NAME_WIDTH]}"
+
+
+CELLS: dict[str, Callable[[Metrics, bool], str]] = {
+    "rows": lambda report, short: f"{report.rows:,}",
+    "model": lambda report, short: report.model or "-",
+    "MAE": lambda report, short: shown(report.mae),
+    "R2": lambda report, short: shown(report.r2),
+    "skill": lambda report, short: shown(report.skill),
+    "drift": drifted,
+    "late": lambda report, short: f"{report.late:,}",
+    "rejected": lambda report, short: f"{report.rejected:,}",
+}
+"""By its title what a column shows of a report, and of a short one where room is scarce."""
+
+
+def line(name: str, report: Metrics) -> str:
+    """A refresh as a line of text."""
+    cells = (f"{title} {cell(report, False)}" for title, cell in CELLS.items())
+    return clean(f"{times([name])[0]}  {'  '.join(cells)}")
+
+
+def table(reports: Mapping[str, Metrics], console: Console, options: ConsoleOptions) -> Table:
+    """A table of reports that is no wider than there is room.
+
+    Args:
+        reports: by name, at least one.
+        console: where it will be shown.
+        options: the width there.
+    """
+    titles = [
+        title for title in CELLS if title != "drift" or any(map(worst_drift, reports.values()))
+    ]
+    made = _made(reports, titles, False, options.encoding)
+    for left_out in (None, *DROPPED):
+        if width(made, console, options) <= options.max_width:
+            break
+        titles = [title for title in titles if title != left_out]
+        made = _made(reports, titles, True, options.encoding)
+    return made
+
+
+def width(made: Table, console: Console, options: ConsoleOptions) -> int:
+    """How wide a table is if nothing is cut off."""
+    return Measurement.get(console, options.update(max_width=10_000), made).maximum
+
+
+def _made(
+    reports: Mapping[str, Metrics], titles: Sequence[str], short: bool, encoding: str
+) -> Table:
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    made.add_column("refresh" if short else "refresh (UTC)", no_wrap=True, overflow="crop")
+    for title in titles:
+        made.add_column(title, justify="right", no_wrap=True, overflow="crop")
+    for at, report in zip(times(list(reports), short), reports.values(), strict=True):
+        cells = {title: clean(CELLS[title](report, short), encoding) for title in titles}
+        made.add_row(at, *(Text(text, _style(title, report)) for title, text in cells.items()))
+    return made
+
+
+def _style(title: str, report: Metrics) -> str:
+    if title == "skill" and report.skill is not None:
+        return "green" if report.skill > 0 else "red"
+    return ""

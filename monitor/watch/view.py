@@ -1,0 +1,107 @@
+"""A run's picture: a headline, its figures, its error, its refreshes; as large as the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, OverflowMethod, RenderableType
+from rich.text import Text
+
+from monitor.watch.figures import ASCII_BLOCKS, BLOCKS, clean, packed, shown, sparkline
+from monitor.watch.following import Following, alert_lines
+from monitor.watch.status import ENDED
+from monitor.watch.table import table
+
+STATES = {"running": "green", "done": "bold green", "failed": "bold red", "stale": "bold red"}
+LABEL = 9
+"""Letters before an error's line."""
+LEAST = 4
+"""So many lines of the table go before empty ones, the error's and the alerts."""
+WAITING = "no report yet: the first comes when its refresh has ended"
+
+
+@dataclass(frozen=True)
+class View:
+    """What a terminal shows of a run; it fits itself into width and height.
+
+    Attributes:
+        title: which run.
+        state: how it stands.
+        told: more of that, a short text each.
+        seen: what it has written.
+    """
+
+    title: str
+    state: str
+    told: Sequence[str]
+    seen: Following
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """Its lines, from the top; where there are too few, those at the end are missing."""
+        height = options.height or console.height - 1  # the last line is the cursor's
+        head = list(self._head(options))[: max(height - 2, 1)]
+        yield from head
+        yield from self._body(console, options, height - len(head))
+
+    def _head(self, options: ConsoleOptions) -> Iterator[Text]:
+        state = f"  {clean(self.state, options.encoding)}"
+        title = _line(self.title, options)
+        title.truncate(max(options.max_width - len(state), 1))
+        yield title.append(state, STATES.get(self.state, "yellow"))
+        for text in packed([*self.told, self._models()], options.max_width):
+            yield _line(text, options)
+
+    def _models(self) -> str:
+        models = self.seen.models
+        return f"models kept: {len(models):,}" + (f", newest {models[-1]}" if models else "")
+
+    def _body(
+        self, console: Console, options: ConsoleOptions, room: int
+    ) -> Iterator[RenderableType]:
+        if room > LEAST:
+            yield ""
+            room -= 1
+        if not self.seen.reports.kept:
+            yield "no report" if self.state in ENDED else WAITING
+            return
+        extra = [*self._errors(options), *self._alerts(options)][: max(room - LEAST, 0)]
+        yield from extra
+        rows = max(room - len(extra) - 1, 1)
+        newest = dict(list(self.seen.reports.kept.items())[-rows:])
+        yield table(newest, console, options)
+
+    def _errors(self, options: ConsoleOptions) -> Iterator[Text]:
+        """The error of the newest refreshes, and the baseline's; each has its own scale."""
+        reports = self.seen.reports.kept.values()
+        blocks = ASCII_BLOCKS if options.ascii_only else BLOCKS
+        for label, style, values in (
+            ("MAE", "cyan", [report.mae for report in reports]),
+            ("baseline", "", [report.baseline_mae for report in reports]),
+        ):
+            told = f" {_range(values, options.max_width)}"
+            room = max(options.max_width - LABEL - len(told), 1)
+            drawn = Text(sparkline(values[-room:], blocks), style)
+            yield Text.assemble(label.ljust(LABEL), drawn, told, no_wrap=True, overflow="crop")
+
+    def _alerts(self, options: ConsoleOptions) -> Iterator[Text]:
+        """The newest alerts."""
+        for text in alert_lines(self.seen.alerts.kept.values())[-3:]:
+            alert = _line(text, options)
+            alert.stylize("yellow")
+            yield alert
+
+
+def _range(values: Sequence[float | None], width: int) -> str:
+    """The last of some figures and, where there is room, between which all of them are."""
+    known = [value for value in values if value is not None]
+    if not known or width < 80:
+        return shown(values[-1])
+    return f"{shown(values[-1])} ({shown(min(known))} to {shown(max(known))})"
+
+
+def _line(text: str, options: ConsoleOptions) -> Text:
+    overflow: OverflowMethod = "crop" if options.ascii_only else "ellipsis"
+    return Text(clean(text, options.encoding), no_wrap=True, overflow=overflow)

@@ -1,0 +1,279 @@
+"""What a client may keep waiting for, and for how long; what bodies hold in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.requests import ClientDisconnect
+
+from monitor.serve.app import app_of
+from monitor.serve.core import core_of
+from monitor.serve.options import Options
+from monitor.serve.problems import Problem
+from monitor.serve.reading import Bodies, Deadlines
+from monitor.serve.server import Server, listening
+from tests.monitor.serve.kit import rows
+
+POST = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+BODY = json.dumps(rows()).encode()
+WHOLE = POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+
+
+class Short(Deadlines):
+    """Deadlines of a test."""
+
+    head_seconds = 0.4
+    body_seconds = 0.4
+    rest_seconds = 0.3
+    send_seconds = 0.4
+    most = 20
+
+
+@contextmanager
+def served_here(run: Path, protocol: type[Deadlines] = Short, app: Any = None) -> Iterator[int]:
+    """A server in a thread of this process; its port."""
+    options = Options(str(run), port=0, timeout=0.5)
+    core = core_of(options)
+    with listening(options) as listener:
+        config = uvicorn.Config(app or app_of(core), http=protocol, ws="none", log_config=None)
+        server = Server(config, core)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = server.force_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def port(run: Path) -> Iterator[int]:
+    with served_here(run) as found:
+        yield found
+
+
+def connect(port: int) -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", port))
+    made.settimeout(10)
+    return made
+
+
+def received(connection: socket.socket) -> bytes:
+    """Everything until the other side ends the connection."""
+    data = b""
+    with suppress(ConnectionResetError):
+        while piece := connection.recv(65536):
+            data += piece
+    return data
+
+
+def answered(connection: socket.socket) -> bool:
+    """Whether the answer to one request has come, whole, and is of status 200."""
+    answer = HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    return answer.status == 200
+
+
+def trickle(connection: socket.socket, byte: bytes, seconds: float) -> float:
+    """Sends a byte now and then until the connection is ended; how long that took."""
+    began = time.monotonic()
+    while time.monotonic() < began + seconds:
+        try:
+            connection.sendall(byte)
+        except OSError:
+            return time.monotonic() - began
+        time.sleep(0.05)
+    raise AssertionError("it is still open")
+
+
+@pytest.mark.parametrize(
+    ("start", "byte"),
+    [
+        (b"", b"G"),
+        (HEALTH, b"A: b\r\n"),
+        (POST + b"Content-Length: 99999\r\n\r\n", b" "),
+        (HEALTH + b"Content-Length: 99999\r\n\r\n", b" "),
+        (b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n", b" "),
+        (WHOLE, b"G"),
+        (HEALTH + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    ],
+    ids=["no head", "half a head", "body", "unread body", "body of 404", "next head", "chunks"],
+)
+def test_bytes_that_trickle_in_keep_no_connection_open(
+    start: bytes, byte: bytes, port: int
+) -> None:
+    with connect(port) as slow:
+        slow.sendall(start)
+        assert trickle(slow, byte, 5.0) < 3.0
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"", HEALTH, HEALTH + b"\r\n", HEALTH + b"Content-Length: 99\r\n\r\n", WHOLE],
+    ids=["nothing", "half a head", "answered", "answered, a body is missing", "predicted"],
+)
+def test_silence_keeps_no_connection_open(start: bytes, port: int) -> None:
+    with connect(port) as silent:
+        silent.sendall(start)
+        began = time.monotonic()
+        answer = received(silent)
+        assert time.monotonic() - began < 3.0
+    assert answer.startswith(b"HTTP/1.1 200 ") == (b"\r\n\r\n" in start)
+
+
+async def endless(scope: Any, receive: Any, send: Any) -> None:
+    """An app whose answer has no end."""
+    if scope["type"] == "lifespan":
+        await receive()
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(10_000):
+        await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
+
+
+def test_who_takes_nothing_of_a_long_answer_is_cut_off(run: Path) -> None:
+    with served_here(run, app=endless) as port, connect(port) as deaf:
+        deaf.sendall(HEALTH + b"\r\n")
+        time.sleep(1.5)
+        assert len(received(deaf)) < 50_000_000
+
+
+def test_requests_on_one_connection_are_answered_one_after_the_other(port: int) -> None:
+    with connect(port) as client:
+        for _ in range(3):
+            client.sendall(WHOLE)
+            assert answered(client)
+        client.sendall(WHOLE * 3)
+        assert received(client).count(b"HTTP/1.1 200 ") == 3
+
+
+def test_slow_bodies_take_no_place_from_others(port: int) -> None:
+    head = POST + b"Content-Length: 100\r\n\r\n["
+    slow = [connect(port) for _ in range(15)]
+    for each in slow:
+        each.sendall(head)
+    with connect(port) as client:
+        client.sendall(WHOLE)
+        assert answered(client)
+    assert {received(each)[9:12] for each in slow} == {b"408"}
+
+
+def test_a_new_connection_takes_the_place_of_the_one_that_waits_longest(run: Path) -> None:
+    class Patient(Short):
+        head_seconds = 60.0
+        most = 8
+
+    with served_here(run, Patient) as port:
+        held = [connect(port) for _ in range(30)]
+        time.sleep(0.2)
+        with connect(port) as client:
+            client.sendall(WHOLE)
+            assert answered(client)
+        assert received(held[0]) == b""
+        held[-1].sendall(WHOLE)
+        assert answered(held[-1])
+
+
+@pytest.mark.parametrize("garbage", [b"GET\r\n\r\n", b"\x16\x03\x01\r\n\r\n", b"A B C D\r\n\r\n"])
+def test_what_is_no_http_is_refused_in_the_one_shape(garbage: bytes, port: int) -> None:
+    with connect(port) as client:
+        client.sendall(garbage)
+        head, _, body = received(client).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert b"connection: close" in head.lower()
+    told = json.loads(body)
+    assert (told["status"], told["code"]) == (400, "bad_request")
+
+
+def test_a_length_and_chunks_end_the_connection(port: int) -> None:
+    smuggled = b"0\r\n\r\n" + HEALTH + b"\r\n"
+    head = POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connect(port) as client:
+        client.sendall(head + smuggled)
+        answer = received(client)
+    assert answer.count(b"HTTP/1.1 ") == 1 and b"bad_request" in answer
+
+
+class Asked:
+    """A request whose body comes in pieces, as a test says."""
+
+    def __init__(self, headers: dict[str, str] | None = None) -> None:
+        self.headers = headers or {}
+        self.pieces: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        while (piece := await self.pieces.get()) is not None:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+
+async def read(bodies: Bodies, asked: Any) -> bytes:
+    async with bodies.read(asked, 5.0) as body:
+        return body
+
+
+def test_bodies_are_counted_while_they_come_and_until_they_are_done_with() -> None:
+    async def scene() -> list[int]:
+        bodies, asked = Bodies(100, 1000), Asked()
+        sizes = []
+        reading = asyncio.create_task(read(bodies, asked))
+        for piece in (b"abc", b"de"):
+            asked.pieces.put_nowait(piece)
+            await asyncio.sleep(0.01)
+            sizes.append(bodies.size)
+        asked.pieces.put_nowait(None)
+        assert await reading == b"abcde"
+        return [*sizes, bodies.size]
+
+    assert asyncio.run(scene()) == [3, 5, 0]
+
+
+@pytest.mark.parametrize(
+    ("piece", "code"),
+    [(b"x" * 101, "body_too_large"), (ClientDisconnect(), "bad_body")],
+)
+def test_a_body_that_fails_is_counted_no_longer(piece: Any, code: str) -> None:
+    async def scene() -> tuple[str, int]:
+        bodies, asked = Bodies(100), Asked()
+        asked.pieces.put_nowait(b"abc")
+        asked.pieces.put_nowait(piece)
+        with pytest.raises(Problem) as caught:
+            await read(bodies, asked)
+        return caught.value.code, bodies.size
+
+    assert asyncio.run(scene()) == (code, 0)
+
+
+def test_where_bodies_hold_too_much_the_slowest_gives_way() -> None:
+    async def scene() -> list[Any]:
+        bodies, asked = Bodies(100, 250), [Asked() for _ in range(4)]
+        tasks = [asyncio.create_task(read(bodies, each)) for each in asked]
+        for each in asked:
+            await asyncio.sleep(0.01)
+            each.pieces.put_nowait(b"x" * 80)
+        await asyncio.sleep(0.01)
+        assert bodies.size <= 250
+        for each in asked:
+            each.pieces.put_nowait(None)
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, *others = asyncio.run(scene())
+    assert isinstance(first, Problem) and first.code == "busy"
+    assert [len(each) for each in others] == [80, 80, 80]

@@ -1,0 +1,310 @@
+"""Alerts of a run: in its folder, on the terminal, and at a webhook, a real server's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.alerts import Alert, as_ndjson
+from model.runs import RunFolder
+from monitor import alerts
+from monitor.alerts import AlertWatch, NotReached, Webhook, lines, post
+from tests.pipeline.job import HEADER, SCHEMA, Job, content, made, metrics
+
+FILE = ("--input", "in.csv", "--schema", "s.toml", "--learner", "ridge", "--output", "o")
+REFRESHES = [f"20260101T000{minute}00Z" for minute in range(8)]
+
+
+class Server(ThreadingHTTPServer):
+    """Takes what is posted.
+
+    Attributes:
+        answers: the codes of the next answers; 204 of all others.
+        delay: seconds until an answer.
+        taken: the bodies that were posted, with the path and the type of each.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: list[int] = []
+        self.delay = 0.0
+        self.taken: list[tuple[str, str | None, Any]] = []
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/hook?token=s3cret"
+
+    @property
+    def alerts(self) -> list[Any]:
+        """All alerts that came, in their order."""
+        return [alert for _, _, body in self.taken for alert in body["alerts"]]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.taken.append((self.path, self.headers["Content-Type"], body))
+        time.sleep(self.server.delay)
+        self.send_response(self.server.answers.pop(0) if self.server.answers else 204)
+        self.send_header("Location", self.server.address + "&again")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        raise AssertionError("a redirect was followed")
+
+    def log_message(self, *told: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield running
+        running.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes seconds takes hundredths."""
+    for name in ("INTERVAL", "BACKOFF"):
+        monkeypatch.setattr(alerts, name, 0.01)
+
+
+def write_shifted(rows: int = 300) -> None:
+    """Eight minutes of rows, whose x is two deviations greater from the sixth minute on."""
+    rng = np.random.default_rng(0)
+    told = []
+    for minute in range(8):
+        for number in range(rows):
+            x = rng.normal() + (2 if minute >= 5 else 0)
+            second = number * 60 / rows
+            told.append(f"2026-01-01T00:{minute:02d}:{second:09.6f}Z,{3 * x:.4f},{x:.4f},a\n")
+    Path("s.toml").write_text(SCHEMA)
+    Path("in.csv").write_text(HEADER + "".join(told))
+
+
+def alert(minute: int, column: str = "x") -> Alert:
+    return Alert(
+        refresh_start=f"2026-01-01T00:{minute:02d}:00Z",
+        model="20260101T000000Z",
+        what="psi",
+        column=column,
+        value=0.5,
+        threshold=0.25,
+    )
+
+
+def reported(folder: RunFolder, minute: int, *columns: str) -> None:
+    """Writes a refresh's alerts and, as the job does, its report after them."""
+    name = REFRESHES[minute]
+    for path in (folder.alerts, folder.metrics):
+        Path(path).mkdir(parents=True, exist_ok=True)
+    found = [alert(minute, column) for column in columns]
+    Path(folder.alerts, f"{name}.ndjson").write_bytes(as_ndjson(found))
+    Path(folder.metrics, f"{name}.json").write_text("{}")
+
+
+def test_a_feature_that_moves_is_an_alert_in_the_folder_on_the_terminal_and_at_the_webhook(
+    job: Job, server: Server
+) -> None:
+    write_shifted()
+    told = job.ran(*FILE, "--webhook", server.address)
+    assert [path.name for path in Path("o/alerts").iterdir()] == [f"{REFRESHES[5]}.ndjson"]
+    found = RunFolder("o").read_alerts(REFRESHES[5])
+    assert [(one.column, one.what) for one in found] == [
+        (column, what) for column in ("x", "prediction") for what in ("psi", "mean_shift")
+    ]
+    report = metrics("o")[5]["drift"]["features"]["x"]
+    assert (found[0].value, found[1].value) == (report["psi"], report["mean_shift"])
+    assert found[1].value == pytest.approx(2, abs=0.3)
+    said = [line for line in told.err.splitlines() if line.startswith("alert")]
+    assert said == [*(f"alert: {one}" for one in found[:3]), "alerts not shown: 1; see o/alerts"]
+    [(path, kind, body)] = server.taken
+    assert (path, kind) == ("/hook?token=s3cret", "application/json")
+    assert body == {"format": 1, "run": "o", "alerts": [one.model_dump() for one in found]}
+
+
+def test_the_address_of_a_webhook_is_told_nowhere(job: Job, server: Server) -> None:
+    write_shifted()
+    server.answers = [500] * 9
+    told = job.ran(*FILE, "--webhook", server.address)
+    assert told.err.count("the webhook did not take 4 alerts: it answers 500") == 1
+    assert len(server.taken) == alerts.TRIES
+    assert "s3cret" not in told.err + told.out
+    assert all(b"s3cret" not in p.read_bytes() for p in Path("o").rglob("*") if p.is_file())
+    refused = job.refused(*FILE, "--webhook", "ftp://s3cret")
+    assert refused.startswith("--webhook (hidden): an http:// or https:// address")
+
+
+def test_rows_that_do_not_drift_have_no_alerts(job: Job) -> None:
+    job.ran("--windows", 3, "--rate", 200, "--learner", "ridge", "--output", "o")
+    assert not Path("o/alerts").exists()
+    assert [report["drift"] is None for report in metrics("o")] == [True, False, False]
+
+
+def test_thresholds_decide_and_none_has_no_alerts(job: Job) -> None:
+    write_shifted()
+    job.ran(*FILE, "--drift-psi", 100, "--drift-shift", 1.5)
+    found = RunFolder("o").read_alerts(REFRESHES[5])
+    assert [(one.what, one.threshold) for one in found] == [("mean_shift", 1.5)] * 2
+    job.ran(*FILE, "--overwrite", "--drift-psi", "none", "--drift-shift", "none")
+    assert not Path("o/alerts").exists()
+    assert metrics("o")[5]["drift"]["features"]["x"]["psi"] > 2
+
+
+def test_resume_makes_alerts_anew_to_the_byte_and_tells_only_of_what_was_not_reported(
+    job: Job, server: Server
+) -> None:
+    write_shifted()
+    options = (*FILE, "--drift-shift", 0.001, "--drift-psi", "none", "--webhook", server.address)
+    job.ran(*options)
+    before, first = content("o"), server.alerts
+    server.taken.clear()
+    for name in REFRESHES[6:]:
+        Path("o/metrics", f"{name}.json").unlink()
+    shutil.rmtree("o/alerts")
+    job.ran(*options, "--resume")
+    assert content("o") == before
+    late = [one for one in first if one["refresh_start"] >= "2026-01-01T00:06"]
+    assert server.alerts == late
+    assert len(late) < len(first)
+
+
+def test_an_alert_is_told_once_its_refresh_is_reported_and_not_twice(home: Path) -> None:
+    folder, told = RunFolder("o"), list[str]()
+    reported(folder, 0, "old")
+    with AlertWatch(folder, told.append):
+        reported(folder, 1, "x", "z")
+        early = Path(folder.alerts, f"{REFRESHES[2]}.ndjson")
+        early.write_bytes(as_ndjson([alert(2, "early")]))
+        until(lambda: len(told) == 2)
+        Path(folder.metrics, f"{REFRESHES[2]}.json").write_text("{}")
+        until(lambda: len(told) == 3)
+        reported(folder, 3, "last")
+    assert told == [
+        f"alert: {one}" for one in (alert(1, "x"), alert(1, "z"), alert(2, "early"))
+    ] + [f"alert: {alert(3, 'last')}"]
+
+
+def test_a_file_of_alerts_that_is_damaged_is_passed_over(home: Path) -> None:
+    folder, told = RunFolder("o"), list[str]()
+    with AlertWatch(folder, told.append):
+        Path("o/alerts").mkdir(parents=True)
+        Path(folder.alerts, f"{REFRESHES[0]}.ndjson").write_text("[")
+        reported(folder, 1, "x")
+        Path(folder.metrics, f"{REFRESHES[0]}.json").write_text("{}")
+    assert told == [f"alert: {alert(1)}"]
+
+
+def test_a_refresh_without_alerts_has_none_to_read(home: Path) -> None:
+    reported(RunFolder("o"), 0, "x")
+    assert RunFolder("o").read_alerts(REFRESHES[0]) == [alert(0)]
+    assert RunFolder("o").read_alerts(REFRESHES[1]) == []
+
+
+def test_many_alerts_are_told_in_a_few_lines() -> None:
+    many = [alert(minute, column) for minute in range(9) for column in "abcde"]
+    told = lines(many, "o/alerts")
+    assert told[:3] == [f"alert: {one}" for one in many[:3]]
+    assert told[3] == f"alert: {many[5]}"
+    assert (len(told), told[-1]) == (13, "alerts not shown: 33; see o/alerts")
+    assert lines([], "o/alerts") == []
+
+
+def test_what_would_steer_a_terminal_is_told_as_question_marks() -> None:
+    [line] = lines([alert(0, "a\x1b[2Jb\n")], "o/alerts")
+    assert line.startswith("alert: 2026-01-01T00:00:00Z a?[2Jb?: PSI 0.5, allowed 0.25 (model ")
+
+
+def test_a_webhook_that_fails_is_tried_again_later_with_all_that_waits(server: Server) -> None:
+    told: list[str] = []
+    hook = Webhook(server.address, "o", told.append)
+    server.answers = [503]
+    hook.add([alert(0)])
+    hook.work()
+    hook.work()
+    assert len(server.taken) == 1
+    hook.add([alert(1)])
+    hook.finish()
+    assert server.alerts == [one.model_dump() for one in (alert(0), alert(0), alert(1))]
+    assert told == []
+
+
+def test_a_webhook_that_fails_for_good_is_told_of_once(server: Server) -> None:
+    told: list[str] = []
+    hook = Webhook(server.address, "o", told.append)
+    server.answers = [404] * 2 * alerts.TRIES
+    for _ in range(2):
+        hook.add([alert(0), alert(1)])
+        hook.finish()
+    assert told == ["the webhook did not take 2 alerts: it answers 404"]
+    hook.add([alert(2)])
+    hook.finish()
+    assert server.alerts[-1] == alert(2).model_dump()
+
+
+def test_many_alerts_are_posted_in_parts(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts, "POSTED", 2)
+    hook = Webhook(server.address, "o", pytest.fail)
+    hook.add([alert(minute) for minute in range(5)])
+    hook.finish()
+    assert [len(body["alerts"]) for _, _, body in server.taken] == [2, 2, 1]
+    assert server.alerts == [alert(minute).model_dump() for minute in range(5)]
+
+
+@pytest.mark.parametrize("code", [301, 302, 307, 308])
+def test_no_redirect_is_followed(server: Server, code: int) -> None:
+    server.answers = [code]
+    with pytest.raises(NotReached, match=f"it answers {code}"):
+        post(server.address, "o", [alert(0)])
+    assert len(server.taken) == 1
+
+
+def test_an_answer_that_does_not_come_in_time_is_none(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "TIMEOUT", 0.05)
+    server.delay = 0.3
+    with pytest.raises(NotReached, match=r"^TimeoutError$"):
+        post(server.address, "o", [alert(0)])
+
+
+def test_the_end_of_a_run_does_not_wait_for_a_webhook_for_long(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setattr(alerts, "BACKOFF", 100.0)
+    monkeypatch.setattr(alerts, "PATIENCE", 0.2)
+    folder, told = RunFolder("o"), list[str]()
+    began = time.monotonic()
+    with AlertWatch(folder, told.append, "http://127.0.0.1:1/s3cret"):
+        reported(folder, 0, "x")
+    assert time.monotonic() - began < 30
+    assert told[1:] == ["the webhook did not take 1 alert: Connection refused"]
+
+
+@pytest.mark.parametrize("value", ["https://example.org/a?b=c", "http://localhost:8000"])
+def test_an_address_is_http_or_https_and_hidden_in_settings(value: str) -> None:
+    settings = made(webhook=value)
+    assert settings.webhook is not None and settings.webhook.get_secret_value() == value
+    assert value not in repr(settings) + settings.model_dump_json()
+
+
+def until(done: Any) -> None:
+    """Waits until something is so."""
+    end = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.01)
