@@ -24,7 +24,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from joblib.numpy_pickle import NumpyPickler
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from model import learners
 from model.asof import format_iso, format_name
@@ -33,6 +38,7 @@ from model.categories import category_array, is_null, rename_categories
 from model.drift import Histogram, Profile, make_profile
 from model.encoder import Encoder, codes, count_unknown, fit_encoder
 from model.errors import FitFailed
+from model.labels import Delay, Known
 from model.learners import Matrix
 from model.loading import import_lock
 from model.moments import Moments, fit_ridge
@@ -98,6 +104,17 @@ class Manifest(BaseModel):
     versions: dict[str, str]
     sha256: str
     bytes: int
+    newest_label_time: str | None = None
+    """The newest of its labels' times, before ``window_end``; there only if labels have a time."""
+    label_delay: Delay | None = None
+    """How long its labels took, from question to label; likewise."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_labels(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = serialize(self)
+        if self.newest_label_time is None:
+            del written["newest_label_time"], written["label_delay"]
+        return written
 
     def as_json(self) -> builtins.bytes:
         """The manifest file's bytes."""
@@ -219,6 +236,7 @@ class Normalized(NamedTuple):
         target: shape (sampled rows,).
         fingerprint: names the data: the same for the same rows and statistics.
         moments: of all the window's labelled rows, where the learner is fitted by them.
+        known: of the times of these rows' labels, if they have any of their own.
     """
 
     window: Window
@@ -229,6 +247,7 @@ class Normalized(NamedTuple):
     target: Matrix
     fingerprint: str
     moments: Moments | None = None
+    known: Known | None = None
 
 
 def normalize(
@@ -237,6 +256,7 @@ def normalize(
     schema: Schema,
     window: Window,
     moments: Moments | None = None,
+    known: Known | None = None,
 ) -> Normalized:
     """Applies a window's statistics to its rows.
 
@@ -246,7 +266,16 @@ def normalize(
         schema: the meaning of the columns.
         window: its bounds.
         moments: of the rows that the statistics are over.
+        known: of the times of these rows' labels, if they have any of their own.
+
+    Raises:
+        ValueError: if a label was not known when the window ended. Here that is made sure of: no
+            artefact is made of a window in another way.
     """
+    if schema.has_label_time:
+        if known is None:
+            raise ValueError("a window of labels without their times")
+        known.check(window.end)
     rows = sort_by_time(rows)
     encoder = fit_encoder(statistics, schema)
     return Normalized(
@@ -256,8 +285,9 @@ def normalize(
         encoder=encoder,
         matrix=encoder.transform(rows),
         target=column(rows, schema.target),
-        fingerprint=fingerprint(rows, statistics, schema, moments),
+        fingerprint=fingerprint(rows, statistics, schema, moments, known),
         moments=moments,
+        known=known,
     )
 
 
@@ -266,19 +296,22 @@ def fingerprint(
     statistics: Statistics,
     schema: Schema,
     moments: Moments | None = None,
+    known: Known | None = None,
 ) -> str:
-    """SHA-256 of rows, in order, with their statistics, moments and schema: hexadecimal."""
+    """SHA-256 of rows, in order, with their statistics, moments, schema and labels' times: hex."""
     digest = hashlib.sha256(schema.model_dump_json().encode())
     digest.update(statistics.model_dump_json().encode())
     if moments is not None:
         digest.update(moments.as_bytes())
+    if known is not None:
+        digest.update(json.dumps(known).encode())
     digest.update(row_ids(rows).data)
     digest.update(event_times(rows).data)
     for name in (schema.target, *schema.numeric):
         digest.update(column(rows, name).data)
     for name in schema.categorical:
-        known = tuple(statistics.categorical(name).values)
-        digest.update(codes(rows.column(name), known).astype(np.int32).data)
+        values = tuple(statistics.categorical(name).values)
+        digest.update(codes(rows.column(name), values).astype(np.int32).data)
     return digest.hexdigest()
 
 
@@ -324,6 +357,8 @@ def dump_with_manifest(
         versions=versions(),
         sha256=hashlib.sha256(dumped).hexdigest(),
         bytes=len(dumped),
+        newest_label_time=None if data.known is None else format_iso(data.known.newest),
+        label_delay=None if data.known is None else data.known.delays.summary(),
     )
 
 

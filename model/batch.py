@@ -11,7 +11,9 @@ read the row; null where it could), ``__text`` (string: that row as it stood) an
 (int64: where, if that is not the row's ordinal). ``Validate`` turns it into an accepted batch:
 target and numeric features are float64 without nulls (NaN is null), categorical features are
 dictionary<int32, string> with nulls. Where the schema has an ``id``, ``__key`` (string) is the
-user's own key of the row; columns of ``keep`` that have no other role are strings.
+user's own key of the row; columns of ``keep`` that have no other role are strings. Where it has
+a ``label_time``, ``__label`` (timestamp[us, UTC]) is when the target became known; null for an open
+question, which has no target either.
 
 The schema's metadata carries a ``Tag``: the batch's key, its stamp, and where it came from.
 """
@@ -31,7 +33,7 @@ import pyarrow.compute as pc
 from model.schema import Schema
 
 ID, TIME, LATE = "__id", "__time", "__late"
-KEY = "__key"
+KEY, LABEL = "__key", "__label"
 PROBLEM, TEXT, LINE = "__problem", "__text", "__line"
 TIME_TYPE = pa.timestamp("us", tz="UTC")
 CATEGORY_TYPE = pa.dictionary(pa.int32(), pa.string())
@@ -74,6 +76,7 @@ def accepted_schema(schema: Schema) -> pa.Schema:
             pa.field(LATE, pa.bool_(), nullable=False),
             *(pa.field(c, pa.float64(), nullable=False) for c in (schema.target, *schema.numeric)),
             *(pa.field(c, CATEGORY_TYPE) for c in schema.categorical),
+            *([pa.field(LABEL, TIME_TYPE)] if schema.has_label_time else []),
             *([] if schema.id is None else [pa.field(KEY, pa.string())]),
             *(pa.field(c, pa.string()) for c in schema.passed),
         ]
@@ -81,8 +84,8 @@ def accepted_schema(schema: Schema) -> pa.Schema:
 
 
 def drop_carried(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
-    """An accepted batch without the columns that are carried and not learnt from."""
-    if schema.id is None and not schema.passed:
+    """An accepted batch without the label's time and what is carried and not learnt from."""
+    if schema.id is None and not schema.passed and not schema.has_label_time:
         return batch
     return batch.select([ID, TIME, LATE, schema.target, *schema.numeric, *schema.categorical])
 
@@ -141,7 +144,17 @@ def row_ids(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
 
 def event_times(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     """The rows' event times in microseconds; null as the least int64."""
-    times = batch.column(TIME).view(pa.int64())
+    return to_micros(batch.column(TIME))
+
+
+def label_times(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """When the rows' labels became known, in microseconds; open questions as the least int64."""
+    return to_micros(batch.column(LABEL))
+
+
+def to_micros(times: pa.Array) -> npt.NDArray[np.int64]:
+    """Timestamps in microseconds; null as the least int64."""
+    times = times.view(pa.int64())
     if times.null_count:
         times = times.fill_null(np.iinfo(np.int64).min)
     values: npt.NDArray[np.int64] = times.to_numpy(zero_copy_only=True)

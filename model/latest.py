@@ -9,10 +9,11 @@ when a run is launched, and kept with its settings: a retry and a resumed run de
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from model.asof import floor_to, format_iso
-from model.batch import PROBLEM, SECOND, TIME, TIME_TYPE, event_times
+from model.batch import LABEL, PROBLEM, SECOND, TIME, TIME_TYPE, event_times, to_micros
 from model.schema import Schema
 from model.validation import show_value
 
@@ -35,6 +36,8 @@ def default_latest(now: float) -> int:
 def reject_later(batch: pa.RecordBatch, schema: Schema, latest: int | None) -> pa.RecordBatch:
     """A source's batch in which rows after ``latest`` have no event time, but a problem.
 
+    A row whose label comes after it keeps its event time, and has a problem too.
+
     Args:
         batch: a raw batch (``model.batch``).
         schema: what its columns mean.
@@ -43,25 +46,43 @@ def reject_later(batch: pa.RecordBatch, schema: Schema, latest: int | None) -> p
     if latest is None or not batch.num_rows:
         return batch
     times = event_times(batch)
-    if times.max() <= latest:
-        return batch
-    later = times > latest
-    dated = pa.array(times, mask=later | (times == np.iinfo(np.int64).min)).cast(TIME_TYPE)
-    batch = batch.set_column(batch.schema.get_field_index(TIME), TIME, dated)
+    if times.max() > latest:
+        later = times > latest
+        undated = later | (times == np.iinfo(np.int64).min)
+        dated = pa.array(times, mask=undated).cast(TIME_TYPE)
+        batch = batch.set_column(batch.schema.get_field_index(TIME), TIME, dated)
+        batch = _with_problems(batch, later, times, schema.time, "the time", latest)
+    if LABEL in batch.schema.names:
+        labels = to_micros(batch.column(LABEL))
+        if labels.max() > latest:
+            name = str(schema.label_time)
+            later = labels > latest
+            batch = _with_problems(batch, later, labels, name, "the label's time", latest)
+    return batch
+
+
+def _with_problems(
+    batch: pa.RecordBatch,
+    later: npt.NDArray[np.bool_],
+    times: npt.NDArray[np.int64],
+    name: str,
+    role: str,
+    latest: int,
+) -> pa.RecordBatch:
+    """The batch with a problem in the rows whose times are too late, if they have none yet."""
     place = batch.schema.get_field_index(PROBLEM)
     problems = [None] * batch.num_rows if place < 0 else batch.column(place).to_pylist()
-    for row in np.flatnonzero(later).tolist():
-        problems[row] = problems[row] or _problem(batch, row, int(times[row]), schema, latest)
-    column = pa.array(problems, pa.string())
-    if place < 0:
-        return batch.append_column(PROBLEM, column)
-    return batch.set_column(place, PROBLEM, column)
-
-
-def _problem(batch: pa.RecordBatch, row: int, time: int, schema: Schema, latest: int) -> str:
-    value: object = format_iso(time)
-    if schema.time in batch.schema.names:
-        read = batch.column(schema.time)
-        value = value if pa.types.is_temporal(read.type) else read[row].as_py()
     allowed = f"a time until {format_iso(latest)} is allowed (--latest)"
-    return f"column {schema.time!r} (the time): {show_value(value)}: {allowed}"
+    for row in np.flatnonzero(later).tolist():
+        value = show_value(_as_read(batch, row, int(times[row]), name))
+        problems[row] = problems[row] or f"column {name!r} ({role}): {value}: {allowed}"
+    found = pa.array(problems, pa.string())
+    if place < 0:
+        return batch.append_column(PROBLEM, found)
+    return batch.set_column(place, PROBLEM, found)
+
+
+def _as_read(batch: pa.RecordBatch, row: int, time: int, name: str) -> object:
+    if name not in batch.schema.names or pa.types.is_temporal(batch.column(name).type):
+        return format_iso(time)
+    return batch.column(name)[row].as_py()

@@ -10,13 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import reduce
 from operator import add
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from model.asof import format_iso
 from model.drift import Drift, Histogram, Profile, measure_drift
+from model.labels import LabelCounts
 from model.learners import Matrix
 
 
@@ -36,6 +42,7 @@ class Sums(NamedTuple):
             (``model.drift.Histogram``); empty without one.
         profile: that profile, as JSON, or "".
         files: what was written of it, as (path, bytes).
+        labels: what became of questions in it; None unless labels have a time of their own.
     """
 
     rows: int = 0
@@ -56,6 +63,7 @@ class Sums(NamedTuple):
     sums: tuple[float, ...] = ()
     profile: str = ""
     files: tuple[tuple[str, int], ...] = ()
+    labels: LabelCounts | None = None
 
 
 class Metrics(BaseModel):
@@ -80,6 +88,23 @@ class Metrics(BaseModel):
     drift: Drift | None = None
     files: dict[str, int] | None = None
     """The files that belong to the refresh, by their path in the run's folder: bytes of each."""
+    labelled: int | None = None
+    """Labels that became known in it, of scored questions, whenever these were asked: the figures
+    of error are of these. This and the counts below are there only if labels have a time."""
+    answered: int | None = None
+    """Labels that became known in it, also of questions that no model scored."""
+    expired: int | None = None
+    """Questions whose wait was over in it without a label."""
+    label_late: int | None = None
+    """Of the expired, those whose label came later."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_labels(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = serialize(self)
+        if self.answered is None:
+            for name in BY_LABEL:
+                written.pop(name, None)
+        return written
 
     def with_files(self, written: Iterable[tuple[str, int]]) -> Metrics:
         """The figures with more files that belong to the refresh."""
@@ -90,6 +115,10 @@ class Metrics(BaseModel):
     def as_json(self) -> bytes:
         """The metrics file's bytes."""
         return (self.model_dump_json(indent=2) + "\n").encode()
+
+
+BY_LABEL = ("labelled", "answered", "expired", "label_late")
+"""The figures of a refresh that are there only if labels have a time of their own."""
 
 
 def sum_batch(
@@ -175,6 +204,7 @@ def merge_two(a: Sums, b: Sums) -> Sums:
         sums=tuple(map(add, a.sums, b.sums)) if a.sums and b.sums else a.sums or b.sums,
         profile=a.profile or b.profile,
         files=a.files + b.files,
+        labels=a.labels.merge(b.labels) if a.labels and b.labels else a.labels or b.labels,
     )
 
 
@@ -183,22 +213,24 @@ def merge(parts: Iterable[Sums]) -> Sums:
     return reduce(merge_two, parts, Sums())
 
 
-def compute_metrics(sums: Sums, start: int, end: int) -> Metrics:
+def compute_metrics(sums: Sums, start: int, end: int, by_label: bool = False) -> Metrics:
     """A refresh's figures.
 
     Args:
         sums: of all its rows.
         start: the refresh's first microsecond.
         end: the first one behind it.
+        by_label: whether labels have a time of their own: figures of error are then of the labels
+            that became known in the refresh.
 
     Returns:
         The figures; null where there is nothing to divide by: without a labelled, scored
         row; R2 under two rows or for a constant target; skill if the baseline is exact;
         drift without a model, or if its artefact has no profile.
     """
-    n = sums.labelled
-    mae = sums.absolute / n if n else None
-    baseline = sums.baseline / n if n else None
+    labels = sums.labels or LabelCounts()
+    counts = (sums.labelled, labels.answered, labels.expired, labels.label_late)
+    known: dict[str, Any] = dict(zip(BY_LABEL, counts, strict=True)) if by_label else {}
     return Metrics(
         refresh_start=format_iso(start),
         refresh_end=format_iso(end),
@@ -208,14 +240,25 @@ def compute_metrics(sums: Sums, start: int, end: int) -> Metrics:
         unlabelled=sums.unlabelled,
         late=sums.late,
         rejected=sums.rejected,
-        mae=mae,
-        rmse=float(np.sqrt(sums.squares / n)) if n else None,
-        r2=1 - sums.squares / sums.m2 if sums.low < sums.high and sums.m2 else None,
-        baseline_mae=baseline,
-        skill=1 - mae / baseline if mae is not None and baseline else None,
+        **compute_errors(sums),
         drift=compute_drift(sums),
         files=dict(sorted(sums.files)),
+        **known,
     )
+
+
+def compute_errors(sums: Sums) -> dict[str, Any]:
+    """The figures of error: ``mae``, ``rmse``, ``r2``, ``baseline_mae`` and ``skill``."""
+    n = sums.labelled
+    mae = sums.absolute / n if n else None
+    baseline = sums.baseline / n if n else None
+    return {
+        "mae": mae,
+        "rmse": float(np.sqrt(sums.squares / n)) if n else None,
+        "r2": 1 - sums.squares / sums.m2 if sums.low < sums.high and sums.m2 else None,
+        "baseline_mae": baseline,
+        "skill": 1 - mae / baseline if mae is not None and baseline else None,
+    }
 
 
 def compute_drift(sums: Sums) -> Drift | None:

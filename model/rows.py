@@ -107,7 +107,9 @@ def _batch(
 ) -> pa.RecordBatch:
     """The batch of rows that have no problem; any other raises."""
     timed = (schema.time,) if schema.dated else ()
-    values = _values((*timed, *schema.numbers, *schema.categorical), rows, absent_is_null)
+    known = (str(schema.label_time),) if schema.has_label_time else ()
+    named = (*timed, *known, *schema.numbers, *schema.categorical)
+    values = _values(named, rows, absent_is_null)
     never: list[object] = [NEVER] * len(rows)
     times = _times(values[schema.time] if schema.dated else never, schema.time_zone)
     columns = {
@@ -115,6 +117,7 @@ def _batch(
         TIME: read_times(times, schema),
         LATE: pa.array(np.zeros(len(rows), np.bool_)),
         **({schema.time: times} if schema.dated else {}),
+        **{name: _times(values[name], schema.time_zone) for name in known},
     }
     for name in schema.numbers:
         columns[name] = _numbers(values[name])
@@ -329,6 +332,8 @@ def _problem(row: Row, schema: Schema, absent_is_null: bool) -> str | None:
 def _columns(schema: Schema) -> Iterator[tuple[str, Callable[[object], object], str]]:
     if schema.dated:
         yield schema.time, _time, describe_times(schema)
+    if schema.has_label_time:
+        yield str(schema.label_time), _time, describe_times(schema)
     for name in schema.numbers:
         yield name, _number, NUMBERS
     for name in schema.categorical:

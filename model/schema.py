@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from model.durations import LONGEST, parse_duration
 from model.errors import UserError
 
 if sys.version_info >= (3, 11):
@@ -34,6 +35,8 @@ RESERVED = "__"
 """Column names that begin so are the job's own."""
 TAKEN = ("id", "time", "target", "prediction", "model", "late", "key", "file", "row")
 """The names of columns of predictions: no column in ``keep`` may have one of them."""
+TAKEN_BY_LABELS = ("label_time", "baseline")
+"""Further such names where labels have a time of their own."""
 
 
 class Section(BaseModel):
@@ -153,12 +156,16 @@ class Schema(Section):
             ``excel``), ``iso8601``, ``dayfirst``, ``monthfirst`` or a format of ``strptime``.
             Without it the forms that can be meant in one way only are read.
         time_zone: the IANA name of the zone of times that do not name their own; None is UTC.
+        label_time: the column with the time at which the target became known, written as ``time``
+            is; None: it was known at ``time``. A row has target and label time, or neither.
+        wait: how long a question stays open, in seconds (TOML: ``2d``); needed with
+            ``label_time``. A label that comes later is neither learnt from nor evaluated.
         csv: how CSV input is written; ignored for other formats.
 
     Raises:
         pydantic.ValidationError: if a column has two roles, there is no feature, a name is
-            empty or begins with two underscores, or ``keep`` has a column twice or one whose
-            name is in ``TAKEN``.
+            empty or begins with two underscores, ``keep`` has a column twice or one whose
+            name is in ``TAKEN``, or one of ``label_time`` and ``wait`` is there without the other.
 
     Example:
         >>> flights = Schema(
@@ -168,7 +175,9 @@ class Schema(Section):
         ('time_hour', 'arr_delay', 'dep_delay', 'distance', 'carrier')
     """
 
-    SPARSE: ClassVar[frozenset[str]] = frozenset({"id", "keep", "time_format", "time_zone"})
+    SPARSE: ClassVar[frozenset[str]] = frozenset(
+        {"id", "keep", "time_format", "time_zone", "label_time", "wait"}
+    )
 
     name: str = Field(min_length=1)
     time: str = Field(min_length=1)
@@ -178,7 +187,24 @@ class Schema(Section):
     keep: tuple[str, ...] = ()
     time_format: str | None = None
     time_zone: str | None = None
+    label_time: str | None = Field(default=None, min_length=1)
+    wait: int | None = Field(default=None, ge=1, le=LONGEST)
     csv: Csv = Csv()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_streams_of_labels(cls, keys: object) -> object:
+        if isinstance(keys, dict) and "labels" in keys:
+            raise ValueError(
+                "labels: a stream of labels of its own cannot be read yet: must be columns of "
+                "the rows, named by target and label_time"
+            )
+        return keys
+
+    @field_validator("wait", mode="before")
+    @classmethod
+    def _read_wait(cls, wait: object) -> object:
+        return None if wait is None else parse_duration(wait)
 
     @field_validator("time_format")
     @classmethod
@@ -215,10 +241,36 @@ class Schema(Section):
             if self.roles.count(column) > 1:
                 raise ValueError(f"column {column!r} has two roles: each column may have one")
         self._check_carried()
+        self._check_labels()
         return self
 
+    def _check_labels(self) -> None:
+        if (self.label_time is None) != (self.wait is None):
+            given, lacking = (
+                ("wait", "label_time")
+                if self.label_time is None
+                else (
+                    "label_time",
+                    "wait",
+                )
+            )
+            raise ValueError(f'{given} needs {lacking}, as label_time = "arrived", wait = "2d"')
+        if self.label_time is None:
+            return
+        for column in self.keep:
+            if column in (self.target, self.label_time):
+                raise ValueError(
+                    f"keep: column {column!r} is not known when the question is asked: "
+                    "outcomes/ has it, with label_time"
+                )
+            if column in TAKEN_BY_LABELS:
+                raise ValueError(
+                    f"keep: column {column!r}: outcomes and predictions have a column of their "
+                    "own of that name: rename it in the data"
+                )
+
     def _check_carried(self) -> None:
-        if self.id in (self.time, self.target, *self.numeric):
+        if self.id in (self.time, self.target, *self.numeric, self.label_time or self.time):
             raise ValueError(
                 f"id: column {self.id!r} has another role: the id must be a column of its own, "
                 "or a categorical feature"
@@ -244,8 +296,9 @@ class Schema(Section):
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The columns that models need: time, target, numeric, categorical."""
-        return (self.time, self.target, *self.numeric, *self.categorical)
+        """The columns that models need: time, target, numeric, categorical, the label's time."""
+        known = () if self.label_time is None else (self.label_time,)
+        return (self.time, self.target, *self.numeric, *self.categorical, *known)
 
     @property
     def passed(self) -> tuple[str, ...]:
@@ -267,6 +320,11 @@ class Schema(Section):
     def dated(self) -> bool:
         """Whether the event time is read."""
         return self.time in self.columns
+
+    @property
+    def has_label_time(self) -> bool:
+        """Whether labels come later than the rows that they belong to, and are read."""
+        return self.label_time is not None and self.label_time in self.columns
 
     @property
     def numbers(self) -> tuple[str, ...]:

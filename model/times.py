@@ -14,11 +14,13 @@ from datetime import date
 from operator import gt
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from model import epochs
 from model.batch import SECOND, TIME_TYPE
+from model.numbers import NULL_WORDS
 from model.schema import Schema
 from model.timeforms import (
     DAY_FIRST,
@@ -144,6 +146,34 @@ def parse_time(text: str) -> int:
 def read_times(values: pa.Array, schema: Schema) -> pa.Array:
     """Reads event times as a schema has them; without a format numbers go by their size."""
     return parse_times(values, schema.time_format or "auto", schema.time_zone)
+
+
+def read_label_times(values: pa.Array, schema: Schema) -> pa.Array:
+    """Reads the times of labels as those of events; null for an open question, too.
+
+    Text that is empty, or a null as numbers have them (``NA``), is an open question's.
+    """
+    blank = is_blank(values)
+    if is_text(values.type) and blank.any():
+        values = pc.if_else(pa.array(blank), pa.scalar(None, values.type), values)
+    return read_times(values, schema)
+
+
+def is_blank(values: pa.Array) -> npt.NDArray[np.bool_]:
+    """Which values of a column of times are null, or text that stands for it, or no number.
+
+    Example:
+        >>> is_blank(pa.array(["2024-01-01", " ", None, "NA"])).tolist()
+        [False, True, True, True]
+    """
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    blank = values.is_null(nan_is_null=pa.types.is_floating(values.type))
+    if is_text(values.type):
+        texts = pc.utf8_trim_whitespace(values.cast(pa.string()))
+        blank = pc.or_(blank, pc.is_in(texts, value_set=pa.array(NULL_WORDS)))
+    found: npt.NDArray[np.bool_] = blank.to_numpy(zero_copy_only=False)
+    return found
 
 
 def describe_times(schema: Schema) -> str:

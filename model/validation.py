@@ -21,22 +21,33 @@ import pyarrow.compute as pc
 from model.batch import (
     CATEGORY_TYPE,
     ID,
+    LABEL,
     LATE,
     LINE,
     PROBLEM,
     TEXT,
     TIME,
+    TIME_TYPE,
     accepted_schema,
     all_within,
+    event_times,
     filter_rows,
     tag_of,
+    to_micros,
     to_plain,
 )
 from model.carried import KEYS, SCALARS, is_key, is_scalar, to_keys, to_texts
 from model.categories import CATEGORIES, canonical_column, is_category
 from model.numbers import explain_number, format_of, parse_numbers
 from model.schema import Schema
-from model.times import describe_times, find_skipped, is_text
+from model.times import (
+    describe_times,
+    find_skipped,
+    is_blank,
+    is_text,
+    is_time,
+    read_label_times,
+)
 
 NUMBERS = "a finite number or null is allowed"
 """What the target and a numeric feature may be, for messages."""
@@ -103,8 +114,10 @@ def validate(
 
     A row is rejected for the first of these: its source could not read it, it has no readable
     event time, its target or a numeric feature is infinite or is text, a column has a type
-    that cannot serve or is absent. NaN is a null. Numbers as text are read (a CSV's); the
-    words in ``NULL_WORDS`` are nulls there. Columns that the schema does not name are ignored.
+    that cannot serve or is absent, it has a target or a label time without the other, its label
+    time cannot be read or is before its event time. NaN is a null. Numbers as text are read (a
+    CSV's); the words in ``NULL_WORDS`` are nulls there. Columns that the schema does not name are
+    ignored.
 
     Args:
         raw: a tagged raw batch; the time's own column may be absent.
@@ -135,6 +148,7 @@ def validate(
     columns = [raw.column(name) for name in (ID, TIME, LATE)]
     columns += [_numbers(raw, name, reasons, clean) for name in (schema.target, *schema.numeric)]
     columns += [_categories(raw, name, reasons) for name in schema.categorical]
+    columns += [_labels(raw, columns[3], schema, reasons)] if schema.has_label_time else []
     columns += [] if schema.id is None else [_keys(raw, schema.id, reasons)]
     columns += [_kept_as_text(raw, name, reasons) for name in schema.passed]
     layout = accepted_schema(schema).with_metadata(raw.schema.metadata)
@@ -210,6 +224,31 @@ def _categories(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.A
         _note_type(raw, name, CATEGORIES, reasons)
         return pa.nulls(raw.num_rows, CATEGORY_TYPE)
     return canonical_column(values)
+
+
+def _labels(
+    raw: pa.RecordBatch, target: pa.Array, schema: Schema, reasons: dict[int, str]
+) -> pa.Array:
+    """When each row's label became known; notes the rows that have only one of label and time."""
+    name = str(schema.label_time)
+    if _absent(raw, name, reasons):
+        return pa.nulls(raw.num_rows, TIME_TYPE)
+    values = raw.column(name)
+    if not is_time(values.type):
+        _note_type(raw, name, describe_times(schema), reasons)
+        return pa.nulls(raw.num_rows, TIME_TYPE)
+    times = raw.column(LABEL) if LABEL in raw.schema.names else read_label_times(values, schema)
+    given = ~is_blank(values)
+    known = times.is_valid().to_numpy(zero_copy_only=False)
+    labelled = ~np.isnan(target.to_numpy(zero_copy_only=False))
+    place = f"column {name!r} (the label's time)"
+    _note(values, given & ~known, place, describe_times(schema), reasons)
+    _note(values, known & ~labelled, place, f"{schema.target!r} must be there too", reasons)
+    lacking = f"must be there where {schema.target!r} is (null in both: an open question)"
+    _note(values, labelled & ~known, place, lacking, reasons)
+    early = known & (to_micros(times) < event_times(raw))
+    _note(values, early, place, f"must not be before {schema.time!r}, the question's", reasons)
+    return times
 
 
 def _keys(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.Array:

@@ -404,9 +404,12 @@ class Settings(BaseModel):
         """
         from model.schema import load_schema
 
-        if self._schema is not None:
-            return self._schema
-        return PEOPLE if self.schema_file is None else load_schema(self.schema_file)
+        schema = self._schema
+        if schema is None:
+            schema = PEOPLE if self.schema_file is None else load_schema(self.schema_file)
+        if schema.label_time is not None:
+            raise UserError("schema: label_time: the job does not read labels' times yet")
+        return schema
 
 
 def divisors(number: int) -> list[int]:

@@ -96,6 +96,7 @@ class Chunk(NamedTuple):
         greatest: its greatest event time, microseconds.
         sums: the CRC-32 of the text before it and of the text to its end, from ``file.body`` on;
             None if it is not checked when it is read.
+        answered: its greatest label time, microseconds; None without any.
     """
 
     file: int
@@ -107,12 +108,14 @@ class Chunk(NamedTuple):
     least: int
     greatest: int
     sums: tuple[int, int] | None = None
+    answered: int | None = None
 
 
 class ScannedChunk(NamedTuple):
     """A chunk as the scan of one file finds it: times are None if none is readable.
 
-    ``notes`` say what is suspicious in it, ``sums`` are the chunk's.
+    ``notes`` say what is suspicious in it, ``sums`` are the chunk's, ``labels`` are the least and
+    the greatest label time.
     """
 
     start: int
@@ -122,6 +125,7 @@ class ScannedChunk(NamedTuple):
     times: tuple[int, int] | None
     notes: tuple[str, ...] = ()
     sums: tuple[int, int] | None = None
+    labels: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,19 @@ def union_extents(spans: list[tuple[int, int] | None]) -> tuple[int, int] | None
     if not known:
         return None
     return min(least for least, _ in known), max(greatest for _, greatest in known)
+
+
+def use_label_time(schema: Schema) -> Schema:
+    """The schema by which the times of labels are read as those of events are.
+
+    Example:
+        >>> from model.schema import Features
+        >>> names = {"time": "asked", "label_time": "known", "wait": "2d"}
+        >>> features = Features(numeric=("x",))
+        >>> use_label_time(Schema(name="s", target="y", features=features, **names)).time
+        'known'
+    """
+    return schema.model_copy(update={"time": schema.label_time, "label_time": None})
 
 
 def no_times(rows: int) -> pa.Array:

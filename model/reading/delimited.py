@@ -97,7 +97,7 @@ def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch
     for field, values in zip(rows.schema, rows.columns, strict=True):
         if field.name in categorical:
             values = _without_nulls(values, dialect.nulls)
-        elif field.name in carried:
+        elif field.name in carried or field.name == schema.label_time:
             null = pc.is_in(values, value_set=pa.array(dialect.nulls, pa.string()))
             values = pc.if_else(null, pa.scalar(None, pa.string()), values)
         elif field.name in numbers and field.type == pa.string():

@@ -19,7 +19,15 @@ from model.carried import KEYS, SCALARS, is_key, is_scalar
 from model.categories import CATEGORIES, is_category
 from model.epochs import PER_SECOND
 from model.errors import UserError
-from model.reading.chunks import Chunk, File, ScannedChunk, time_extent, union_extents, with_ids
+from model.reading.chunks import (
+    Chunk,
+    File,
+    ScannedChunk,
+    time_extent,
+    union_extents,
+    use_label_time,
+    with_ids,
+)
 from model.reading.names import match_columns
 from model.reading.streams import open_stream
 from model.schema import Schema
@@ -59,6 +67,9 @@ def begin(file: File, schema: Schema) -> File:
     if schema.dated:
         time = columns.field(schema.time)
         _check_type(file, time, is_time(time.type), TIMES)
+    if schema.has_label_time:
+        known = columns.field(str(schema.label_time))
+        _check_type(file, known, is_time(known.type), TIMES)
     for name in schema.numbers:
         _check_type(file, columns.field(name), is_number(columns.field(name).type), NUMBERS)
     for name in schema.categorical:
@@ -114,7 +125,11 @@ def scan(file: File, schema: Schema) -> Iterator[ScannedChunk]:
             times: tuple[int, int] | None = (0, 0)
             if schema.dated:
                 times = _extent(file, index, group, columns.field(time).type, schema)
-            yield ScannedChunk(index, index + 1, group.num_rows, first + 1, times)
+            labels = None
+            if schema.has_label_time:
+                known = columns.field(_names_in_file([str(schema.label_time)], file)[0]).type
+                labels = _extent(file, index, group, known, use_label_time(schema))
+            yield ScannedChunk(index, index + 1, group.num_rows, first + 1, times, labels=labels)
         first += group.num_rows
 
 

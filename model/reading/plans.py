@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from model.batch import PROBLEM
+from model.batch import LABEL, PROBLEM
 from model.errors import UserError
 from model.latest import reject_later
 from model.reading import delimited, folders, ndjson, parquet, text
@@ -17,7 +17,7 @@ from model.reading.files import find, is_empty
 from model.reading.guesses import TimeGuess, guess_format, with_guess
 from model.reading.names import normalize_name
 from model.schema import Schema
-from model.times import OTHERS, describe_times
+from model.times import OTHERS, describe_times, read_label_times
 from model.validation import show_value
 from model.wording import first_line
 
@@ -109,11 +109,20 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
         else parquet.read(file, chunk, own, batch_rows)
     ):
         rows += batch.num_rows
-        yield reject_later(folders.add_constants(batch, file, schema), schema, file.latest)
+        batch = add_label_times(folders.add_constants(batch, file, schema), schema)
+        yield reject_later(batch, schema, file.latest)
     if rows != chunk.rows:
         raise UserError(
             f"{file.path}: has changed since it was planned: {rows} rows where {chunk.rows} were"
         )
+
+
+def add_label_times(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+    """A raw batch with the times of its labels, written as this plan takes times to be."""
+    if not schema.has_label_time or schema.label_time not in batch.schema.names:
+        return batch
+    values = batch.column(schema.label_time)
+    return batch.append_column(LABEL, read_label_times(values, schema))
 
 
 def _scan(
@@ -134,6 +143,11 @@ def _scan(
         if file.format != "parquet" and is_empty(file):
             return replace(file, notes=(f"{file.path}: has no text in it",)), [], guess
         file = folders.with_constants(file, schema)
+        if schema.label_time in dict(file.constants):
+            raise UserError(
+                f"{file.path}: its folder names {schema.label_time!r}, the label's time: it must "
+                "be a column of the file"
+            )
         own = folders.schema_in_file(file, schema)
         file = _BEGIN[file.format](file, own)
         form = _TEXT.get(file.format)
@@ -238,7 +252,8 @@ def _chunks(
     for span in spans[index]:
         least, greatest = span.times or (least, least)
         places = index, span.start, span.stop, first, span.rows, span.line
-        yield Chunk(*places, least, greatest, span.sums)
+        answered = span.labels[1] if span.labels else None
+        yield Chunk(*places, least, greatest, span.sums, answered)
         first += span.rows
 
 

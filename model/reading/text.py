@@ -17,7 +17,15 @@ import pyarrow as pa
 
 from model.batch import LINE, slice_batch
 from model.errors import UserError
-from model.reading.chunks import LINES, Chunk, File, ScannedChunk, time_extent, union_extents
+from model.reading.chunks import (
+    LINES,
+    Chunk,
+    File,
+    ScannedChunk,
+    time_extent,
+    union_extents,
+    use_label_time,
+)
 from model.reading.encodings import not_utf8
 from model.reading.streams import open_stream
 from model.schema import Schema
@@ -136,7 +144,8 @@ def scan(file: File, form: Format, schema: Schema) -> Iterator[ScannedChunk]:
         times = union_extents([span.times for span in found])
         notes = tuple(note for span in found for note in span.notes)
         sums = 0, (found[-1].sums or (0, 0))[1]
-        yield ScannedChunk(file.body, found[-1].stop, rows, file.line, times, notes, sums)
+        labels = union_extents([span.labels for span in found])
+        yield ScannedChunk(file.body, found[-1].stop, rows, file.line, times, notes, sums, labels)
 
 
 def _spans(file: File, form: Format, schema: Schema) -> Iterator[ScannedChunk]:
@@ -148,7 +157,11 @@ def _spans(file: File, form: Format, schema: Schema) -> Iterator[ScannedChunk]:
         notes = form.notes(block.data, file, schema) if len(times) else ()
         after = zlib.crc32(block.data, before)
         known = time_extent(times, file.latest) if len(times) else None
-        yield ScannedChunk(block.start, stop, len(times), block.line, known, notes, (before, after))
+        labels = None
+        if len(times) and schema.has_label_time:
+            labels = time_extent(form.times(block.data, file, use_label_time(schema)), file.latest)
+        sums = before, after
+        yield ScannedChunk(block.start, stop, len(times), block.line, known, notes, sums, labels)
         before = after
 
 

@@ -1,0 +1,161 @@
+"""Predictions and their labels: what is written and counted when a question is answered.
+
+What a model predicted stays with its question until the label comes. A run that is resumed takes
+predictions that were reported before from ``predictions/``; they are never made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from model.batch import ID, LABEL, TIME, TIME_TYPE, column, event_times, label_times
+from model.carried import carried_columns, carried_fields
+from model.labels import Delays, Events, Ints, LabelCounts, find_events, group_by_refresh
+from model.learners import Matrix
+from model.metrics import Sums, sum_batch
+from model.schema import Schema
+
+
+class Asked(NamedTuple):
+    """Questions and what was predicted for them.
+
+    Attributes:
+        rows: an accepted batch with the times of its labels.
+        prediction: shape (rows,); None if no model scored them.
+        baseline: what the baseline predicts for all of them.
+        model: the name of the artefact that predicted; None without one.
+    """
+
+    rows: pa.RecordBatch
+    prediction: Matrix | None
+    baseline: float
+    model: str | None
+
+
+class Outcome(NamedTuple):
+    """What becomes of some questions of a batch in one refresh.
+
+    Attributes:
+        refresh: its start, microseconds.
+        sums: of the errors of these questions, and counts of what became of them.
+    """
+
+    refresh: int
+    sums: Sums
+
+
+def find_outcomes(asked: Asked, schema: Schema, every: int, stamp: int) -> Iterator[Outcome]:
+    """What becomes of a batch's questions, a refresh after the other.
+
+    Args:
+        asked: the questions and their predictions.
+        schema: of them, with ``label_time``.
+        every: a refresh's length, microseconds.
+        stamp: the batch's, microseconds.
+    """
+    events = find_events(asked.rows, schema, stamp)
+    target = column(asked.rows, schema.target)
+    for refresh, places in group_by_refresh(events.at, np.ones(len(target), np.bool_), every):
+        yield Outcome(refresh, _sums(asked, events, target, places))
+
+
+def _sums(asked: Asked, events: Events, target: Matrix, places: Ints) -> Sums:
+    answered = events.answered[places]
+    known = places[answered]
+    labels = LabelCounts(
+        answered=len(known),
+        expired=len(places) - len(known),
+        label_late=int(np.count_nonzero(events.tardy[places])),
+        delays=Delays.of(events.delay[known]),
+    )
+    if asked.prediction is None:
+        return Sums(labels=labels)
+    sums = sum_batch(target[known], 0, asked.prediction[known], asked.baseline, None)
+    return sums._replace(rows=0, scored=0, labels=labels)
+
+
+def keep_question_sums(sums: Sums) -> Sums:
+    """Of the sums of a scored batch those that are known when the questions are asked."""
+    return Sums(
+        rows=sums.rows,
+        scored=sums.scored,
+        unlabelled=sums.unlabelled,
+        late=sums.late,
+        model=sums.model,
+        bins=sums.bins,
+        sums=sums.sums,
+        profile=sums.profile,
+    )
+
+
+def hide_unknown(rows: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+    """An accepted batch without the targets that were not known when the questions were asked."""
+    if not schema.has_label_time:
+        return rows
+    target = column(rows, schema.target)
+    known = label_times(rows) == event_times(rows)
+    if known.all():
+        return rows
+    place = rows.schema.get_field_index(schema.target)
+    field = rows.schema.field(place)
+    return rows.set_column(place, field, pa.array(np.where(known, target, np.nan)))
+
+
+def outcome_fields(schema: Schema) -> pa.Schema:
+    """The columns of ``outcomes/``: those of the question, its label and its prediction."""
+    key, kept = _parted(carried_fields(schema), schema)
+    return pa.schema(
+        [
+            *key,
+            ("id", pa.int64()),
+            ("time", TIME_TYPE),
+            ("label_time", TIME_TYPE),
+            ("target", pa.float64()),
+            ("prediction", pa.float64()),
+            ("model", pa.string()),
+            *kept,
+        ]
+    )
+
+
+def cut_answered(
+    asked: Asked, schema: Schema, every: int, stamp: int
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The answered questions of a batch, by the start of the refresh in which that is known.
+
+    Args:
+        asked: the questions and their predictions.
+        schema: of them, with ``label_time``.
+        every: a refresh's length, microseconds.
+        stamp: the batch's, microseconds.
+    """
+    events = find_events(asked.rows, schema, stamp)
+    if not events.answered.any():
+        return
+    rows = asked.rows
+    key, kept = _parted(carried_columns(rows, schema), schema)
+    nothing = pa.nulls(rows.num_rows, pa.float64())
+    columns = [
+        *key,
+        rows.column(ID),
+        rows.column(TIME),
+        rows.column(LABEL),
+        rows.column(schema.target),
+        nothing if asked.prediction is None else pa.array(asked.prediction, from_pandas=True),
+        pa.repeat(pa.scalar(asked.model, pa.string()), rows.num_rows),
+        *kept,
+    ]
+    layout = outcome_fields(schema).with_metadata(rows.schema.metadata)
+    whole = pa.RecordBatch.from_arrays(columns, schema=layout)
+    for refresh, places in group_by_refresh(events.at, events.answered, every):
+        yield refresh, whole.take(pa.array(places))
+
+
+def _parted(columns: list[Any], schema: Schema) -> tuple[list[Any], list[Any]]:
+    """What is carried as the key, if there is one, and the rest."""
+    keys = 0 if schema.id is None else 1
+    return columns[:keys], columns[keys:]

@@ -1,0 +1,157 @@
+"""Cohorts: the figures of the questions of a refresh, whenever their labels came.
+
+The figures of a report are of the labels that became known in its refresh; those of a cohort are
+of the questions that were asked in it. A cohort is final when its last question's wait is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from model.answers import Outcome
+from model.asof import floor_to, format_iso, format_name
+from model.batch import Key
+from model.labels import Delay, LabelCounts
+from model.metrics import compute_errors, merge
+
+
+class Cohort(BaseModel):
+    """The fields of ``cohorts/<refresh start>.json``, a contract.
+
+    Questions = answered + expired + open.
+
+    Attributes:
+        rows: questions asked in the refresh.
+        answered: of these, those whose label came within the wait.
+        expired: those whose wait was over without a label.
+        open: those that were still to be answered when the stream ended; 0 if ``final``.
+        labelled: of the answered, those that a model scored; the figures of error are of these.
+        model: the name of the artefact that scored the refresh.
+        delay: from questions to labels; null without a label.
+        final: whether no question of it can be answered any more.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal[1] = 1
+    refresh_start: str
+    refresh_end: str
+    model: str | None
+    rows: int
+    answered: int
+    expired: int
+    open: int
+    labelled: int
+    mae: float | None
+    rmse: float | None
+    r2: float | None
+    baseline_mae: float | None
+    skill: float | None
+    delay: Delay | None
+    final: bool
+
+    def as_json(self) -> bytes:
+        """The cohort file's bytes."""
+        return (self.model_dump_json(indent=2) + "\n").encode()
+
+
+class Part(NamedTuple):
+    """A batch's part in its cohort.
+
+    Attributes:
+        key: the batch's.
+        rows: its questions.
+        model: the name of the artefact that scored them, or "".
+        outcomes: what becomes of them, a refresh after the other.
+    """
+
+    key: Key
+    rows: int
+    model: str
+    outcomes: tuple[Outcome, ...]
+
+
+class Clock(NamedTuple):
+    """When the questions of a refresh can be answered; microseconds.
+
+    Attributes:
+        every: a refresh's length.
+        wait: how long a question stays open.
+
+    Example:
+        >>> clock = Clock(every=60, wait=90)
+        >>> clock.final_at(0), clock.start_of(120)
+        (120, 0)
+    """
+
+    every: int
+    wait: int
+
+    def final_at(self, start: int) -> int:
+        """The start of the refresh in which a cohort is final: it holds the cohort's end + wait.
+
+        Args:
+            start: the start of the refresh in which the questions were asked.
+        """
+        return floor_to(start + self.every + self.wait, self.every)
+
+    def start_of(self, final: int) -> int:
+        """The start of the cohort that is final in a refresh: the inverse of ``final_at``."""
+        return final - self.every - floor_to(self.wait, self.every)
+
+    def needed_from(self, refresh: int) -> int:
+        """From where questions are needed to report a refresh, and the cohort final in it.
+
+        It is the start of a refresh.
+        """
+        return self.start_of(refresh)
+
+
+def merge_cohort(parts: Iterable[Part], start: int, clock: Clock, end: int | None = None) -> Cohort:
+    """A cohort's figures.
+
+    Args:
+        parts: of all its batches, in any order; each batch once.
+        start: of the refresh in which the questions were asked, microseconds.
+        clock: when they can be answered.
+        end: where the stream ends, microseconds: what would happen from there on is still open.
+            None: it does not, as far as this cohort goes.
+    """
+    ordered = sorted(parts)
+    merged = merge(
+        outcome.sums
+        for part in ordered
+        for outcome in part.outcomes
+        if end is None or outcome.refresh + clock.every <= end
+    )
+    labels = merged.labels or LabelCounts()
+    rows = sum(part.rows for part in ordered)
+    models = {part.model for part in ordered if part.model}
+    if len(models) > 1:
+        raise ValueError(f"two models in one refresh: {sorted(models)}")
+    return Cohort(
+        refresh_start=format_iso(start),
+        refresh_end=format_iso(start + clock.every),
+        model=next(iter(models), None),
+        rows=rows,
+        answered=labels.answered,
+        expired=labels.expired,
+        open=rows - labels.answered - labels.expired,
+        labelled=merged.labelled,
+        **compute_errors(merged),
+        delay=labels.delays.summary(),
+        final=end is None or clock.final_at(start) + clock.every <= end,
+    )
+
+
+def file_name(start: int) -> str:
+    """The name of a cohort's file.
+
+    Example:
+        >>> file_name(1_795_417_260_000_000)
+        '20261123T070100Z.json'
+    """
+    return f"{format_name(start)}.json"

@@ -1,0 +1,262 @@
+"""Labels that come later: two clocks a row, the question's ``time`` and the label's ``label_time``.
+
+A question is scored at its time, by the model that serves then. Its label counts when it is known:
+the row enters the training window in which its label's time lies, and its error the figures of
+that refresh. A label that has not come by ``time + wait`` is not waited for: the question has
+expired then, and a label that comes later is neither learnt from nor evaluated.
+
+So each question has one *event*: its answer, or its expiry. A late question (one behind the
+source's watermark) counts where that watermark stood, and so do labels that were known before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from model.asof import format_iso
+from model.batch import SECOND, column, event_times, label_times, late_mask
+from model.schema import Schema
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+BITS = 6
+"""A bin of delays has this many binary digits below its highest: 64 bins an octave."""
+
+
+class Delay(BaseModel):
+    """How long labels took, in seconds: half of them, nine tenths, and all came within these."""
+
+    model_config = ConfigDict(frozen=True)
+
+    p50: float
+    p90: float
+    max: float
+
+
+def find_bins(delays: Ints) -> Ints:
+    """The bins of delays of 0 microseconds or more.
+
+    There are 64 bins an octave, which lie evenly in it; below 128 microseconds each has its own.
+    They are found by shifts alone, so they are the same on every processor.
+
+    Example:
+        >>> find_bins(np.array([0, 127, 128, 129, 130, 60_000_000])).tolist()
+        [0, 127, 128, 128, 129, 1330]
+    """
+    exponents = np.maximum(np.frexp(delays.astype(np.float64))[1] - 1, BITS)
+    # a delay that rounds up to the next power of two as a float is in the octave before it
+    exponents -= (delays >> exponents) == 0
+    exponents = np.maximum(exponents, BITS)
+    found: Ints = (exponents - BITS << BITS) + (delays >> (exponents - BITS))
+    return found
+
+
+def greatest_in_bin(bin: int) -> int:
+    """The greatest delay of a bin, microseconds.
+
+    Example:
+        >>> greatest_in_bin(127), greatest_in_bin(128), greatest_in_bin(1330)
+        (127, 129, 60293119)
+    """
+    shift = max((bin >> BITS) - 1, 0)
+    return ((bin - (shift << BITS) + 1) << shift) - 1
+
+
+class Delays(NamedTuple):
+    """Counts of delays in bins, which merge.
+
+    Attributes:
+        counts: (bin, how many), by bin.
+        greatest: the greatest delay, microseconds; -1 without any.
+    """
+
+    counts: tuple[tuple[int, int], ...] = ()
+    greatest: int = -1
+
+    @classmethod
+    def of(cls, delays: Ints) -> Delays:
+        """The counts of some delays, microseconds."""
+        if not len(delays):
+            return cls()
+        bins, counts = np.unique(find_bins(delays), return_counts=True)
+        pairs = zip(bins.tolist(), counts.tolist(), strict=True)
+        return cls(tuple(pairs), int(delays.max()))
+
+    def merge(self, other: Delays) -> Delays:
+        """The counts of both."""
+        if not self.counts or not other.counts:
+            return self if self.counts else other
+        counts = dict(self.counts)
+        for bin, count in other.counts:
+            counts[bin] = counts.get(bin, 0) + count
+        return Delays(tuple(sorted(counts.items())), max(self.greatest, other.greatest))
+
+    def quantile(self, share: float) -> int:
+        """The delay, microseconds, within which a share of the labels came: its bin's greatest.
+
+        Raises:
+            ValueError: if there is no delay.
+        """
+        if not self.counts:
+            raise ValueError("no label: there is no delay to speak of")
+        bins, counts = np.array(self.counts).T
+        place = int(np.searchsorted(np.cumsum(counts), share * counts.sum()))
+        return min(greatest_in_bin(int(bins[min(place, len(bins) - 1)])), self.greatest)
+
+    def summary(self) -> Delay | None:
+        """Their figures; None without a label.
+
+        Example:
+            >>> Delays.of(np.array([0, 60, 60]) * SECOND).summary()
+            Delay(p50=60.0, p90=60.0, max=60.0)
+        """
+        if not self.counts:
+            return None
+        p50, p90 = (self.quantile(share) / SECOND for share in (0.5, 0.9))
+        return Delay(p50=p50, p90=p90, max=self.greatest / SECOND)
+
+
+class Known(NamedTuple):
+    """What of the labels of trained rows an artefact's manifest says; it merges.
+
+    Attributes:
+        newest: the newest label time, microseconds.
+        delays: from the questions to their labels.
+    """
+
+    newest: int
+    delays: Delays
+
+    def merge(self, other: Known) -> Known:
+        """What holds of both parts' rows."""
+        return Known(max(self.newest, other.newest), self.delays.merge(other.delays))
+
+    def check(self, window_end: int) -> None:
+        """Checks that nothing was learnt that was not known when the window ended.
+
+        Raises:
+            ValueError: if a label's time is not before the window's end.
+        """
+        if self.newest >= window_end:
+            raise ValueError(
+                f"a label of {format_iso(self.newest)} in the window that ends at "
+                f"{format_iso(window_end)}: it was not known then"
+            )
+
+
+def merge_known(parts: Iterable[Known]) -> Known:
+    """What holds of all parts' rows; one part at least."""
+    return reduce(Known.merge, parts)
+
+
+class Events(NamedTuple):
+    """What becomes of a batch's questions: each is answered, or expires.
+
+    Attributes:
+        at: when, microseconds; never before the batch's stamp.
+        answered: whether the label came within the wait.
+        tardy: whether it came later.
+        delay: from the question to its label, microseconds; meaningless without one.
+    """
+
+    at: Ints
+    answered: Mask
+    tardy: Mask
+    delay: Ints
+
+
+def find_events(batch: pa.RecordBatch, schema: Schema, stamp: int) -> Events:
+    """What becomes of the questions of an accepted batch.
+
+    Args:
+        batch: accepted rows with the times of their labels.
+        schema: of them, with ``label_time``.
+        stamp: the batch's, microseconds.
+    """
+    assert schema.wait is not None
+    times, labels = event_times(batch), label_times(batch)
+    latest = times + schema.wait * SECOND
+    labelled = ~np.isnan(column(batch, schema.target))
+    answered = labelled & (labels <= latest)
+    at = np.maximum(np.where(answered, labels, latest), stamp)
+    return Events(at, answered, labelled & ~answered, np.where(answered, labels - times, 0))
+
+
+def group_by_refresh(at: Ints, chosen: Mask, every: int) -> Iterator[tuple[int, Ints]]:
+    """The chosen rows of each refresh: its start, and where the rows stand, in their order.
+
+    Example:
+        >>> at, chosen = np.array([61, 5, 70, 130]), np.array([True, True, True, False])
+        >>> rows = group_by_refresh(at, chosen, 60)
+        >>> [(start, places.tolist()) for start, places in rows]
+        [(0, [1]), (60, [0, 2])]
+    """
+    places = np.flatnonzero(chosen)
+    starts = at[places] // every * every
+    for start in np.unique(starts).tolist():
+        yield start, places[starts == start]
+
+
+class Lesson(NamedTuple):
+    """Rows of a batch whose labels become known in one refresh: what is trained on.
+
+    Attributes:
+        stamp: the least time of a label, microseconds.
+        rows: an accepted batch.
+        known: of their labels.
+    """
+
+    stamp: int
+    rows: pa.RecordBatch
+    known: Known
+
+
+def cut_lessons(batch: pa.RecordBatch, schema: Schema, every: int, stamp: int) -> Iterator[Lesson]:
+    """Cuts an accepted batch by the refreshes in which its labels become known.
+
+    Late questions, and those whose label comes after the wait or never, are in none.
+
+    Args:
+        batch: accepted rows with the times of their labels.
+        schema: of them, with ``label_time``.
+        every: a refresh's length, microseconds.
+        stamp: the batch's, microseconds.
+    """
+    events = find_events(batch, schema, stamp)
+    labels = label_times(batch)
+    for _, places in group_by_refresh(events.at, events.answered & ~late_mask(batch), every):
+        known = Known(int(labels[places].max()), Delays.of(events.delay[places]))
+        rows = batch if len(places) == batch.num_rows else batch.take(pa.array(places))
+        yield Lesson(int(events.at[places].min()), rows, known)
+
+
+class LabelCounts(NamedTuple):
+    """Counts of what became of questions.
+
+    Attributes:
+        answered: labels that came within the wait.
+        expired: questions whose wait was over without one.
+        label_late: of these, those whose label came later.
+        delays: of the answered.
+    """
+
+    answered: int = 0
+    expired: int = 0
+    label_late: int = 0
+    delays: Delays = Delays()
+
+    def merge(self, other: LabelCounts) -> LabelCounts:
+        """The counts of both."""
+        return LabelCounts(
+            self.answered + other.answered,
+            self.expired + other.expired,
+            self.label_late + other.label_late,
+            self.delays.merge(other.delays),
+        )
