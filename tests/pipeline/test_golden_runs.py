@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.monitor.serve.kit import client
 from tests.pipeline.job import Job, content, metrics
-from tests.pipeline.serve.kit import client
 
 KEPT = Path(__file__).parent / "golden" / "kept"
 LEARNERS = ["ridge", "forest", "boosting"]
