@@ -1,0 +1,324 @@
+"""A replay without an engine: refreshes of accepted batches in, models and predictions out.
+
+It does what the job does, by the same functions in the same order, in one loop of one process. So
+its figures, predictions and models are the job's to the last digit, which a test holds it to.
+Several replays may go over the same refreshes side by side, as ``pipeline.sweep`` has them.
+
+Use the job for what does not end, does not fit this process, or must survive it.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from model import moments, statistics
+from model.artefact import (
+    Artefact,
+    Learner,
+    Manifest,
+    Normalized,
+    Window,
+    fit_artefact,
+    load_bytes,
+    normalize,
+    written,
+)
+from model.asof import newest_allowed
+from model.batch import LATE, Key, column, concat, late, learnt, tag_of, where
+from model.drift import Spread
+from model.errors import FitFailed
+from model.learners import LEARNERS, Matrix
+from model.metrics import Sums, score
+from model.moments import Moments
+from model.sample import bottom
+from model.schema import Schema
+from model.skipped import Skipped, few_rows, fit_failed
+from model.statistics import Statistics
+
+REDUCED_ROWS = 1_000
+"""Where moments suffice so many rows of a window are kept, for what only rows can tell."""
+
+
+class Part(NamedTuple):
+    """The rows of one batch that are trained on.
+
+    Attributes:
+        key: the batch's.
+        rows: labelled rows that are not late, or a sample of them beside ``moments``.
+        statistics: of all of them.
+        moments: of all of them, where the learner is fitted by these.
+    """
+
+    key: Key
+    rows: pa.RecordBatch
+    statistics: Statistics
+    moments: Moments | None = None
+
+
+def part_of(batch: pa.RecordBatch, schema: Schema, reduce: bool) -> Part | None:
+    """What of an accepted batch is trained on; None if there is nothing.
+
+    Args:
+        batch: an accepted batch, with its tag.
+        schema: what its columns mean.
+        reduce: whether moments take the place of most rows (``model.moments.suffice``).
+    """
+    mask = ~np.isnan(column(batch, schema.target))
+    if batch.column(LATE).true_count:
+        mask &= ~late(batch)
+    rows = where(learnt(batch, schema), mask)
+    if rows.num_rows == 0:
+        return None
+    key = tag_of(batch).key
+    if not reduce:
+        return Part(key, rows, statistics.summarize_batch(rows, schema))
+    found, sums = moments.summary(rows, schema)
+    [sample] = bottom([rows], REDUCED_ROWS)
+    return Part(key, sample, found, sums)
+
+
+def join(parts: list[Part], sample_rows: int) -> Part:
+    """A window's parts as one, merged in the order of their keys.
+
+    Args:
+        parts: one at least.
+        sample_rows: maximum number of rows that are kept.
+    """
+    parts = sorted(parts, key=lambda part: part.key)
+    whole = statistics.merge(part.statistics for part in parts)
+    sums = [part.moments for part in parts if part.moments is not None]
+    kept = bottom([part.rows for part in parts], sample_rows)
+    merged = moments.merge(sums, whole) if sums else None
+    return Part(parts[0].key, concat(kept), whole, merged)
+
+
+@dataclass
+class Refresh:
+    """The rows of one refresh.
+
+    Attributes:
+        start: its first microsecond.
+        batches: accepted batches in the order of their keys, none straddling an edge.
+        rejected: rows that broke the schema, by the key of their batch.
+    """
+
+    start: int
+    batches: list[pa.RecordBatch] = field(default_factory=list)
+    rejected: list[tuple[Key, int]] = field(default_factory=list)
+    _parts: dict[bool, list[Part]] = field(default_factory=dict, repr=False)
+
+    def parts(self, schema: Schema, reduce: bool) -> list[Part]:
+        """What of it is trained on; made once, for all replays that ask."""
+        if reduce not in self._parts:
+            found = (part_of(batch, schema, reduce) for batch in self.batches)
+            self._parts[reduce] = [part for part in found if part is not None]
+        return self._parts[reduce]
+
+
+class Model(NamedTuple):
+    """A model that a replay has trained.
+
+    Attributes:
+        window: of the rows that it was trained on.
+        data: its joblib bytes, as ``model.joblib`` of a run has them.
+        manifest: what is known of it.
+        artefact: the model itself.
+        seconds: how long the fit took.
+    """
+
+    window: Window
+    data: bytes
+    manifest: Manifest
+    artefact: Artefact
+    seconds: float
+
+
+class Scored(NamedTuple):
+    """A batch with what the model of its refresh predicts; None without one.
+
+    Attributes:
+        batch: as accepted.
+        model: which predicted.
+        prediction: shape (rows,).
+        spread: how the rows lie in the bins of the model's profile, if that was asked for.
+    """
+
+    batch: pa.RecordBatch
+    model: Model | None = None
+    prediction: Matrix | None = None
+    spread: Spread | None = None
+
+    def sums(self, schema: Schema) -> Sums:
+        """What the refresh's figures are made of."""
+        target, late_rows = column(self.batch, schema.target), self.batch.column(LATE).true_count
+        if self.model is None:
+            return score(target, late_rows, None, 0.0, None)
+        artefact = self.model.artefact
+        return score(
+            target,
+            late_rows,
+            self.prediction,
+            artefact.baseline,
+            self.model.window.name,
+            self.spread,
+            artefact.profile_json,
+        )
+
+
+@dataclass
+class Replay:
+    """Trains on refreshes, and scores each before it is trained on.
+
+    Attributes:
+        schema: what the columns mean.
+        learner: what is trained.
+        every: a refresh's length, microseconds.
+        window: a window's length, microseconds, a multiple of ``every``; None: all rows so far.
+        lag: how many refreshes after its window's end a model serves first, from 1.
+        min_rows: with fewer labelled rows a window makes no model.
+        sample_rows: maximum number of rows that a window trains on.
+        reduce: whether moments take the place of most rows.
+        strict: whether a fit that fails is raised.
+        once: whether only the first whole window is trained on.
+        keep: how many old models are kept; 0 keeps all.
+        spreads: whether it is found out how scored rows lie in their model's profile.
+        models: those that are kept, oldest first.
+        skipped: the windows that made no model.
+        trained: how many models there were.
+        fit_seconds, score_seconds: how long all fits, and all predictions, took.
+    """
+
+    schema: Schema
+    learner: Learner
+    every: int
+    window: int | None
+    lag: int = 1
+    min_rows: int = 1
+    sample_rows: int = 1_000_000
+    reduce: bool = False
+    strict: bool = False
+    once: bool = False
+    keep: int = 3
+    spreads: bool = True
+    models: list[Model] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    trained: int = 0
+    fit_seconds: float = 0.0
+    score_seconds: float = 0.0
+    _held: list[tuple[int, list[Part]]] = field(default_factory=list, repr=False)
+    _first: int | None = None
+    _last: int = 0
+    _next: int = 0
+
+    def step(self, refresh: Refresh) -> list[Scored]:
+        """Trains all windows that end by a refresh's start, scores its rows, and takes them in.
+
+        Args:
+            refresh: later than all before.
+        """
+        self.finish(refresh.start)
+        model = self._serving(refresh.start)
+        began = time.perf_counter()
+        scored = [self._score(batch, model) for batch in refresh.batches]
+        self.score_seconds += time.perf_counter() - began
+        self._prune(refresh.start)
+        if not refresh.batches:
+            return scored
+        if self._first is None:
+            self._first = refresh.start
+        self._last = refresh.start
+        self._next = refresh.start + self.every
+        if not (self.once and self.trained):
+            parts = refresh.parts(self.schema, self.reduce)
+            self._held.append((refresh.start, parts))
+        return scored
+
+    def finish(self, end: int) -> None:
+        """Trains all windows that end by a time, microseconds, and hold any row."""
+        if self._first is None:
+            return
+        reach = self._last + (self.window or self.every)
+        for window_end in range(self._next, min(end, reach) + 1, self.every):
+            self._train(window_end)
+        self._next = max(self._next, end + self.every)
+
+    def _score(self, batch: pa.RecordBatch, model: Model | None) -> Scored:
+        if model is None:
+            return Scored(batch)
+        if not self.spreads:
+            return Scored(batch, model, model.artefact.predict(batch))
+        return Scored(batch, model, *model.artefact.score(batch))
+
+    def _serving(self, refresh: int) -> Model | None:
+        latest = newest_allowed(refresh, self.every, self.lag)
+        allowed = (model for model in reversed(self.models) if model.window.end <= latest)
+        return next(allowed, None)
+
+    def _prune(self, refresh: int) -> None:
+        """Lets the models go that are too old to serve after a refresh, as the job does."""
+        if not self.keep:
+            return
+        old = [model for model in self.models if model.window.end <= refresh]
+        del self.models[: max(0, len(old) - max(self.keep, self.lag))]
+
+    def _train(self, end: int) -> None:
+        assert self._first is not None
+        start = self._first if self.window is None else end - self.window
+        if self.once and (self.trained or start < self._first):
+            return
+        if self.window is not None:
+            self._held = [held for held in self._held if held[0] >= start]
+        parts = [part for _, mine in self._held for part in mine]
+        if not parts:
+            return
+        whole = join(parts, self._sample_rows)
+        if self.window is None:  # else each refresh would merge all before it again
+            self._held = [(start, [whole])]
+        window = Window(start, end)
+        data = normalize(whole.rows, whole.statistics.cut(), self.schema, window, whole.moments)
+        model = self._fit(data)
+        if model is not None:
+            self.models.append(model)
+            self.trained += 1
+            self.fit_seconds += model.seconds
+            if self.once:
+                self._held = []
+
+    @property
+    def _sample_rows(self) -> int:
+        return min(self.sample_rows, REDUCED_ROWS) if self.reduce else self.sample_rows
+
+    def _fit(self, data: Normalized) -> Model | None:
+        start, end = data.window
+        if data.rows < self.min_rows:
+            self.skipped.append(few_rows(start, end, data.rows, self.min_rows))
+            return None
+        began = time.perf_counter()
+        try:
+            # scikit-learn's threads set the process's filters of warnings, and may leave none
+            with warnings.catch_warnings():
+                artefact, report = fit_artefact(data, self.schema, self.learner)
+        except FitFailed as error:
+            if self.strict:
+                raise
+            self.skipped.append(fit_failed(start, end, data.rows, error))
+            return None
+        dumped, manifest = written(artefact, report, data, self.learner)
+        if self.learner.name not in LEARNERS:  # what comes out may not be what went in
+            artefact = load_bytes(dumped)
+        return Model(data.window, dumped, manifest, artefact, time.perf_counter() - began)
+
+
+def pooled(refresh: Refresh, scored: list[Scored], schema: Schema) -> Iterator[tuple[Key, Sums]]:
+    """The sums of a refresh's batches and rejects, by the keys of the batches."""
+    for one in scored:
+        yield tag_of(one.batch).key, one.sums(schema)
+    for key, rows in refresh.rejected:
+        yield key, Sums(rejected=rows)

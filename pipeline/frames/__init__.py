@@ -1,0 +1,1 @@
+"""Tables in this process in the place of files: ``pipeline.backtest`` and ``pipeline.sweep``."""

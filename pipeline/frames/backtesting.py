@@ -1,0 +1,377 @@
+"""``pipeline.backtest``: the job on a table of this process, with what it makes in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from model.alerts import Alert, alerts
+from model.artefact import Artefact, Manifest
+from model.asof import floor
+from model.batch import ID, LATE, TIME, TIME_TYPE, column
+from model.carried import carried, carried_fields
+from model.errors import UserError
+from model.learners import Matrix, check
+from model.metrics import Metrics, figures, merge
+from model.replay import Model, Refresh, Replay, Scored, pooled
+from model.schema import Schema
+from model.skipped import Skipped
+from model.validation import Reject
+from model.wording import counted
+from pipeline.frames.guess import Given, check_columns, read_frame
+from pipeline.frames.learning import learner_options
+from pipeline.frames.progress import bar
+from pipeline.frames.rows import Input, look, refreshes
+from pipeline.frames.tables import as_file, as_table, unnamed
+from pipeline.settings import Settings
+from transforms.sinks import PREDICTIONS
+
+OPTIONS = (
+    *("window", "every", "latency", "lag", "min_rows", "sample_rows", "batch_rows", "keep"),
+    *("drift_psi", "drift_shift", "strict", "max_rejected", "latest", "seed"),
+)
+"""The options of the command line that a backtest takes."""
+FIGURES = pa.schema(
+    [
+        ("refresh_start", TIME_TYPE),
+        ("refresh_end", TIME_TYPE),
+        ("model", pa.string()),
+        *((name, pa.int64()) for name in ("rows", "scored", "unlabelled", "late", "rejected")),
+        *((name, pa.float64()) for name in ("mae", "rmse", "r2", "baseline_mae", "skill")),
+    ]
+)
+REJECTS_KEPT = 1_000
+"""Maximum number of rejected rows that are kept; all are counted."""
+
+
+def backtest(
+    frame: Any,
+    schema: Given = None,
+    *,
+    learner: Any = "forest",
+    learner_param: Mapping[str, Any] | None = None,
+    time: str | None = None,
+    target: str | None = None,
+    numeric: list[str] | None = None,
+    categorical: list[str] | None = None,
+    id: str | None = None,
+    time_format: str | None = None,
+    time_zone: str | None = None,
+    progress: bool | None = None,
+    **options: Any,
+) -> Backtest:
+    """Trains on windows of a table and predicts the rows that follow each, as the job does.
+
+    It gives the figures, predictions and models of ``python -m pipeline`` on the same rows, to
+    the last digit, without a file or folder of yours. The rows need not be sorted.
+
+    Args:
+        frame: a table of pandas, Polars or Arrow, or with the Arrow PyCapsule interface.
+        schema: what the columns mean: the path of a TOML file, its keys, or a ``Schema``.
+        learner: ``forest``, ``ridge``, ``boosting``, ``package.module:Class``, or a regressor
+            of an importable class, which is not fitted itself.
+        learner_param: parameters of the learner's constructor.
+        time: in the place of a schema: the event time's column.
+        target: the column that is to be predicted; all others are features, by their types.
+        numeric: the numeric features, where they are not to be guessed.
+        categorical: the categorical features, likewise.
+        id: the column with your own key of a row, as in a schema.
+        time_format: how times are written, as in a schema.
+        time_zone: of times without one, as in a schema.
+        progress: whether a bar is shown (by tqdm); None: in a notebook or on a terminal.
+        options: the command line's, as ``window="7d"``, ``every="1d"``, ``lag=2``, ``seed=1``;
+            durations may be seconds.
+
+    Raises:
+        UserError: for a table, a schema or an option that will not do.
+
+    Example:
+        >>> import pandas as pd
+        >>> hours = pd.date_range("2026-01-03", periods=480, freq="h")
+        >>> frame = pd.DataFrame({"at": hours, "x": range(480), "y": range(0, 960, 2)})
+        >>> result = backtest(frame, time="at", target="y", learner="ridge", window="4d")
+        >>> result.reports["rows"].to_pylist()
+        [96, 96, 96, 96, 96]
+        >>> result.predictions.column_names
+        ['id', 'time', 'target', 'prediction', 'model', 'late']
+    """
+    keys = {"time": time, "target": target, "numeric": numeric, "categorical": categorical}
+    keys |= {"id": id, "time_format": time_format, "time_zone": time_zone}
+    table, meaning = read_frame(frame, schema, keys)
+    given = {**checked(options), **learner_options(learner, learner_param)}
+    with as_file(table, meaning) as path:
+        found = look(path, meaning, given, lambda line: None)
+        return _run(found, path, progress)
+
+
+def checked(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given.
+
+    Raises:
+        UserError: for one that a backtest does not take.
+    """
+    for name in options:
+        if name not in OPTIONS:
+            raise UserError(f"{name}=: is no option here; must be one of {', '.join(OPTIONS)}")
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def replay_of(settings: Settings, **others: Any) -> Replay:
+    """A replay with a run's options.
+
+    Raises:
+        UserError: if the learner cannot be made or fitted.
+    """
+    check(*settings.regressor, settings.width)
+    window, every, sample_rows, lag = settings.windowing
+    replay: dict[str, Any] = {
+        "schema": settings.meaning,
+        "learner": settings.regressor,
+        "every": every,
+        "window": window,
+        "lag": lag,
+        "min_rows": settings.least_rows,
+        "sample_rows": sample_rows,
+        "reduce": settings.by_moments,
+        "strict": settings.strict,
+        "keep": settings.keep,
+    }
+    return Replay(**{**replay, **others})
+
+
+def _run(found: Input, path: str, progress: bool | None) -> Backtest:
+    settings = found.settings
+    rejected: list[Reject] = []
+
+    def take(rejects: list[Reject]) -> None:
+        room = max(0, REJECTS_KEPT - len(rejected))
+        rejected.extend(replace(one, where=unnamed(one.where, path)) for one in rejects[:room])
+
+    replay = replay_of(settings)
+    metrics: list[Metrics] = []
+    pieces: list[pa.Table] = []
+    with bar(found.plan.rows, "backtest", progress) as done:
+        for refresh in refreshes(found, take):
+            scored = replay.step(refresh)
+            metrics.append(_figures(refresh, scored, settings))
+            pieces.append(_predictions(scored, settings.meaning))
+            done(metrics[-1].rows + metrics[-1].rejected)
+        replay.finish(found.until)
+    refuse_rejects(found, sum(one.rejected for one in metrics), rejected)
+    messages = tuple(unnamed(line, path) for line in found.messages)
+    return Backtest(settings, metrics, pieces, replay, rejected, messages)
+
+
+def refuse_rejects(found: Input, number: int, rejected: list[Reject]) -> None:
+    """Refuses input of which more rows are rejected than ``max_rejected`` allows.
+
+    Args:
+        found: the input.
+        number: how many rows were rejected.
+        rejected: some of them, one at least if there is any.
+
+    Raises:
+        UserError: with the first one's reason.
+    """
+    allowed = found.settings.max_rejected
+    if number <= allowed * found.plan.rows:
+        return
+    first = rejected[0]
+    raise UserError(
+        f"{number:,} of {found.plan.rows:,} rows do not fit the schema, where max_rejected is "
+        f"{allowed:g}: the first is {first.where}: {first.reason}"
+    )
+
+
+def _figures(refresh: Refresh, scored: list[Scored], settings: Settings) -> Metrics:
+    every = settings.cadence.every
+    sums = merge(one for _, one in sorted(pooled(refresh, scored, settings.meaning)))
+    start = floor(refresh.start, every)
+    return figures(sums, start, start + every).model_copy(update={"files": None})
+
+
+def _predictions(scored: list[Scored], schema: Schema) -> pa.Table:
+    """A refresh's predictions in the order of (event time, row id)."""
+    batches = [_predicted(one, schema) for one in scored]
+    table = pa.Table.from_batches(batches, layout(schema))
+    times, ids = table["time"].cast(pa.int64()).to_numpy(), table["id"].to_numpy()
+    later = np.diff(times)
+    if (later >= 0).all() and (np.diff(ids)[later == 0] > 0).all():
+        return table  # to sort takes as long as to predict
+    return table.take(np.lexsort((ids, times)))
+
+
+def layout(schema: Schema) -> pa.Schema:
+    """The columns of predictions: those of the job's files."""
+    return pa.schema([*PREDICTIONS, *carried_fields(schema)])
+
+
+def _predicted(one: Scored, schema: Schema) -> pa.RecordBatch:
+    rows = one.batch.num_rows
+    made = np.full(rows, np.nan) if one.prediction is None else one.prediction
+    name = None if one.model is None else one.model.window.name
+    columns = [
+        one.batch.column(ID),
+        one.batch.column(TIME),
+        pa.array(column(one.batch, schema.target), from_pandas=True),
+        pa.array(made, from_pandas=True),
+        pa.repeat(pa.scalar(name, pa.string()), rows),
+        one.batch.column(LATE),
+        *carried(one.batch, schema),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=layout(schema))
+
+
+class TrainedModel:
+    """A model of a backtest.
+
+    Attributes:
+        name: the end of its window, as ``20260107T000000Z``.
+        manifest: what is known of it: its window, rows, parameters, statistics, hash, ...
+        artefact: the model itself, with schema, statistics, encoder and estimator.
+        data: its joblib bytes, as ``model.joblib`` of a run has them.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.name = model.window.name
+        self.manifest: Manifest = model.manifest
+        self.artefact: Artefact = model.artefact
+        self.data: bytes = model.data
+
+    def predict(self, frame: Any) -> Matrix:
+        """Predictions of shape (rows,) for a table with the schema's features.
+
+        Raises:
+            UserError: if a feature is missing, or a value cannot serve.
+        """
+        table = as_table(frame)
+        schema = self.artefact.schema
+        names = (*schema.numeric, *schema.categorical)
+        check_columns(table, names)
+        try:
+            return self.artefact.predict_columns({name: table.column(name) for name in names})
+        except (TypeError, ValueError) as error:
+            raise UserError(f"frame: {error}") from error
+
+    def __repr__(self) -> str:
+        rows = counted(self.manifest.rows, "row")
+        return f"<model {self.name}: {self.manifest.learner} of {rows}>"
+
+
+class Models(Mapping[str, TrainedModel]):
+    """The models of a backtest by name, oldest first.
+
+    Attributes:
+        newest: the one of the newest window.
+    """
+
+    def __init__(self, models: list[Model]) -> None:
+        self._models = {model.window.name: TrainedModel(model) for model in models}
+
+    def __getitem__(self, name: str) -> TrainedModel:
+        return self._models[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    @property
+    def newest(self) -> TrainedModel:
+        """The newest model.
+
+        Raises:
+            UserError: if there is none.
+        """
+        if not self._models:
+            raise UserError("no window made a model: see .skipped")
+        return list(self._models.values())[-1]
+
+    def __repr__(self) -> str:
+        return f"<{counted(len(self), 'model')}: {', '.join(self) or 'none'}>"
+
+
+class Backtest:
+    """What a backtest has found.
+
+    Attributes:
+        settings: all options, with the window that was chosen if none was given.
+        schema: what the columns mean.
+        metrics: the figures of each refresh, as ``metrics/`` of a run has them (without files).
+        models: the newest ``keep`` (3) models that have served, and the last one; ``keep=0``: all.
+        skipped: the windows that made no model, and why.
+        rejected: the first 1,000 rows that do not fit the schema, with the reason.
+        messages: lines on what was read and taken for granted.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: list[Metrics],
+        pieces: list[pa.Table],
+        replay: Replay,
+        rejected: list[Reject],
+        messages: tuple[str, ...],
+    ) -> None:
+        self.settings = settings
+        self.schema = settings.meaning
+        self.metrics = metrics
+        self.models = Models(replay.models)
+        self.skipped: list[Skipped] = replay.skipped
+        self.rejected = rejected
+        self.messages = messages
+        self.fit_seconds = replay.fit_seconds
+        self._pieces = pieces
+
+    @cached_property
+    def reports(self) -> pa.Table:
+        """A row a refresh: its times, model, counts and figures."""
+        columns = {field.name: [getattr(m, field.name) for m in self.metrics] for field in FIGURES}
+        for name in ("refresh_start", "refresh_end"):
+            texts = pa.array(columns[name], pa.string())
+            columns[name] = texts.cast(pa.timestamp("us", "UTC"))
+        return pa.table(columns, schema=FIGURES)
+
+    @cached_property
+    def predictions(self) -> pa.Table:
+        """A row for each accepted row, as in ``predictions/`` of a run, in the order of time.
+
+        ``id`` is the row's number in the frame, from 0.
+        """
+        return pa.concat_tables(self._pieces) if self._pieces else layout(self.schema).empty_table()
+
+    @cached_property
+    def alerts(self) -> list[Alert]:
+        """What has drifted too far, refresh by refresh."""
+        allowed = self.settings.thresholds
+        return [one for metrics in self.metrics for one in alerts(metrics, allowed)]
+
+    def _labelled(self) -> tuple[Matrix, Matrix]:
+        table = self.predictions
+        target, made = (table[name].to_numpy() for name in ("target", "prediction"))
+        both = np.isfinite(target) & np.isfinite(made)
+        return target[both], made[both]
+
+    @cached_property
+    def mae(self) -> float | None:
+        """The mean absolute error over all rows with a target that a model has predicted."""
+        target, made = self._labelled()
+        return float(np.abs(made - target).mean()) if len(target) else None
+
+    def __repr__(self) -> str:
+        rows = sum(m.rows for m in self.metrics)
+        mae = "no row predicted" if self.mae is None else f"MAE {self.mae:.6g}"
+        return (
+            f"<backtest of {counted(rows, 'row')}: {counted(len(self.metrics), 'refresh')}, {mae}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from pipeline.frames.html import backtest_html
+
+        return backtest_html(self)

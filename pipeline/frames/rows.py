@@ -1,0 +1,107 @@
+"""The rows of files, refresh by refresh, as the job cuts and checks them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from model.asof import floor, iso
+from model.batch import tag_of
+from model.latest import default_latest
+from model.reading import Plan
+from model.replay import Refresh
+from model.schema import Schema
+from model.validation import Reject, validate
+from pipeline.settings import Settings, settings_from
+from pipeline.source import plan_files
+from pipeline.window import choose
+from transforms.sources.files import FileReader, FileTickets
+from transforms.sources.planner import Extent
+
+
+class Input(NamedTuple):
+    """Files that are ready to be replayed.
+
+    Attributes:
+        plan: the files and their chunks.
+        settings: all options, with a window's length that is settled.
+        messages: lines for the user on what is read.
+    """
+
+    plan: Plan
+    settings: Settings
+    messages: tuple[str, ...]
+
+    @property
+    def until(self) -> int:
+        """The end of the refresh that holds the last row; microseconds. 0 without any row."""
+        every = self.settings.cadence.every
+        last = max((chunk.greatest for chunk in self.plan.chunks), default=-every)
+        return floor(last, every) + every
+
+
+def look(
+    path: str, schema: Schema, options: dict[str, Any], progress: Callable[[str], None]
+) -> Input:
+    """Looks through files, and settles the window.
+
+    Args:
+        path: a glob of files.
+        schema: what the columns mean.
+        options: the command line's, by name.
+        progress: takes a line, often, on how far this is.
+
+    Raises:
+        UserError: for an option, a column or a file that will not do.
+    """
+    latest = {"latest": iso(default_latest(time.time()))}
+    given = {**latest, **options, "input": path, "schema_file": schema.name}
+    settings = settings_from(given, schema)
+    planned = plan_files(settings, progress)
+    choice = choose(planned, settings)
+    return Input(planned, choice.settings, choice.messages)
+
+
+def refreshes(
+    found: Input, rejected: Callable[[list[Reject]], None] | None = None
+) -> Iterator[Refresh]:
+    """The refreshes that hold any row, in the order of time.
+
+    One is complete, and comes, when all chunks that reach into it have been read.
+
+    Args:
+        found: what ``look`` returned.
+        rejected: takes the rows that break the schema.
+
+    Raises:
+        UserError: if a file has changed since it was planned.
+    """
+    settings, schema = found.settings, found.settings.meaning
+    latency, every = settings.cadence.latency, settings.cadence.every
+    read = FileReader(found.plan, None, schema, latency, settings.batch_rows)
+    tickets = FileTickets(found.plan, Extent())
+    open_ones: dict[int, Refresh] = {}
+    for place, chunk in enumerate(tickets.chunks):
+        for start in sorted(open_ones):
+            if start + every <= chunk.least:
+                yield _in_order(open_ones.pop(start))
+        ticket = tickets.get(place)
+        assert ticket is not None
+        for raw in read(ticket):
+            tag = tag_of(raw)
+            refresh = open_ones.setdefault(floor(tag.at, every), Refresh(floor(tag.at, every)))
+            accepted, rejects = validate(raw, schema)
+            if rejects:
+                refresh.rejected.append((tag.key, len(rejects)))
+                if rejected is not None:
+                    rejected(rejects)
+            if accepted.num_rows:
+                refresh.batches.append(accepted)
+    for start in sorted(open_ones):
+        yield _in_order(open_ones[start])
+
+
+def _in_order(refresh: Refresh) -> Refresh:
+    refresh.batches.sort(key=lambda batch: tag_of(batch).key)
+    return refresh
