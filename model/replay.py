@@ -30,7 +30,7 @@ from model.artefact import (
     normalize,
     written,
 )
-from model.asof import newest_allowed
+from model.asof import newest_window_end
 from model.batch import LATE, Key, column, concat, late, learnt, tag_of, where
 from model.drift import Spread
 from model.errors import FitFailed
@@ -257,7 +257,7 @@ class Replay:
         return Scored(batch, model, *model.artefact.score(batch))
 
     def _serving(self, refresh: int) -> Model | None:
-        latest = newest_allowed(refresh, self.every, self.lag)
+        latest = newest_window_end(refresh, self.every, self.lag)
         allowed = (model for model in reversed(self.models) if model.window.end <= latest)
         return next(allowed, None)
 
