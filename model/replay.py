@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -28,20 +28,21 @@ from model.artefact import (
     fit_artefact,
     load_bytes,
     normalize,
-    written,
+    dump_with_manifest,
 )
-from model.asof import newest_window_end
-from model.batch import LATE, Key, column, concat, late, learnt, tag_of, where
-from model.drift import Spread
+from model.asof import Cadence, newest_window_end
+from model.batch import LATE, Key, column, concat, drop_carried, filter_rows, late_mask, tag_of
+from model.drift import Histogram
 from model.errors import FitFailed
 from model.learners import LEARNERS, Matrix
-from model.metrics import Sums, score
+from model.metrics import Sums, sum_batch
 from model.moments import Moments
-from model.sample import bottom
+from model.sample import bottom_k
 from model.schema import Schema
 from model.skipped import Skipped, few_rows, fit_failed
 from model.statistics import Statistics
 
+TrainsOn = Literal["window", "all", "first"]
 REDUCED_ROWS = 1_000
 """Where moments suffice so many rows of a window are kept, for what only rows can tell."""
 
@@ -72,15 +73,15 @@ def part_of(batch: pa.RecordBatch, schema: Schema, reduce: bool) -> Part | None:
     """
     mask = ~np.isnan(column(batch, schema.target))
     if batch.column(LATE).true_count:
-        mask &= ~late(batch)
-    rows = where(learnt(batch, schema), mask)
+        mask &= ~late_mask(batch)
+    rows = filter_rows(drop_carried(batch, schema), mask)
     if rows.num_rows == 0:
         return None
     key = tag_of(batch).key
     if not reduce:
         return Part(key, rows, statistics.summarize_batch(rows, schema))
     found, sums = moments.summary(rows, schema)
-    [sample] = bottom([rows], REDUCED_ROWS)
+    [sample] = bottom_k([rows], REDUCED_ROWS)
     return Part(key, sample, found, sums)
 
 
@@ -94,7 +95,7 @@ def join(parts: list[Part], sample_rows: int) -> Part:
     parts = sorted(parts, key=lambda part: part.key)
     whole = statistics.merge(part.statistics for part in parts)
     sums = [part.moments for part in parts if part.moments is not None]
-    kept = bottom([part.rows for part in parts], sample_rows)
+    kept = bottom_k([part.rows for part in parts], sample_rows)
     merged = moments.merge(sums, whole) if sums else None
     return Part(parts[0].key, concat(kept), whole, merged)
 
@@ -147,27 +148,27 @@ class Scored(NamedTuple):
         batch: as accepted.
         model: which predicted.
         prediction: shape (rows,).
-        spread: how the rows lie in the bins of the model's profile, if that was asked for.
+        histogram: how the rows lie in the bins of the model's profile, if that was asked for.
     """
 
     batch: pa.RecordBatch
     model: Model | None = None
     prediction: Matrix | None = None
-    spread: Spread | None = None
+    histogram: Histogram | None = None
 
     def sums(self, schema: Schema) -> Sums:
         """What the refresh's figures are made of."""
         target, late_rows = column(self.batch, schema.target), self.batch.column(LATE).true_count
         if self.model is None:
-            return score(target, late_rows, None, 0.0, None)
+            return sum_batch(target, late_rows, None, 0.0, None)
         artefact = self.model.artefact
-        return score(
+        return sum_batch(
             target,
             late_rows,
             self.prediction,
             artefact.baseline,
             self.model.window.name,
-            self.spread,
+            self.histogram,
             artefact.profile_json,
         )
 
@@ -179,16 +180,15 @@ class Replay:
     Attributes:
         schema: what the columns mean.
         learner: what is trained.
-        every: a refresh's length, microseconds.
-        window: a window's length, microseconds, a multiple of ``every``; None: all rows so far.
-        lag: how many refreshes after its window's end a model serves first, from 1.
+        cadence: how event time is divided.
+        trains_on: what a model is trained on: its window, all rows so far, or, once and for all,
+            the first whole window.
         min_rows: with fewer labelled rows a window makes no model.
         sample_rows: maximum number of rows that a window trains on.
         reduce: whether moments take the place of most rows.
         strict: whether a fit that fails is raised.
-        once: whether only the first whole window is trained on.
         keep: how many old models are kept; 0 keeps all.
-        spreads: whether it is found out how scored rows lie in their model's profile.
+        histograms: whether it is found out how scored rows lie in their model's profile.
         models: those that are kept, oldest first.
         skipped: the windows that made no model.
         trained: how many models there were.
@@ -197,16 +197,14 @@ class Replay:
 
     schema: Schema
     learner: Learner
-    every: int
-    window: int | None
-    lag: int = 1
+    cadence: Cadence
+    trains_on: TrainsOn = "window"
     min_rows: int = 1
     sample_rows: int = 1_000_000
     reduce: bool = False
     strict: bool = False
-    once: bool = False
     keep: int = 3
-    spreads: bool = True
+    histograms: bool = True
     models: list[Model] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     trained: int = 0
@@ -234,8 +232,8 @@ class Replay:
         if self._first is None:
             self._first = refresh.start
         self._last = refresh.start
-        self._next = refresh.start + self.every
-        if not (self.once and self.trained):
+        self._next = refresh.start + self.cadence.every
+        if not (self.trains_on == "first" and self.trained):
             parts = refresh.parts(self.schema, self.reduce)
             self._held.append((refresh.start, parts))
         return scored
@@ -244,20 +242,21 @@ class Replay:
         """Trains all windows that end by a time, microseconds, and hold any row."""
         if self._first is None:
             return
-        reach = self._last + (self.window or self.every)
-        for window_end in range(self._next, min(end, reach) + 1, self.every):
+        window, every = self.cadence.window, self.cadence.every
+        reach = self._last + (every if self.trains_on == "all" else window)
+        for window_end in range(self._next, min(end, reach) + 1, every):
             self._train(window_end)
-        self._next = max(self._next, end + self.every)
+        self._next = max(self._next, end + every)
 
     def _score(self, batch: pa.RecordBatch, model: Model | None) -> Scored:
         if model is None:
             return Scored(batch)
-        if not self.spreads:
+        if not self.histograms:
             return Scored(batch, model, model.artefact.predict(batch))
         return Scored(batch, model, *model.artefact.score(batch))
 
     def _serving(self, refresh: int) -> Model | None:
-        latest = newest_window_end(refresh, self.every, self.lag)
+        latest = newest_window_end(refresh, self.cadence.every, self.cadence.lag)
         allowed = (model for model in reversed(self.models) if model.window.end <= latest)
         return next(allowed, None)
 
@@ -266,20 +265,20 @@ class Replay:
         if not self.keep:
             return
         old = [model for model in self.models if model.window.end <= refresh]
-        del self.models[: max(0, len(old) - max(self.keep, self.lag))]
+        del self.models[: max(0, len(old) - max(self.keep, self.cadence.lag))]
 
     def _train(self, end: int) -> None:
         assert self._first is not None
-        start = self._first if self.window is None else end - self.window
-        if self.once and (self.trained or start < self._first):
+        start = self._first if self.trains_on == "all" else end - self.cadence.window
+        if self.trains_on == "first" and (self.trained or start < self._first):
             return
-        if self.window is not None:
+        if self.trains_on != "all":
             self._held = [held for held in self._held if held[0] >= start]
         parts = [part for _, mine in self._held for part in mine]
         if not parts:
             return
         whole = join(parts, self._sample_rows)
-        if self.window is None:  # else each refresh would merge all before it again
+        if self.trains_on == "all":  # else each refresh would merge all before it again
             self._held = [(start, [whole])]
         window = Window(start, end)
         data = normalize(whole.rows, whole.statistics.cut(), self.schema, window, whole.moments)
@@ -288,7 +287,7 @@ class Replay:
             self.models.append(model)
             self.trained += 1
             self.fit_seconds += model.seconds
-            if self.once:
+            if self.trains_on == "first":
                 self._held = []
 
     @property
@@ -310,7 +309,7 @@ class Replay:
                 raise
             self.skipped.append(fit_failed(start, end, data.rows, error))
             return None
-        dumped, manifest = written(artefact, report, data, self.learner)
+        dumped, manifest = dump_with_manifest(artefact, report, data, self.learner)
         if self.learner.name not in LEARNERS:  # what comes out may not be what went in
             artefact = load_bytes(dumped)
         return Model(data.window, dumped, manifest, artefact, time.perf_counter() - began)

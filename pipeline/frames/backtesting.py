@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from model.alerts import Alert, alerts
+from model.alerts import Alert, find_alerts
 from model.artefact import Artefact, Manifest
-from model.asof import floor
+from model.asof import floor_to
 from model.batch import ID, LATE, TIME, TIME_TYPE, column
-from model.carried import carried, carried_fields
+from model.carried import carried_columns, carried_fields
 from model.errors import UserError
 from model.learners import Matrix, check
-from model.metrics import Metrics, figures, merge
+from model.metrics import Metrics, compute_metrics, merge
 from model.replay import Model, Refresh, Replay, Scored, pooled
 from model.schema import Schema
 from model.skipped import Skipped
 from model.validation import Reject
-from model.wording import counted
+from model.wording import format_count
 from pipeline.frames.guess import Given, check_columns, read_frame
 from pipeline.frames.learning import learner_options
 from pipeline.frames.progress import bar
@@ -46,7 +46,7 @@ FIGURES = pa.schema(
     ]
 )
 REJECTS_KEPT = 1_000
-"""Maximum number of rejected rows that are kept; all are counted."""
+"""Maximum number of rejected rows that are kept; all are format_count."""
 
 
 def backtest(
@@ -128,15 +128,12 @@ def replay_of(settings: Settings, **others: Any) -> Replay:
         UserError: if the learner cannot be made or fitted.
     """
     check(*settings.regressor, settings.width)
-    window, every, sample_rows, lag = settings.windowing
     replay: dict[str, Any] = {
         "schema": settings.meaning,
         "learner": settings.regressor,
-        "every": every,
-        "window": window,
-        "lag": lag,
+        "cadence": settings.cadence,
         "min_rows": settings.least_rows,
-        "sample_rows": sample_rows,
+        "sample_rows": settings.sample_rows,
         "reduce": settings.by_moments,
         "strict": settings.strict,
         "keep": settings.keep,
@@ -191,8 +188,8 @@ def refuse_rejects(found: Input, number: int, rejected: list[Reject]) -> None:
 def _figures(refresh: Refresh, scored: list[Scored], settings: Settings) -> Metrics:
     every = settings.cadence.every
     sums = merge(one for _, one in sorted(pooled(refresh, scored, settings.meaning)))
-    start = floor(refresh.start, every)
-    return figures(sums, start, start + every).model_copy(update={"files": None})
+    start = floor_to(refresh.start, every)
+    return compute_metrics(sums, start, start + every).model_copy(update={"files": None})
 
 
 def _predictions(scored: list[Scored], schema: Schema) -> pa.Table:
@@ -222,7 +219,7 @@ def _predicted(one: Scored, schema: Schema) -> pa.RecordBatch:
         pa.array(made, from_pandas=True),
         pa.repeat(pa.scalar(name, pa.string()), rows),
         one.batch.column(LATE),
-        *carried(one.batch, schema),
+        *carried_columns(one.batch, schema),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=layout(schema))
 
@@ -259,7 +256,7 @@ class TrainedModel:
             raise UserError(f"frame: {error}") from error
 
     def __repr__(self) -> str:
-        rows = counted(self.manifest.rows, "row")
+        rows = format_count(self.manifest.rows, "row")
         return f"<model {self.name}: {self.manifest.learner} of {rows}>"
 
 
@@ -294,7 +291,7 @@ class Models(Mapping[str, TrainedModel]):
         return list(self._models.values())[-1]
 
     def __repr__(self) -> str:
-        return f"<{counted(len(self), 'model')}: {', '.join(self) or 'none'}>"
+        return f"<{format_count(len(self), 'model')}: {', '.join(self) or 'none'}>"
 
 
 class Backtest:
@@ -350,7 +347,7 @@ class Backtest:
     def alerts(self) -> list[Alert]:
         """What has drifted too far, refresh by refresh."""
         allowed = self.settings.thresholds
-        return [one for metrics in self.metrics for one in alerts(metrics, allowed)]
+        return [one for metrics in self.metrics for one in find_alerts(metrics, allowed)]
 
     def _labelled(self) -> tuple[Matrix, Matrix]:
         table = self.predictions
@@ -367,9 +364,7 @@ class Backtest:
     def __repr__(self) -> str:
         rows = sum(m.rows for m in self.metrics)
         mae = "no row predicted" if self.mae is None else f"MAE {self.mae:.6g}"
-        return (
-            f"<backtest of {counted(rows, 'row')}: {counted(len(self.metrics), 'refresh')}, {mae}>"
-        )
+        return f"<backtest of {format_count(rows, 'row')}: {format_count(len(self.metrics), 'refresh')}, {mae}>"
 
     def _repr_html_(self) -> str:
         from pipeline.frames.html import backtest_html

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from model.wording import counted
+from model.wording import format_count
 
 if TYPE_CHECKING:
     from pipeline.frames.backtesting import Backtest
@@ -56,7 +56,7 @@ def backtest_html(result: Backtest) -> str:
     lines.append(figures(backtest_pictures(result)))
     newest = result.metrics[-SHOWN:]
     if len(newest) < len(result.metrics):
-        lines.append(f"<p>The last {SHOWN} of {counted(len(result.metrics), 'refresh')}:</p>")
+        lines.append(f"<p>The last {SHOWN} of {format_count(len(result.metrics), 'refresh')}:</p>")
     rows = [
         (m.refresh_start[:19].replace("T", " "), m.rows, m.model, m.mae, m.r2, m.skill)
         for m in newest
@@ -65,7 +65,7 @@ def backtest_html(result: Backtest) -> str:
     if result.skipped:
         reason = escape(result.skipped[-1].reason)
         lines.append(
-            f"<p>{counted(len(result.skipped), 'window')} made no model: the last: {reason}</p>"
+            f"<p>{format_count(len(result.skipped), 'window')} made no model: the last: {reason}</p>"
         )
     return "\n".join(lines)
 
@@ -73,7 +73,7 @@ def backtest_html(result: Backtest) -> str:
 def backtest_pictures(result: Backtest) -> list[str]:
     """Error and skill over time as SVG; none without matplotlib (``pip install .[serve]``)."""
     try:
-        from pipeline.report import pictures
+        from monitor.report import pictures
     except ImportError:
         return []
     if not any(metrics.mae is not None for metrics in result.metrics):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from model.asof import floor, iso
+from model.asof import floor_to, format_iso
 from model.batch import tag_of
 from model.latest import default_latest
 from model.reading import Plan
@@ -38,7 +38,7 @@ class Input(NamedTuple):
         """The end of the refresh that holds the last row; microseconds. 0 without any row."""
         every = self.settings.cadence.every
         last = max((chunk.greatest for chunk in self.plan.chunks), default=-every)
-        return floor(last, every) + every
+        return floor_to(last, every) + every
 
 
 def look(
@@ -55,7 +55,7 @@ def look(
     Raises:
         UserError: for an option, a column or a file that will not do.
     """
-    latest = {"latest": iso(default_latest(time.time()))}
+    latest = {"latest": format_iso(default_latest(time.time()))}
     given = {**latest, **options, "input": path, "schema_file": schema.name}
     settings = settings_from(given, schema)
     planned = plan_files(settings, progress)
@@ -90,7 +90,9 @@ def refreshes(
         assert ticket is not None
         for raw in read(ticket):
             tag = tag_of(raw)
-            refresh = open_ones.setdefault(floor(tag.at, every), Refresh(floor(tag.at, every)))
+            refresh = open_ones.setdefault(
+                floor_to(tag.at, every), Refresh(floor_to(tag.at, every))
+            )
             accepted, rejects = validate(raw, schema)
             if rejects:
                 refresh.rejected.append((tag.key, len(rejects)))
