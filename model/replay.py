@@ -25,10 +25,10 @@ from model.artefact import (
     Manifest,
     Normalized,
     Window,
+    dump_with_manifest,
     fit_artefact,
     load_bytes,
     normalize,
-    dump_with_manifest,
 )
 from model.asof import Cadence, newest_window_end
 from model.batch import LATE, Key, column, concat, drop_carried, filter_rows, late_mask, tag_of

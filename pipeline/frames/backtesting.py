@@ -362,9 +362,9 @@ class Backtest:
         return float(np.abs(made - target).mean()) if len(target) else None
 
     def __repr__(self) -> str:
-        rows = sum(m.rows for m in self.metrics)
+        rows = format_count(sum(m.rows for m in self.metrics), "row")
         mae = "no row predicted" if self.mae is None else f"MAE {self.mae:.6g}"
-        return f"<backtest of {format_count(rows, 'row')}: {format_count(len(self.metrics), 'refresh')}, {mae}>"
+        return f"<backtest of {rows}: {format_count(len(self.metrics), 'refresh')}, {mae}>"
 
     def _repr_html_(self) -> str:
         from pipeline.frames.html import backtest_html

@@ -64,9 +64,8 @@ def backtest_html(result: Backtest) -> str:
     lines.append(table(["refresh (UTC)", "rows", "model", "MAE", "R2", "skill"], rows))
     if result.skipped:
         reason = escape(result.skipped[-1].reason)
-        lines.append(
-            f"<p>{format_count(len(result.skipped), 'window')} made no model: the last: {reason}</p>"
-        )
+        number = format_count(len(result.skipped), "window")
+        lines.append(f"<p>{number} made no model: the last: {reason}</p>")
     return "\n".join(lines)
 
 
