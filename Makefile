@@ -26,7 +26,7 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup run test quick lint types fast slow coverage pythons docs flights bench bench-check \
-	bench-reading growth peers soak chaos attack power-cuts lock clean prism flink-up flink-down
+	bench-reading growth peers soak chaos attack power-cuts kills lock clean prism flink-up flink-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ chaos: $(TEST) ## kill each part of a live job on Flink ten times (make flink-up
 
 power-cuts: $(TEST) ## cut the power of runs a hundred times (as root, of a real file system too)
 	@$(BIN)/python -m tests.end_to_end.power_cuts $(ARGS)
+
+kills: $(TEST) ## kill runs a hundred times and resume them; start runs in pairs
+	@$(BIN)/python -m tests.end_to_end.kills $(ARGS)
 
 attack: $(TEST) ## hostile clients and a damaged folder beside a server: ARGS=3600 for an hour of them
 	@$(BIN)/python -m tests.end_to_end.attack $(ARGS)

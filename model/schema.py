@@ -76,6 +76,7 @@ class Csv(Section):
             there are no quotes.
         escape: what stands before a quote inside quotes; "" if a quote is doubled there.
         decimal: the decimal mark, a point or a comma.
+        skipinitialspace: whether spaces behind a delimiter are no part of a field.
         thousands: what stands between thousands; "" if nothing does.
         nulls: the texts that are nulls, in numeric and categorical columns; an empty field
             always is. Without it ``model.numbers.NULL_WORDS`` are, in numeric columns.
@@ -89,12 +90,16 @@ class Csv(Section):
     """
 
     SPARSE: ClassVar[frozenset[str]] = frozenset(
-        {"quote", "escape", "decimal", "thousands", "nulls", "comment", "encoding"}
+        {
+            *("quote", "escape", "skipinitialspace", "decimal", "thousands"),
+            *("nulls", "comment", "encoding"),
+        }
     )
 
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     quote: str | None = Field(default=None, max_length=1)
     escape: str | None = Field(default=None, max_length=1)
+    skipinitialspace: bool | None = None
     decimal: str | None = None
     thousands: str | None = Field(default=None, max_length=1)
     nulls: tuple[str, ...] | None = None

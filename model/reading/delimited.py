@@ -96,8 +96,10 @@ def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch
     fields = []
     for field, values in zip(rows.schema, rows.columns, strict=True):
         if field.name in categorical:
-            values = _without_nulls(values, dialect.nulls)
+            values = _without_nulls(values, dialect)
         elif field.name in carried or field.name == schema.label_time:
+            if dialect.skipinitialspace:
+                values = pc.utf8_ltrim(values, " ")
             null = pc.is_in(values, value_set=pa.array(dialect.nulls, pa.string()))
             values = pc.if_else(null, pa.scalar(None, pa.string()), values)
         elif field.name in numbers and field.type == pa.string():
@@ -156,12 +158,15 @@ def _parse_numbers(
     return _parse(data, file, schema, kinds)
 
 
-def _without_nulls(values: pa.Array, nulls: tuple[str, ...]) -> pa.Array:
+def _without_nulls(values: pa.Array, dialect: Dialect) -> pa.Array:
     """A categorical column with nulls in the place of the texts that stand for them."""
-    null = pc.is_in(values.dictionary, value_set=pa.array(nulls, pa.string()))
+    texts = values.dictionary
+    if dialect.skipinitialspace:
+        texts = pc.utf8_ltrim(texts, " ")
+    null = pc.is_in(texts, value_set=pa.array(dialect.nulls, pa.string()))
     if not pc.any(null).as_py():
         return values
-    texts = pc.if_else(null, pa.scalar(None, pa.string()), values.dictionary)
+    texts = pc.if_else(null, pa.scalar(None, pa.string()), texts)
     return texts.take(values.indices).dictionary_encode()
 
 

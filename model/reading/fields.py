@@ -14,10 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from model.reading.dialect import Dialect, hide_escaped
+from model.reading.dialect import Dialect, hide_escaped, keep_backslashes, move_spaces
 from model.reading.layout import Layout, RowTest, find_rows
 
 _NEWLINES = (10, 13)
+_SPACE = 32
+_BLANK_LINE = re.compile(rb"(?:\A|[\r\n]) +[\r\n]")
 
 
 class BadRow(NamedTuple):
@@ -68,14 +70,16 @@ def parse(
         >>> rows.to_pylist(), bad[0].reason
         ([{'a': 1.0, 'b': 'x, y'}], 'expected 2 fields, found 1')
     """
-    data = end_line(data)
+    text = end_line(data)
+    data = move_spaces(text, dialect)
     layout = find_rows(data, dialect, test)
     kept: npt.NDArray[np.int64] | None = None
     bad: list[BadRow] = []
-    if layout.faults or (dialect.comment and dialect.comment.encode() in data):
-        data, kept, bad = _take_out(data, layout, dialect)
-    if dialect.escape and not dialect.escapes_plain and dialect.escape.encode() in data:
-        data = _double_quotes(data, dialect)
+    commented = dialect.comment and dialect.comment.encode() in data
+    if layout.faults or commented or (dialect.delimiter != " " and _holds_blank_line(data)):
+        data, kept, bad = _take_out(data, text, layout, dialect)
+    if dialect.escape and dialect.escape.encode() in data:
+        data = (keep_backslashes if dialect.escapes_plain else _double_quotes)(data, dialect)
     invalid: list[arrow_csv.InvalidRow] = []
 
     def put_aside(row: arrow_csv.InvalidRow) -> str:
@@ -124,22 +128,38 @@ def row_starts(data: bytes, layout: Layout, dialect: Dialect) -> npt.NDArray[np.
     """The offsets at which rows begin: neither blank lines nor comments."""
     starts = np.append(0, layout.ends)
     starts = starts[starts < len(data)]
-    first = np.frombuffer(data, np.uint8)[starts]
+    codes = np.frombuffer(data, np.uint8)
+    first = codes[starts]
     no_rows = _NEWLINES if not dialect.comment else (*_NEWLINES, ord(dialect.comment))
-    return starts[~np.isin(first, no_rows)]
+    rows = ~np.isin(first, no_rows)
+    # A line of spaces alone is blank, as pandas takes it.
+    if dialect.delimiter != " " and (first == _SPACE).any():
+        marks = np.flatnonzero((codes != _SPACE) & ~np.isin(codes, _NEWLINES))
+        ends = np.append(starts[1:], len(data))
+        rows &= np.searchsorted(marks, ends) > np.searchsorted(marks, starts)
+    return starts[rows]
+
+
+def _holds_blank_line(data: bytes) -> bool:
+    """Whether there may be a line of spaces alone."""
+    likely = data.startswith(b" ") or b"\n " in data or b"\r " in data
+    return likely and _BLANK_LINE.search(data) is not None
 
 
 def _take_out(
-    data: bytes, layout: Layout, dialect: Dialect
+    data: bytes, text: bytes, layout: Layout, dialect: Dialect
 ) -> tuple[bytes, npt.NDArray[np.int64], list[BadRow]]:
-    """The text without faults and comments, the places of the rows left in it, and the faults."""
+    """The data without faults and comments, the places of the rows left in it, and the faults.
+
+    These are shown as they stand in the text, each at the same offset as in the data.
+    """
     starts = row_starts(data, layout, dialect).tolist()
     ends = layout.ends[np.searchsorted(layout.ends, starts, side="right")].tolist()
     kept, pieces, bad = [], [], []
     for at, (start, end) in enumerate(zip(starts, ends, strict=True)):
         if start in layout.faults:
-            text = data[start:end].decode("utf-8", "replace").rstrip("\r\n")
-            bad.append(BadRow(at, layout.faults[start], text))
+            row = text[start:end].decode("utf-8", "replace").rstrip("\r\n")
+            bad.append(BadRow(at, layout.faults[start], row))
         else:
             kept.append(at)
             pieces.append(data[start:end])

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.reading.dialect import Dialect, hide_escaped
+from model.reading.dialect import Dialect, hide_escaped, move_spaces
 
 _NEWLINES = (10, 13)
 _MALFORMED = (
@@ -83,7 +83,7 @@ def find_rows(data: bytes, dialect: Dialect, test: RowTest | None = None) -> Lay
         >>> list(find_rows(b'a,"x"y\nb,c\n', Dialect()).faults)
         [0]
     """
-    data = hide_escaped(data, dialect)
+    data = hide_escaped(move_spaces(data, dialect), dialect)
     ends = line_ends(data)
     quote = dialect.quote.encode()
     if not quote or quote not in data:
@@ -108,7 +108,7 @@ def longest_field(data: bytes, dialect: Dialect) -> tuple[int, int]:
         >>> longest_field(b'a,"x\ny"\n"b",c\n', Dialect())
         (2, 5)
     """
-    data = hide_escaped(data, dialect)
+    data = hide_escaped(move_spaces(data, dialect), dialect)
     quote = dialect.quote.encode()
     if not quote or quote not in data:
         return 0, 0
@@ -131,6 +131,7 @@ def without_quoted(data: bytes, dialect: Dialect) -> bytes:
         >>> without_quoted(b'a,"b",c', Dialect())
         b'a,,c'
     """
+    data = move_spaces(data, dialect)
     found = _patterns(dialect).quoted.finditer(hide_escaped(data, dialect))
     edges = [0, *(edge for field in found for edge in field.span()), len(data)]
     return b"".join(data[low:high] for low, high in zip(edges[::2], edges[1::2], strict=True))

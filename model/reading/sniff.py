@@ -12,7 +12,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
@@ -86,7 +86,8 @@ def sniff(path: str, head: bytes, start: int, whole: bool, schema: Schema) -> Sn
     header = _find_header(path, head, schema)
     names = match_columns(path, header.names, schema, _hint(header.names, schema))
     rows = head[header.end :]
-    dialect = _with_escape(header.dialect, rows, tuple(names), schema)
+    dialect = _with_spaces(header.dialect, rows, tuple(names), schema)
+    dialect = _with_escape(dialect, rows, tuple(names), schema)
     columns, notes = _fit_rows(path, rows, dialect, tuple(names), schema)
     texts = _texts(rows, dialect, columns, schema).rows
     numbers = {name: texts[name] for name in schema.numbers}
@@ -123,20 +124,32 @@ def _find_header(path: str, head: bytes, schema: Schema) -> _Header:
         if header is None:
             continue
         count = count_columns(header.names, schema)
-        if count == len(schema.columns):
+        if count == len(schema.columns) and _is_spaced(head[start : header.end], dialect, schema):
             skipped = head[:start].lstrip()[:1] == b"#" and not schema.csv.comment
             return header._replace(skipped="#" if skipped else "")
-        if count > most:
+        if count > most and dialect.skipinitialspace is bool(schema.csv.skipinitialspace):
             best, most = header, count
     if best is None:
         raise UserError(f"{path}: has no header row: it holds blank lines only")
     return best
 
 
+def _is_spaced(header: bytes, dialect: Dialect, schema: Schema) -> bool:
+    """Whether a dialect with spaces behind delimiters has one behind each of a header's.
+
+    A single one may belong to the name.
+    """
+    if not dialect.skipinitialspace or schema.csv.skipinitialspace:
+        return True
+    mark = dialect.delimiter.encode()
+    return header.count(mark) == header.count(mark + b" ")
+
+
 def _readings(head: bytes, given: Csv) -> Iterator[tuple[Dialect, int]]:
     """Dialects that a header may have, and where it may begin; the likely ones first."""
     plain = Dialect(
         escape=given.escape or "",
+        skipinitialspace=bool(given.skipinitialspace),
         comment=given.comment or "",
         nulls=NULLS if given.nulls is None else ("", *given.nulls),
     )
@@ -144,11 +157,12 @@ def _readings(head: bytes, given: Csv) -> Iterator[tuple[Dialect, int]]:
     delimiters: tuple[str, ...] = (mark, *_DELIMITERS) if mark else _DELIMITERS
     if "delimiter" in given.model_fields_set:
         delimiters = (given.delimiter,)
-    for start in starts:
-        for quote in _QUOTES if given.quote is None else (given.quote,):
-            for delimiter in delimiters:
-                if delimiter not in (quote, given.escape, given.comment):
-                    yield plain._replace(delimiter=delimiter, quote=quote), start
+    spaces = (False, True) if given.skipinitialspace is None else (given.skipinitialspace,)
+    quotes = _QUOTES if given.quote is None else (given.quote,)
+    for start, skips, quote, delimiter in product(starts, spaces, quotes, delimiters):
+        if delimiter not in (quote, given.escape, given.comment):
+            written = plain._replace(delimiter=delimiter, quote=quote)
+            yield written._replace(skipinitialspace=skips), start
 
 
 def _starts(head: bytes, given: Csv) -> tuple[list[int], str]:
@@ -181,6 +195,7 @@ def _read_header(path: str, head: bytes, start: int, dialect: Dialect) -> _Heade
             delimiter=dialect.delimiter,
             quotechar=dialect.quote or None,
             escapechar=dialect.escape or None,
+            skipinitialspace=dialect.skipinitialspace,
             quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
         )
         return _Header(dialect, next(reader), start + end)
@@ -205,6 +220,17 @@ def _is_value(name: str) -> bool:
     return name[:1].isdigit() or (name[:1] in "+-." and name[1:2].isdigit())
 
 
+def _with_spaces(dialect: Dialect, rows: bytes, names: tuple[str, ...], schema: Schema) -> Dialect:
+    """The dialect with spaces behind delimiters if quotes stand behind them in more whole rows."""
+    if dialect.skipinitialspace or schema.csv.skipinitialspace is not None or not dialect.quote:
+        return dialect
+    if f"{dialect.delimiter} {dialect.quote}".encode() not in rows or dialect.delimiter == " ":
+        return dialect
+    spaced = dialect._replace(skipinitialspace=True)
+    counts = [_texts(rows, each, names, schema).rows.num_rows for each in (dialect, spaced)]
+    return spaced if counts[1] > counts[0] else dialect
+
+
 def _with_escape(dialect: Dialect, rows: bytes, names: tuple[str, ...], schema: Schema) -> Dialect:
     """The dialect with a backslash as escape if more rows have all fields with it."""
     if schema.csv.escape is not None:
@@ -213,7 +239,10 @@ def _with_escape(dialect: Dialect, rows: bytes, names: tuple[str, ...], schema: 
     if not any(f"\\{mark}".encode() in rows for mark in marks):
         return dialect
     escaped, more = _escaping(rows, dialect._replace(escape="\\"), names, schema)
-    return escaped if more > _texts(rows, dialect, names, schema).rows.num_rows else dialect
+    count = _texts(rows, dialect, names, schema).rows.num_rows
+    # Outside quotes nothing but an escape puts a backslash before a quote.
+    outside = dialect.quote and f"\\{dialect.quote}".encode() in without_quoted(rows, dialect)
+    return escaped if more > count or (more == count and outside) else dialect
 
 
 def _escaping(
@@ -315,6 +344,8 @@ def _changes(dialect: Dialect, given: Csv) -> list[str]:
         found.append(f"quote = {json.dumps(dialect.quote)}")
     if given.escape is None and dialect.escape:
         found.append(f"escape = {json.dumps(dialect.escape)}")
+    if given.skipinitialspace is None and dialect.skipinitialspace:
+        found.append("skipinitialspace = true")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import math
 from pathlib import Path
 
@@ -201,6 +202,67 @@ def test_escapes_as_pythons_csv_module_writes_them_are_read(path: Path) -> None:
     for quoting in (csv.QUOTE_NONE, csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
         content = want.to_csv(index=False, escapechar=BACKSLASH, doublequote=False, quoting=quoting)
         Input(path, content, schema(escape=BACKSLASH)).assert_same(want)
+
+
+def test_a_quote_that_is_escaped_outside_quotes_is_a_quote(path: Path) -> None:
+    want = FRAME.assign(c=['5" pipe', "red"] * (ROWS // 2))
+    escaped = want.assign(c=want["c"].str.replace('"', BACKSLASH + '"'))
+    content = escaped.to_csv(index=False, quoting=csv.QUOTE_NONE, quotechar="'", escapechar="~")
+    seen = Input(path, content)
+    seen.assert_same(want)
+    assert seen.notes == found(r'escape = "\\"')
+
+
+def test_an_escape_stands_for_itself_before_what_need_not_be_escaped(path: Path) -> None:
+    kinds = ["a,b", r"C:\new", r"\N", "red"]
+    written = [r"a\,b", *kinds[1:]]
+    rows = FRAME.assign(c=[written[at % 4] for at in range(ROWS)])
+    content = "ts,y,x,c\n" + "".join(
+        f"{ts},{y!r},{x!r},{c}\n" for ts, y, x, c in rows.itertuples(index=False)
+    )
+    seen = Input(path, content)
+    # \N is Hive's null
+    want = [None if kinds[at % 4] == r"\N" else kinds[at % 4] for at in range(ROWS)]
+    assert (
+        seen.rejects == []
+        and seen.rows["c"].astype(object).replace({np.nan: None}).tolist() == want
+    )
+
+
+SPACED = FRAME.assign(c=["re, d", "blue", 'a ""b""', "two\nlines"] * (ROWS // 4))
+
+
+@pytest.mark.parametrize("given", [{}, {"skipinitialspace": True}])
+@pytest.mark.parametrize("header", ["ts, y, x, c", "ts,y,x,c"])
+def test_spaces_behind_delimiters_are_no_part_of_a_field(
+    path: Path, header: str, given: dict[str, object]
+) -> None:
+    rows = [
+        f'{ts}, {y!r},  {x!r}, "{c}"' for ts, y, x, c in SPACED.itertuples(index=False, name=None)
+    ]
+    text = "\n".join([header, *rows])
+    want = pd.read_csv(io.StringIO(text), skipinitialspace=True)
+    seen = Input(path, text, schema(**given))
+    seen.assert_same(want)
+    assert seen.notes == ([] if given else found("skipinitialspace = true"))
+
+
+def test_a_stray_quote_behind_a_space_loses_its_own_line_alone(path: Path) -> None:
+    rows = [f'{ts}, {y!r}, {x!r}, "a, b"' for ts, y, x, _ in FRAME.itertuples(index=False)]
+    rows[7] = rows[7].removesuffix('"')
+    seen = Input(path, "\n".join(["ts, y, x, c", *rows]))
+    assert [reject.row for reject in seen.rejects] == [rows[7]]
+    assert seen.rows["__id"].tolist() == [at for at in range(ROWS) if at != 7]
+
+
+def test_lines_of_spaces_alone_are_no_rows_as_in_pandas(path: Path) -> None:
+    lines = FRAME.to_csv(index=False).splitlines(keepends=True)
+    lines[3:3], lines[9:9], lines[1:1] = ["   \n"], [" \r\n", "\n"], ["  \n"]
+    want = pd.read_csv(io.StringIO("".join(lines)))
+    assert len(want) == ROWS
+    seen = Input(path, "".join(lines))
+    seen.assert_same(want)
+    assert seen.rows["__id"].tolist() == list(range(ROWS))
 
 
 def test_a_backslash_before_a_closing_quote_is_no_escape_in_other_files(path: Path) -> None:
