@@ -11,9 +11,9 @@ source's watermark) counts where that watermark stood, and so do labels that wer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -251,6 +251,13 @@ class LabelCounts(NamedTuple):
     expired: int = 0
     label_late: int = 0
     delays: Delays = Delays()
+
+    @classmethod
+    def of(cls, fields: Sequence[Any]) -> LabelCounts:
+        """The counts of their fields, as JSON has them."""
+        answered, expired, label_late, (counts, greatest) = fields
+        delays = Delays(tuple((bin, count) for bin, count in counts), greatest)
+        return cls(answered, expired, label_late, delays)
 
     def merge(self, other: LabelCounts) -> LabelCounts:
         """The counts of both."""

@@ -23,6 +23,7 @@ from apache_beam.ml.inference.base import PredictionResult
 
 from model.artefact import Normalized
 from model.batch import Key, decode, encode
+from model.labels import LabelCounts
 from model.metrics import Metrics, Sums
 from transforms.byhand import give, take
 from transforms.sources.planner import Ticket
@@ -208,18 +209,23 @@ class KeyedSums(NamedTuple):
 class SumsCoder(HandedOverCoder):
     """A batch's key and sums, as JSON, which keeps every digit.
 
-    Version 2 lacked the files, the last field: it is read too.
+    Version 2 lacked the files, the last field of version 3: it is read too. Sums with what became
+    of questions are written in version 4, which has that behind the files.
     """
 
-    before, head = head(b"S", 2), head(b"S", 3)
+    before, head, with_labels = head(b"S", 2), head(b"S", 3), head(b"S", 4)
 
     def write(self, value: KeyedSums) -> bytes:
-        return self.head + json.dumps(value).encode()
+        if value.sums.labels is not None:
+            return self.with_labels + json.dumps(value).encode()
+        return self.head + json.dumps((value.key, value.sums[:-1])).encode()
 
     def read(self, encoded: bytes) -> KeyedSums:
-        old = encoded.startswith(self.before)
-        key, fields = json.loads(behind(self.before if old else self.head, encoded))
-        *plain, bins, sums, profile, files = [*fields, []] if old else fields
+        known = (self.before, self.with_labels)
+        mine = next((each for each in known if encoded.startswith(each)), self.head)
+        key, fields = json.loads(behind(mine, encoded))
+        labels = fields.pop() if mine == self.with_labels else None
+        *plain, bins, sums, profile, files = [*fields, []] if mine == self.before else fields
         return KeyedSums(
             Key(*key),
             Sums(*plain)._replace(
@@ -227,6 +233,7 @@ class SumsCoder(HandedOverCoder):
                 sums=tuple(sums),
                 profile=profile,
                 files=tuple((path, size) for path, size in files),
+                labels=None if labels is None else LabelCounts.of(labels),
             ),
         )
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from apache_beam.coders import registry
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from model.artefact import Normalized, Reference, Window
 from model.batch import Key
+from model.labels import Delays, LabelCounts
 from model.metrics import Metrics, Sums, compute_metrics
 from tests.transforms.streams import MINUTE, SCHEMA, stream
 from transforms.byhand import MARK
@@ -144,6 +146,19 @@ def some_bytes(coder: type) -> bytes:
     return data
 
 
+@pytest.mark.parametrize(
+    ("labels", "version"),
+    [(None, 3), (LabelCounts(3, 2, 1, Delays.of(np.array([0, 7, 10**9]))), 4)],
+)
+def test_sums_are_written_in_the_version_that_has_what_they_hold(
+    labels: LabelCounts | None, version: int
+) -> None:
+    sums = KeyedSums(Key(1, 2, 3), Sums(rows=3, files=(("a", 1),), labels=labels))
+    written = SumsCoder().write(sums)
+    assert written.startswith(head(b"S", version))
+    assert SumsCoder().read(written) == sums
+
+
 def test_each_coder_has_a_head_of_its_own_that_its_bytes_begin_with() -> None:
     heads = {coder.head[:4] for coder in OURS}
     assert len(heads) == len(OURS) and {found[2:3] for found in heads} == set(KINDS)
@@ -155,7 +170,8 @@ def test_each_coder_has_a_head_of_its_own_that_its_bytes_begin_with() -> None:
 @settings(deadline=None, max_examples=30)
 def test_bytes_of_another_version_are_refused_by_name(coder: Any, data: Any) -> None:
     own = coder.head[3]
-    other = data.draw(st.integers(0, 255).filter(lambda version: version != own))
+    read = {getattr(coder, name, coder.head)[3] for name in ("head", "before", "with_labels")}
+    other = data.draw(st.integers(0, 255).filter(lambda version: version not in read))
     written = coder.head[:3] + bytes([other]) + some_bytes(coder)[4:]
     what = KINDS[coder.head[2:3]]
     with pytest.raises(OtherVersion) as refused:
