@@ -1,4 +1,4 @@
-"""Alerts: what of a refresh's drift is more than its thresholds allow.
+"""Alerts: the figures of a refresh's drift that exceed their thresholds.
 
 A figure alerts if it is over its threshold and over what chance exceeds once in a million for so
 few rows (``model.drift``): two windows of twenty rows have a PSI of a half without any drift.
@@ -20,7 +20,7 @@ PREDICTION = "prediction"
 
 
 class Thresholds(NamedTuple):
-    """What drift may be; None: whatever it is.
+    """The limits of drift; None: no limit.
 
     Attributes:
         psi: a population stability index.
@@ -32,15 +32,16 @@ class Thresholds(NamedTuple):
 
 
 class Alert(BaseModel):
-    """That a column drifted; a line of ``alerts/<refresh start>.ndjson``, a contract.
+    """A column that drifted; a line of ``alerts/<refresh start>.ndjson``, a contract.
 
     Attributes:
-        refresh_start: of which refresh.
+        refresh_start: the refresh, ISO 8601.
         model: the name of the artefact that it drifted from.
-        what: which figure.
+        what: the figure that exceeds its threshold.
         column: the feature, or ``prediction`` (see ``list_shifts``).
         value: the figure.
-        threshold: what it is over: the threshold that was set or, with few rows, chance.
+        threshold: what it exceeds: the threshold that was set or, with few rows, what chance
+            alone would exceed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,8 +55,8 @@ class Alert(BaseModel):
     threshold: float
 
     def __str__(self) -> str:
-        told = {"psi": "PSI", "mean_shift": "mean shift"}[self.what]
-        figures = f"{told} {self.value:.3g}, allowed {self.threshold:.3g}"
+        title = {"psi": "PSI", "mean_shift": "mean shift"}[self.what]
+        figures = f"{title} {self.value:.3g}, allowed {self.threshold:.3g}"
         return f"{self.refresh_start} {self.column}: {figures} (model {self.model})"
 
 
@@ -80,8 +81,8 @@ def find_alerts(metrics: Metrics, thresholds: Thresholds) -> list[Alert]:
 def list_shifts(drift: Drift) -> list[tuple[str, Shift]]:
     """All shifts of a refresh by column, the prediction's last.
 
-    That is called ``prediction``, or ``__prediction`` (as no column of a schema is) where a
-    feature has that name.
+    The prediction is called ``prediction``; where a feature has that name, ``__prediction``,
+    which no column of a schema can have.
     """
     name = PREDICTION if PREDICTION not in drift.features else RESERVED + PREDICTION
     return [*drift.features.items(), (name, drift.prediction)]
@@ -90,7 +91,7 @@ def list_shifts(drift: Drift) -> list[tuple[str, Shift]]:
 def find_exceeded(
     shift: Shift, thresholds: Thresholds
 ) -> Iterator[tuple[Literal["psi", "mean_shift"], float, float]]:
-    """The figures of a column that are over what they may be, with that."""
+    """The figures of a column that exceed their thresholds, each with its threshold."""
     if thresholds.psi is not None:
         bound = max(thresholds.psi, shift.psi_by_chance)
         if shift.psi > bound:
@@ -102,14 +103,14 @@ def find_exceeded(
 
 
 def as_ndjson(found: Iterable[Alert]) -> bytes:
-    """Alerts as the bytes of a file, a line each."""
+    """Alerts as NDJSON, a line each: the bytes of their file."""
     return "".join(alert.model_dump_json() + "\n" for alert in found).encode()
 
 
 def from_ndjson(data: bytes) -> list[Alert]:
-    """The alerts of such a file.
+    """The alerts of a file that ``as_ndjson`` made.
 
     Raises:
-        pydantic.ValidationError: if a line is none.
+        pydantic.ValidationError: if a line is not an alert.
     """
     return [Alert.model_validate_json(line) for line in data.splitlines()]

@@ -1,7 +1,7 @@
-"""The artefact: one window's trained, immutable unit. Raw rows go in, predictions come out.
+"""The artefact: a model trained on one window. Raw rows go in, predictions come out.
 
-It holds all that scoring needs (schema, statistics, encoder, estimator), so what normalised
-at training normalises at scoring, and no skew between them is possible.
+It holds all that scoring needs (schema, statistics, encoder, estimator), so rows are normalised
+in training and in scoring by the same code with the same statistics: there can be no skew.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ class Window(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What its artefact's folder is called."""
+        """The name of its artefact's folder."""
         return format_name(self.end)
 
 
 class Reference(NamedTuple):
-    """Names an artefact and its content: what travels through the job in the model's stead."""
+    """An artefact's name and hash: they travel through the job in place of the model."""
 
     name: str
     sha256: str
 
 
 class Learner(NamedTuple):
-    """Which regressor is trained, with which parameters and seed."""
+    """The regressor to train, its parameters and its seed."""
 
     name: str
     parameters: dict[str, Any]
@@ -76,7 +76,7 @@ class Learner(NamedTuple):
 
 
 class Fit(BaseModel):
-    """How predictions (shape (rows,)) agree with targets; null where undefined."""
+    """Errors of predictions on the rows trained on; null where undefined."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -86,7 +86,7 @@ class Fit(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What is known of an artefact without opening it; its fields are a contract."""
+    """The description of an artefact, read without opening it; its fields are a contract."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -122,11 +122,11 @@ class Manifest(BaseModel):
 
 
 class Scores(NamedTuple):
-    """What an artefact says of some rows.
+    """An artefact's predictions for some rows.
 
     Attributes:
         prediction: shape (rows,).
-        histogram: how they lie in the bins of its profile; None if it has no profile.
+        histogram: counts of the rows in the bins of its profile; None if it has no profile.
     """
 
     prediction: Matrix
@@ -138,12 +138,12 @@ class Artefact:
     """A trained model with everything that scoring needs.
 
     Attributes:
-        schema: the meaning of the columns.
+        schema: of the rows.
         statistics: of the window's labelled rows.
         encoder: from raw columns to a matrix.
         estimator: a fitted scikit-learn regressor.
-        profile: how the rows that it was trained on lie; None of those from before there
-            were any.
+        profile: the distribution of the rows that it was trained on; None in artefacts made
+            before there were profiles.
     """
 
     schema: Schema
@@ -159,7 +159,7 @@ class Artefact:
         return learners.predict(self.estimator, self.encoder.transform(batch))
 
     def score(self, batch: pa.RecordBatch) -> Scores:
-        """Predictions for an accepted batch's raw rows, and how the rows lie in the bins."""
+        """Predictions for an accepted batch's raw rows, and the rows' counts in the bins."""
         if self.profile is None or batch.num_rows == 0:
             return Scores(self.predict(batch), None)
         scores = self.encoder.scores(batch)
@@ -191,7 +191,7 @@ class Artefact:
         return pa.record_batch({**numeric, **categorical})
 
     def unknown(self, batch: pa.RecordBatch) -> dict[str, int]:
-        """How many values of each categorical feature the model has no column for, null apart.
+        """The number of values, other than null, that the model has no column for, by feature.
 
         They count as ``other``, as all values but the most frequent ones do. Features without any
         are left out.
@@ -217,7 +217,7 @@ class Artefact:
 
     @property
     def baseline(self) -> float:
-        """What the baseline predicts: the mean target of the window."""
+        """The baseline's prediction: the mean target of the window."""
         mean = self.statistics.numeric(self.schema.target).mean
         assert mean is not None
         return mean
@@ -228,13 +228,13 @@ class Normalized(NamedTuple):
 
     Attributes:
         window: its bounds.
-        rows: how many labelled rows the statistics are of.
+        rows: the number of labelled rows in the window.
         statistics: of all the window's labelled rows.
         encoder: made from the statistics.
         matrix: the normalised features, shape (sampled rows, features), float64, C order,
             in the order of (event time, row id).
         target: shape (sampled rows,).
-        fingerprint: names the data: the same for the same rows and statistics.
+        fingerprint: a hash of the data: the same for the same rows and statistics.
         moments: of all the window's labelled rows, where the learner is fitted by them.
         known: of the times of these rows' labels, if they have any of their own.
     """
@@ -263,7 +263,7 @@ def normalize(
     Args:
         rows: labelled rows of an accepted batch, in any order.
         statistics: of the window; over more rows than these if these are a sample.
-        schema: the meaning of the columns.
+        schema: of the rows.
         window: its bounds.
         moments: of the rows that the statistics are over.
         known: of the times of these rows' labels, if they have any of their own.
@@ -320,7 +320,7 @@ def train(data: Normalized, schema: Schema, learner: Learner) -> tuple[bytes, Ma
 
     Args:
         data: what ``normalize`` returned.
-        schema: the meaning of the columns.
+        schema: of the rows.
         learner: which regressor, with which parameters.
 
     Returns:
@@ -331,7 +331,7 @@ def train(data: Normalized, schema: Schema, learner: Learner) -> tuple[bytes, Ma
 
 
 def fit_artefact(data: Normalized, schema: Schema, learner: Learner) -> tuple[Artefact, Fit]:
-    """As ``train``, but the artefact itself, and how it fits its window."""
+    """As ``train``, but the artefact itself, and its errors on its window."""
     estimator = learners.make(*learner, rows=len(data.target))
     prediction, report = fit(estimator, data)
     trained = make_profile(data.matrix, prediction, data.encoder)
@@ -341,7 +341,7 @@ def fit_artefact(data: Normalized, schema: Schema, learner: Learner) -> tuple[Ar
 def dump_with_manifest(
     artefact: Artefact, report: Fit, data: Normalized, learner: Learner
 ) -> tuple[bytes, Manifest]:
-    """What ``train`` returns of what ``fit_artefact`` returned."""
+    """The artefact as joblib bytes, and its manifest."""
     dumped = dump(artefact)
     return dumped, Manifest(
         window_start=format_iso(data.window.start),
@@ -366,12 +366,12 @@ def fit(estimator: Any, data: Normalized) -> tuple[Matrix, Fit]:
     """Fits a regressor to a window.
 
     Returns:
-        Its predictions of the (sampled) rows, shape (rows,), and how they agree with the
-        targets. By moments where not all rows are there: then the MAE is that of the sample.
+        Its predictions of the (sampled) rows, shape (rows,), and their errors. Where only a
+        sample of the rows is there, it is fitted by moments, and the MAE is the sample's.
 
     Raises:
         FitFailed: if the estimator cannot be fitted to the window, cannot predict the rows that
-            it was fitted to (as neighbours that are not there), or predicts NaN or infinity.
+            it was fitted to (k neighbours of fewer than k rows), or predicts NaN or infinity.
     """
     fitted = None
     with learners.fit_failures():
@@ -390,14 +390,17 @@ def fit(estimator: Any, data: Normalized) -> tuple[Matrix, Fit]:
 
 @cache
 def versions() -> dict[str, str]:
-    """What this process trains with: the versions of Python and of the packages."""
+    """The versions of Python and of ``PACKAGES`` in this process."""
     return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
 
 
 def training_fingerprint(data: Normalized, learner: Learner) -> str:
-    """SHA-256 of a window's data and of what is fitted to it: a retry that has it fits nothing."""
-    told = json.dumps([data.fingerprint, *learner], sort_keys=True, default=str)
-    return hashlib.sha256(told.encode()).hexdigest()
+    """SHA-256 of a window's data and of its learner.
+
+    A retried bundle that finds an artefact with the same fingerprint does not fit again.
+    """
+    inputs = json.dumps([data.fingerprint, *learner], sort_keys=True, default=str)
+    return hashlib.sha256(inputs.encode()).hexdigest()
 
 
 def evaluate(target: Matrix, prediction: Matrix) -> Fit:
@@ -422,20 +425,21 @@ def dump(artefact: Artefact) -> bytes:
 
 
 class SteadyPickler(NumpyPickler):
-    """joblib's pickler, but what is equal gives equal bytes.
+    """joblib's pickler, made deterministic: equal artefacts give equal bytes.
 
-    The gaps between the fields of structured arrays are zeros: a scikit-learn tree's nodes
-    have seven such bytes each, which hold whatever the memory held. Equal texts, and equal
-    dtypes, are one object: a pickler writes an object that it has met as a reference, and
-    whether two equal ones are the same depends on what the process did before (an array
-    that was unpickled has a dtype of its own).
+    It writes zeros for the padding between the fields of structured arrays: each node of a
+    scikit-learn tree has seven such bytes, with whatever the memory held. And it makes equal
+    texts, and equal dtypes, one object: a pickler writes an object that it has seen before as
+    a reference, and whether two equal ones are the same object depends on what the process
+    did before (an array that was unpickled has a dtype of its own).
     """
 
     def save(self, value: Any) -> None:
         """Writes a part of what is dumped."""
         if isinstance(value, np.ndarray) and value.dtype.names:
             value = without_gaps(value)
-            self.kept.append(value)  # a pickler knows objects by their id
+            # The pickler's memo goes by id(): a copy that was freed could give its id to another.
+            self.kept.append(value)
         elif type(value) is str:
             value = sys.intern(value)
         elif isinstance(value, np.dtype):
@@ -450,7 +454,7 @@ class SteadyPickler(NumpyPickler):
 
 
 def without_gaps(records: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A copy of a structured array whose bytes between the fields are zeros."""
+    """A copy of a structured array with zeros as padding between the fields."""
     clean = np.zeros(records.shape, records.dtype)
     for name in records.dtype.names or ():
         clean[name] = records[name]
@@ -460,7 +464,7 @@ def without_gaps(records: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def rebuild(
     schema: str, statistics: str, encoder: Encoder, estimator: Any, trained: str | None = None
 ) -> Artefact:
-    """The artefact that was pickled; schema, statistics and profile are JSON in it."""
+    """Unpickles an artefact, whose schema, statistics and profile are JSON."""
     trained_on = Statistics.model_validate_json(statistics)
     return Artefact(
         Schema.model_validate_json(schema),
@@ -472,7 +476,7 @@ def rebuild(
 
 
 def with_canonical_categories(encoder: Encoder, statistics: Statistics) -> Encoder:
-    """The encoder with canonical names for its categories: itself, if it has been made since."""
+    """The encoder with canonical category names; itself if they are canonical already."""
     names = {
         column: rename_categories(known, statistics.categorical(column).values)
         for column, known in encoder.categories.items()
@@ -481,7 +485,7 @@ def with_canonical_categories(encoder: Encoder, statistics: Statistics) -> Encod
 
 
 def to_printable(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters as JSON can hold them; anything else as its text."""
+    """Parameters as JSON values; what JSON has no type for as ``str`` of it."""
     return {
         name: value if isinstance(value, str | int | float | bool | None) else str(value)
         for name, value in sorted(parameters.items())
@@ -489,7 +493,7 @@ def to_printable(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_bytes(data: bytes) -> Artefact:
-    """The artefact of those bytes. They are code: check their hash first (``Store.load`` does).
+    """Unpickles an artefact. Its bytes are code: check their hash first, as ``Store.load`` does.
 
     Raises:
         TypeError: if they hold something else.

@@ -44,7 +44,7 @@ class Cadence:
 
 
 def floor_to(time: int, step: int) -> int:
-    """The last multiple of ``step`` that is not after ``time``: a refresh's or window's start."""
+    """Rounds a time down to a multiple of ``step``, such as the start of its refresh."""
     return time // step * step
 
 
@@ -68,7 +68,8 @@ def newest_window_end(refresh: int, every: int, lag: int) -> int:
 def to_datetime(time: int) -> datetime:
     """A time in microseconds as a datetime in UTC.
 
-    A window's edge before year 1 or after 9999 is told as the first or last moment there is.
+    Times before year 1 or after 9999, as a window's edge may have, become the least or the
+    greatest datetime.
     """
     return EPOCH + timedelta(microseconds=min(max(time, LEAST), GREATEST))
 
@@ -84,10 +85,10 @@ def format_iso(time: int) -> str:
 
 
 def parse_iso(text: str) -> datetime:
-    """The time of an ISO 8601 text such as ``format_iso`` gives.
+    """Parses ISO 8601, as ``format_iso`` writes it.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if the text is not ISO 8601.
 
     Example:
         >>> parse_iso("2026-11-23T07:01:00Z") == to_datetime(1_795_417_260_000_000)
@@ -97,7 +98,7 @@ def parse_iso(text: str) -> datetime:
 
 
 def format_name(time: int) -> str:
-    """The name that files and folders have by a time of whole seconds.
+    """A time (whole seconds) as the name of a file or folder.
 
     Example:
         >>> format_name(1_795_417_260_000_000)
@@ -108,10 +109,10 @@ def format_name(time: int) -> str:
 
 
 def parse_name(name: str) -> int:
-    """The time of a name.
+    """Parses a name that ``format_name`` made, to microseconds.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not such a name.
     """
     at = datetime.strptime(name, NAME).replace(tzinfo=timezone.utc)
     time = (at - EPOCH) // timedelta(seconds=1) * SECOND

@@ -1,14 +1,14 @@
-"""Batches: the rows of a stream in columns, with what the source alone decides about them.
+"""Batches: the rows of a stream as columns, with the ids, times and marks the source gives them.
 
 A batch is a ``pyarrow.RecordBatch``. Beside the schema's columns it has
 
 * ``__id`` (int64): the row's id, which orders rows of the same time;
 * ``__time`` (timestamp[us, UTC]): its event time; null where it could not be read;
-* ``__late`` (bool): the row came behind the source's own watermark.
+* ``__late`` (bool): the row came after the source's watermark had passed its time.
 
 A source's batch (raw) may have three more: ``__problem`` (string: why the source could not
 read the row; null where it could), ``__text`` (string: that row as it stood) and ``__line``
-(int64: where, if that is not the row's ordinal). ``Validate`` turns it into an accepted batch:
+(int64: where, if that is not the row's ordinal). ``validate`` turns it into an accepted batch:
 target and numeric features are float64 without nulls (NaN is null), categorical features are
 dictionary<int32, string> with nulls. Where the schema has an ``id``, ``__key`` (string) is the
 user's own key of the row; columns of ``keep`` that have no other role are strings. Where it has
@@ -50,7 +50,7 @@ class Key(NamedTuple):
 
 
 class Tag(NamedTuple):
-    """What a batch's metadata says.
+    """A batch's identity, kept in its schema's metadata.
 
     Attributes:
         key: the batch's name; batches are merged in its order.
@@ -127,7 +127,7 @@ def column(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.float64]:
 
 
 def all_within(values: npt.NDArray[np.float64], low: float, high: float) -> bool:
-    """Whether all of some numbers, one at least, lie between two; no if there is a NaN.
+    """Whether there are numbers and all are in [low, high]; False if there is a NaN.
 
     Example:
         >>> all_within(np.array([1.0, 2.0]), 1.0, 2.0), all_within(np.array([np.nan]), 0.0, 2.0)
@@ -137,7 +137,7 @@ def all_within(values: npt.NDArray[np.float64], low: float, high: float) -> bool
 
 
 def row_ids(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
-    """The rows' ids."""
+    """The rows' ids, int64 of shape (rows,)."""
     values: npt.NDArray[np.int64] = batch.column(ID).to_numpy(zero_copy_only=True)
     return values
 
@@ -162,7 +162,7 @@ def to_micros(times: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def late_mask(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
-    """The rows' late marks."""
+    """Which rows are late, as a mask of shape (rows,)."""
     values: npt.NDArray[np.bool_] = batch.column(LATE).to_numpy(zero_copy_only=False)
     return values
 
@@ -214,13 +214,13 @@ def split(
 
 
 def slice_batch(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
-    """A batch's rows as batches of so many at most, without a copy."""
+    """Slices a batch into batches of at most ``rows`` rows, without a copy."""
     for first in range(0, batch.num_rows, rows):
         yield batch.slice(first, rows)
 
 
 def sort_by_time(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The rows in the order of (event time, row id), in which they are trained on."""
+    """Sorts the rows by (event time, row id), the order in which models are fitted."""
     times, ids = event_times(batch), row_ids(batch)
     later = np.diff(times)
     if (later > 0).all() or ((later >= 0).all() and (np.diff(ids)[later == 0] > 0).all()):
@@ -229,10 +229,10 @@ def sort_by_time(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def encode(batch: pa.RecordBatch, head: bytes = b"") -> bytes:
-    """The batch as bytes: an Arrow IPC stream, behind a head.
+    """The batch as bytes: an Arrow IPC stream after a header.
 
-    Arrow aligns the columns to eight bytes from the stream's begin: with a head of a multiple of
-    eight they are read where they lie.
+    Arrow aligns columns to eight bytes from the stream's start: after a header whose length is a
+    multiple of eight they are read without a copy.
     """
     sink = pa.BufferOutputStream()
     sink.write(head)  # first, not put before the stream's bytes: that would copy them
@@ -243,16 +243,16 @@ def encode(batch: pa.RecordBatch, head: bytes = b"") -> bytes:
 
 
 def decode(data: bytes) -> pa.RecordBatch:
-    """The batch of those bytes, without a copy of its columns."""
+    """Decodes an Arrow IPC stream of one batch, without a copy of its columns."""
     with pa.ipc.open_stream(pa.py_buffer(data)) as reader:
         return reader.read_next_batch()
 
 
 def concat(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    """One batch of all their rows, in their order; the first one's metadata.
+    """Concatenates batches; the result has the metadata of the first.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is no batch.
     """
     if not batches:
         raise ValueError("no batch to concatenate")
@@ -267,14 +267,14 @@ def concat(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def filter_rows(batch: pa.RecordBatch, mask: npt.NDArray[np.bool_]) -> pa.RecordBatch:
-    """The rows of a batch for which the mask is true; the batch itself if it is for all."""
+    """The rows of a batch where a mask is true; the batch itself if it is true everywhere."""
     if mask.all():
         return batch
     return batch.filter(pa.array(mask))
 
 
 def to_plain(values: pa.Array) -> list[object]:
-    """A column's values as plain Python, times as ISO 8601, for a person to read."""
+    """A column's values as plain Python objects, times as ISO 8601, for messages and reports."""
     if pa.types.is_timestamp(values.type):
         values = pc.strftime(values, format="%Y-%m-%dT%H:%M:%SZ")
     return list(values.to_pylist())

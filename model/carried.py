@@ -20,9 +20,9 @@ from model.batch import KEY, TIME, TIME_TYPE, column
 from model.schema import Schema
 from model.times import is_text
 
-KEYS = "text, an integer or null is allowed"
+KEYS = "must be text, an integer or null"
 """What the id may be, for messages."""
-SCALARS = "text, a number, a boolean, a date, a time or null is allowed"
+SCALARS = "must be text, a number, a boolean, a date, a time or null"
 """What a column that is kept may be, for messages."""
 EXACT = 2.0**53
 """Floats up to this hold every integer."""

@@ -34,7 +34,7 @@ import pyarrow.compute as pc
 from model.batch import CATEGORY_TYPE
 from model.times import is_text
 
-CATEGORIES = "text, a number, a boolean, a date or null is allowed"
+CATEGORIES = "must be text, a number, a boolean, a date or null"
 """What a categorical feature may be, for messages."""
 INTEGERS = Decimal(10) ** 21
 """Whole numbers below this are written with all their digits, others as floats are."""

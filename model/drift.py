@@ -1,4 +1,4 @@
-"""Drift: how a refresh's rows lie beside those that its model was trained on.
+"""Drift: how far the distribution of a refresh's rows is from that of its model's training rows.
 
 Each numeric feature's standard scores, as the model sees them, are counted in fixed bins, and so
 are those of the predictions; each value of a categorical feature that has a column is a bin. The
@@ -10,8 +10,8 @@ Scorecards": under 0.1 nothing has changed, over 0.25 much has). Half a row is a
 
 Without drift the index of two samples of n and m rows is about (1/n + 1/m) times a chi-squared of
 one degree less than there are bins (Yurdakul 2018, "Statistical properties of the population
-stability index"): for few rows it is great by chance alone. So the drift of a column says beside
-each figure what chance exceeds once in a million refreshes.
+stability index"): for few rows it is large by chance alone. So each figure comes with the value
+that chance alone exceeds once in a million refreshes.
 """
 
 from __future__ import annotations
@@ -32,23 +32,26 @@ from model.loading import load_module
 from model.statistics import summarize
 
 BINS = 17
-"""Of standard scores: each half a standard deviation wide, with centres from -4 to 4. The outer
-ones are open. A null, or a constant, has score 0 (or all but 0), which lies inside a bin."""
+"""Number of bins of standard scores: each is half a standard deviation wide, with centres from -4
+to 4; the outer ones are open. A null or a constant has score 0, up to rounding, which is the
+centre of a bin, not an edge."""
 CHANCE = 1e-6
-"""What chance exceeds so seldom, column by column and refresh by refresh, is not chance."""
+"""Significance level: the probability, for one column of one refresh, that chance alone exceeds
+the limit."""
 
 PROFILED = 100_000
-"""A profile is of fewer than twice so many rows: of more, of one drawn out of each few that follow
-each other. A million rows would say the same, for a tenth of the time of a fit."""
+"""Number of rows that a profile needs. Of twice as many or more, it takes a sample: one row at
+random out of each group of ``rows // PROFILED`` neighbours. A million rows would give the same
+figures, and take a tenth of the time of a fit."""
 
 
 class Histogram(NamedTuple):
-    """How some rows lie: what is added up over batches.
+    """Counts and sums of some rows, column by column; those of batches add up.
 
     Attributes:
-        bins: how many rows lie in each bin: of each numeric feature, then of each categorical
+        bins: the number of rows in each bin: of each numeric feature, then of each categorical
             one, then of the prediction.
-        sums: of the standard scores of each numeric feature, then of the prediction.
+        sums: sums of standard scores: of each numeric feature, then of the prediction.
     """
 
     bins: tuple[int, ...]
@@ -56,14 +59,14 @@ class Histogram(NamedTuple):
 
 
 class Profile(BaseModel):
-    """How the rows that a model was trained on lie; a part of its manifest.
+    """The distribution of the rows that a model was trained on; a part of its manifest.
 
     Attributes:
-        numeric: so many of the features, the first, are numeric.
-        features: by feature the rows in each bin: ``BINS`` of a numeric one; of a categorical
-            one those of each value that has a column, and of all others.
-        prediction: the rows in each of ``BINS`` bins by the model's own prediction.
-        mean, scale: what the prediction's standard scores are made with.
+        numeric: the number of numeric features, which come first.
+        features: the number of rows in each bin, by feature: ``BINS`` bins of a numeric one; of a
+            categorical one a bin for each value that has a column, and one for all others.
+        prediction: the number of rows in each of ``BINS`` bins, by the model's prediction.
+        mean, scale: they standardise predictions: (prediction - mean) / scale.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -75,12 +78,12 @@ class Profile(BaseModel):
     scale: float
 
     def histogram(self, scores: Matrix, matrix: Matrix, prediction: Matrix) -> Histogram:
-        """How rows lie in this profile's bins.
+        """Counts rows in this profile's bins.
 
         Args:
             scores: the numeric features' standard scores, shape (features, rows).
-            matrix: what the model's encoder makes of the rows, shape (rows, columns).
-            prediction: what the model says of them, shape (rows,).
+            matrix: the rows as the model's encoder transforms them, shape (rows, columns).
+            prediction: the model's predictions, shape (rows,).
         """
         return make_histogram(
             scores, matrix[:, self.numeric :], (prediction - self.mean) / self.scale
@@ -88,7 +91,7 @@ class Profile(BaseModel):
 
 
 def make_histogram(scores: Matrix, hot: Matrix, prediction: Matrix) -> Histogram:
-    """How rows lie in the bins.
+    """Counts rows in the bins.
 
     Args:
         scores: the numeric features' standard scores, feature by feature: shape (features, rows).
@@ -111,7 +114,7 @@ def make_histogram(scores: Matrix, hot: Matrix, prediction: Matrix) -> Histogram
 
 
 def count_scores(scores: Matrix) -> npt.NDArray[np.int64]:
-    """How many standard scores of shape (rows,) lie in each bin; NaN counts in the lowest.
+    """Counts standard scores of shape (rows,) in the bins; NaN counts in the lowest.
 
     Returns:
         Shape (``BINS``,).
@@ -126,15 +129,16 @@ def count_scores(scores: Matrix) -> npt.NDArray[np.int64]:
 
 
 def make_profile(matrix: Matrix, prediction: Matrix, encoder: Encoder) -> Profile:
-    """How the rows lie that a model was trained on.
+    """The profile of the rows that a model was trained on.
 
     Args:
-        matrix: of these rows, shape (rows, columns).
-        prediction: what the model says of them, shape (rows,).
-        encoder: what made the matrix.
+        matrix: these rows, shape (rows, columns).
+        prediction: the model's predictions of them, shape (rows,).
+        encoder: it made the matrix.
 
     Returns:
-        The profile of these rows, of many of a part (``PROFILED``); the same for the same rows.
+        The profile, of a sample where there are many rows (``PROFILED``); the same for the same
+        rows.
     """
     some = _draw_rows(len(matrix))
     matrix, prediction = matrix[some], prediction[some]
@@ -155,7 +159,7 @@ def make_profile(matrix: Matrix, prediction: Matrix, encoder: Encoder) -> Profil
 
 
 def _draw_rows(rows: int) -> slice | npt.NDArray[np.int64]:
-    """Which of so many rows a profile is of; drawn, since rows may come by turns."""
+    """Indices of the rows of a profile: at random, since every n-th row may be of one kind."""
     few = rows // PROFILED
     if few < 2:
         return slice(None)
@@ -164,13 +168,13 @@ def _draw_rows(rows: int) -> slice | npt.NDArray[np.int64]:
 
 
 def _standard(values: Matrix) -> tuple[float, float]:
-    """Mean and standard deviation of shape (rows,); 1 where that is 0, or no number."""
+    """Mean and standard deviation of values; (0, 1) if not finite, and 1 for a deviation of 0."""
     [mean], [scale] = standardization([summarize(values)])
     return (float(mean), float(scale)) if isfinite(mean) and isfinite(scale) else (0.0, 1.0)
 
 
 def _split_bins(bins: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, ...]]:
-    """Bins that stand one after the other, by column."""
+    """Splits concatenated bins into those of each column."""
     places = np.cumsum([0, *sizes]).tolist()
     return [tuple(bins[low:high]) for low, high in pairwise(places)]
 
@@ -182,9 +186,9 @@ class Shift(BaseModel):
         psi: the population stability index; 0 or more.
         mean_shift: how far the mean has moved, in standard deviations of the training window
             (of a feature that was constant there: in its own unit). Null for a categorical
-            feature, and where it is no number.
-        psi_by_chance, mean_shift_by_chance: what chance alone exceeds once in a million, for so
-            many rows (``CHANCE``); the latter is of either direction.
+            feature, and where it is not finite.
+        psi_by_chance, mean_shift_by_chance: what chance alone exceeds once in a million
+            (``CHANCE``) for this number of rows; the latter in either direction.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -205,7 +209,7 @@ class Drift(BaseModel):
 
 
 def measure_drift(found: Histogram, trained: Profile) -> Drift:
-    """How far rows, one at least, have drifted from those that their model was trained on."""
+    """How far rows (at least one) have drifted from those that their model was trained on."""
     before = [*trained.features.values(), trained.prediction]
     *features, prediction = _split_bins(found.bins, [len(counts) for counts in before])
     *sums, last = found.sums
@@ -242,11 +246,12 @@ def measure_shift(counts: Sequence[int], trained: Sequence[int], total: float | 
 
 
 DEVIATIONS = NormalDist().inv_cdf(1 - CHANCE / 2)
-"""A normal variable is further from its mean than so many standard deviations by ``CHANCE``."""
+"""A normal variable is more than this number of standard deviations from its mean with
+probability ``CHANCE``."""
 
 
 def stability_index(counts: Sequence[int], trained: Sequence[int]) -> float:
-    """The population stability index of two rows of counts, half a row added to each.
+    """The population stability index of two sequences of counts, half a row added to each bin.
 
     Example:
         >>> stability_index([5, 5], [50, 50]), round(stability_index([9, 1], [50, 50]), 3)

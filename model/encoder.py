@@ -1,7 +1,7 @@
-"""From raw columns to a matrix, by a training window's statistics.
+"""The encoder: raw columns to a matrix, by a training window's statistics.
 
 Numeric features are standardised as scikit-learn's StandardScaler does it; categorical ones
-become 0/1 columns, one a value, and one more for every other value (and for null).
+become 0/1 columns: one for each frequent value, and one for all others and null.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from model.statistics import Numeric, Statistics, frequent
 
 OTHER = "other"
 BOUND = 1e30
-"""Standardised values are cut off here: float32, in which trees compare, ends at 3e38."""
+"""Standardised values are clipped to this: trees compare in float32, whose maximum is 3e38."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Encoder:
 
     Attributes:
         numeric: the numeric features, in order.
-        means: what is subtracted, one a numeric feature; also what a null takes.
-        scales: what is divided by, one a numeric feature.
+        means: of each numeric feature; nulls are filled with it.
+        scales: of each numeric feature: the standard deviation, 1 for a constant.
         categories: of each categorical feature the values that have a column, sorted.
 
     Example:
@@ -76,7 +76,7 @@ class Encoder:
     def matrix(
         self, scores: npt.NDArray[np.float64], batch: pa.RecordBatch
     ) -> npt.NDArray[np.float64]:
-        """As ``transform``, by what ``scores`` says of the same batch."""
+        """As ``transform``, from the ``scores`` of the same batch."""
         if not self.categories:
             return np.ascontiguousarray(scores.T)
         offset = len(self.numeric)
@@ -111,7 +111,7 @@ class Encoder:
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Names of which no two are equal: one that was there before is numbered.
+    """Makes names unique: a name that was there before gets a number.
 
     Example:
         >>> distinct(["c=a", "c=other", "c=other", "x"])
@@ -137,7 +137,7 @@ def fit_encoder(statistics: Statistics, schema: Schema) -> Encoder:
 def standardization(
     columns: list[Numeric],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """What is subtracted from each column and what it is divided by.
+    """Means and scales: the standard score is (value - mean) / scale.
 
     A column that is constant to rounding scales by 1; one without a value has mean 0.
     The bound of 'constant' is that of scikit-learn (sklearn.preprocessing._data,
@@ -152,12 +152,12 @@ def standardization(
 
 
 def count_unknown(values: pa.Array, known: tuple[str, ...]) -> int:
-    """How many values of a categorical column, null apart, have no column of their own."""
+    """The number of values of a categorical column, nulls aside, without a column of their own."""
     return int(np.count_nonzero((codes(values, known) == len(known)) & values.is_valid()))
 
 
 def codes(values: pa.Array, known: tuple[str, ...]) -> npt.NDArray[np.int64]:
-    """For each value its place among the known ones; their number for any other, and for null.
+    """Each value's index among the known ones; ``len(known)`` for any other and for null.
 
     In models from before categories were canonical an empty text may be known: null takes its
     place.

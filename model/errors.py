@@ -2,16 +2,16 @@
 
 
 class UserError(Exception):
-    """A mistake in the input or the settings, told in one line.
+    """A mistake in the input or the settings, described in one line.
 
-    The message names what was wrong and what is allowed; the command line prints it
+    The message names what was wrong and what to do; the command line prints it
     and ends with exit code 2.
 
     Example:
-        >>> raise UserError("--rate is 0: a number of rows a second above 0 is allowed")
+        >>> raise UserError("--rate 0: must be above 0 rows a second")
         Traceback (most recent call last):
         ...
-        model.errors.UserError: --rate is 0: a number of rows a second above 0 is allowed
+        model.errors.UserError: --rate 0: must be above 0 rows a second
     """
 
 

@@ -40,7 +40,7 @@ def reject_later(batch: pa.RecordBatch, schema: Schema, latest: int | None) -> p
 
     Args:
         batch: a raw batch (``model.batch``).
-        schema: what its columns mean.
+        schema: of the rows.
         latest: microseconds; None: any time may be.
     """
     if latest is None or not batch.num_rows:
@@ -72,7 +72,7 @@ def _with_problems(
     """The batch with a problem in the rows whose times are too late, if they have none yet."""
     place = batch.schema.get_field_index(PROBLEM)
     problems = [None] * batch.num_rows if place < 0 else batch.column(place).to_pylist()
-    allowed = f"a time until {format_iso(latest)} is allowed (--latest)"
+    allowed = f"must be a time until {format_iso(latest)} (--latest)"
     for row in np.flatnonzero(later).tolist():
         value = show_value(_as_read(batch, row, int(times[row]), name))
         problems[row] = problems[row] or f"column {name!r} ({role}): {value}: {allowed}"

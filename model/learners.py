@@ -90,7 +90,7 @@ def parse_parameter(text: str, option: str = "--learner-param") -> tuple[str, An
     """
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise UserError(f"{option} {text!r}: name=value is allowed, as in max_depth=8")
+        raise UserError(f"{option} {text!r}: must be name=value, as in max_depth=8")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
@@ -121,7 +121,7 @@ def make(learner: str, parameters: Parameters, seed: int, rows: int = MANY) -> A
     if not able or isinstance(estimator, type):
         raise UserError(
             f"--learner {learner}: gives a {type(estimator).__name__}; "
-            "a regressor with fit and predict is allowed"
+            "must give a regressor with fit and predict"
         )
     unseeded = [name for name, value in _deep(estimator, "random_state").items() if value is None]
     return _set(estimator, dict.fromkeys(unseeded, seed))
@@ -157,7 +157,7 @@ def check(learner: str, parameters: Parameters, seed: int, features: int = 2) ->
         try:
             fit(estimator, matrix, np.abs(target) + 0.1 if positive else target)
             return
-        except Exception as error:  # whatever a regressor says of its parameters
+        except Exception as error:  # whatever a regressor raises for its parameters
             first = first or error
             if type(error.__cause__).__name__ == "InvalidParameterError":  # scikit-learn's
                 break
@@ -261,7 +261,7 @@ def predict(estimator: Any, matrix: Matrix) -> Matrix:
     """Predictions of shape (rows,), the same to the last digit on every call.
 
     A forest's rows are shared out to threads: each row's trees are still summed in order.
-    A ridge multiplies, as its own ``predict`` does behind checks that take six times as long.
+    A ridge multiplies, as its own ``predict`` does after checks that take six times as long.
     """
     if _is_ridge(estimator):
         one_for_algebra()
@@ -307,7 +307,7 @@ def _is_ridge(estimator: Any) -> bool:
 
 
 def params_of(estimator: Any, deep: bool = False) -> dict[str, Any]:
-    """A regressor's parameters by name; none if it cannot tell them.
+    """A regressor's parameters by name; none if it has no ``get_params``.
 
     Args:
         estimator: a regressor.
@@ -369,7 +369,7 @@ def _import_factory(path: str) -> Callable[..., Any]:
     module, colon, name = path.partition(":")
     names = ", ".join(LEARNERS)
     if not colon:
-        raise UserError(f"--learner {path!r}: {names}, or package.module:factory is allowed")
+        raise UserError(f"--learner {path!r}: must be {names}, or package.module:factory")
     try:
         with import_lock():
             factory = getattr(importlib.import_module(module), name)

@@ -27,21 +27,21 @@ from model.learners import Matrix
 
 
 class Sums(NamedTuple):
-    """What a refresh's figures are made of; those of a batch, or of several.
+    """Sums over a batch's rows, or several batches', from which a refresh's figures follow.
 
     Attributes:
         rows, scored, unlabelled, late: counts of accepted rows.
-        rejected: rows that broke the schema.
+        rejected: rows that do not fit the schema.
         labelled: scored rows with a target; the sums below are over these.
         absolute, squares: sums of |error| and of error squared.
         mean, m2: the targets' mean, and their sum of squared deviations from it.
         low, high: the least and the greatest target.
         baseline: sum of |target - the mean target of the model's window|.
         model: the name of the artefact that scored them, or "".
-        bins, sums: how the scored rows lie in the bins of the artefact's profile
-            (``model.drift.Histogram``); empty without one.
+        bins, sums: the ``model.drift.Histogram`` of the scored rows in the bins of the
+            artefact's profile; empty without one.
         profile: that profile, as JSON, or "".
-        files: what was written of it, as (path, bytes).
+        files: the files written for the refresh, as (path, bytes).
         labels: what became of questions in it; None unless labels have a time of their own.
     """
 
@@ -138,7 +138,7 @@ def sum_batch(
         prediction: shape (rows,), or None if no model scored them.
         baseline: what the baseline predicts for each row.
         model: the name of the artefact that predicted.
-        histogram: how the rows lie in the bins of the artefact's profile, if it has one.
+        histogram: counts of the rows in the bins of the artefact's profile, if it has one.
         profile: that profile, as JSON.
     """
     labelled = ~np.isnan(target)
@@ -219,7 +219,7 @@ def compute_metrics(sums: Sums, start: int, end: int, by_label: bool = False) ->
     Args:
         sums: of all its rows.
         start: the refresh's first microsecond.
-        end: the first one behind it.
+        end: the first microsecond after it.
         by_label: whether labels have a time of their own: figures of error are then of the labels
             that became known in the refresh.
 

@@ -1,9 +1,9 @@
-"""Second moments of rows, that merge: all that a linear model needs to know of them.
+"""Second moments of rows, which merge: all that fitting a linear model needs.
 
 A ridge regression over numeric features is fitted exactly from sums of products (Hoerl and
 Kennard 1970, "Ridge regression"; the normal equations). So a window's rows need not travel:
-each batch sends its moments, and a sample of its rows for what only rows can tell. Sums are about
-a centre near the mean, by the updating formulae of Chan, Golub and LeVeque (1979), or digits
+each batch sends its moments, and a sample of its rows for the figures that need them. Sums are
+about a centre near the mean, by the updating formulae of Chan, Golub and LeVeque (1979), or digits
 would be lost where a mean is large beside its standard deviation.
 
 A null counts as the mean of its column, as the encoder has it, so sums are over what is present.
@@ -27,14 +27,14 @@ from model.statistics import GREATEST, Numeric, Statistics, summarize_batch
 
 Floats = npt.NDArray[np.float64]
 LEAST_ALPHA = 1e-3
-"""With less, and features that follow from each other, the normal equations lose their digits."""
+"""Minimum alpha: with less, and collinear features, the normal equations lose their digits."""
 
 
 class Moments(NamedTuple):
     """Sums over rows of p columns: the target, then the numeric features in order.
 
     Attributes:
-        centre: what is subtracted from each column, shape (p,).
+        centre: subtracted from each column, shape (p,).
         products: sums of products of two centred columns, over the rows that have both, (p, p).
         firsts: of the same rows, the sums of the first column of the two, (p, p).
         counts: how many rows have both, (p, p).
@@ -58,7 +58,7 @@ class Moments(NamedTuple):
 
 
 def from_bytes(data: bytes) -> Moments:
-    """The moments of those bytes."""
+    """Decodes the bytes that ``Moments.as_bytes`` made."""
     numbers = np.frombuffer(data)
     p = round((np.sqrt(1 + 12 * len(numbers)) - 1) / 6)  # 3 p p + p numbers
     products, firsts, counts = numbers[p:].reshape(3, p, p)
@@ -85,7 +85,7 @@ def suffice(learner: str, parameters: Parameters, schema: Schema) -> bool:
 
 
 def summary(rows: pa.RecordBatch, schema: Schema) -> tuple[Statistics, Moments]:
-    """What ``summarize_batch`` and ``moments`` say, digit by digit, in one go.
+    """``summarize_batch`` and ``moments`` in one pass, with the same digits.
 
     Args:
         rows: labelled rows of an accepted batch, one at least.
@@ -101,7 +101,7 @@ def summary(rows: pa.RecordBatch, schema: Schema) -> tuple[Statistics, Moments]:
     lows, highs, centre = columns.min(axis=1), columns.max(axis=1), sums / count
     columns -= centre[:, None]
     variances = np.square(columns).sum(axis=1) / count
-    told = zip(
+    figures = zip(
         names, centre.tolist(), variances.tolist(), lows.tolist(), highs.tolist(), strict=True
     )
     statistics = Statistics(
@@ -109,7 +109,7 @@ def summary(rows: pa.RecordBatch, schema: Schema) -> tuple[Statistics, Moments]:
             name: Numeric(
                 count=count, nulls=0, mean=mean, variance=min(variance, GREATEST), min=low, max=high
             )
-            for name, mean, variance, low, high in told
+            for name, mean, variance, low, high in figures
         }
     )
     return statistics, _of_all(means(statistics), columns)

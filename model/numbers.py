@@ -47,7 +47,7 @@ _PARTS = "\u00a0\u202f\u2009\u2019"
 _MINUS = "\u2212"
 _METADATA = b"number_format"
 _CODE = re.compile(r"^(?:USD|EUR|GBP|CHF|JPY|BRL)\b|\b(?:USD|EUR|GBP|CHF|JPY|BRL)$")
-_SIGNS = "a number without a currency or percent sign is allowed"
+_SIGNS = "must be a number without a currency or percent sign"
 
 
 class NumberFormat(NamedTuple):
@@ -66,7 +66,7 @@ class NumberFormat(NamedTuple):
 
 
 PLAIN = NumberFormat()
-"""How numbers are written unless a file's dialect says otherwise."""
+"""The format of numbers, unless a file's dialect has another."""
 
 
 def parse_numbers(
@@ -127,21 +127,21 @@ def is_number(text: str) -> bool:
     return re.fullmatch(_NUMBER[1:-1].replace("(?i:inf|infinity|nan)", "inf"), text) is not None
 
 
-def explain_number(text: object, allowed: str) -> str:
-    """What is allowed in the place of a text that is no number.
+def explain_number(text: object, expected: str) -> str:
+    """What a text that is no number must be, for a message.
 
     Args:
         text: the value, of any type.
-        allowed: what to say without a better reason.
+        expected: the answer without a better reason.
 
     Example:
-        >>> explain_number("12 %", "a number is allowed")
-        'a number without a currency or percent sign is allowed'
+        >>> explain_number("12 %", "must be a number")
+        'must be a number without a currency or percent sign'
     """
     if not isinstance(text, str) or not any(each.isdigit() for each in text):
-        return allowed
+        return expected
     signs = any(each in "%\u2030" or unicodedata.category(each) == "Sc" for each in text)
-    return _SIGNS if signs or _CODE.search(text) else allowed
+    return _SIGNS if signs or _CODE.search(text) else expected
 
 
 def with_format(field: pa.Field, written: NumberFormat) -> pa.Field:

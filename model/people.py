@@ -63,7 +63,7 @@ class People:
     Rows arrive in the order of their index, each at its nominal time. With ``disorder`` the
     event time is a delay before that: for 99 rows in 100 up to ``disorder``, for the others
     up to three times as much. The source's watermark is the nominal time less ``disorder``;
-    a row behind it is late, and counts in time where the watermark stands.
+    a row whose event time is before it is late, and counts at the watermark's time.
 
     Attributes:
         kind: ``learnable`` or ``original``.
@@ -93,11 +93,11 @@ class People:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise UserError(f"people {self.kind!r}: {' or '.join(KINDS)} is allowed")
+            raise UserError(f"people {self.kind!r}: must be {' or '.join(KINDS)}")
         if not 0 < self.rate <= 1e9:
-            raise UserError(f"rate {self.rate}: above 0 and up to 1e9 rows a second is allowed")
+            raise UserError(f"rate {self.rate}: must be above 0 and at most 1e9 rows a second")
         if self.disorder < 0:
-            raise UserError(f"disorder {self.disorder}: 0 microseconds or more is allowed")
+            raise UserError(f"disorder {self.disorder}: must be 0 microseconds or more")
 
     def rows(self, first: int, stop: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
         """The rows from ``first`` to before ``stop``: the first part of ``arrivals``."""
@@ -110,7 +110,7 @@ class People:
 
         Args:
             first: index of the first row, 0 or more.
-            stop: index behind the last row, up to 2**53, in the year 294,000 at the latest
+            stop: index after the last row, up to 2**53, in the year 294,000 at the latest
                 (an int64 of microseconds); no row if not above ``first``.
             columns: the fields to make, of ``FIELDS``; None for all.
 

@@ -76,7 +76,7 @@ def from_dicts(
     Args:
         rows: the rows, or what could not be read in their place.
         ids: their ids, one a row.
-        schema: what the keys mean.
+        schema: of the rows.
         absent_is_null: whether every key may be absent, which is a null then.
 
     Returns:
@@ -144,7 +144,7 @@ def scalars(values: Sequence[object]) -> pa.Array:
     """Values of a column that is kept, as text.
 
     Raises:
-        ValueError: if one is no scalar; it says what is allowed.
+        ValueError: if one is no scalar; the message says what it must be.
 
     Example:
         >>> scalars([1, "a", None, True, 0.5]).to_pylist()

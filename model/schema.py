@@ -1,4 +1,4 @@
-"""What the columns of a stream mean: its time, its target, its features.
+"""The schema: the columns of a stream, namely its time, its target and its features.
 
 A schema is a small TOML file (see ``Schema``). Columns that it does not name are ignored.
 """
@@ -32,7 +32,7 @@ else:
     import tomli as tomllib
 
 RESERVED = "__"
-"""Column names that begin so are the job's own."""
+"""Prefix of the job's own columns; no column of a schema may begin with it."""
 TAKEN = ("id", "time", "target", "prediction", "model", "late", "key", "file", "row")
 """The names of columns of predictions: no column in ``keep`` may have one of them."""
 TAKEN_BY_LABELS = ("label_time", "baseline")
@@ -81,7 +81,7 @@ class Csv(Section):
         nulls: the texts that are nulls, in numeric and categorical columns; an empty field
             always is. Without it ``model.numbers.NULL_WORDS`` are, in numeric columns.
         comment: with what a line begins that is no row.
-        encoding: how the text is encoded, as Python names it, where no byte order mark tells;
+        encoding: how the text is encoded, as Python names it, where there is no byte order mark;
             of NDJSON, too.
 
     Example:
@@ -146,7 +146,7 @@ class Csv(Section):
 
 
 class Schema(Section):
-    """The meaning of a stream's columns.
+    """The columns of a stream, by their roles.
 
     Attributes:
         name: what the stream is called in reports.
@@ -239,8 +239,8 @@ class Schema(Section):
         for column in self.columns:
             if not column or column.startswith(RESERVED):
                 raise ValueError(
-                    f"column {column!r}: a name that is not empty and does not begin with "
-                    f"{RESERVED!r} is allowed"
+                    f"column {column!r}: a name must not be empty, and must not begin with "
+                    f"{RESERVED!r}"
                 )
         for column in self.roles:
             if self.roles.count(column) > 1:
@@ -282,7 +282,7 @@ class Schema(Section):
             )
         for column in self.keep:
             if self.keep.count(column) > 1:
-                raise ValueError(f"keep: column {column!r} is named twice: once is allowed")
+                raise ValueError(f"keep: column {column!r} is named twice: it must be named once")
             if column in TAKEN:
                 raise ValueError(
                     f"keep: column {column!r}: predictions have a column of their own of that "
@@ -410,7 +410,7 @@ def load_schema(path: str) -> Schema:
 
     Raises:
         UserError: if the file cannot be read, is no TOML, or is no schema; the message
-            names the file, the key and what is allowed.
+            names the file, the key and what it must be.
     """
     try:
         raw = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -445,7 +445,7 @@ def _as_list(value: object) -> str:
 
 def explain(error: ValidationError) -> str:
     """One line for a validation error: each place, what was wrong with it, and the value."""
-    told = []
+    messages = []
     for problem in error.errors():
         place = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
@@ -459,5 +459,5 @@ def explain(error: ValidationError) -> str:
             )
         elif place:
             message += f" (it is {problem['input']!r})"
-        told.append(f"{place}: {message}" if place else message)
-    return "; ".join(told)
+        messages.append(f"{place}: {message}" if place else message)
+    return "; ".join(messages)

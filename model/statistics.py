@@ -1,4 +1,4 @@
-"""Statistics of a window's columns, that merge.
+"""Statistics of a window's columns, which merge.
 
 Partial statistics of parts of a window merge into those of the whole: numeric columns by the
 pairwise update of Chan, Golub and LeVeque (1979, "Updating formulae and a pairwise algorithm
@@ -27,9 +27,10 @@ from model.schema import Schema
 MAX_CATEGORIES = 64
 """Maximum number of values of a categorical feature that have a column: the most frequent."""
 MANY = 1_000
-"""Of a column with more values, a window's statistics list only those that have a column."""
+"""Maximum number of values of a categorical feature that a window's statistics list: of one with
+more they list only those that have a column in the matrix."""
 GREATEST = sys.float_info.max
-"""A variance that is greater is told so."""
+"""Variances beyond float64 are clipped to this."""
 
 
 class Numeric(BaseModel):
@@ -40,7 +41,7 @@ class Numeric(BaseModel):
         nulls: values that are.
         mean, variance, min, max: of the values, variance that of the population (as
             scikit-learn's StandardScaler has it); null if there is no value. A variance
-            beyond float64 is told as the greatest one.
+            beyond float64 is clipped to ``GREATEST``.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -25,7 +25,7 @@ MANIFEST, MODEL = "manifest.json", "model.joblib"
 
 
 class DamagedArtefact(Exception):
-    """An artefact whose files do not say the same; its model file was not opened."""
+    """An artefact whose files do not agree; its model file was not opened."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ class Store:
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(p) for p in first["loc"])
-            told = f"{place} {first['msg']}".strip()
-            raise DamagedArtefact(f"{name}: {MANIFEST}: {told}") from error
+            message = f"{place} {first['msg']}".strip()
+            raise DamagedArtefact(f"{name}: {MANIFEST}: {message}") from error
 
     def reference(self, name: str) -> Reference:
         """What refers to an artefact.
@@ -169,14 +169,14 @@ def is_name(name: str) -> bool:
 
 
 class ModelCache:
-    """The artefacts of a store that were opened last, kept open; safe for many threads.
+    """An LRU cache of a store's artefacts, by the size of their files; thread-safe.
 
-    Windows interleave in a replay, so one model at hand would be loaded again and again: a
-    replay on the embedded runner scores one shard of all windows after the other.
+    Windows interleave in a replay, so a cache of one model would load it again and again: a
+    replay on the embedded runner scores one shard of all windows, then the next shard.
 
     Attributes:
         store: where they come from.
-        capacity: so many bytes of model files stay open; one file more if it is larger.
+        capacity: bytes of model files that stay open; a larger one is kept alone.
     """
 
     def __init__(self, store: Store, capacity: int = 256 << 20) -> None:
@@ -199,7 +199,7 @@ class ModelCache:
             return self._open[reference][0]
 
     def put(self, reference: Reference, artefact: Artefact, size: int) -> None:
-        """Keeps an artefact that this process has made and committed: it need not be opened.
+        """Adds an artefact that this process has just committed, so that it need not be loaded.
 
         Args:
             reference: what refers to it.

@@ -33,7 +33,7 @@ from model.timeforms import (
     pattern_of,
 )
 
-ALLOWED = "ISO 8601 text, epoch seconds or a timestamp, of the years 1 to 9999, is allowed"
+ALLOWED = "must be ISO 8601 text, epoch seconds or a timestamp, in the years 1 to 9999"
 """What a time may be, for messages."""
 OTHERS = "time_format in the schema names other forms"
 FORMATS = (
@@ -83,7 +83,7 @@ def check_form(form: str) -> None:
     """Checks what ``parse_times`` takes as a form.
 
     Raises:
-        ValueError: if it takes it not; it says why.
+        ValueError: if it is not a format; the message has the reason.
 
     Example:
         >>> check_form("%Y-%Q")
@@ -102,7 +102,7 @@ def parse_times(values: pa.Array, form: str | None = None, zone: str | None = No
     Text is ISO 8601 (a date, then ``T`` or a space and hours, optional minutes, seconds and
     fraction, an optional ``Z``, ``UTC``, ``+02``, ``+0200`` or ``+02:00``), a form that can be
     meant in one way only (``model.timeforms.FORMS``) or a number, spaces around it allowed. Digits
-    behind the microseconds are cut off.
+    after the microseconds are cut off.
 
     Args:
         values: a column of timestamps, dates, numbers or text, plain or dictionary-encoded.
@@ -183,14 +183,12 @@ def describe_times(schema: Schema) -> str:
         >>> from model.schema import Features
         >>> names = {"name": "s", "time": "t", "target": "y", "time_format": "%d.%m.%Y"}
         >>> print(describe_times(Schema(**names, features=Features(numeric=("x",)))))
-        a time as time_format = "%d.%m.%Y" says or a timestamp, of the years 1 to 9999, is allowed
+        must be a time in time_format = "%d.%m.%Y" or a timestamp, in the years 1 to 9999
     """
     form = schema.time_format
     if form is None or form == "s":
         return ALLOWED
-    return (
-        f'a time as time_format = "{form}" says or a timestamp, of the years 1 to 9999, is allowed'
-    )
+    return f'must be a time in time_format = "{form}" or a timestamp, in the years 1 to 9999'
 
 
 def find_skipped(values: pa.Array, schema: Schema) -> pa.Array:

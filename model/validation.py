@@ -49,11 +49,11 @@ from model.times import (
     read_label_times,
 )
 
-NUMBERS = "a finite number or null is allowed"
+NUMBERS = "must be a finite number or null"
 """What the target and a numeric feature may be, for messages."""
 GREATEST = 1e150
 """No number may be greater, positive or negative: squares are summed, and must stay finite."""
-SMALLER = f"a number from {-GREATEST:g} to {GREATEST:g} or null is allowed"
+SMALLER = f"must be a number from {-GREATEST:g} to {GREATEST:g} or null"
 _FLOAT64 = pa.float64()
 _REPR = Repr()
 _REPR.maxstring = _REPR.maxother = 60
@@ -65,7 +65,7 @@ class Reject:
 
     Attributes:
         row: the schema's columns as they were read (a dict), or the row's text.
-        reason: one line that names the column, the value and what is allowed.
+        reason: one line that names the column, the value and what it must be.
         where: ``file:line``.
         at: the stamp of its batch, microseconds.
         dated: whether its event time could be read.
@@ -84,8 +84,8 @@ class Reject:
             >>> print(Reject({"x": math.inf}, "column 'x': inf", "a.csv:2", 0, True).as_json())
             {"row": {"x": "inf"}, "reason": "column 'x': inf", "where": "a.csv:2"}
         """
-        told = {"row": _plain(self.row), "reason": self.reason, "where": self.where}
-        return json.dumps(told, ensure_ascii=False, allow_nan=False, default=str)
+        line = {"row": _plain(self.row), "reason": self.reason, "where": self.where}
+        return json.dumps(line, ensure_ascii=False, allow_nan=False, default=str)
 
 
 def show_value(value: object) -> str:
@@ -121,7 +121,7 @@ def validate(
 
     Args:
         raw: a tagged raw batch; the time's own column may be absent.
-        schema: what its columns mean.
+        schema: of its rows.
         clean: whether all rows are known to fit: float64 columns are not looked through then.
 
     Returns:
@@ -140,7 +140,7 @@ def validate(
         >>> tag = Tag(Key(0, 0, 0), 5, "a.csv", 2)
         >>> accepted, rejects = validate(with_tag(raw, tag), schema)
         >>> accepted.column("y").to_pylist(), rejects[0].where, rejects[0].reason
-        ([1.0], 'a.csv:3', "column 'x': inf: a finite number or null is allowed")
+        ([1.0], 'a.csv:3', "column 'x': inf: must be a finite number or null")
     """
     reasons: dict[int, str] = {}
     _find_problems(raw, reasons)
@@ -299,7 +299,7 @@ def _note(
     allowed: str,
     reasons: dict[int, str],
 ) -> None:
-    """Notes place, value and what is allowed for the masked rows without a reason."""
+    """Notes place, value and what is expected for the masked rows without a reason."""
     rows = np.flatnonzero(mask)
     for row, value in zip(rows.tolist(), _as_read(values.take(pa.array(rows))), strict=True):
         wanted = explain_number(value, allowed) if allowed == NUMBERS else allowed
@@ -312,8 +312,8 @@ def _rejects(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str]) -> li
     bad = raw.take(pa.array(rows, pa.int64()))
     have = set(raw.schema.names)
     names = [name for name in schema.columns if name in have]
-    told = zip(*(_as_read(bad.column(name)) for name in names), strict=True)
-    cells = list(told) if names else [()] * len(rows)
+    values = zip(*(_as_read(bad.column(name)) for name in names), strict=True)
+    cells = list(values) if names else [()] * len(rows)
     texts = bad.column(TEXT).to_pylist() if TEXT in have else [None] * len(rows)
     lines = pc.add(bad.column(ID), tag.line)
     if LINE in have:

@@ -8,7 +8,7 @@ file in memory.
 
 * CSV (``.csv``, ``.tsv``): a header row, then rows; a chunk is a block of whole rows.
 * JSON (``.ndjson``, ``.jsonl``, ``.json``): an object a line, an array of objects, or objects one
-  behind the other; a chunk is a block of whole objects.
+  after the other; a chunk is a block of whole objects.
 * ``.txt``: CSV or JSON, by its first character.
 * Parquet (``.parquet``, ``.pq``): a chunk is a row group.
 

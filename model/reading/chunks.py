@@ -36,7 +36,7 @@ class File:
         archive: the path of the zip archive that it lies in, with which its own path begins.
         encoding: how its text is encoded, as Python names it.
         layout: how its rows lie in text: ``LINES``, or, of JSON, in an ``ARRAY`` or as
-            ``VALUES`` one behind the other.
+            ``VALUES`` one after the other.
         time_format: how its times are written, where the schema does not say and the plan could
             guess it (``model.reading.guesses``).
         dialect: how it is written (CSV).

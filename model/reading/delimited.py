@@ -1,6 +1,6 @@
 """CSV: a header row, then rows of fields.
 
-How a file is written is found in its beginning (``model.reading.sniff``), unless the schema says
+How a file is written is found in its beginning (``model.reading.sniff``), unless the schema sets
 it. A block is parsed by pyarrow straight into float64. Where that refuses a value, the block is
 parsed again as text, and ``model.validation`` reads the numbers and names what is none. A row
 with too few or too many fields, or damaged by a stray quote, stays in its place as a problem. An
@@ -36,7 +36,7 @@ LONG_BYTES = 64 << 10
 
 
 def begin(file: File, schema: Schema) -> File:
-    """The file with its dialect and column names, its body behind the header row.
+    """The file with its dialect and column names, its body after the header row.
 
     Raises:
         UserError: if there is no header row, it lacks a column that the schema names or has
@@ -45,7 +45,7 @@ def begin(file: File, schema: Schema) -> File:
     delimiter = schema.csv.delimiter
     if not delimiter.isascii() or delimiter in '"\r\n':
         raise UserError(
-            f"[csv] delimiter is {delimiter!r}: an ASCII character, no quote, is allowed"
+            f"[csv] delimiter is {delimiter!r}: must be an ASCII character other than a quote"
         )
     file = skip_bom(file)
     head, whole = read_head(file, sniff.HEAD)
@@ -62,7 +62,7 @@ def begin(file: File, schema: Schema) -> File:
 
 
 def cut(data: bytes, file: File, schema: Schema) -> int:
-    """The offset behind the last row that ends in the data."""
+    """The offset after the last row that ends in the data."""
     dialect = _dialect(file, schema)
     if not holds_quote(data, dialect) and not dialect.escapes_plain:
         return max(data.rfind(b"\n"), data.rfind(b"\r")) + 1

@@ -1,4 +1,4 @@
-"""JSON that is not a value a line: an array of objects, or objects one behind the other.
+"""JSON that is not a value a line: an array of objects, or objects one after the other.
 
 Where values end is found by their brackets, without parsing: so a file is read in blocks of whole
 values, as one of lines is. A value that is no JSON object stays in its place as a problem.
@@ -59,7 +59,7 @@ def _end_of_value(text: str) -> int:
 
 
 def begin(file: File) -> File:
-    """The file with its layout, its body behind its array's bracket.
+    """The file with its layout, its body after its array's bracket.
 
     Raises:
         UserError: if its array does not end.
@@ -90,7 +90,7 @@ class _Places:
     """Where values lie in a piece of text that begins between two.
 
     Attributes:
-        ends: the offsets behind the values that are objects or arrays and end in the text.
+        ends: the offsets after the values that are objects or arrays and end in the text.
         commas: the offsets of the commas between values.
         closed: the offset of the bracket that ends the array; None if it is not there.
     """
@@ -114,7 +114,7 @@ class _Places:
 
 
 def cut(data: bytes) -> int:
-    """The offset behind the last value that ends in the data, and behind the array's end."""
+    """The offset after the last value that ends in the data, and after the array's end."""
     places = _Places(data)
     if places.closed is not None or not data.strip(_SPACE):
         return len(data)
@@ -133,7 +133,9 @@ def _pieces(data: bytes, file: File) -> list[tuple[int, int]]:
     """
     places = _Places(data)
     if places.closed is not None and data[places.closed + 1 :].strip(_SPACE):
-        raise UserError(f"{file.path}: something follows its JSON array: one array is allowed")
+        raise UserError(
+            f"{file.path}: something follows its JSON array: a file must hold one array"
+        )
     stop = len(data) if places.closed is None else places.closed
     if file.layout == ARRAY:
         edges, skip = [-1, *places.commas.tolist(), stop], 1  # without the comma itself
@@ -142,7 +144,7 @@ def _pieces(data: bytes, file: File) -> list[tuple[int, int]]:
     found = [_trim(data, start + skip, end) for start, end in pairwise(edges)]
     if found and found[0][0] == found[0][1]:  # what stands before a block's first comma
         del found[0]
-    if found and found[-1][0] == found[-1][1]:  # what stands behind the last value
+    if found and found[-1][0] == found[-1][1]:  # what stands after the last value
         del found[-1]
     return found
 

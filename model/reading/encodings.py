@@ -63,7 +63,7 @@ def with_encoding(file: File, schema: Schema) -> File:
 
 
 def _check_content(file: File, head: bytes) -> None:
-    """Refuses what is no text at all, whatever its suffix says."""
+    """Refuses files that are not text by their content, whatever their suffix."""
     for mark, kind, suffix in _CONTENTS:
         if head.startswith(mark):
             remedy = f"rename it so that its name ends with {suffix}"

@@ -1,4 +1,4 @@
-"""The files of an input: found, told apart by suffix, checked."""
+"""The files of an input: found, classified by suffix, checked."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _files_of(found: FoundFile) -> list[File]:
     for each in sorted(inside, key=lambda member: member.filename):
         path, kind = f"{found.path}/{each.filename}", format_of(each.filename)
         if kind is None or kind[1] or kind[0] in ("zip", "parquet"):
-            raise UserError(f"{path}: in a zip archive plain CSV or NDJSON is allowed: unpack it")
+            raise UserError(f"{path}: a zip archive must hold plain CSV or NDJSON: unpack it")
         files.append(File(path, kind[0], found.size, found.updated, "zip", archive=found.path))
     return files
 

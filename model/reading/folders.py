@@ -47,7 +47,9 @@ def with_constants(file: File, schema: Schema) -> File:
         if not mark or column is None:
             continue
         if column in found:
-            raise UserError(f"{file.path}: its folders name {column!r} twice: once is allowed")
+            raise UserError(
+                f"{file.path}: its folders name {column!r} twice: they must name it once"
+            )
         found[column] = None if value in (_NULL, "") else unquote(value)
     return replace(file, constants=tuple(found.items()))
 

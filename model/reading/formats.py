@@ -55,7 +55,7 @@ def unknown_format(path: str) -> UserError:
     suffix = os.path.splitext(path.lower())[1]
     remedy = _OTHERS.get(suffix)
     return UserError(
-        f"{path}: the suffix tells the format: {', '.join(FORMATS)} is allowed, for text "
-        f"also with {', '.join(COMPRESSIONS)} behind it, and {ARCHIVE}"
+        f"{path}: the format goes by the suffix, which must be one of {', '.join(FORMATS)} (text "
+        f"may have {', '.join(COMPRESSIONS)} after it) or {ARCHIVE}"
         + (f" ({remedy} first)" if remedy else "")
     )

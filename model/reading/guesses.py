@@ -71,7 +71,7 @@ def guess_format(values: pa.Array, place: str, zone: str | None = None) -> TimeG
         The guess; None if there is no value to go by.
 
     Raises:
-        UserError: if they are written with day and month, and nothing tells which comes first.
+        UserError: if they are written with day and month, and no value shows which comes first.
 
     Example:
         >>> guess_format(pa.array([1_704_067_200_000]), "a.csv: column 'ts'").form

@@ -20,7 +20,7 @@ from model.reading.dialect import Dialect, hide_escaped, move_spaces
 
 _NEWLINES = (10, 13)
 _MALFORMED = (
-    "a quoted field goes on behind its closing quote: a quote inside quotes must be doubled, "
+    "a quoted field goes on after its closing quote: a quote inside quotes must be doubled, "
     "or escaped by [csv] escape"
 )
 _SWALLOWED = "a quoted field would hold the row on the next line: a quote is not closed"
@@ -30,7 +30,7 @@ class Layout(NamedTuple):
     """The rows of a text.
 
     Attributes:
-        ends: the offsets behind the rows (and blank lines) that end in the text.
+        ends: the offsets after the rows (and blank lines) that end in the text.
         faults: why a row cannot be read, by the offset at which it begins.
     """
 
@@ -39,7 +39,7 @@ class Layout(NamedTuple):
 
 
 def line_ends(data: bytes) -> npt.NDArray[np.int64]:
-    r"""The offsets behind every ``\n``, ``\r\n`` and ``\r``.
+    r"""The offsets after every ``\n``, ``\r\n`` and ``\r``.
 
     Example:
         >>> line_ends(b"a\nb\r\n\rc").tolist()
@@ -53,7 +53,7 @@ def line_ends(data: bytes) -> npt.NDArray[np.int64]:
 
 
 class RowTest(NamedTuple):
-    """Tells whether a line is a row by itself.
+    """A test whether a line is a row by itself.
 
     Attributes:
         fields: how many fields a row has.
@@ -75,7 +75,7 @@ def find_rows(data: bytes, dialect: Dialect, test: RowTest | None = None) -> Lay
         test: finds rows in the lines within a quoted field; without it none is looked for.
 
     Returns:
-        The ends of rows, and the faults. What stands behind the last end is an unfinished row.
+        The ends of rows, and the faults. What stands after the last end is an unfinished row.
 
     Example:
         >>> find_rows(b'a,"x\ny"\nb,c\n', Dialect()).ends.tolist()
@@ -164,7 +164,7 @@ def _swallows(
 
     Args:
         data: a text.
-        lines: the offsets behind its lines.
+        lines: the offsets after its lines.
         within: which of them are inside quotes.
         edges: where quoted fields are entered and left, in turn.
         dialect: how the text is written.

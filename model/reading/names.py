@@ -1,7 +1,7 @@
 """The names of columns: those of a file matched with those of a schema, and why if they are not.
 
 Names are the same if they are so in Unicode's normal form C, byte order marks aside: "é" may be
-one character or two. Names that only look alike are not the same; the message says how they differ.
+one character or two. Names that only look alike are not the same; the message names the difference.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def match_columns(
         if not places:
             raise UserError(_absent(path, column, names, schema, hint))
         if len(places) > 1:
-            raise UserError(f"{path}: has {len(places)} columns {column!r}: one is allowed")
+            raise UserError(f"{path}: has {len(places)} columns {column!r}: it must have one")
         found[places[0]] = column
     return found
 
@@ -149,6 +149,6 @@ def _difference(name: str, column: str) -> str:
 
 
 def _quote(name: str) -> str:
-    """A name in quotes, with escapes if it holds what cannot be seen or told apart."""
+    """A name in quotes, with escapes if it has invisible or ambiguous characters."""
     odd = any(not each.isascii() and not each.isalnum() for each in name)
     return ascii(name) if odd or unicodedata.normalize("NFKC", name) != name else repr(name)

@@ -1,4 +1,4 @@
-"""JSON: an object a line (NDJSON), an array of objects, or objects one behind the other.
+"""JSON: an object a line (NDJSON), an array of objects, or objects one after the other.
 
 A line or a value that is no JSON object stays in its place as a problem; a blank line is no row.
 JSON's null is a null, and so are NaN, which Python's reader allows, and a key that is absent.
@@ -40,8 +40,8 @@ def begin(file: File, schema: Schema) -> File:
         objects = [row for row in rows if not isinstance(row, RowError)]
         if not objects and not number:
             raise UserError(
-                f"{file.path}: none of its first {len(rows)} lines is a JSON object: NDJSON, an "
-                "object on each line, or an array of objects is allowed"
+                f"{file.path}: none of its first {len(rows)} lines is a JSON object: must be "
+                "NDJSON, an object on each line, or an array of objects"
             )
         names |= dict.fromkeys(name for row in objects for name in row)
         alike |= dict.fromkeys(
@@ -117,7 +117,7 @@ def _hint(names: Collection[str]) -> str:
 
 
 def cut(data: bytes, file: File, schema: Schema) -> int:
-    """The offset behind the last line, or value, that ends in the data."""
+    """The offset after the last line, or value, that ends in the data."""
     if file.layout != LINES:
         return documents.cut(data)
     return max(data.rfind(b"\n"), data.rfind(b"\r")) + 1

@@ -74,7 +74,7 @@ def guess_numbers(
     Args:
         path: the file, for messages.
         columns: texts of its numeric columns.
-        csv: what the schema says, which is taken as it is.
+        csv: the keys that the schema sets, which are taken as they are.
         delimiter: the file's. If it is a comma, more numbers must have a decimal comma.
 
     Raises:

@@ -65,7 +65,7 @@ class RowTimes(NamedTuple):
 
         Example:
             >>> RowTimes(np.arange(0, 600) * SECOND, np.ones(600)).windows(60, 10)
-            Windows(number=10, rows=60, few=0.0)
+            WindowCounts(number=10, rows=60, few=0.0)
         """
         if not len(self.times):
             return WindowCounts(0, 0, 0.0)
@@ -115,7 +115,7 @@ def times_from_rows(plan: Plan, schema: Schema, latest: int | None = None) -> Ro
 
     Args:
         plan: the input's.
-        schema: what its columns mean.
+        schema: of the rows.
         latest: as for ``times_from_bounds``.
 
     Raises:

@@ -148,9 +148,9 @@ def _extent(
 def _extent_of_statistics(
     file: File, group: pq.RowGroupMetaData, kind: pa.DataType, schema: Schema
 ) -> tuple[int, int] | None:
-    """Least and greatest event time by the statistics; None if they do not tell.
+    """Least and greatest event time by the statistics; None if they do not have it.
 
-    Nor do they if the greatest is after ``latest``: the greatest before that is not known.
+    None, too, if the greatest is after ``latest``: the greatest before that is not known.
     """
     [name] = _names_in_file([schema.time], file)
     bounds = _bounds(group, name, kind) if _is_ordered(kind, schema) else None
@@ -169,7 +169,7 @@ def _is_ordered(kind: pa.DataType, schema: Schema) -> bool:
 
 
 def _bounds(group: pq.RowGroupMetaData, name: str, kind: pa.DataType) -> pa.Array | None:
-    """The least and the greatest value of a column by the statistics; None if they do not tell."""
+    """The least and the greatest value of a column by the statistics; None if there are none."""
     leaves = [i for i in range(group.num_columns) if group.column(i).path_in_schema == name]
     if len(leaves) > 1:  # a field of a struct has the path a.t, as a column named so
         return None
@@ -186,7 +186,7 @@ def _bounds(group: pq.RowGroupMetaData, name: str, kind: pa.DataType) -> pa.Arra
 def sample(file: File, schema: Schema) -> pa.Array:
     """Some values of the time's column, by which its format is guessed; none of a typed one.
 
-    Numbers are the least and the greatest of each row group where the statistics tell them.
+    Numbers are the least and the greatest of each row group that has statistics.
     """
     footer, columns = _footer(file)
     [name] = _names_in_file([schema.time], file)

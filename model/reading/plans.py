@@ -39,8 +39,8 @@ def plan(
 
     Args:
         pattern: a path or a glob, on any Beam file system.
-        schema: what the columns mean.
-        progress: is told in a line, often, how far this is.
+        schema: of the rows.
+        progress: called often with a line on how far the scan is.
         latest: rows after it are rejected (``model.latest``); microseconds, None: none are.
         first: paths of files that come before all others, in this order: those that an earlier
             plan had, so that their rows have the same ids.
@@ -89,7 +89,7 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
     Args:
         file: the chunk's file, as the plan has it.
         chunk: what to read of it.
-        schema: what the columns mean, as for the plan.
+        schema: of the rows, as for the plan.
         batch_rows: the most rows of a batch, at least 1.
 
     Yields:
@@ -132,7 +132,7 @@ def _scan(
     progress: Callable[[str], None] | None,
     guess: TimeGuess | None,
 ) -> tuple[File, list[ScannedChunk], TimeGuess | None]:
-    """The file as its beginning tells, the spans of its rows, and how times are written.
+    """The file with what its beginning shows, the chunks of its rows, and how times are written.
 
     That is guessed by the first file that has any, once for all files.
     """
@@ -187,7 +187,7 @@ def _sample(file: File, schema: Schema) -> pa.Array:
         end = form.cut(block.data[:_SAMPLE_BYTES], file, schema) or len(block.data)
         try:
             values = form.batch(block.data[:end], file, 0, schema).column(schema.time)
-        except pa.ArrowInvalid:  # no UTF-8: the scan says where
+        except pa.ArrowInvalid:  # not UTF-8: the scan finds the place
             break
         found.append(values.drop_null().cast(pa.string()))
         if sum(map(len, found)) >= _SAMPLE_VALUES:
@@ -260,7 +260,7 @@ def _chunks(
 def _explain_undated(
     files: list[File], spans: list[list[ScannedChunk]], rows: int, schema: Schema
 ) -> str:
-    """What to say if no row has a time: with the first one's as an example."""
+    """The message if no row has a readable time; it shows the first one's."""
     index = next(index for index, mine in enumerate(spans) if mine)
     chunk = next(_chunks(index, files, spans, 0))
     row = next(read(files[index], chunk, schema, 1))

@@ -26,7 +26,7 @@ class Refreshes(NamedTuple):
 
     Attributes:
         plan: the files.
-        schema: what their columns mean.
+        schema: of the rows.
         every: a refresh's length, microseconds.
     """
 

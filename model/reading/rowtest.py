@@ -14,7 +14,7 @@ from model.schema import Schema
 from model.times import parse_times, read_times
 
 _LEAST = 3
-"""Minimum number of columns of a row that can be told from other text."""
+"""Minimum number of columns by which a row differs from other text."""
 
 
 def time_of(texts: pa.Array, schema: Schema) -> pa.Array:
@@ -31,7 +31,7 @@ def row_test(dialect: Dialect, names: tuple[str, ...], schema: Schema) -> RowTes
     """A test for rows with as many fields as the header has, a readable time and numbers.
 
     Returns:
-        The test; None if too few columns are known to tell a row from other text.
+        The test; None if a row has too few known columns to differ from other text.
     """
     numbers = [names.index(name) for name in schema.numbers if name in names]
     anchor = names.index(schema.time) if schema.dated else next(iter(numbers), None)

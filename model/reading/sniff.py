@@ -1,6 +1,6 @@
 """A CSV file's dialect and header, found in its beginning.
 
-What the schema says is taken as it is. The rest is a pure function of the file's first bytes,
+What the schema sets is taken as it is. The rest is a pure function of the file's first bytes,
 and the schema's columns are what it is judged by: a delimiter is the right one if it parts the
 header into the names that the schema has. Every finding that is not the default is a note.
 """
@@ -41,12 +41,12 @@ _MOST = 0.9
 
 
 class Sniffed(NamedTuple):
-    """What a file's beginning says.
+    """What a file's beginning shows.
 
     Attributes:
         dialect: how the file is written.
         columns: the names of its columns, as the schema writes them; "" for those without.
-        body: the offset behind the header row.
+        body: the offset after the header row.
         line: the number of the line there, from 0.
         notes: what was found, in lines for the user.
     """
@@ -75,7 +75,7 @@ def sniff(path: str, head: bytes, start: int, whole: bool, schema: Schema) -> Sn
         head: its first bytes, byte order marks aside; ``HEAD`` of them or more.
         start: the offset of these bytes.
         whole: whether that is the whole file.
-        schema: what its columns mean.
+        schema: of the rows.
 
     Raises:
         UserError: if there is no header row, it lacks a column that the schema names, or two
@@ -166,7 +166,7 @@ def _readings(head: bytes, given: Csv) -> Iterator[tuple[Dialect, int]]:
 
 
 def _starts(head: bytes, given: Csv) -> tuple[list[int], str]:
-    """Where the header may begin: behind Excel's ``sep=`` and comments; and Excel's mark."""
+    """Where the header may begin: after Excel's ``sep=`` and comments; and Excel's mark."""
     comment = (given.comment or "#").encode()
     lines = [0, *line_ends(head).tolist()]
     texts = [(at, head[at:end].strip()) for at, end in pairwise(lines)]
@@ -250,7 +250,7 @@ def _escaping(
 ) -> tuple[Dialect, int]:
     """The dialect that escapes where more rows have all fields, and how many these are.
 
-    Where that is the same, quotes that are escaped outside quotes tell: Spark, which escapes
+    Where that is the same, escaped quotes outside quotes decide: Spark, which escapes
     inside quotes alone, would put quotes around such a field.
     """
     everywhere = dialect._replace(escapes_plain=True)
@@ -336,7 +336,7 @@ def _texts(
 
 
 def _changes(dialect: Dialect, given: Csv) -> list[str]:
-    """What of a dialect was found, as the schema would say it."""
+    """The parts of a dialect that were found, as keys of a schema."""
     found = []
     if "delimiter" not in given.model_fields_set and dialect.delimiter != ",":
         found.append(f"delimiter = {json.dumps(dialect.delimiter)}")

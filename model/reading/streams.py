@@ -1,7 +1,7 @@
 """A file's bytes as a stream: decompressed, taken out of its archive, and as UTF-8.
 
-A compressed file may be made of several streams, one behind the other, some of them empty; zero
-bytes between and behind them are padding. Anything else behind a stream, and a stream that does
+A compressed file may be made of several streams, one after the other, some of them empty; zero
+bytes between and after them are padding. Anything else after a stream, and a stream that does
 not end, is an error: rows would be lost otherwise.
 """
 
@@ -85,7 +85,7 @@ def _raw(stream: Any) -> Iterator[bytes]:
 
 
 def decompress(pieces: Iterator[bytes], compression: str) -> Iterator[bytes]:
-    """The bytes of all streams of a compressed file, one behind the other.
+    """The bytes of all streams of a compressed file, one after the other.
 
     Args:
         pieces: the file's bytes.

@@ -1,6 +1,6 @@
 """Text files: in blocks of whole rows, with the numbers of their lines.
 
-A format of text (CSV, NDJSON) says where rows end and how a block becomes a batch. This module
+A format of text (CSV, NDJSON) defines where rows end and how a block becomes a batch. This module
 does what they share: blocks and their offsets, line numbers, UTF-8, compression.
 """
 
@@ -37,10 +37,10 @@ LONGEST = 64 << 20
 
 
 class Format(NamedTuple):
-    """What tells one format of text from another.
+    """The functions that differ between formats of text.
 
     Attributes:
-        cut: the offset behind the last row that ends in a piece of text, 0 if none does.
+        cut: the offset after the last row that ends in a piece of text, 0 if none does.
         lines: for each row of a block the number of its first line, from 0.
         times: the event times of a block's rows, in any order.
         batch: a block's rows as a raw batch, given the id of the first.
@@ -63,7 +63,7 @@ class Block(NamedTuple):
 
 
 def skip_bom(file: File) -> File:
-    """The file, its body behind the byte order mark if it has one."""
+    """The file, its body after the byte order mark if it has one."""
     with open_stream(file) as stream:
         head = bytes(stream.read(3))
     return replace(file, body=3 if head == b"\xef\xbb\xbf" else 0)
@@ -107,7 +107,7 @@ def blocks(file: File, form: Format, schema: Schema) -> Iterator[Block]:
         line += _count_lines(rest[:end])
         what = "a quote that is opened in this row is never closed"
         if file.layout != LINES:
-            what = "a value does not end behind this line: is the file cut off?"
+            what = "a value does not end after this line: is the file cut off?"
         raise UserError(f"{file.path}:{line}: {what}")
     if rest:
         yield Block(start, rest, line)
@@ -174,7 +174,7 @@ def check_utf8(path: str, data: bytes, start: int) -> None:
         start: its offset.
 
     Raises:
-        UserError: if not; it says where.
+        UserError: if not, with the place.
     """
     try:
         data.decode("utf-8")

@@ -69,8 +69,8 @@ def without_value(reason: str, schema: Schema) -> str:
     Example:
         >>> from model.schema import Features
         >>> schema = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
-        >>> without_value("column 'y': 'a: b': a finite number or null is allowed", schema)
-        "column 'y': a finite number or null is allowed"
+        >>> without_value("column 'y': 'a: b': must be a finite number or null", schema)
+        "column 'y': must be a finite number or null"
         >>> without_value("is no JSON: Expecting value: line 1 column 8 (char 7)", schema)
         'is no JSON: Expecting value'
     """

@@ -37,8 +37,8 @@ from tests.pipeline.job import (
     status,
 )
 
-ISO = "ISO 8601 text, epoch seconds or a timestamp, of the years 1 to 9999, is allowed"
-NUMBER = "a finite number or null is allowed"
+ISO = "must be ISO 8601 text, epoch seconds or a timestamp, in the years 1 to 9999"
+NUMBER = "must be a finite number or null"
 FILES = ["--schema", "s.toml", "--learner", "ridge", "--min-rows", "1", "--max-rejected", "1"]
 FILES += ["--output", "o"]
 
@@ -64,7 +64,7 @@ REFUSED_FILES: dict[str, tuple[str, bytes, str]] = {
     "an empty file": ("in.csv", b"", "in.csv: is empty (0 bytes)"),
     "an empty Parquet file": ("in.parquet", b"", "in.parquet: is empty (0 bytes)"),
     "blank lines only": ("in.csv", b"\n\n", "has no header row: it holds blank lines only"),
-    "a suffix that is unknown": ("in.xlsx", b"x", "in.xlsx: the suffix tells the format: .csv, "),
+    "a suffix that is unknown": ("in.xlsx", b"x", "in.xlsx: the format goes by the suffix, "),
     "no Parquet at all": ("in.parquet", b"t,y,x,c\n" * 9, "is no Parquet file, or is cut off"),
     "Parquet without its end": ("in.parquet", parquet()[:-20], "or is cut off"),
     "Parquet without its beginning": ("in.parquet", parquet()[300:], "in.parquet: "),
@@ -88,7 +88,7 @@ REFUSED_FILES: dict[str, tuple[str, bytes, str]] = {
     "a column that is there twice": (
         "in.csv",
         b"t,y,x,c,x\n2026-01-01,1,2,a,3\n",
-        "in.csv: has 2 columns 'x': one is allowed",
+        "in.csv: has 2 columns 'x': it must have one",
     ),
     "a Parquet column that is there twice": ("in.parquet", twice("x"), "has 2 columns 'x'"),
     "a quote that is not closed": (
@@ -111,7 +111,7 @@ REFUSED_FILES: dict[str, tuple[str, bytes, str]] = {
     "a Parquet category of lists": (
         "in.parquet",
         parquet(c=[[1.5]]),
-        "column 'c' is of type list<element: double>: text, a number, a boolean, a date or null",
+        "column 'c' is of type list<element: double>: must be text, a number, a boolean, a date or null",
     ),
     "no time that can be read": (
         "in.csv",
@@ -245,7 +245,7 @@ def rejected(
 
 
 AT = "2026-01-01T00:00:30Z"
-BOUNDS = "a number from -1e+150 to 1e+150 or null is allowed"
+BOUNDS = "must be a number from -1e+150 to 1e+150 or null"
 REJECTED = {
     "of numbers": [
         (f"{AT},inf,1,a", f"column 'y': inf: {NUMBER}"),

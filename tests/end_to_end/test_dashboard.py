@@ -285,7 +285,7 @@ def test_what_is_wrong_with_a_field_stands_beside_it(
     page = Opened(browser, server.url).ready()
     field(page, "idh").fill("0,7")
     page.get_by_role("button", name="Predict").click()
-    expect(page.locator("#field-1-fault")).to_have_text("'0,7': a finite number or null is allowed")
+    expect(page.locator("#field-1-fault")).to_have_text("'0,7': must be a finite number or null")
     expect(field(page, "idh")).to_have_attribute("aria-invalid", "true")
     expect(field(page, "idh")).to_be_focused()
     expect(page.locator(".fault:not(:empty)")).to_have_count(1)

@@ -21,7 +21,7 @@ SCHEMA = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)
 LATEST = int(pd.Timestamp("2024-01-02", tz="UTC").value // 1000)
 BEGIN = int(pd.Timestamp("2024-01-01", tz="UTC").value // 1000)
 SENTINELS = ("9999-12-31T00:00:00Z", "2099-12-31T00:00:00Z", "2024-01-02T00:00:01Z")
-REASON = "column 't' (the time): '{}': a time until 2024-01-02T00:00:00Z is allowed (--latest)"
+REASON = "column 't' (the time): '{}': must be a time until 2024-01-02T00:00:00Z (--latest)"
 
 
 def rows(sentinel: str) -> pd.DataFrame:

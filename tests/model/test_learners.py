@@ -109,7 +109,7 @@ def test_parameters_reach_the_regressor_and_win_over_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("learner", "parameters", "told"),
     [
-        ("tree", {}, "'tree': forest, ridge, boosting, or package.module:factory is allowed"),
+        ("tree", {}, "'tree': must be forest, ridge, boosting, or package.module:factory"),
         ("forest", {"trees": 5}, "forest: .*unexpected keyword argument 'trees'"),
         ("ridge", {"seed": 5}, "ridge: .*multiple values for argument 'seed'"),
         ("no_such_module:f", {}, "no_such_module:f: cannot be imported: No module named"),
@@ -117,9 +117,9 @@ def test_parameters_reach_the_regressor_and_win_over_the_defaults() -> None:
         (".my_learners:trees", {}, "cannot be imported: .*relative import"),
         (":trees", {}, "cannot be imported: Empty module name"),
         ("my_learners:number", {}, "is no factory of a regressor: it cannot be called"),
-        ("my_learners:text", {}, "gives a str; a regressor with fit and predict is allowed"),
+        ("my_learners:text", {}, "gives a str; must give a regressor with fit and predict"),
         ("my_learners:OnlyFit", {}, "gives a OnlyFit; a regressor with fit and predict"),
-        ("my_learners:a_class", {}, "gives a .*; a regressor with fit and predict is allowed"),
+        ("my_learners:a_class", {}, "gives a .*; must give a regressor with fit and predict"),
         ("my_learners:trees", {"depth": 2}, "unexpected keyword argument 'depth'"),
         ("my_learners:picky", {}, "missing 1 required positional argument: 'size'"),
         ("my_learners:picky", {"size": 0}, "my_learners:picky: size 0: at least 1"),
@@ -284,7 +284,7 @@ def test_a_parameter_is_a_python_literal_or_text(text: str, name: str, value: ob
 
 @pytest.mark.parametrize("text", ["max_depth", "=8", ""])
 def test_a_parameter_without_a_name_or_equals_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="name=value is allowed, as in max_depth=8"):
+    with pytest.raises(UserError, match="must be name=value, as in max_depth=8"):
         parse_parameter(text)
 
 

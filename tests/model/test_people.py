@@ -357,12 +357,12 @@ def test_salaries_of_a_year_later_are_still_of_the_same_size() -> None:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"kind": "orignal"}, "people 'orignal': learnable or original is allowed"),
-        ({"rate": 0}, "rate 0: above 0 and up to 1e9 rows a second is allowed"),
-        ({"rate": -1.5}, "rate -1.5: above 0 and up to 1e9 rows a second is allowed"),
-        ({"rate": math.nan}, "rate nan: above 0 and up to 1e9 rows a second is allowed"),
-        ({"rate": math.inf}, "rate inf: above 0 and up to 1e9 rows a second is allowed"),
-        ({"disorder": -1}, "disorder -1: 0 microseconds or more is allowed"),
+        ({"kind": "orignal"}, "people 'orignal': must be learnable or original"),
+        ({"rate": 0}, "rate 0: must be above 0 and at most 1e9 rows a second"),
+        ({"rate": -1.5}, "rate -1.5: must be above 0 and at most 1e9 rows a second"),
+        ({"rate": math.nan}, "rate nan: must be above 0 and at most 1e9 rows a second"),
+        ({"rate": math.inf}, "rate inf: must be above 0 and at most 1e9 rows a second"),
+        ({"disorder": -1}, "disorder -1: must be 0 microseconds or more"),
     ],
 )
 def test_settings_out_of_range_are_refused_in_one_clear_line(

@@ -292,7 +292,7 @@ def test_a_header_of_another_delimiter_is_given_a_hint(
 
 def test_a_column_that_the_schema_names_must_be_there_once(tmp_path: Path) -> None:
     path = write(tmp_path, "t,y,x,k,x\n")
-    assert refused(path) == f"{path}: has 2 columns 'x': one is allowed"
+    assert refused(path) == f"{path}: has 2 columns 'x': it must have one"
     twice = write(tmp_path, "t,y,x,k,z,z\n0,1,2,a,b,c\n")
     assert columns_of(twice) == [["0", 1.0, 2.0, "a"]]
 

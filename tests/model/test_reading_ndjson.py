@@ -105,8 +105,8 @@ def test_a_value_of_a_wrong_type_is_a_problem(tmp_path: Path) -> None:
     path = write(tmp_path, as_lines(GOOD, {"t": 6, "y": "soon"}, {"t": 6, "x": [1]}))
     assert [row[PROBLEM] for row in rows_of(plan(path, SCHEMA))] == [
         None,
-        "column 'y': 'soon': a finite number or null is allowed",
-        "column 'x': [1]: a finite number or null is allowed",
+        "column 'y': 'soon': must be a finite number or null",
+        "column 'x': [1]: must be a finite number or null",
     ]
 
 
@@ -165,7 +165,7 @@ def test_ndjson_is_known_by_its_suffix(tmp_path: Path, name: str) -> None:
 
 def test_a_file_in_which_no_line_is_an_object_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, json.dumps([GOOD, GOOD], indent=1).replace("{", "").replace("}", ""))
-    assert "lines is a JSON object: NDJSON, an object on each line, or an" in refused(path)
+    assert "lines is a JSON object: must be NDJSON, an object on each line" in refused(path)
 
 
 def test_a_column_that_no_object_has_is_refused(tmp_path: Path) -> None:

@@ -270,17 +270,17 @@ def test_empty_row_groups_are_no_chunks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "allowed"),
     [
-        ("t", pa.array([True]), "ISO 8601"),
-        ("t", pa.array([[1]]), "ISO 8601"),
-        ("t", pa.array([5], pa.time64("us")), "ISO 8601"),
-        ("t", pa.array([b"2024-03-01"]), "ISO 8601"),
-        ("y", pa.array(["1.5"]), "a finite number"),
-        ("x", pa.array(["1.5"]).dictionary_encode(), "a finite number"),
-        ("x", pa.array([[1.5]]), "a finite number"),
-        ("x", pa.array([{"a": 1.5}]), "a finite number"),
-        ("x", pa.array([5], pa.timestamp("us")), "a finite number"),
-        ("k", pa.array([[1.5]]), "text"),
-        ("k", pa.array([b"a"]), "text"),
+        ("t", pa.array([True]), "must be ISO 8601"),
+        ("t", pa.array([[1]]), "must be ISO 8601"),
+        ("t", pa.array([5], pa.time64("us")), "must be ISO 8601"),
+        ("t", pa.array([b"2024-03-01"]), "must be ISO 8601"),
+        ("y", pa.array(["1.5"]), "must be a finite number"),
+        ("x", pa.array(["1.5"]).dictionary_encode(), "must be a finite number"),
+        ("x", pa.array([[1.5]]), "must be a finite number"),
+        ("x", pa.array([{"a": 1.5}]), "must be a finite number"),
+        ("x", pa.array([5], pa.timestamp("us")), "must be a finite number"),
+        ("k", pa.array([[1.5]]), "must be text"),
+        ("k", pa.array([b"a"]), "must be text"),
     ],
     ids=lambda each: str(each.type) if isinstance(each, pa.Array) else each,
 )
@@ -318,7 +318,7 @@ def test_a_missing_or_doubled_column_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, rows.drop_columns("x"))
     assert refused(path) == f"{path}: has no column 'x': its columns are t, other, k, y"
     path = write(tmp_path, rows.append_column("x", rows["x"]))
-    assert refused(path) == f"{path}: has 2 columns 'x': one is allowed"
+    assert refused(path) == f"{path}: has 2 columns 'x': it must have one"
 
 
 def test_a_file_that_is_cut_off_or_is_not_parquet_is_refused(tmp_path: Path) -> None:

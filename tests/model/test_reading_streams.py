@@ -146,8 +146,8 @@ def test_all_members_of_a_zip_archive_are_files(tmp_path: Path, plain: list[list
     [
         (b"PK\x03\x04 but no archive", "cannot be read: is no zip archive, or is cut off"),
         (zipped(("a.csv", CONTENT.encode()))[:-30], "cannot be read: is no zip archive, or"),
-        (zipped(("a.parquet", b"PAR1")), "in a zip archive plain CSV or NDJSON is allowed"),
-        (zipped(("README", b"x")), "in a zip archive plain CSV or NDJSON is allowed"),
+        (zipped(("a.parquet", b"PAR1")), "a zip archive must hold plain CSV or NDJSON"),
+        (zipped(("README", b"x")), "a zip archive must hold plain CSV or NDJSON"),
         (zipped((".a.csv", b"x")), "holds no file with data"),
     ],
 )

@@ -125,7 +125,7 @@ def test_what_is_no_number_is_a_problem_that_names_column_and_value(value: objec
     told = problem(x=value)
     assert told is not None
     assert told.startswith("column 'x': ")
-    assert told.endswith(": a finite number or null is allowed")
+    assert told.endswith(": must be a finite number or null")
     assert repr(value)[:8] in told
 
 

@@ -64,8 +64,8 @@ def test_column_names_may_be_any_text(tmp_path: Path) -> None:
         (('"distance"]', '"arr_delay"]'), "column 'arr_delay' has two roles"),
         (('"distance"]', '"dep_delay"]'), "column 'dep_delay' has two roles"),
         (('["carrier"]', '["time_hour"]'), "column 'time_hour' has two roles"),
-        (('"distance"]', '""]'), "column '': a name that is not empty"),
-        (('"distance"]', '"__id"]'), "column '__id': a name that is not empty and does not begin"),
+        (('"distance"]', '""]'), "column '': a name must not be empty"),
+        (('"distance"]', '"__id"]'), "column '__id': a name must not be empty, and must not begin"),
         (
             ('["dep_delay", "distance"]\ncategorical = ["carrier"]', "[]"),
             "features: at least one numeric or categorical column is needed",

@@ -82,7 +82,7 @@ def test_the_newest_is_that_of_the_latest_window_that_had_ended_by_then(store: S
 def test_a_folder_without_a_manifest_does_not_exist(local: Store) -> None:
     file(local, "manifest.json").unlink()
     assert (local.names(), local.newest(NOON * 2)) == ([], None)
-    for ask in (local.manifest, local.reference, local.load, local.verified):
+    for ask in (local.manifest, local.reference, local.load, local.read_verified):
         with pytest.raises(FileNotFoundError):
             ask(NAMES[0])
 
@@ -118,7 +118,7 @@ def test_a_planted_pickle_is_never_opened(local: Store, tmp_path: Path) -> None:
     changed = OLD[1].model_copy(update={"sha256": sha256(planted).hexdigest()})
     file(local, "manifest.json").write_bytes(changed.as_json())
     with pytest.raises(DamagedArtefact, match="changed since it was referred to"):
-        ModelCache(local).take(reference)
+        ModelCache(local).get(reference)
     assert not marker.exists()
 
 
@@ -127,7 +127,7 @@ def test_one_changed_byte_is_found(local: Store, place: int) -> None:
     data = bytearray(OLD[0])
     data[place] ^= 1
     file(local, "model.joblib").write_bytes(data)
-    for ask in (local.load, local.verified):
+    for ask in (local.load, local.read_verified):
         with pytest.raises(DamagedArtefact, match=rf"{NAMES[0]}: model\.joblib has SHA-256 "):
             ask(NAMES[0])
 
@@ -158,7 +158,7 @@ def test_a_manifest_that_cannot_be_read_is_told_with_its_name(
     local: Store, data: bytes, told: str
 ) -> None:
     file(local, "manifest.json").write_bytes(data)
-    for ask in (local.manifest, local.reference, local.load, local.verified):
+    for ask in (local.manifest, local.reference, local.load, local.read_verified):
         with pytest.raises(DamagedArtefact, match=rf"{NAMES[0]}: manifest\.json: {told}"):
             ask(NAMES[0])
 
@@ -176,7 +176,7 @@ def test_a_name_that_is_a_path_out_of_the_store_is_refused(local: Store, name: s
     outside.mkdir()
     (outside / "manifest.json").write_bytes(OLD[1].as_json())
     assert not is_name(name)
-    for ask in (local.load, local.manifest, local.verified, local.reference, local.remove):
+    for ask in (local.load, local.manifest, local.read_verified, local.reference, local.remove):
         with pytest.raises(ValueError, match="is no artefact's name"):
             ask(name)
     with pytest.raises(ValueError, match="is no artefact's name"):

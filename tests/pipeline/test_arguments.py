@@ -187,7 +187,7 @@ def test_a_toml_file_that_is_missing_or_no_text_is_refused(job: Job) -> None:
         (["--window"], "argument --window: expected one argument"),
         (["--live=yes"], "argument --live: ignored explicit argument 'yes'"),
         (["--direct_num_workers=x"], "argument --direct_num_workers: invalid int value: 'x'"),
-        (["--learner-param", "8"], "--learner-param '8': name=value is allowed, as in max_depth=8"),
+        (["--learner-param", "8"], "--learner-param '8': must be name=value, as in max_depth=8"),
         (["chek"], "unknown command 'chek': do you mean check?"),
         (
             ["run"],
