@@ -111,7 +111,7 @@ REFUSED_FILES: dict[str, tuple[str, bytes, str]] = {
     "a Parquet category of lists": (
         "in.parquet",
         parquet(c=[[1.5]]),
-        "column 'c' is of type list<element: double>: must be text, a number, a boolean, a date or null",
+        "column 'c' is of type list<element: double>: must be text, a number, a boolean, a date",
     ),
     "no time that can be read": (
         "in.csv",

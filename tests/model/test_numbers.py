@@ -65,8 +65,8 @@ def test_currency_and_percent_signs_have_a_reason_of_their_own() -> None:
     want = "must be a number without a currency or percent sign"
     for text in ("12 %", "12%", "$5", "5 \u20ac", "R$ 1.234,50", "EUR 7", "7 USD"):
         assert explain_number(text, "x") == want
-    for text in ("abc", "%", "1,5", None, 1.5, "EURO5"):
-        assert explain_number(text, "x") == "x"
+    for value in ("abc", "%", "1,5", None, 1.5, "EURO5"):
+        assert explain_number(value, "x") == "x"
 
 
 def test_a_decimal_comma_and_thousands_are_read_where_they_are_set() -> None:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.batch import ID, LATE, PROBLEM, TEXT, TIME, TIME_TYPE
-from model.rows import RowError, from_dicts, scalars
+from model.rows import Row, RowError, from_dicts, scalars
 from model.schema import Features, Schema
 
 SCHEMA = Schema(
@@ -109,7 +109,13 @@ def test_a_number_may_be_text(text: str, number: float | None) -> None:
 
 
 def test_absent_keys_are_nulls_where_that_is_asked_for() -> None:
-    rows = [GOOD, {"t": 5}, {"y": 1.0}, RowError("half", "is no JSON"), {"t": 6, "x": "soon"}]
+    rows: list[Row] = [
+        GOOD,
+        {"t": 5},
+        {"y": 1.0},
+        RowError("half", "is no JSON"),
+        {"t": 6, "x": "soon"},
+    ]
     batch = from_dicts(rows, np.arange(5), SCHEMA, absent_is_null=True)
     assert batch.column("x").to_pylist() == [2.0, None, None, None, None]
     assert batch.column("y").to_pylist() == [1.5, None, 1.0, None, None]
