@@ -184,7 +184,7 @@ def server(words: Sequence[str], log: Path) -> Iterator[str]:
 def measure(learner: str, seconds: float, folder: Path) -> dict[tuple[str, int], Load]:
     """Measures every way with every batch, for one learner."""
     run = folder / learner
-    words = ["--learner", learner, "--windows", "2", "--output", str(run)]
+    words = ["--learner", learner, "--refreshes", "2", "--output", str(run)]
     subprocess.run([sys.executable, "-m", "pipeline", *words], check=True, capture_output=True)
     store = Store(str(run / "models"))
     estimator = store.load(store.names()[-1]).estimator

@@ -166,7 +166,7 @@ class Soak:
             "--runner": self.runner,
             "--rate": str(float(plan.rate)),
             "--window": str(plan.window),
-            "--windows": str(plan.refreshes),
+            "--refreshes": str(plan.refreshes),
             "--start": format_iso(plan.start),
             "--output": str(self.folder),
         }

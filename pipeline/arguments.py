@@ -17,9 +17,10 @@ from monitor.commandline import Parser
 from monitor.program import MODULE, as_called
 from pipeline import __version__
 from pipeline.program import COMMANDS
+from pipeline.resuming import complete
 from pipeline.runners.beam_compat import BeamParser
 from pipeline.runners.flink import JOB_SERVERS
-from pipeline.settings import Settings, option, settings_from
+from pipeline.settings import RENAMED, Settings, option, rename_options, settings_from
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,7 +33,7 @@ GROUPS = {
     ),
     "what it reads": (
         *("source", "source_param", "people", "input", "schema_file"),
-        *("windows", "live", "rate", "start", "latest", "disorder", "max_rejected", "seed"),
+        *("refreshes", "live", "rate", "start", "latest", "disorder", "max_rejected", "seed"),
     ),
     "time": ("window", "every", "latency", "lag"),
     "learning": ("learner", "learner_param", "min_rows", "sample_rows", "strict", "keep"),
@@ -79,6 +80,8 @@ def parser() -> Parser:
         group = made.add_argument_group(title)
         for name in names:
             _add(group, name)
+    for old in RENAMED:
+        made.add_argument(option(old), dest=old, help=argparse.SUPPRESS)
     return made
 
 
@@ -122,14 +125,21 @@ def parse(words: list[str]) -> tuple[Settings, list[str]]:
     known, rest = parser().parse_known_args(words)
     given = vars(known)
     _check_beam(rest)
-    values = _config(given.pop("config")) if "config" in given else {}
+    values = _renamed(_config(given.pop("config"))) if "config" in given else {}
+    given = _renamed(given)
     for name in PARAMETERS & given.keys():
         given[name] = dict(parse_parameter(text, option(name)) for text in given[name])
     for name, other in (("resume", "overwrite"), ("overwrite", "resume")):
         if given.get(name):  # the command line goes before the file, as in all else
             values.pop(other, None)
-    settings = settings_from({**values, **given})
-    return settings, rest
+    return settings_from(*complete({**values, **given}, rest)), rest
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    named, warnings = rename_options(values)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return named
 
 
 def _config(path: str) -> dict[str, Any]:
@@ -142,7 +152,7 @@ def _config(path: str) -> dict[str, Any]:
     named = {"schema": "schema_file"}
     values = {named.get(key, key).replace("-", "_"): value for key, value in raw.items()}
     for key in values:
-        if key not in Settings.model_fields:
+        if key not in Settings.model_fields and key not in RENAMED:
             known = [option(name)[2:] for name in Settings.model_fields]
             raise UserError(f"--config {path}: unknown option {key!r}{_nearest(key, known)}")
     return {key: _beside(path, key, value) for key, value in values.items()}

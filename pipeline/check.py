@@ -190,8 +190,8 @@ def trial(settings: Settings, words: list[str], err: Console) -> Trial:
     On a runner that streams it is a live one, whose source goes on for longer than ``LIMIT``:
     a window that is reported has fired while the source was running.
     """
-    live = ("--live", "--windows", str(LIMIT // WINDOW + 2))
-    stream = ("--windows", "2") if settings.runner == "direct" else live
+    live = ("--live", "--refreshes", str(LIMIT // WINDOW + 2))
+    stream = ("--refreshes", "2") if settings.runner == "direct" else live
     shared = ["--shared"] if settings.shared else []
     with trial_folder(settings) as folder, tempfile.TemporaryFile("w+") as said:
         given = (*WORDS, *stream, *shared, "--runner", settings.runner, "--output", folder.path)

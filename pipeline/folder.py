@@ -20,7 +20,7 @@ from model.runs import NAME, RunFolder, earlier
 from model.schemes import check_scheme, local_path
 from pipeline import lock
 from pipeline.lock import FolderLock
-from pipeline.settings import Settings, option
+from pipeline.settings import RENAMED, Settings, option
 
 RUNS = "runs"
 TRIAL = "correnteza-check-"
@@ -52,7 +52,7 @@ ADDED = {"min_rows": 1, "latest": None}
 
 def kept(settings: Settings) -> dict[str, Any]:
     """What settings.json says: the options that decide the run's files, and the schema."""
-    options = settings.model_dump(mode="json", exclude=NOT_KEPT | {"schema_file"})
+    options = settings.model_dump(mode="json", by_alias=True, exclude=NOT_KEPT | {"schema_file"})
     if not settings.source_param:
         del options["source_param"]
     return {**options, **settings.resolved, "schema": settings.meaning.model_dump(mode="json")}
@@ -221,10 +221,18 @@ def sweep(folder: RunFolder) -> None:
 
 def _check_same(folder: RunFolder, settings: Settings) -> None:
     before = ADDED | earlier(folder)
-    differ = [
-        f"{option(name)} was {before.get(name)!r}, is {value!r}"
-        for name, value in kept(settings).items()
-        if before.get(name) != value
-    ]
+    values = kept(settings)
+    differ = [name for name, value in values.items() if before.get(name) != value]
+    # An option that follows another one, as --every does --window, differs with it.
+    given = [name for name in differ if settings.has(_field(name))]
     if differ:
-        raise UserError(f"--resume {folder.path}: its run had other settings: {'; '.join(differ)}")
+        changes = [
+            f"{option(_field(name))} was {before.get(name)!r}, is {values[name]!r}"
+            for name in given or differ
+        ]
+        raise UserError(f"--resume {folder.path}: its run had other settings: {'; '.join(changes)}")
+
+
+def _field(key: str) -> str:
+    """The field of ``Settings`` that a key of settings.json is of."""
+    return {"schema": "schema_file", **RENAMED}.get(key, key)

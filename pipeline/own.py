@@ -28,6 +28,7 @@ from model.runs import NAME, RunFolder
 from model.schema import Schema, load_schema, schema_of
 from model.store import is_name
 from pipeline.logs import without_noise
+from pipeline.resuming import complete
 from pipeline.settings import OWN, Settings, settings_from
 from pipeline.source import ALL, Span, span_of
 from transforms.sources.planner import ReadTickets
@@ -81,7 +82,8 @@ def run_on(
 
     named = source if isinstance(source, str) else OWN
     given = {**options, "source": named, "output": None if output is None else str(output)}
-    settings = settings_from(given, as_schema(schema))
+    values, _ = complete(given, beam_options)
+    settings = settings_from(values, as_schema(schema))
     with interruptible(), without_noise():
         ended = run_settings(
             settings,

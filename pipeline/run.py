@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from model.errors import UserError
 from model.latest import default_latest
 from model.reach import prepare_file_systems
 from model.reading import Plan
-from model.runs import RunFolder, earlier
+from model.runs import RunFolder
 from model.store import Store
 from model.wording import format_count
 from monitor.alerts import AlertWatch
@@ -32,7 +32,7 @@ from pipeline import runners
 from pipeline.arguments import parse
 from pipeline.closing import closing as closing
 from pipeline.closing import judgement, rejected_of
-from pipeline.folder import ADDED, find_folder, lock_folder, open_folder
+from pipeline.folder import find_folder, lock_folder, open_folder
 from pipeline.graph import build
 from pipeline.inputs import KnownFile, files_before, files_setting
 from pipeline.integrity import check_whole
@@ -43,7 +43,7 @@ from pipeline.runners.beam_compat import outside_ipython
 from pipeline.runners.cluster import root_cause
 from pipeline.runners.guides import RunGuide
 from pipeline.runners.prism import prism
-from pipeline.settings import AUTO, OWN, Settings
+from pipeline.settings import OWN, Settings
 from pipeline.signals import exit_code, interruptible
 from pipeline.source import Span, file_source, people_source, plan_files
 from pipeline.window import Choice, choose
@@ -113,8 +113,7 @@ def run_settings(
     """
     dry = settings.runner == "dataflow" and dataflow.is_dry(beam_options)
     prepare_file_systems([settings.input, settings.output], beam_options)
-    settings = with_start(settings.model_copy(update={"resume": settings.resume and not dry}))
-    settings = as_before(settings)
+    settings = at_launch(settings.model_copy(update={"resume": settings.resume and not dry}))
     runners.preflight(settings, beam_options)
     learners.check(*settings.regressor, settings.width)
     out, err = consoles()
@@ -182,42 +181,19 @@ def launch(pipeline: Any, farewell: str, out: Console, err: Console) -> int:
     return 0
 
 
-def with_start(settings: Settings) -> Settings:
-    """The settings with the event time at which a live run's people begin.
+def at_launch(settings: Settings) -> Settings:
+    """The settings with what the moment of the launch decides, if nothing else has.
 
-    That is now, or, for a run that is resumed, what it was.
+    A live run's people begin now. The rows of a new run on files may be at most a day ahead of its
+    launch; an older run that is resumed may have had no such bound.
     """
-    if not settings.live or settings.start is not None:
-        return settings
-    start = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
-    if settings.resume:
-        start = earlier(RunFolder(str(settings.output))).get("start") or start
-    return settings.model_copy(update={"start": start})
-
-
-def as_before(settings: Settings) -> Settings:
-    """The settings with what a run to resume has decided where nothing was given.
-
-    The rows of a new run on files may be at most a day ahead of its launch.
-    """
-    if settings.resume:
-        with suppress(UserError):  # no settings that can be read: they are decided anew
-            return _as_decided(settings)
-    return _with_latest(settings)
-
-
-def _as_decided(settings: Settings) -> Settings:
-    before = ADDED | earlier(RunFolder(str(settings.output)))
-    decided = {name: before[name] for name in ADDED if getattr(settings, name) is None}
-    if settings.reads_files and (settings.window == AUTO or not settings.has("window")):
-        decided["window"] = before.get("window", settings.window)
-    return settings.model_copy(update=decided)
-
-
-def _with_latest(settings: Settings) -> Settings:
-    if settings.latest is not None or not settings.reads_files:
-        return settings
-    return settings.model_copy(update={"latest": format_iso(default_latest(time.time()))})
+    update: dict[str, Any] = {}
+    if settings.live and settings.start is None:
+        update["start"] = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+    bounded = settings.latest is not None or (settings.resume and settings.has("latest"))
+    if settings.reads_files and not bounded:
+        update["latest"] = format_iso(default_latest(time.time()))
+    return settings.model_copy(update=update)
 
 
 def catch_up(settings: Settings, folder: RunFolder, span: Span) -> None:
@@ -247,7 +223,7 @@ def look_ahead(
 ) -> tuple[Plan | None, Choice]:
     """Looks through the files, if there are any, and settles the window; says so meanwhile."""
     if not settings.reads_files:
-        refreshes = 0 if settings.brings_source else settings.refreshes
+        refreshes = 0 if settings.brings_source else settings.refresh_count
         return None, Choice(settings, refreshes, ())
     with telling(err, "looking through the files") as tell:
         planned = plan_files(settings, tell, known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -19,6 +20,7 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from model import moments
 from model.alerts import Thresholds
@@ -50,8 +52,27 @@ EARLIEST, LATEST = (
 )
 OWN = "own"
 """The source of a run whose source was given as an object (``pipeline.own.run_on``)."""
+BOUNDS = {
+    "greater_than": (">", "gt"),
+    "greater_than_equal": (">=", "ge"),
+    "less_than": ("<", "lt"),
+    "less_than_equal": ("<=", "le"),
+}
+REQUIREMENTS = {
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_parsing", "float_type"), "must be a number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "must be true or false"),
+    "finite_number": "must be a finite number",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "dict_type": "must be a table of name = value",
+    "extra_forbidden": "is not an option",
+}
+"""How pydantic's problems read here; see its documentation, "Validation Errors"."""
+RENAMED = {"windows": "refreshes"}
+"""Options of the release before, which this one accepts with a warning; and their names now."""
 SECRET = {"webhook"}
-"""Options whose value is told nowhere."""
+"""Options whose value is shown nowhere."""
 LONGEST = 36_525 * 86_400
 """Seconds: no duration is longer than a hundred years."""
 
@@ -67,10 +88,10 @@ def seconds(value: Any) -> Any:
         (300, 90)
     """
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError("a duration in whole seconds is allowed, as 60, 90s, 5m, 1h, 1d")
+        raise ValueError("must be a duration in whole seconds, as 60, 90s, 5m, 1h, 1d")
     match = re.fullmatch(r"(\d+)([smhd]?)", str(value).strip())
     if match is None:
-        raise ValueError("a duration in whole seconds is allowed, as 60, 90s, 5m, 1h, 1d")
+        raise ValueError("must be a duration in whole seconds, as 60, 90s, 5m, 1h, 1d")
     return int(match[1]) * UNITS[match[2]]
 
 
@@ -84,7 +105,7 @@ def moment(value: Any) -> Any:
         return None
     [at] = parse_times(pa.array([str(value)])).cast(pa.int64()).to_pylist()
     if at is None or not EARLIEST <= at <= LATEST:
-        raise ValueError(f"an ISO 8601 time of the years 2 to 9900 is allowed, as {START}")
+        raise ValueError(f"must be an ISO 8601 time of the years 2 to 9900, as {START}")
     return format_iso(at)
 
 
@@ -115,7 +136,7 @@ def window_length(value: Any) -> Any:
         return AUTO
     length = seconds(value)
     if length < 1:
-        raise ValueError("must be at least a second, as 60, 90s, 5m, 1h, 1d; or auto")
+        raise ValueError("must be >= 1 second, as 60, 90s, 5m, 1h, 1d; or auto")
     return length
 
 
@@ -133,7 +154,7 @@ class Settings(BaseModel):
     """All options of a run. Each field is an option: ``sample_rows`` is ``--sample-rows``.
 
     Raises:
-        pydantic.ValidationError: if a value is not allowed; ``settings_from`` tells it in
+        pydantic.ValidationError: if a value is not allowed; ``settings_from`` explains it in
             one line.
     """
 
@@ -173,8 +194,11 @@ class Settings(BaseModel):
         None,
         description="a row is scored so long after at the latest; divides --every (= every)",
     )
-    windows: int | None = Field(
-        None, ge=0, description="stop after so many refreshes; 0: endless (people 12, files all)"
+    refreshes: int | None = Field(
+        None,
+        ge=0,
+        description="stop after so many refreshes; 0: endless (people 12, files all)",
+        serialization_alias="windows",  # settings.json's key is a contract
     )
     live: bool = Field(False, description="event time is the wall clock, at --rate")
     rate: float = Field(
@@ -246,17 +270,17 @@ class Settings(BaseModel):
                 raise ValueError("--window auto needs --input: it goes by the rows of files")
         elif self.window % self.refresh:
             raise ValueError(
-                f"--window {self.window}s is no multiple of --every {self.refresh}s: 1, 2, 3… "
-                "times --every is allowed"
+                f"--window {self.window}s is no multiple of --every {self.refresh}s: must be 1, 2, "
+                "3, … times --every"
             )
-        if self.refresh and self.refresh % self.serve:
+        if self.refresh and self.refresh % self.serve_window:
             nearest = ", ".join(f"{d}s" for d in divisors(self.refresh)[-5:])
             raise ValueError(
-                f"--latency {self.serve}s does not divide --every {self.refresh}s: "
-                f"a divisor is allowed, as {nearest}"
+                f"--latency {self.serve_window}s does not divide --every {self.refresh}s: "
+                f"must be a divisor, as {nearest}"
             )
         if self.resume and self.overwrite:
-            raise ValueError("--resume and --overwrite: one of them is allowed")
+            raise ValueError("--resume and --overwrite: only one of them may be given")
         if (self.resume or self.overwrite) and self.output is None:
             raise ValueError("--resume and --overwrite need the run's folder: --output FOLDER")
         if self.reads_files:
@@ -275,7 +299,7 @@ class Settings(BaseModel):
         refused = {
             "--live": self.live,
             "--start": self.start is not None,
-            "--windows": bool(self.windows),
+            "--refreshes": bool(self.refreshes),
             "--on-interrupt drain": self.on_interrupt == "drain",
         }
         for option, given in refused.items():
@@ -288,7 +312,7 @@ class Settings(BaseModel):
     def _check_files(self) -> None:
         if self.input is None:
             raise ValueError("--source files needs --input, a glob of files")
-        if self.schema_file is None:
+        if self.schema_file is None and self._schema is None:
             raise ValueError("--source files needs --schema, a TOML file: see README, 'Your data'")
         for option, given in (("--live", self.live), ("--start", self.start)):
             if given:
@@ -314,8 +338,8 @@ class Settings(BaseModel):
         return {
             "source": self.source or ("files" if self.reads_files else "people"),
             "every": self.refresh,
-            "latency": self.serve,
-            "windows": self.refreshes,
+            "latency": self.serve_window,
+            "windows": self.refresh_count,
             "min_rows": self.least_rows,
             "latest": self.latest,
             "start": None if self.reads_files or self.brings_source else self.start or START,
@@ -327,7 +351,7 @@ class Settings(BaseModel):
         return self.every or self.window
 
     @property
-    def serve(self) -> int:
+    def serve_window(self) -> int:
         """``latency``, or its default; seconds.
 
         Live, that is the least divisor of the refresh that cuts it into no more than 600.
@@ -342,7 +366,7 @@ class Settings(BaseModel):
         return Cadence(
             window=self.window * SECOND,
             every=self.refresh * SECOND,
-            latency=self.serve * SECOND,
+            latency=self.serve_window * SECOND,
             lag=self.lag,
         )
 
@@ -384,16 +408,16 @@ class Settings(BaseModel):
         return Learner(self.learner, self.learner_param, self.seed)
 
     @property
-    def refreshes(self) -> int:
-        """Stop after so many; 0 is never."""
-        if self.windows is not None:
-            return self.windows
+    def refresh_count(self) -> int:
+        """``refreshes``, or its default; 0: without end."""
+        if self.refreshes is not None:
+            return self.refreshes
         return 0 if self.reads_files or self.brings_source else 12
 
     @property
     def endless(self) -> bool:
         """Whether the source never ends by itself."""
-        return not self.reads_files and not self.brings_source and self.refreshes == 0
+        return not self.reads_files and not self.brings_source and self.refresh_count == 0
 
     @cached_property
     def meaning(self) -> Schema:
@@ -437,7 +461,7 @@ def settings_from(values: dict[str, Any], schema: Schema | None = None) -> Setti
     """Settings from values by name.
 
     Args:
-        values: the options.
+        values: the options by name, as ``sample_rows``; an old name is accepted with a warning.
         schema: what the columns mean, in the place of ``schema_file``.
 
     Raises:
@@ -447,20 +471,60 @@ def settings_from(values: dict[str, Any], schema: Schema | None = None) -> Setti
         >>> settings_from({"rate": 0})
         Traceback (most recent call last):
         ...
-        model.errors.UserError: --rate 0: Input should be greater than 0
+        model.errors.UserError: --rate 0: must be > 0
     """
+    named, old = rename_options(values)
+    for message in old:
+        warnings.warn(message, FutureWarning, stacklevel=3)
     try:
-        return Settings.model_validate(values, context={"schema": schema})
+        return Settings.model_validate(named, context={"schema": schema})
     except ValidationError as error:
-        told = []
+        messages = []
         for problem in error.errors():
-            message = problem["msg"].removeprefix("Value error, ")
+            message = requirement(problem)
             if problem["loc"]:
                 name = str(problem["loc"][0])
                 given = "(hidden)" if name in SECRET else problem["input"]
                 message = f"{option(name)} {given}: {message}"
-            told.append(message)
-        raise UserError("; ".join(told)) from error
+            messages.append(message)
+        raise UserError("; ".join(messages)) from error
+
+
+def rename_options(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Options under the names that they have now, and a warning for each that had another.
+
+    Raises:
+        UserError: if an option is given by both names.
+
+    Example:
+        >>> rename_options({"windows": 3, "lag": 2})[0]
+        {'lag': 2, 'refreshes': 3}
+    """
+    named, messages = dict(values), []
+    for old, new in RENAMED.items():
+        if old not in named:
+            continue
+        if new in named:
+            raise UserError(f"{option(new)} and {option(old)}: only {option(new)} may be given")
+        named[new] = named.pop(old)
+        messages.append(f"{option(old)} is called {option(new)} now; the next release refuses it")
+    return named, messages
+
+
+def requirement(problem: ErrorDetails) -> str:
+    """What a value must be, of a problem that pydantic has found.
+
+    Example:
+        >>> requirement({"type": "float_parsing", "loc": ("rate",), "msg": "", "input": "x"})
+        'must be a number'
+    """
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind in BOUNDS:
+        sign, key = BOUNDS[kind]
+        return f"must be {sign} {context[key]}"
+    if kind == "literal_error":
+        return f"must be one of {context['expected']}"
+    return REQUIREMENTS.get(kind, problem["msg"].removeprefix("Value error, "))
 
 
 def option(field: str) -> str:

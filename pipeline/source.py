@@ -69,7 +69,7 @@ def span_of(
     """
     every = settings.cadence.every
     start = floor_to(first, every)
-    end = start + settings.refreshes * every if settings.refreshes else None
+    end = start + settings.refresh_count * every if settings.refresh_count else None
     if not settings.resume:
         return Span(Extent(start, end))
     cadence = settings.cadence

@@ -26,7 +26,7 @@ def threshold(value: Any) -> Any:
     except (TypeError, ValueError):
         number = math.nan
     if not 0 < number < math.inf:
-        raise ValueError("a number above 0, or none (no such alert) is allowed")
+        raise ValueError("must be a number > 0, or none (no such alert)")
     return number
 
 
@@ -43,7 +43,7 @@ def address(value: Any) -> Any:
     if value is None or isinstance(value, SecretStr):
         return value
     if not _is_address(str(value)):
-        raise ValueError("an http:// or https:// address, without a user's name, is allowed")
+        raise ValueError("must be an http:// or https:// address, without a user's name")
     return str(value)
 
 

@@ -92,8 +92,8 @@ def choose(plan: Plan, settings: Settings) -> Choice:
             notes = _warnings(length, seen, proposed, outlook, settings)
     made = outlook.windows(chosen.window, settings.least_rows)
     refreshes = outlook.windows(chosen.refresh, settings.least_rows).number
-    if settings.refreshes:
-        refreshes = min(refreshes, settings.refreshes)
+    if settings.refresh_count:
+        refreshes = min(refreshes, settings.refresh_count)
     line = f"windows of {format_duration(chosen.window)}"
     if chosen.refresh != chosen.window:  # one ends with each refresh
         line, made = (
@@ -125,7 +125,7 @@ def refuse_absurd(
     Raises:
         UserError: with the window that is proposed.
     """
-    number = min(seen.number, settings.refreshes or seen.number)
+    number = min(seen.number, settings.refresh_count or seen.number)
     if proposed is None and number <= MOST_WINDOWS:
         return  # no other would do
     if number > MOST_WINDOWS:

@@ -12,7 +12,7 @@ def needs(settings: Settings, words: list[str]) -> Iterator[Need]:
     """What the embedded runner needs for a job: that it ends."""
     for asked, given, instead in (
         ("--live", settings.live, "leave --live out"),
-        ("--windows 0", settings.endless, "--windows N"),
+        ("--refreshes 0", settings.endless, "--refreshes N"),
         ("--on-interrupt drain", settings.on_interrupt == "drain", "leave it out"),
     ):
         lacks = (

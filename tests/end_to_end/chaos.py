@@ -166,7 +166,7 @@ def disturbed(part: str, kills: int, folder: Path, seed: int, windows: int) -> P
         The run's folder.
     """
     moments = random.Random(seed)
-    live = Live(folder / part, ("--windows", str(windows), *WORDS.get(part, ())))
+    live = Live(folder / part, ("--refreshes", str(windows), *WORDS.get(part, ())))
     live.wait_for(lambda: live.reports >= 2, "its second report")
     for number in range(kills):
         pause = moments.uniform(0, WINDOW + 3)
@@ -182,7 +182,7 @@ def disturbed(part: str, kills: int, folder: Path, seed: int, windows: int) -> P
 def undisturbed(run: Path, folder: Path) -> Path:
     """The same people, cut the same, replayed on the embedded runner."""
     settings = json.loads((run / "settings.json").read_text())
-    words = ("--start", settings["start"], "--windows", settings["windows"])
+    words = ("--start", settings["start"], "--refreshes", settings["windows"])
     job = [sys.executable, "-m", "pipeline", *LIVE, "--batch-rows", BATCH, *words]
     done = subprocess.run(
         [str(word) for word in (*job, "--output", folder)], cwd=ROOT, capture_output=True, text=True

@@ -35,7 +35,7 @@ Argv = tuple[object, ...]
 FOREST: Argv = ("--learner-param", "n_estimators=10")
 RIDGE: Argv = ("--learner", "ridge")
 FILES: Argv = ("--input", "part*.csv", "--schema", "s.toml", "--window", "1m", "--batch-rows", 400)
-PEOPLE: Argv = ("--windows", 12, "--rate", 100, "--batch-rows", 700, "--disorder", "9s")
+PEOPLE: Argv = ("--refreshes", 12, "--rate", 100, "--batch-rows", 700, "--disorder", "9s")
 RUNS: dict[str, Argv] = {
     "people, ridge": (*PEOPLE, *RIDGE),
     "people, forest": (*PEOPLE, *FOREST),

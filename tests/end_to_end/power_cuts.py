@@ -161,8 +161,8 @@ def _killed(running: subprocess.Popen[bytes], seconds: float | None) -> Iterator
 
 
 RUNS: dict[str, tuple[object, ...]] = {
-    "ridge": ("--windows", 20, "--rate", 200, "--learner", "ridge", "--keep", 0),
-    "forest": ("--windows", 6, "--rate", 50, "--learner-param", "n_estimators=10"),
+    "ridge": ("--refreshes", 20, "--rate", 200, "--learner", "ridge", "--keep", 0),
+    "forest": ("--refreshes", 6, "--rate", 50, "--learner-param", "n_estimators=10"),
 }
 
 

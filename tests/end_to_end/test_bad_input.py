@@ -214,9 +214,9 @@ def test_a_word_is_refused_in_a_line_before_anything_is_written(case: str, job: 
 
 
 def test_a_process_ends_with_2_and_one_line(home: Path) -> None:
-    ended = finished(process("--windows", 0))
+    ended = finished(process("--refreshes", 0))
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert ended.err.startswith("error: --windows 0 needs a runner that streams")
+    assert ended.err.startswith("error: --refreshes 0 needs a runner that streams")
     assert list(home.iterdir()) == []
 
 
@@ -443,7 +443,7 @@ def pretend_full(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
 def test_a_full_disk_ends_the_run_with_one_line_and_no_half_file(
     small_disk: Path, job: Job
 ) -> None:
-    words = [*SMALL, "--rate", 50, "--windows", 6, "--output", small_disk / "o"]
+    words = [*SMALL, "--rate", 50, "--refreshes", 6, "--output", small_disk / "o"]
     told = job(*words)
     assert told.code == 1
     assert "error: the job failed: " in told.error

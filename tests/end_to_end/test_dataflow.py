@@ -37,7 +37,7 @@ pytestmark = pytest.mark.slow
 RUN = "gs://my-bucket/runs/a"
 NAMED = ("--project=my-project", "--region=europe-west1")
 DRY = (*NAMED, "--temp_location=gs://my-bucket/tmp", "--dry_run=True")
-LIVE: dict[str, Any] = {"live": True, "windows": 0}
+LIVE: dict[str, Any] = {"live": True, "refreshes": 0}
 PACKAGES = ("model", "transforms", "monitor", "pipeline")
 IMAGE = "europe-docker.pkg.dev/my-project/correnteza/worker:1"
 STREAMS = {"use_runner_v2", "enable_streaming_engine", "enable_windmill_service"}
@@ -224,7 +224,7 @@ def test_steps_have_the_names_of_the_graph_whatever_the_settings_are(template: T
     others = [
         {"output": "gs://my-bucket/runs/b", "learner": "ridge", "seed": 1, "keep": 0, "rate": 9},
         {"window": "3m", "every": "1m", "latency": "10s", "shards": 9, "live": True},
-        {"batch_rows": 7, "sample_rows": 9, "disorder": 5, "people": "original", "windows": 2},
+        {"batch_rows": 7, "sample_rows": 9, "disorder": 5, "people": "original", "refreshes": 2},
     ]
     names = names_of(template.proto)
     for values in others:

@@ -29,7 +29,7 @@ from tests.pipeline.job import (
 
 EVERY, RATE = 3, 500
 LIVE = (
-    *("--live", "--windows", "0", "--on-interrupt", "drain", "--learner", "ridge", "--keep", "0"),
+    *("--live", "--refreshes", "0", "--on-interrupt", "drain", "--learner", "ridge", "--keep", "0"),
     *("--window", str(EVERY), "--latency", "1", "--rate", str(RATE)),
 )
 PATIENCE = 60.0

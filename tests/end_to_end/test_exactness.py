@@ -47,7 +47,7 @@ class Case(NamedTuple):
 
 def late_people(folder: Path) -> Case:
     """200 refreshes of sliding windows, with rows out of order and late."""
-    words = (*RIDGE, *SLIDING, "--windows", "200", "--rate", "25", "--batch-rows", "400")
+    words = (*RIDGE, *SLIDING, "--refreshes", "200", "--rate", "25", "--batch-rows", "400")
     # some arrive after the end that count before it, and some at first count before the start:
     # the people's own table says how many are within
     people = People("learnable", 42, 25, micros_of(START), 20 * SECOND)
@@ -68,7 +68,7 @@ def files_with_gaps(folder: Path) -> Case:
 
 def forests(folder: Path) -> Case:
     """A few forests, and models that retention removes: only the newest stay."""
-    return Case(("--rate", "20", "--windows", "6"), Cadence(60), 6 * 60 * 20)
+    return Case(("--rate", "20", "--refreshes", "6"), Cadence(60), 6 * 60 * 20)
 
 
 CASES: dict[str, Callable[[Path], Case]] = {

@@ -31,7 +31,7 @@ def test_the_newest_model_predicts_what_people_earn(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = str(tmp_path / "run")
-    assert main(["--windows", "2", "--rate", "50", "--learner", "ridge", "--output", run]) == 0
+    assert main(["--refreshes", "2", "--rate", "50", "--learner", "ridge", "--output", run]) == 0
     capsys.readouterr()
     predict.main(run)
     young, old = map(int, re.findall(r"\d+", capsys.readouterr().out))

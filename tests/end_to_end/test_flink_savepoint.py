@@ -26,7 +26,7 @@ from tests.end_to_end.chaos import Live, assert_nothing_shows, undisturbed
 from tests.pipeline.job import ROOT, assert_whole, metrics, status
 
 pytestmark = flink.needs_flink
-WORDS = ("--windows", "8", "--on-interrupt", "savepoint")
+WORDS = ("--refreshes", "8", "--on-interrupt", "savepoint")
 PACKAGES = ("model", "transforms", "monitor", "pipeline")
 
 

@@ -29,7 +29,7 @@ from tests.pipeline.job import (
 
 RUN = (
     *("--learner", "forest", "--learner-param", "n_estimators=8", "--window", "2s"),
-    *("--windows", "20", "--rate", "100", "--batch-rows", "170", "--disorder", "1s"),
+    *("--refreshes", "20", "--rate", "100", "--batch-rows", "170", "--disorder", "1s"),
 )
 DISTURBED = {
     "when its status is there": ("status.json", 1),

@@ -128,7 +128,7 @@ def test_people_have_keys_and_what_is_kept(tmp_path: Path) -> None:
         'name = "p"\ntime = "timestamp"\ntarget = "salario"\nid = "geracao_id"\n'
         'keep = ["nome", "cidade"]\n[features]\nnumeric = ["idade"]\n'
     )
-    words = ["--schema", str(toml), "--windows", "2", "--rate", "2", "--learner", "ridge"]
+    words = ["--schema", str(toml), "--refreshes", "2", "--rate", "2", "--learner", "ridge"]
     assert main([*words, "--output", str(tmp_path / "run")]) == 0
     found = predictions(tmp_path / "run")
     assert found.schema.names[6:] == ["key", "nome", "cidade"]

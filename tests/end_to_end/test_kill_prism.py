@@ -23,9 +23,9 @@ pytestmark = [
 ]
 REPLAY = (
     *("--learner", "forest", "--learner-param", "n_estimators=8", "--window", "2s"),
-    *("--windows", "20", "--rate", "100", "--batch-rows", "170", "--disorder", "1s"),
+    *("--refreshes", "20", "--rate", "100", "--batch-rows", "170", "--disorder", "1s"),
 )
-LIVE = (*chaos.LIVE, "--live", "--windows", "5")
+LIVE = (*chaos.LIVE, "--live", "--refreshes", "5")
 
 
 @pytest.fixture(scope="module")

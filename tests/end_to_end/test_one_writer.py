@@ -35,8 +35,8 @@ class Endless(Ridge):
             time.sleep(600)
         return super().fit(matrix, target)
 """
-MINE = ("--learner", "endless:Endless", "--windows", "2", "--rate", "20")
-LIVE = ("--live", "--learner", "ridge", "--rate", "200", "--window", "2", "--windows", "0")
+MINE = ("--learner", "endless:Endless", "--refreshes", "2", "--rate", "20")
+LIVE = ("--live", "--learner", "ridge", "--rate", "200", "--window", "2", "--refreshes", "0")
 needs_prism = pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism")
 
 

@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism"),
 ]
-RIDGE = ("--learner", "ridge", "--rate", "50", "--windows", "6")
+RIDGE = ("--learner", "ridge", "--rate", "50", "--refreshes", "6")
 LIVE = ("--live", "--runner", "prism", "--learner", "ridge", "--rate", "500", "--window", "3")
 
 
@@ -33,7 +33,7 @@ LIVE = ("--live", "--runner", "prism", "--learner", "ridge", "--rate", "500", "-
         (*RIDGE, "--lag", "2"),
         (*RIDGE, "--window", "3m", "--every", "1m", "--latency", "10s"),
         (*RIDGE, "--disorder", "20", "--batch-rows", "100"),
-        ("--rate", "20", "--windows", "3", "--keep", "0"),
+        ("--rate", "20", "--refreshes", "3", "--keep", "0"),
     ],
     ids=["ridge with lag 2", "sliding windows", "late rows", "forest"],
 )
@@ -62,7 +62,7 @@ def test_live_windows_are_reported_while_the_job_runs_and_ctrl_c_ends_it_cleanly
     tmp_path: Path,
 ) -> None:
     run = tmp_path / "run"
-    running = process(*LIVE, "--windows", "0", "--output", run)
+    running = process(*LIVE, "--refreshes", "0", "--output", run)
     deadline = time.monotonic() + 90
     while len(list(run.glob("metrics/*.json"))) < 3:
         assert running.poll() is None and time.monotonic() < deadline, running.communicate()
@@ -105,7 +105,7 @@ def test_with_a_lag_a_fit_slower_than_a_refresh_holds_up_no_prediction(
 ) -> None:
     (tmp_path / "slow_learner.py").write_text(SLOW)
     monkeypatch.chdir(tmp_path)
-    live = (*LIVE[:3], "--window", "2", "--latency", "1", "--windows", "8", "--rate", "200")
+    live = (*LIVE[:3], "--window", "2", "--latency", "1", "--refreshes", "8", "--rate", "200")
     for lag in ("1", "3"):
         words = (*live, "--learner", "slow_learner:Slow", "--lag", lag)
         told = finished(process(*words, "--output", f"lag {lag}"))

@@ -37,7 +37,7 @@ def browser() -> Iterator[Browser]:
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a run of people with late rows; and of rows that hold markup."""
     home = tmp_path_factory.mktemp(request.param)
-    words = ["--rate", "20", "--windows", "4", "--disorder", "5"]
+    words = ["--rate", "20", "--refreshes", "4", "--disorder", "5"]
     if request.param == "hostile":
         (home / "rows.csv").write_text(HOSTILE, encoding="utf-8")
         (home / "schema.toml").write_text(HOSTILE_SCHEMA, encoding="utf-8")
@@ -161,7 +161,7 @@ def test_print_is_dark_on_light_and_shows_every_model(browser: Browser, report: 
 
 
 def test_a_run_of_many_windows_stays_usable(browser: Browser, tmp_path: Path) -> None:
-    words = ["--window", "1", "--windows", "400", "--rate", "20", "--keep", "0"]
+    words = ["--window", "1", "--refreshes", "400", "--rate", "20", "--keep", "0"]
     run, report = tmp_path / "run", tmp_path / "report.html"
     assert main([*words, "--learner", "ridge", "--output", str(run)]) == 0
     assert main(["report", str(run), "--to", str(report)]) == 0

@@ -22,9 +22,9 @@ from tests.pipeline.job import (
     status,
 )
 
-PEOPLE: tuple[object, ...] = (*SMALL, "--windows", 8, "--batch-rows", 700)
+PEOPLE: tuple[object, ...] = (*SMALL, "--refreshes", 8, "--batch-rows", 700)
 RUNS = {
-    "one batch": (*SMALL, "--windows", 8),
+    "one batch": (*SMALL, "--refreshes", 8),
     "batches that straddle refreshes": PEOPLE,
     "late rows": (*PEOPLE, "--disorder", "9s"),
     "sliding windows": (*PEOPLE, "--window", "3m", "--every", "1m"),

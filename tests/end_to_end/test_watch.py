@@ -24,7 +24,7 @@ from tests.pipeline.job import ROOT, finished, process
 
 pytestmark = pytest.mark.slow
 LIVE = (
-    *("--runner", "prism", "--live", "--windows", "0", "--learner", "ridge"),
+    *("--runner", "prism", "--live", "--refreshes", "0", "--learner", "ridge"),
     *("--window", "3", "--rate", "200", "--output", "run"),
 )
 SCREEN, LEFT = "\x1b[?1049h", "\x1b[?1049l"
@@ -132,7 +132,7 @@ def test_who_stops_watching_gets_the_terminal_back_and_leaves_the_run_alone(
 ) -> None:
     folder = home / "run"
     running = process(
-        *("--learner", "ridge", "--windows", "3", "--rate", "20", "--output", str(folder))
+        *("--learner", "ridge", "--refreshes", "3", "--rate", "20", "--output", str(folder))
     )
     assert finished(running).code == 0
     status = folder / "status.json"
@@ -151,7 +151,7 @@ def test_the_run_itself_shows_its_refreshes_on_a_terminal_and_warnings_above_the
     home: Path,
 ) -> None:
     Path("loud.py").write_text(LOUD)
-    words = ("--learner", "loud:Loud", "--windows", "4", "--rate", "20", "--output", "run")
+    words = ("--learner", "loud:Loud", "--refreshes", "4", "--rate", "20", "--output", "run")
     with terminal(*words, width=70) as seen:
         assert seen.ended() == 0
         lines = re.split("\r|\n|\x1b\\[[12][AK]", seen.shown)

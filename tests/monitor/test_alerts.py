@@ -150,7 +150,7 @@ def test_the_address_of_a_webhook_is_told_nowhere(job: Job, server: Server) -> N
 
 
 def test_rows_that_do_not_drift_have_no_alerts(job: Job) -> None:
-    job.ran("--windows", 3, "--rate", 200, "--learner", "ridge", "--output", "o")
+    job.ran("--refreshes", 3, "--rate", 200, "--learner", "ridge", "--output", "o")
     assert not Path("o/alerts").exists()
     assert [report["drift"] is None for report in metrics("o")] == [True, False, False]
 

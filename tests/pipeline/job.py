@@ -28,7 +28,7 @@ from pipeline.settings import Settings
 ROOT = Path(__file__).parents[2]
 SECONDS = 120
 """A process that is waited for has so long to end."""
-SMALL = ("--windows", "3", "--rate", "20", "--learner", "ridge")
+SMALL = ("--refreshes", "3", "--rate", "20", "--learner", "ridge")
 SCHEMA = """\
 name = "s"
 time = "t"

@@ -9,6 +9,7 @@ import pytest
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from pydantic import SecretStr
 
+from model.errors import UserError
 from pipeline.arguments import parse, parser
 from pipeline.program import COMMANDS
 from pipeline.settings import Settings, option
@@ -23,7 +24,7 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "window": ("10m", 600),
     "every": ("30s", 30),
     "latency": ("20", 20),
-    "windows": ("5", 5),
+    "refreshes": ("5", 5),
     "rate": ("0.5", 0.5),
     "start": ("2026-03-01T01:00:00+01:00", "2026-03-01T00:00:00Z"),
     "learner": ("ridge", "ridge"),
@@ -107,6 +108,24 @@ def test_input_and_schema_work_in_a_toml_file(home: Path) -> None:
     assert (settings.input, settings.schema_file) == ("a.csv", "s.toml")
 
 
+def test_the_old_name_of_an_option_is_accepted_with_a_warning(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warning = "warning: --windows is called --refreshes now; the next release refuses it\n"
+    Path("c.toml").write_text("windows = 5\n")
+    for argv, meant in (
+        (["--windows", "3"], 3),
+        (["--windows=3"], 3),
+        (["--config", "c.toml"], 5),
+        (["--config", "c.toml", "--refreshes", "4"], 4),
+    ):
+        assert parse(argv)[0].refreshes == meant
+        assert capsys.readouterr() == ("", warning)
+    assert "--windows" not in parser().format_help()
+    with pytest.raises(UserError, match="only --refreshes may be given"):
+        parse(["--windows", "3", "--refreshes", "4"])
+
+
 def test_paths_in_a_toml_file_go_by_its_folder(home: Path) -> None:
     Path("a/b[1]").mkdir(parents=True)
     Path("a/b[1]/c.toml").write_text(
@@ -147,9 +166,9 @@ def test_the_command_line_goes_before_the_file(home: Path) -> None:
         ("window = ", ["c.toml", "is not TOML"]),
         ("window = '1w'", ["--window 1w", "60, 90s, 5m, 1h, 1d"]),
         ("window = 1.5", ["--window 1.5", "60, 90s, 5m, 1h, 1d"]),
-        ("live = 'perhaps'", ["--live perhaps", "boolean"]),
-        ("learner-param = 'x'", ["--learner-param x", "dictionary"]),
-        ("[schema]\nname = 's'", ["--schema", "valid string"]),
+        ("live = 'perhaps'", ["--live perhaps: must be true or false"]),
+        ("learner-param = 'x'", ["--learner-param x: must be a table"]),
+        ("[schema]\nname = 's'", ["--schema", "must be text"]),
     ],
 )
 def test_a_bad_toml_file_is_refused_with_what_is_wrong(
@@ -174,7 +193,7 @@ def test_a_toml_file_that_is_missing_or_no_text_is_refused(job: Job) -> None:
     [
         (["--learnr", "x"], "unknown option --learnr: do you mean --learner?"),
         (["--learnr=x"], "unknown option --learnr: do you mean --learner?"),
-        (["--windws", "3"], "unknown option --windws: do you mean --windows?"),
+        (["--refrshes", "3"], "unknown option --refrshes: do you mean --refreshes?"),
         (["--sample_rows", "3"], "unknown option --sample_rows: do you mean --sample-rows?"),
         (["--confg", "x"], "unknown option --confg: do you mean --config?"),
         (["--halp"], "unknown option --halp: do you mean --help?"),
@@ -205,7 +224,7 @@ def test_a_wrong_word_is_refused_with_the_nearest_right_one_and_nothing_is_writt
 
 @pytest.mark.parametrize("name", sorted({*OPTIONS, *FLAGS, "schema_file", "learner_param"}))
 def test_no_option_may_be_abbreviated(name: str, job: Job) -> None:
-    short = option(name)[: -2 if name == "windows" else -1]
+    short = option(name)[:-1]
     value = ["1"] if name not in FLAGS else []
     assert job.refused(short, *value).startswith(f"unknown option {short}: do you mean --")
 

@@ -263,7 +263,7 @@ def test_the_process_of_a_trial_is_ended_even_if_it_minds_no_ctrl_c(
 
 
 def test_the_process_of_a_trial_ends_when_the_command_is_interrupted(tmp_path: Path) -> None:
-    words = ["--runner", "direct", "--windows", "1000000", "--output", str(tmp_path / "o")]
+    words = ["--runner", "direct", "--refreshes", "1000000", "--output", str(tmp_path / "o")]
     began = time.monotonic()
     with (
         (tmp_path / "said").open("w+") as said,

@@ -17,7 +17,7 @@ from model.errors import UserError
 from pipeline import runners
 from pipeline.arguments import parse
 from pipeline.runners import dataflow
-from pipeline.settings import Settings
+from pipeline.settings import RENAMED, Settings
 from tests.pipeline.job import ROOT, SCHEMA, Job, made
 
 NEEDED = ("--project=my-project", "--region=europe-west1", "--temp_location=gs://my-bucket/tmp")
@@ -38,7 +38,7 @@ def refused(*words: str, **values: object) -> str:
 
 
 @pytest.mark.parametrize("more", [[], ["--dry_run=True"], ["--template_location=gs://my-bucket/t"]])
-@pytest.mark.parametrize("values", [{}, {"live": True, "windows": 0}])
+@pytest.mark.parametrize("values", [{}, {"live": True, "refreshes": 0}])
 def test_a_job_a_dry_run_and_a_template_with_all_that_is_needed_are_refused_nothing(
     more: list[str], values: dict[str, object]
 ) -> None:
@@ -181,7 +181,7 @@ def test_a_job_that_is_not_waited_for_is_told_of(word: str, told: str) -> None:
 def test_a_dry_run_makes_the_job_and_touches_nothing(job: Job, home: Path) -> None:
     pytest.importorskip("google.cloud.dataflow", reason="needs apache-beam[gcp]")
     image = "--sdk_container_image=eu.gcr.io/my-project/correnteza:1"
-    live = ("--live", "--windows", "0", "--output", RUN, image)
+    live = ("--live", "--refreshes", "0", "--output", RUN, image)
     told = job.ran("--runner", "dataflow", *NEEDED, "--dry_run=True", *live)
     assert "nothing runs" in told.out
     assert list(home.iterdir()) == []
@@ -202,6 +202,7 @@ SAMPLE = {
     "latency": "30s",
     "lag": "2",
     "windows": "0",
+    "refreshes": "0",
     "live": "true",
     "rate": "12.5",
     "disorder": "20",
@@ -234,6 +235,8 @@ def test_each_parameter_of_the_flex_template_is_an_option_and_changes_it(
     (tmp_path / "s.toml").write_text(SCHEMA)
     sample = {**SAMPLE, "schema": str(tmp_path / "s.toml")}
     name = str(parameter["name"])
+    if name == "resume":  # whose folder is looked at
+        sample["output"] = str(tmp_path)
     for regex in parameter.get("regexes", []):
         assert re.search(regex, sample[name])
     names = {"output", name, *TOGETHER.get(name, [])}
@@ -242,7 +245,7 @@ def test_each_parameter_of_the_flex_template_is_an_option_and_changes_it(
     if name == "sdk_container_image":
         assert beams == [f"--{name}={sample[name]}"]
         return
-    field = "schema_file" if name == "schema" else name
+    field = {"schema": "schema_file", **RENAMED}.get(name, name)
     assert getattr(settings, field) != Settings.model_fields[field].get_default(
         call_default_factory=True
     )

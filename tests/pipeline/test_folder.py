@@ -86,7 +86,7 @@ def test_an_empty_or_missing_folder_is_taken(path: str, home: Path) -> None:
 
 
 def test_overwrite_removes_what_a_run_wrote_and_nothing_else(job: Job) -> None:
-    job.ran(*SMALL, "--output", "o", "--windows", 5, "--keep", 0)
+    job.ran(*SMALL, "--output", "o", "--refreshes", 5, "--keep", 0)
     mine = ["notes.txt", "models/mine.joblib", "metrics/mine.json", "predictions/mine/a.parquet"]
     mine += ["rejected/mine.ndjson", "sample/mine.parquet", "timing/mine.txt"]
     for name in mine:
@@ -242,7 +242,8 @@ def test_settings_leave_out_what_changes_nothing() -> None:
     left_out = {"output", "resume", "overwrite", "runner", "schema_file", "on_interrupt", "shared"}
     left_out |= {"webhook", "strict", "max_rejected"}
     left_out |= {"source_param"}  # if there are none
-    assert told == (set(Settings.model_fields) - left_out) | {"schema"}
+    left_out |= {"refreshes"}  # its key is windows
+    assert told == (set(Settings.model_fields) - left_out) | {"schema", "windows"}
 
 
 def test_halves_that_a_killed_run_left_are_swept_away_and_others_stay(home: Path) -> None:
@@ -277,7 +278,7 @@ def test_how_long_a_fit_took_is_none_if_it_was_not_noted(home: Path) -> None:
 
 def test_spelling_a_default_out_is_no_other_setting(home: Path) -> None:
     opened(output="o")
-    spelt = {"source": "people", "every": "60", "latency": "1m", "windows": 12}
+    spelt = {"source": "people", "every": "60", "latency": "1m", "refreshes": 12}
     assert opened(output="o", resume=True, start="2026-01-01", **spelt).path == "o"
 
 

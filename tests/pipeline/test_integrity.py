@@ -19,7 +19,7 @@ def test_a_folder_that_is_removed_while_a_run_writes_is_not_made_again_and_the_r
     home: Path,
 ) -> None:
     run = home / "o"
-    words = ("--windows", 40, "--rate", 20, "--learner-param", "n_estimators=20", "--output", run)
+    words = ("--refreshes", 40, "--rate", 20, "--learner-param", "n_estimators=20", "--output", run)
     running = process(*words)
     while not list(run.glob("models/*/manifest.json")):
         assert running.poll() is None
@@ -53,7 +53,7 @@ def test_a_run_without_its_end_is_not_whole(job: Job) -> None:
 
 
 def test_many_losses_are_counted(job: Job) -> None:
-    job.ran(*SMALL, "--windows", 9, "--output", "o")
+    job.ran(*SMALL, "--refreshes", 9, "--output", "o")
     for path in Path("o/metrics").iterdir():
         path.write_text("{}")
     messages = find_losses(RunFolder("o"), MINUTE, MINUTE, 3).messages

@@ -242,7 +242,7 @@ def test_a_source_that_will_not_do_is_refused_in_one_line(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--windows", "3"], "--windows goes with people and files"),
+        (["--refreshes", "3"], "--refreshes goes with people and files"),
         (["--live"], "--live goes with people and files"),
         (["--on-interrupt", "drain"], "--on-interrupt drain goes with people and files"),
         (["--input", "x.csv"], "--input goes with --source files"),

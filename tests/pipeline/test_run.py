@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import run
 from pipeline.progress import Progress
-from pipeline.run import cause, with_start
+from pipeline.run import at_launch, cause
 from tests.pipeline.job import (
     ROOT,
     SMALL,
@@ -86,14 +86,14 @@ def test_a_row_is_scored_by_the_model_of_the_window_before_its_refresh(job: Job)
 
 @pytest.mark.parametrize("lag", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_with_a_lag_models_are_so_many_refreshes_older(lag: int, job: Job) -> None:
-    job.ran(*SMALL, "--windows", 5, "--output", "o", "--lag", lag, "--keep", 0)
+    job.ran(*SMALL, "--refreshes", 5, "--output", "o", "--lag", lag, "--keep", 0)
     expected = [None] * lag + [f"20260101T000{minute}00Z" for minute in range(1, 6 - lag)]
     assert [report["model"] for report in metrics("o")] == expected
     assert len(models("o")) == 5
 
 
 def test_sliding_windows_train_on_the_last_three_minutes_every_minute(job: Job) -> None:
-    words = ["--window", "3m", "--every", "1m", "--windows", 5, "--keep", 0]
+    words = ["--window", "3m", "--every", "1m", "--refreshes", 5, "--keep", 0]
     job.ran(*SMALL, *words, "--output", "o")
     per_minute = predictions("o").groupby("minute").size()
     for end, manifest in models("o").items():
@@ -116,7 +116,7 @@ def test_the_original_people_cannot_be_learnt_and_the_learnable_ones_can(job: Jo
 
 
 def test_late_rows_are_scored_and_counted_but_not_trained_on(job: Job) -> None:
-    words = ["--rate", 60, "--disorder", "5s", "--windows", 4, "--keep", 0]
+    words = ["--rate", 60, "--disorder", "5s", "--refreshes", 4, "--keep", 0]
     job.ran(*SMALL, *words, "--output", "o")
     rows = predictions("o")
     assert rows["late"].any()
@@ -135,7 +135,7 @@ def test_late_rows_are_scored_and_counted_but_not_trained_on(job: Job) -> None:
 
 
 def test_twelve_windows_leave_the_newest_four_models_and_keep_0_leaves_all(job: Job) -> None:
-    words = [*SMALL, "--windows", 12, "--rate", 2]
+    words = [*SMALL, "--refreshes", 12, "--rate", 2]
     job.ran(*words, "--output", "o")
     job.ran(*words, "--output", "p", "--keep", 0)
     assert list(models("o")) == list(models("p"))[-4:]
@@ -237,23 +237,19 @@ def test_an_interrupt_while_the_progress_begins_is_told_as_any_other(
     begin = Progress.__enter__
     monkeypatch.setattr(Progress, "__enter__", interrupted)
     monkeypatch.setattr(run, "leave", int)  # it would end this process
-    told = job("--windows", "1", "--output", "o")
+    told = job("--refreshes", "1", "--output", "o")
     assert told.code == 130 and status("o")["state"] == "interrupted"
     assert told.err.splitlines()[-2] == "interrupted: 0 refreshes are complete in o; go on with:"
-    assert resume_options(told) == ["--windows", "1", "--output", "o", "--resume"]
+    assert resume_options(told) == ["--refreshes", "1", "--output", "o", "--resume"]
 
 
-def test_a_live_run_starts_now_and_a_resumed_one_when_it_did(home: Path) -> None:
+def test_a_live_run_starts_now_unless_its_start_is_given() -> None:
     live = made(live=True, runner="prism")
-    now = with_start(live).start
+    now = at_launch(live).start
     assert now is not None
     assert abs(pd.Timestamp(now) - pd.Timestamp.now(tz="UTC")) < pd.Timedelta(minutes=1)
-    assert with_start(made()).start is None
-    assert with_start(live.model_copy(update={"start": "2026-01-01"})).start == "2026-01-01"
-    Path("o").mkdir()
-    Path("o/settings.json").write_text('{"start": "2026-05-01T00:00:00Z"}')
-    again = made(live=True, runner="prism", resume=True, output="o")
-    assert with_start(again).start == "2026-05-01T00:00:00Z"
+    assert at_launch(made()).start is None
+    assert at_launch(live.model_copy(update={"start": "2026-01-01"})).start == "2026-01-01"
 
 
 def chained(*errors: Exception) -> Exception:

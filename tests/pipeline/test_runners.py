@@ -40,7 +40,7 @@ def refused(*words: str, **values: object) -> str:
 
 @pytest.mark.parametrize(
     ("words", "way_out"),
-    [(["--live"], "leave --live out"), (["--windows", "0"], "--windows N")],
+    [(["--live"], "leave --live out"), (["--refreshes", "0"], "--refreshes N")],
 )
 def test_the_embedded_runner_refuses_what_never_ends_and_names_the_way_out(
     words: list[str], way_out: str, job: Job
@@ -56,7 +56,7 @@ def test_a_runner_that_streams_is_refused_nothing_if_it_is_there(cluster: FakeFl
         ("prism", [f"--prism_location={sys.executable}"]),
         ("flink", cluster.words),
     ):
-        runners.preflight(made(runner=runner, live=True, windows=0, on_interrupt="drain"), words)
+        runners.preflight(made(runner=runner, live=True, refreshes=0, on_interrupt="drain"), words)
 
 
 def test_draining_is_refused_where_windows_show_only_at_the_end(job: Job) -> None:
@@ -241,10 +241,10 @@ def test_a_job_on_flink_is_found_by_its_name_and_others_need_no_cluster(
 
 
 def test_files_end_by_themselves_so_windows_0_is_no_matter() -> None:
-    runners.preflight(made(**FILES, windows=0), [])
+    runners.preflight(made(**FILES, refreshes=0), [])
     runners.preflight(made(**FILES), [])
     with pytest.raises(UserError):
-        runners.preflight(made(windows=0), [])
+        runners.preflight(made(refreshes=0), [])
 
 
 def test_the_embedded_runner_is_the_fn_api_runner_itself_and_does_not_stream() -> None:

@@ -274,7 +274,7 @@ def test_a_resumed_run_keeps_the_latest_time_of_its_launch(
 
 
 def test_people_have_no_latest_time_unless_it_is_given(job: Job) -> None:
-    words = ("--windows", "2", "--rate", "20", "--learner", "ridge")
+    words = ("--refreshes", "2", "--rate", "20", "--learner", "ridge")
     job.ran(*words, "--start", "2200-01-01", "--output", "o")
     assert [report["rejected"] for report in metrics("o")] == [0, 0]
     job.ran(*words, "--output", "p", "--latest", "2026-01-01T00:01:30Z")

@@ -56,7 +56,7 @@ def always(refresh: int) -> bool:
 def test_a_fresh_run_reads_from_the_first_refresh_for_so_many(
     windows: int, end: int | None, home: Path
 ) -> None:
-    settings = made(windows=windows)
+    settings = made(refreshes=windows)
     span = span_of(START + 7, None, settings, RunFolder("o"), always)
     assert span == Span(Extent(START, end), None, None)
 
@@ -117,7 +117,7 @@ def test_a_resumed_run_reads_the_whole_window_of_each_model_that_the_store_may_l
 def test_people_come_in_batches_and_live_ones_in_those_of_200_ms(
     option: dict[str, bool], rows: int, home: Path
 ) -> None:
-    settings = made(rate=25, windows=1, window=30, **option)
+    settings = made(rate=25, refreshes=1, window=30, **option)
     source, span = people_source(settings, RunFolder("o"))
     ticket = source.tickets.get(0)
     assert ticket is not None and (ticket.start, ticket.stop) == (0, rows)
@@ -150,7 +150,7 @@ def test_files_are_read_whole_or_for_so_many_windows_from_their_least_time(home:
     end = START + 3 * MINUTE  # of the refresh with the last row: no window ends later
     assert files(GOOD) == ([9], Span(Extent(START, None), until=end))
     end -= MINUTE
-    assert files(GOOD, windows=2) == ([6], Span(Extent(START, end), until=end))
+    assert files(GOOD, refreshes=2) == ([6], Span(Extent(START, end), until=end))
 
 
 def test_files_without_a_row_are_all_there_is(home: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_window_that_was_given_and_can_make_no_model_is_refused_with_one_that_
         "(--min-rows): --window 1d (or auto) makes 42 windows of about 120 rows each"
     )
     assert not Path("o").exists()
-    job.ran(*FILES, "--window", "60", "--min-rows", "1", "--windows", "3", "--output", "o")
+    job.ran(*FILES, "--window", "60", "--min-rows", "1", "--refreshes", "3", "--output", "o")
     assert window() == 60
 
 
@@ -87,9 +87,9 @@ def test_auto_is_the_same_when_resumed_and_so_is_a_window_that_gave_way(job: Job
 
 def test_auto_goes_with_every_and_latency(job: Job) -> None:
     write(1000, "h", each=5)
-    job.ran(*FILES, "--window", "auto", "--every", "10h", "--windows", "3", "--output", "o")
+    job.ran(*FILES, "--window", "auto", "--every", "10h", "--refreshes", "3", "--output", "o")
     assert window() == 108_000  # of 10, 20, 30 h ... the first that holds a day
-    job.ran(*FILES, "--window", "auto", "--latency", "7h", "--windows", "3", "--output", "p")
+    job.ran(*FILES, "--window", "auto", "--latency", "7h", "--refreshes", "3", "--output", "p")
     assert window("p") == 7 * 86_400
 
 
@@ -99,20 +99,20 @@ def test_auto_needs_files(job: Job) -> None:
 
 def test_windows_of_some_sparse_rows_are_told_of_and_not_refused(job: Job) -> None:
     write(300, "20s")
-    told = job.ran(*FILES, "--window", "60", "--windows", "3", "--output", "o")
+    told = job.ran(*FILES, "--window", "60", "--refreshes", "3", "--output", "o")
     assert "100% of the windows hold fewer rows than a model needs (10, --min-rows)" in told.err
 
 
 def test_few_rows_that_no_window_would_suit_are_not_refused(job: Job) -> None:
     write(60, "D")
-    told = job.ran(*FILES, "--window", "60", "--windows", "2", "--output", "o")
+    told = job.ran(*FILES, "--window", "60", "--refreshes", "2", "--output", "o")
     assert "60 windows of about 1 row each" in told.err
 
 
 def test_more_windows_than_anyone_can_want_are_refused() -> None:
     outlook = RowTimes(np.arange(100_001) * 60 * SECOND, np.full(100_001, 50.0))
     seen = outlook.windows(60, 10)
-    settings = made(windows=0)
+    settings = made(refreshes=0)
     with pytest.raises(UserError, match="makes 100,001 windows of about 50 rows each: at most 100"):
         refuse_absurd(60, seen, 86_400, outlook, settings)
     refuse_absurd(60, seen._replace(number=100_000), 86_400, outlook, settings)

@@ -47,7 +47,7 @@ def test_by_hand_is_not_entered_twice() -> None:
 def test_a_run_has_the_same_files_by_hand_and_by_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = ["--windows", "3", "--rate", "50", "--learner", "ridge", "--output"]
+    options = ["--refreshes", "3", "--rate", "50", "--learner", "ridge", "--output"]
     assert main([*options, str(tmp_path / "hand")]) == 0
     monkeypatch.setattr(working, "handing_over", lambda pipeline: nullcontext())
     assert main([*options, str(tmp_path / "bytes")]) == 0

@@ -73,7 +73,7 @@ def test_the_importance_of_a_line_is_the_size_of_its_coefficients(hostile: Path)
 
 
 def test_boosting_has_no_importance_and_it_is_said_so(job: Job) -> None:
-    job.ran(*SMALL[:4], "--windows", "1", "--learner", "boosting", "--output", "run")
+    job.ran(*SMALL[:4], "--refreshes", "1", "--learner", "boosting", "--output", "run")
     found = artefacts.importance(Store("run/models"), NAMES[0])
     assert found.weights == {}
     assert found.told == "a HistGradientBoostingRegressor has none"

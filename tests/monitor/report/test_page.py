@@ -164,7 +164,7 @@ def test_a_run_that_has_just_begun_has_a_page_that_says_so(home: Path, run: Path
 
 
 def test_one_window_has_rows_and_a_model_but_no_figure(job: Job) -> None:
-    job.ran("--windows", "1", "--rate", "20", "--learner", "ridge", "--output", "run")
+    job.ran("--refreshes", "1", "--rate", "20", "--learner", "ridge", "--output", "run")
     html = made(Path("run"))
     assert "No row has been scored that has a target" in Page(html).words
     assert "<h3>Rows</h3>" in html and "<h3>Mean absolute error</h3>" not in html
@@ -205,7 +205,7 @@ def test_rows_without_a_target_give_a_run_without_a_model(job: Job) -> None:
 
 
 def test_a_run_without_predictions_has_no_pictures_of_them(job: Job) -> None:
-    words = ("--windows", "3", "--rate", "20", "--learner", "ridge", "--predictions", "none")
+    words = ("--refreshes", "3", "--rate", "20", "--learner", "ridge", "--predictions", "none")
     job.ran(*words, "--output", "run")
     html = made(Path("run"))
     assert "No predictions of rows with a target" in Page(html).words
