@@ -58,7 +58,6 @@ EXTRAS = {
     "docs": [
         *SERVE,  # the reference asks the parsers and the server what they have
         "mkdocs>=1.6,<2",
-        "mkdocs-gen-files>=0.5,<1",
         "mkdocs-material>=9.6,<10",
         "mkdocstrings[python]>=0.29,<2",
     ],

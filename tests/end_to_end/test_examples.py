@@ -1,4 +1,4 @@
-"""The examples run, and the README shows them as they are."""
+"""The examples run, and the docs show them as they are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from model.schema import load_schema
 from pipeline.__main__ import main
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = "".join(page.read_text(encoding="utf-8") for page in sorted(ROOT.glob("docs/*.md")))
 
 
 def test_a_source_of_ones_own_is_reported_refresh_by_refresh(tmp_path: Path) -> None:
@@ -113,10 +113,10 @@ def test_the_flights_of_2013_are_forecast_a_little_better_than_by_their_mean(
 
 
 @pytest.mark.parametrize("name", ["flights.toml", "test_own_step.py", "predict.py"])
-def test_the_readme_shows_the_examples_as_they_are(name: str) -> None:
+def test_the_docs_show_the_examples_as_they_are(name: str) -> None:
     text = (ROOT / "examples" / name).read_text(encoding="utf-8")
-    shown = [block for block in re.findall(r"```\w+\n(.*?)```", README, re.S) if block in text]
-    assert shown, f"no code block of the README stands in examples/{name}"
+    shown = [block for block in re.findall(r"```\w+\n(.*?)```", DOCS, re.S) if block in text]
+    assert shown, f"no code block of docs/ stands in examples/{name}"
 
 
 @pytest.mark.parametrize("name", ["predict", "own_source"])
