@@ -127,8 +127,8 @@ def options() -> Iterator[str]:
 
     yield "# Commands and options"
     yield "`correnteza [options]` runs the job; `correnteza COMMAND [options]` does one of the"
-    yield "things below. `python -m pipeline` is the same program. Options of the job may stand in a"
-    yield "TOML file (`--config`), with `_` for `-`. What the program prints for `--help`:"
+    yield "things below. `python -m pipeline` is the same program. Options of the job may stand in"
+    yield "a TOML file (`--config`), with `_` for `-`. What the program prints for `--help`:"
     yield "\n## The job"
     yield f"```text\n{printed('--help')}\n```"
     for name in COMMANDS:
@@ -151,9 +151,9 @@ def paths() -> Iterator[str]:
     """The page of the server's paths, from the description that it has of itself."""
     described = description()
     yield "# HTTP"
-    yield "What `correnteza serve` answers. `/openapi.json` has it for programs, with the columns of"
-    yield "the run's own schema. Every error is `application/problem+json`. Here the run is one on"
-    yield "synthetic people."
+    yield "What `correnteza serve` answers. `/openapi.json` has it for programs, with the columns"
+    yield "of the run's own schema. Every error is `application/problem+json`. Here the run is one"
+    yield "on synthetic people."
     for path, methods in described["paths"].items():
         for method, what in methods.items():
             yield f"\n## {method.upper()} {path}"
@@ -193,7 +193,7 @@ def description() -> dict[str, Any]:
     """The OpenAPI description of a server of a small run."""
     with tempfile.TemporaryDirectory() as folder:
         run = f"{folder}/run"
-        argv = ["--windows=2", "--rate=50", "--learner=ridge", f"--output={run}"]
+        argv = ["--refreshes=2", "--rate=50", "--learner=ridge", f"--output={run}"]
         subprocess.run([*PROGRAM, *argv], cwd=ROOT, check=True, capture_output=True)
         serve = [*PROGRAM, "serve", run, "--port", "0"]
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
