@@ -20,11 +20,13 @@ from rich.table import Table
 
 from benchmarks import data
 from benchmarks.showing import machine
-from model.artefact import Artefact, Learner, Scores, Window, load_bytes, normalize, train
+from model.artefact import Artefact, Scores, load_bytes
 from model.batch import SECOND, Key, Tag, decode, encode, split
+from model.manifest import Learner, Window
 from model.metrics import sum_batch
 from model.reading import plan, read
 from model.schema import Schema
+from model.training import normalize, train
 from model.validation import validate
 from transforms.coders import KeyedSums, SumsCoder
 from transforms.sources.files import FileReader

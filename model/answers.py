@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from model.arrays import Matrix
 from model.batch import ID, LABEL, TIME, TIME_TYPE, column, event_times, label_times
 from model.carried import carried_columns, carried_fields
 from model.labels import Delays, Events, Ints, LabelCounts, find_events, group_by_refresh
-from model.learners import Matrix
 from model.metrics import Sums, sum_batch
 from model.schema import Schema
 

@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from model.arrays import Matrix
 from model.encoder import Encoder, standardization
-from model.learners import Matrix
 from model.loading import load_module
 from model.statistics import summarize
 

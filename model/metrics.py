@@ -20,10 +20,10 @@ from pydantic import (
     model_serializer,
 )
 
+from model.arrays import Matrix
 from model.asof import format_iso
 from model.drift import Drift, Histogram, Profile, measure_drift
 from model.labels import LabelCounts
-from model.learners import Matrix
 
 
 class Sums(NamedTuple):

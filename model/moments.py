@@ -20,10 +20,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from model.batch import column
-from model.learners import Parameters, one_for_algebra
+from model.learners import Parameters
 from model.loading import load_module
 from model.schema import Schema
 from model.statistics import GREATEST, Numeric, Statistics, summarize_batch
+from model.threads import limit_blas
 
 Floats = npt.NDArray[np.float64]
 LEAST_ALPHA = 1e-3
@@ -127,7 +128,7 @@ def moments(rows: pa.RecordBatch, statistics: Statistics) -> Moments:
     centred -= centre[:, None]
     if not any(one.nulls for one in statistics.columns.values()):
         return _of_all(centre, centred)
-    one_for_algebra()
+    limit_blas()
     present = ~np.isnan(centred)
     centred[~present] = 0.0
     here = present.astype(np.float64)
@@ -136,7 +137,7 @@ def moments(rows: pa.RecordBatch, statistics: Statistics) -> Moments:
 
 def _of_all(centre: Floats, centred: Floats) -> Moments:
     """The moments of columns without a null, of which the centre has been subtracted."""
-    one_for_algebra()
+    limit_blas()
     p, rows = centred.shape
     firsts = np.repeat(centred.sum(axis=1)[:, None], p, axis=1)
     return Moments(centre, centred @ centred.T, firsts, np.full((p, p), float(rows)))

@@ -19,28 +19,21 @@ import numpy as np
 import pyarrow as pa
 
 from model import moments, statistics
-from model.artefact import (
-    Artefact,
-    Learner,
-    Manifest,
-    Normalized,
-    Window,
-    dump_with_manifest,
-    fit_artefact,
-    load_bytes,
-    normalize,
-)
+from model.arrays import Matrix
+from model.artefact import Artefact, load_bytes
 from model.asof import Cadence, newest_window_end
 from model.batch import LATE, Key, column, concat, drop_carried, filter_rows, late_mask, tag_of
 from model.drift import Histogram
 from model.errors import FitFailed
-from model.learners import LEARNERS, Matrix
+from model.learners import LEARNERS
+from model.manifest import Learner, Manifest, Window
 from model.metrics import Sums, sum_batch
 from model.moments import Moments
 from model.sample import bottom_k
 from model.schema import Schema
 from model.skipped import Skipped, few_rows, fit_failed
 from model.statistics import Statistics
+from model.training import Normalized, dump_with_manifest, fit_artefact, normalize
 
 TrainsOn = Literal["window", "all", "first"]
 REDUCED_ROWS = 1_000

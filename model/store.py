@@ -18,8 +18,9 @@ from functools import cache
 from pydantic import ValidationError
 
 from model import files
-from model.artefact import Artefact, Manifest, Reference, load_bytes
+from model.artefact import Artefact, load_bytes
 from model.asof import format_name, parse_name
+from model.manifest import Manifest, Reference
 
 MANIFEST, MODEL = "manifest.json", "model.joblib"
 

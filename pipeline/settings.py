@@ -24,10 +24,10 @@ from pydantic_core import ErrorDetails
 
 from model import moments
 from model.alerts import Thresholds
-from model.artefact import Learner
 from model.asof import EPOCH, Cadence, format_iso
 from model.batch import SECOND
 from model.errors import UserError
+from model.manifest import Learner
 from model.people import SCHEMA as PEOPLE
 from model.schema import Schema
 from model.skipped import default_min_rows

@@ -21,10 +21,10 @@ import pyarrow as pa
 from apache_beam import coders
 from apache_beam.ml.inference.base import PredictionResult
 
-from model.artefact import Normalized
 from model.batch import Key, decode, encode
 from model.labels import LabelCounts
 from model.metrics import Metrics, Sums
+from model.training import Normalized
 from transforms.byhand import give, take
 from transforms.sources.planner import Ticket
 

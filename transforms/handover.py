@@ -20,9 +20,9 @@ from apache_beam.coders import registry
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
-from model.artefact import Reference
 from model.asof import Cadence, first_served, floor_to, newest_window_end
 from model.batch import SECOND, Key, tag_of
+from model.manifest import Reference
 from model.store import Store
 from transforms.coders import FusedCoder, near_bytes
 from transforms.sources.planner import AHEAD, beam_time, last_time

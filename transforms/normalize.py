@@ -8,13 +8,13 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from model.artefact import Normalized, normalize
 from model.schema import Schema
+from model.training import Normalized, normalize
 from transforms.statistics import moments_of, statistics_of, window_of
 
 
 class NormalizeFn(beam.DoFn):
-    """``model.artefact.normalize`` of each window's data."""
+    """``model.training.normalize`` of each window's data."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema

@@ -15,11 +15,11 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
 
-from model.artefact import Reference
+from model.arrays import Matrix
 from model.asof import floor_to
 from model.batch import SECOND, tag_of
 from model.drift import Histogram
-from model.learners import Matrix
+from model.manifest import Reference
 from model.store import ModelCache, model_cache
 from transforms.coders import near_bytes
 from transforms.handover import Request

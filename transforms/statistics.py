@@ -21,9 +21,9 @@ from apache_beam.transforms.window import (
 )
 from apache_beam.typehints import with_input_types, with_output_types
 
-from model.artefact import Window
 from model.asof import Cadence
 from model.batch import LATE, SECOND, column, concat, drop_carried, filter_rows, late_mask, tag_of
+from model.manifest import Window
 from model.moments import Moments, from_bytes, summary
 from model.moments import merge as merge_moments
 from model.sample import bottom_k

@@ -22,8 +22,8 @@ from apache_beam.testing.util import assert_that, equal_to_per_window
 from apache_beam.transforms.window import GlobalWindow, IntervalWindow, TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
-from model.artefact import Window
 from model.batch import Key, Tag, event_times, split, tag_of
+from model.manifest import Window
 from model.rows import Row, from_dicts
 from model.schema import Schema
 from model.validation import validate

@@ -15,23 +15,15 @@ import apache_beam as beam
 from apache_beam.coders import registry
 
 from model import files
-from model.artefact import (
-    Artefact,
-    Learner,
-    Manifest,
-    Normalized,
-    Reference,
-    Window,
-    dump_with_manifest,
-    fit_artefact,
-    training_fingerprint,
-)
+from model.artefact import Artefact
 from model.asof import format_iso
 from model.errors import FitFailed
 from model.learners import LEARNERS
+from model.manifest import Learner, Manifest, Reference, Window
 from model.schema import Schema
 from model.skipped import Skipped, few_rows, fit_failed
 from model.store import DamagedArtefact, Store, model_cache
+from model.training import Normalized, dump_with_manifest, fit_artefact, training_fingerprint
 from transforms.coders import FusedCoder
 from transforms.tally import count
 from transforms.writing import write_file
@@ -83,7 +75,7 @@ def committed(store: Store, name: str, fingerprint: str) -> Manifest | None:
 
 
 class TrainFn(beam.DoFn):
-    """``model.artefact.fit_artefact`` of each window, unless the store has its artefact."""
+    """``model.training.fit_artefact`` of each window, unless the store has its artefact."""
 
     def __init__(
         self,

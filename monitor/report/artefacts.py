@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from model.artefact import Manifest
 from model.encoder import Encoder
+from model.manifest import Manifest
 from model.metrics import Metrics
 from model.store import DamagedArtefact, Store
 from monitor.report.history import History

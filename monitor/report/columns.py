@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model import files
-from model.artefact import Manifest
 from model.asof import format_iso, parse_name
 from model.errors import UserError
+from model.manifest import Manifest
 from model.runs import NAME, RunFolder
 from model.schema import Schema
 from model.statistics import Categorical, Numeric, count_values, summarize

@@ -15,7 +15,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from model.artefact import Manifest
+from model.manifest import Manifest
 from model.metrics import Metrics
 from model.runs import RunFolder
 from model.store import Store

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic_core import to_json
 
-from model.artefact import Reference
+from model.arrays import Matrix
 from model.batch import ID, LATE, TIME, TIME_TYPE, Key, Tag, with_tag
 from model.carried import carried_columns, carried_fields
-from model.learners import Matrix
+from model.manifest import Reference
 from model.schema import Schema
 from model.validation import validate
 from monitor.serve.columnar import MEDIA, PARQUET

@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
 from model import files
-from model.artefact import Manifest
+from model.manifest import Manifest
 from model.metrics import Metrics
 from model.store import DamagedArtefact
 from monitor.serve.bodies import JSON

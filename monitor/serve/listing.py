@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from model import files
-from model.artefact import Fit, Manifest
+from model.manifest import Fit, Manifest
 from model.store import DamagedArtefact
 from monitor.serve.serving import Models
 

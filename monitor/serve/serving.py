@@ -14,10 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from model import files
-from model.artefact import Artefact, Manifest, Reference
+from model.artefact import Artefact
 from model.asof import format_iso, parse_name
 from model.batch import accepted_schema
 from model.files import is_local
+from model.manifest import Manifest, Reference
 from model.schema import Schema
 from model.store import DamagedArtefact, ModelCache, Store, is_name
 from monitor.serve.options import NEWEST

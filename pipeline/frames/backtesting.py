@@ -11,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from model.alerts import Alert, find_alerts
-from model.artefact import Artefact, Manifest
+from model.arrays import Matrix
+from model.artefact import Artefact
 from model.asof import floor_to
 from model.batch import ID, LATE, TIME, TIME_TYPE, column
 from model.carried import carried_columns, carried_fields
 from model.errors import UserError
-from model.learners import Matrix, check
+from model.learners import check
+from model.manifest import Manifest
 from model.metrics import Metrics, compute_metrics, merge
 from model.replay import Model, Refresh, Replay, Scored, pooled
 from model.schema import Schema

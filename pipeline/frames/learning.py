@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from model.errors import UserError
-from model.learners import params_of, parse_parameter
+from model.fitting import params_of
+from model.learners import parse_parameter
 
 CALL = re.compile(r"^\s*([\w.:]+)\s*(?:\((.*)\))?\s*$", re.DOTALL)
 

@@ -17,10 +17,11 @@ from apache_beam.io.filesystem import (
     FileSystem,
 )
 
-from model.artefact import Learner, Manifest, Normalized, Window, normalize, train
 from model.batch import ID, LATE, SECOND, TIME, accepted_schema
+from model.manifest import Learner, Manifest, Window
 from model.schema import Features, Schema
 from model.statistics import summarize_batch
+from model.training import Normalized, normalize, train
 
 RIDES = Schema(
     name="rides",

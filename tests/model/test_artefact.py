@@ -16,20 +16,11 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from model.artefact import (
-    Fit,
-    Learner,
-    Manifest,
-    evaluate,
-    fingerprint,
-    load_bytes,
-    normalize,
-    to_printable,
-    train,
-    training_fingerprint,
-)
+from model.artefact import load_bytes
 from model.batch import column, concat, filter_rows
+from model.manifest import Fit, Learner, Manifest, to_printable
 from model.statistics import Numeric, summarize_batch
+from model.training import evaluate, fingerprint, normalize, train, training_fingerprint
 from tests.model.core_kit import (
     LEARNERS,
     RIDES,

@@ -14,18 +14,13 @@ import joblib
 import numpy as np
 import pytest
 
-from model.artefact import (
-    Artefact,
-    Learner,
-    SteadyPickler,
-    dump,
-    load_bytes,
-    train,
-    without_gaps,
-)
+from model.artefact import Artefact, load_bytes
 from model.encoder import Encoder
+from model.manifest import Learner
+from model.pickling import SteadyPickler, dump, without_gaps
 from model.schema import Features, Schema
 from model.statistics import Statistics, summarize_batch
+from model.training import train
 from tests.model.core_kit import LEARNERS, RIDES, normalized, rides, trained
 
 OTHER_PROCESS = """

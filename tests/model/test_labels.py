@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model.answers import Asked, cut_answered, find_outcomes, hide_unknown
-from model.artefact import Window, normalize
 from model.batch import ID, LATE, SECOND, TIME, TIME_TYPE, Key, Tag, with_tag
 from model.cohorts import Clock, Part, merge_cohort
 from model.errors import UserError
@@ -28,10 +27,12 @@ from model.labels import (
     greatest_in_bin,
     merge_known,
 )
+from model.manifest import Window
 from model.metrics import merge
 from model.reading import plan, read
 from model.schema import Features, Schema, load_schema
 from model.statistics import summarize_batch
+from model.training import normalize
 from model.validation import validate
 
 SCHEMA = Schema(

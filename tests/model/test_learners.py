@@ -13,9 +13,12 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegresso
 from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from model import learners
+from model import fitting
+from model.arrays import Matrix
 from model.errors import FitFailed, UserError
-from model.learners import LEARNERS, check, fit, make, params_of, parse_parameter, predict
+from model.fitting import fit, params_of, predict
+from model.learners import LEARNERS, check, make, parse_parameter
+from model.threads import Cores
 
 MODULE = '''
 from sklearn.ensemble import RandomForestRegressor as Forest
@@ -77,7 +80,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
 
 
-def data(rows: int, seed: int = 0) -> tuple[learners.Matrix, learners.Matrix]:
+def data(rows: int, seed: int = 0) -> tuple[Matrix, Matrix]:
     rng = np.random.default_rng(seed)
     matrix = rng.normal(size=(rows, 6))
     return matrix, matrix[:, 0] * 3 + np.sin(matrix[:, 1]) + rng.normal(size=rows)
@@ -202,7 +205,7 @@ def test_forests_that_grow_at_once_share_the_cores_and_are_no_more_than_these(
             return self
 
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    monkeypatch.setattr(learners, "_cores", learners._Cores())
+    monkeypatch.setattr(fitting, "cores", Cores())
     both = threading.Barrier(2)
     jobs: list[int] = []
     growing: list[object] = []
@@ -351,7 +354,7 @@ def test_forests_that_are_asked_for_at_once_are_those_of_one_after_the_other() -
         np.testing.assert_array_equal(grown(seed).predict(matrix), forest.predict(matrix))
 
 
-def hourly(days: int, seed: int = 0) -> tuple[learners.Matrix, learners.Matrix]:
+def hourly(days: int, seed: int = 0) -> tuple[Matrix, Matrix]:
     """24 rows a day: y = 3 x + 5 if a category + noise."""
     rng = np.random.default_rng(seed)
     x, red = rng.normal(size=24 * days), rng.random(24 * days) < 0.5

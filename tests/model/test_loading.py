@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from model import learners
-from model.artefact import Learner, load_bytes
+from model.artefact import load_bytes
+from model.manifest import Learner
 from tests.model.core_kit import rides, trained
 
 LEARNER = "slow_package.inner:Mean"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from model.artefact import Reference
 from model.asof import format_name
 from model.batch import SECOND
+from model.manifest import Reference
 from model.store import DamagedArtefact, ModelCache, Store, model_cache
 from tests.model.core_kit import NOON, RIDGE, rides, trained
 

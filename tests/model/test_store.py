@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from model.artefact import Artefact, Reference
+from model.artefact import Artefact
 from model.asof import format_name
 from model.batch import SECOND
+from model.manifest import Reference
 from model.store import DamagedArtefact, ModelCache, Store, is_name
 from tests.model.core_kit import NOON, RIDGE, InMemory, rides, trained
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from model.artefact import Learner, Manifest
 from model.asof import format_name, newest_window_end
 from model.batch import tag_of
 from model.errors import UserError
+from model.manifest import Learner, Manifest
 from model.metrics import Sums, compute_metrics
 from model.runs import RunFolder
 from model.store import Store

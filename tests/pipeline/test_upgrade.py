@@ -40,9 +40,9 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.transforms.window import IntervalWindow
 from pyarrow.csv import read_csv
 
-from model.artefact import Reference
 from model.batch import Key
 from model.drift import Drift, Shift
+from model.manifest import Reference
 from model.metrics import Metrics, Sums
 from model.reading import Chunk, File, Plan
 from model.runs import RunFolder

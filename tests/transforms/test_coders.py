@@ -11,10 +11,11 @@ from apache_beam.ml.inference.base import PredictionResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.artefact import Normalized, Reference, Window
 from model.batch import Key
 from model.labels import Delays, LabelCounts
+from model.manifest import Reference, Window
 from model.metrics import Metrics, Sums, compute_metrics
+from model.training import Normalized
 from tests.transforms.streams import MINUTE, SCHEMA, stream
 from transforms.byhand import MARK
 from transforms.coders import (

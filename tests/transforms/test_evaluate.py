@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from model.artefact import Reference, Window
 from model.batch import SECOND, Tag, column, tag_of
+from model.manifest import Reference, Window
 from model.metrics import Metrics
 from model.validation import Reject
 from tests.transforms.streams import MINUTE, SCHEMA, row, shuffle, stream

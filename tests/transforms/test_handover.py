@@ -12,9 +12,9 @@ from apache_beam.transforms.window import IntervalWindow
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from model.artefact import Learner, Reference, Window
 from model.asof import Cadence, format_name
 from model.batch import ID, SECOND, Key, tag_of
+from model.manifest import Learner, Reference, Window
 from model.store import Store
 from tests.transforms.streams import EACH_MINUTE, MEAN, MINUTE, SCHEMA, row, shuffle, times_of
 from transforms.handover import Choose, HandOver, Send, as_batch, as_reference, shard_of

@@ -11,8 +11,8 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.preprocessing import StandardScaler
 
-from model.artefact import Learner, Manifest
 from model.batch import ID, SECOND
+from model.manifest import Learner, Manifest
 from model.schema import Features, Schema
 from model.store import Store
 from tests.transforms.streams import EACH_MINUTE, MINUTE, shuffle

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from model.artefact import Normalized
 from model.batch import SECOND
+from model.training import Normalized
 from tests.transforms.streams import (
     EACH_MINUTE,
     MINUTE,

@@ -9,7 +9,7 @@ import pytest
 from apache_beam.metrics.metric import MetricsFilter
 from sklearn.linear_model import Ridge
 
-from model.artefact import Reference
+from model.manifest import Reference
 from model.store import DamagedArtefact, Store, model_cache
 from tests.transforms.streams import SCHEMA, labelled, stream, values
 from tests.transforms.test_normalize import by_hand

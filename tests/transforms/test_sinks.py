@@ -12,8 +12,8 @@ import pytest
 from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.transforms.window import TimestampedValue
 
-from model.artefact import Reference
 from model.batch import SECOND, tag_of
+from model.manifest import Reference
 from model.metrics import Metrics, Sums, compute_metrics
 from model.store import Store
 from pipeline.testing import run_graph

@@ -10,8 +10,8 @@ from apache_beam.transforms.window import FixedWindows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.artefact import Window
 from model.batch import ID, LATE, SECOND, tag_of
+from model.manifest import Window
 from tests.transforms.streams import MINUTE, SCHEMA, row, times_of
 from transforms.testing import (
     FromBatches,

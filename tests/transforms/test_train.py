@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from model.artefact import Learner
 from model.batch import SECOND
+from model.manifest import Learner
 from model.store import MANIFEST, MODEL, DamagedArtefact, Store
 from tests.transforms.streams import (
     COUNTING,

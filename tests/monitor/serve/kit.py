@@ -21,12 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fastapi.testclient import TestClient
 
-from model.artefact import Artefact, Window, normalize, train
-from model.artefact import Learner as Kind
+from model.artefact import Artefact
 from model.batch import SECOND
+from model.manifest import Learner as Kind
+from model.manifest import Window
 from model.people import SCHEMA
 from model.statistics import summarize_batch
 from model.store import Store
+from model.training import normalize, train
 from monitor.serve.app import app_of
 from monitor.serve.core import core_of
 from monitor.serve.options import Options

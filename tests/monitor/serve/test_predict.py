@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
-from model import learners
+from model import fitting
 from model.store import Store
 from tests.monitor.serve.kit import (
     ARROW,
@@ -184,7 +184,7 @@ def test_a_body_without_a_media_type_is_json(api: TestClient, run: Path) -> None
 def test_a_model_whose_answer_is_not_finite_gives_null(
     api: TestClient, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learners, "predict", lambda estimator, matrix: matrix[:, 0] * float("nan"))
+    monkeypatch.setattr(fitting, "predict", lambda estimator, matrix: matrix[:, 0] * float("nan"))
     assert answered(api.post("/predict", json=rows())) == [None] * 4
 
 

@@ -1,0 +1,110 @@
+"""The manifest: the description of an artefact, and the small types that name and order one."""
+
+from __future__ import annotations
+
+import builtins
+import platform
+from functools import cache
+from importlib.metadata import version
+from typing import Any, Literal, NamedTuple
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+
+from model.asof import format_name
+from model.drift import Profile
+from model.labels import Delay
+from model.statistics import Categorical, Numeric
+
+PACKAGES = ("scikit-learn", "numpy", "joblib", "pyarrow", "apache-beam")
+
+
+class Window(NamedTuple):
+    """The bounds of a training window, in microseconds: start included, end not."""
+
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        """The name of its artefact's folder."""
+        return format_name(self.end)
+
+
+class Reference(NamedTuple):
+    """An artefact's name and hash: they travel through the job in place of the model."""
+
+    name: str
+    sha256: str
+
+
+class Learner(NamedTuple):
+    """The regressor to train, its parameters and its seed."""
+
+    name: str
+    parameters: dict[str, Any]
+    seed: int
+
+
+class Fit(BaseModel):
+    """Errors of predictions on the rows trained on; null where undefined."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mae: float | None
+    rmse: float | None
+    r2: float | None
+
+
+class Manifest(BaseModel):
+    """The description of an artefact, read without opening it; its fields are a contract."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal[1] = 1
+    window_start: str
+    window_end: str
+    rows: int
+    learner: str
+    parameters: dict[str, Any]
+    features: list[str]
+    statistics: dict[str, Numeric | Categorical]
+    training: Fit
+    profile: Profile | None = None
+    fingerprint: str
+    versions: dict[str, str]
+    sha256: str
+    bytes: int
+    newest_label_time: str | None = None
+    """The newest of its labels' times, before ``window_end``; there only if labels have a time."""
+    label_delay: Delay | None = None
+    """How long its labels took, from question to label; likewise."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_labels(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = serialize(self)
+        if self.newest_label_time is None:
+            del written["newest_label_time"], written["label_delay"]
+        return written
+
+    def as_json(self) -> builtins.bytes:
+        """The manifest file's bytes."""
+        return (self.model_dump_json(indent=2) + "\n").encode()
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The versions of Python and of ``PACKAGES`` in this process."""
+    return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
+
+
+def to_printable(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as JSON values; what JSON has no type for as ``str`` of it."""
+    return {
+        name: value if isinstance(value, str | int | float | bool | None) else str(value)
+        for name, value in sorted(parameters.items())
+    }
