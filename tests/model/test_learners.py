@@ -121,7 +121,7 @@ def test_parameters_reach_the_regressor_and_win_over_the_defaults() -> None:
         (":trees", {}, "cannot be imported: Empty module name"),
         ("my_learners:number", {}, "is no factory of a regressor: it cannot be called"),
         ("my_learners:text", {}, "gives a str; must give a regressor with fit and predict"),
-        ("my_learners:OnlyFit", {}, "gives a OnlyFit; a regressor with fit and predict"),
+        ("my_learners:OnlyFit", {}, "gives a OnlyFit; must give a regressor with fit and predict"),
         ("my_learners:a_class", {}, "gives a .*; must give a regressor with fit and predict"),
         ("my_learners:trees", {"depth": 2}, "unexpected keyword argument 'depth'"),
         ("my_learners:picky", {}, "missing 1 required positional argument: 'size'"),
