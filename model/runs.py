@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from model import files
 from model.alerts import Alert, from_ndjson
@@ -20,12 +22,67 @@ from model.asof import parse_name
 from model.errors import UserError
 from model.metrics import Metrics
 from model.reach import prepare_file_systems, reach
-from model.schema import explain
+from model.schema import Schema, explain
 from model.schemes import check_scheme, local_path
 from model.skipped import Skipped
 
 NAME = "????????T??????Z"
 """A glob of the names of refreshes and windows, as ``20260101T001200Z``."""
+WRITTEN = (
+    *(
+        "settings.json",
+        "status.json",
+        "ended.json",
+        "drain.json",
+        f"timing/{NAME}.json",
+        f"metrics/{NAME}.json",
+        f"alerts/{NAME}.ndjson",
+        f"skipped/{NAME}.json",
+    ),
+    *(f"models/{NAME}/manifest.json", f"models/{NAME}/model.joblib", f"sample/{NAME}.parquet"),
+    *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
+)
+"""All files of a run, as globs."""
+ENDED = ("done", "drained", "interrupted", "failed")
+"""States after which a run writes nothing more."""
+STALE = 60.0
+"""Seconds: a status that is older is no sign of life."""
+
+
+class RunSettings(BaseModel):
+    """Fields of settings.json that its readers need; window and every are in seconds."""
+
+    data_schema: Schema = Field(alias="schema")
+    learner: str
+    window: int = Field(gt=0)
+    every: int = Field(gt=0)
+    live: bool = False
+
+
+class Delay(BaseModel):
+    """How late a live run is: the 95th percentile, seconds."""
+
+    p95: float
+
+
+class Status(BaseModel):
+    """A run's status.json; what it may lack has a default."""
+
+    state: str
+    rows_read: int = 0
+    rate: float = 0.0
+    watermark: AwareDatetime | None = None
+    updated: AwareDatetime
+    delays: dict[str, Delay] = {}
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run itself says that it has ended."""
+        return self.state in ENDED
+
+    def age(self, now: datetime) -> float:
+        """Seconds since it was written."""
+        return (now - self.updated).total_seconds()
 
 
 @dataclass(frozen=True)
@@ -108,20 +165,127 @@ class RunFolder:
     def _part(self, name: str) -> str:
         return files.join(self.path, name)
 
+    def check(self) -> None:
+        """Checks that a local path is a folder.
+
+        Raises:
+            UserError: if it is not; if its address is of a file system that is not known here.
+        """
+        check_scheme(self.path, "")
+        prepare_file_systems([self.path])
+        if files.is_local(self.path) and not Path(self.path).is_dir():
+            raise UserError(f"{self.path}: is no folder; must be a run's folder")
+
+    def read_settings(self) -> dict[str, Any]:
+        """settings.json, as it stands.
+
+        Raises:
+            UserError: if the folder holds no run, or is not reached.
+        """
+        check_scheme(self.path, "")
+        prepare_file_systems([self.path])
+        reach(self.path, "run folder")
+        try:
+            data = files.read_whole(self.settings)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.path}: holds no run: no settings.json in it") from error
+        try:
+            return TypeAdapter(dict[str, Any]).validate_json(data)
+        except ValidationError as error:
+            raise UserError(f"{self.settings}: is not a run's: {explain(error)}") from error
+
+    def parse_settings(self, found: dict[str, Any]) -> RunSettings:
+        """The settings that readers need, of what ``read_settings`` has returned.
+
+        Raises:
+            UserError: if one is missing or has another type.
+        """
+        try:
+            return RunSettings.model_validate(found)
+        except ValidationError as error:
+            raise UserError(f"{self.settings}: is not a run's: {explain(error)}") from error
+
+    def read_status(self) -> Status:
+        """status.json.
+
+        Raises:
+            FileNotFoundError: if the run has not written one yet.
+            OSError: if it cannot be read.
+            ValueError: if it is not a run's.
+        """
+        return Status.model_validate_json(files.read_whole(self.status))
+
+    def has_ended(self) -> bool:
+        """Whether the stream has ended and all of it is written.
+
+        Raises:
+            OSError: if the folder cannot be read.
+        """
+        return files.exists(self.ended)
+
+    def report_names(self) -> list[str]:
+        """The names of the refreshes that have a report, oldest first."""
+        return [PurePath(path).stem for path in files.list_files(self.metrics, f"{NAME}.json")]
+
+    def read_report(self, refresh: str) -> Metrics:
+        """The report of a refresh, by its name.
+
+        Raises:
+            OSError: if it cannot be read.
+            ValueError: if it is none.
+        """
+        data = files.read_whole(files.join(self.metrics, f"{refresh}.json"))
+        return Metrics.model_validate_json(data)
+
     def reports(self) -> list[Metrics]:
-        """The reports that are written, in the order of their refreshes."""
-        found = files.list_files(self.metrics, f"{NAME}.json")
-        return [Metrics.model_validate_json(files.read_whole(path)) for path in found]
+        """The reports that are written, in the order of their refreshes.
+
+        Raises:
+            OSError: if one cannot be read.
+            ValueError: if one is none.
+        """
+        return [self.read_report(name) for name in self.report_names()]
 
     def reported(self) -> set[int]:
         """The starts of the refreshes that have a report, microseconds."""
-        found = files.list_files(self.metrics, f"{NAME}.json")
-        return {parse_name(PurePath(path).stem) for path in found}
+        return set(map(parse_name, self.report_names()))
+
+    def skip_names(self) -> list[str]:
+        """The names of the windows that made no model, oldest first."""
+        found = files.list_files(self.skipped, f"{NAME}.json")
+        return sorted(PurePath(path).stem for path in found)
+
+    def read_skip(self, window_end: str) -> Skipped:
+        """Why a window made no model, by its name.
+
+        Raises:
+            OSError: if the file cannot be read.
+            ValueError: if it is not a run's.
+        """
+        data = files.read_whole(files.join(self.skipped, f"{window_end}.json"))
+        return Skipped.model_validate_json(data)
 
     def skips(self) -> list[Skipped]:
         """The windows that made no model, oldest first."""
-        found = files.list_files(self.skipped, f"{NAME}.json")
-        return [Skipped.model_validate_json(files.read_whole(path)) for path in sorted(found)]
+        return [self.read_skip(name) for name in self.skip_names()]
+
+    def samples(self) -> dict[str, str]:
+        """The paths of the samples by the names of their refreshes, oldest first."""
+        found = files.list_files(self.sample, f"{NAME}.parquet")
+        return {PurePath(path).stem: path for path in found}
+
+    def prediction_files(self) -> dict[str, list[str]]:
+        """The paths of the predictions by the names of their refreshes, oldest first."""
+        shards: dict[str, list[str]] = {}
+        for path in files.list_files(self.predictions, f"{NAME}/*.parquet"):
+            shards.setdefault(PurePath(path).parent.name, []).append(path)
+        return dict(sorted(shards.items()))
+
+    def reject_files(self) -> list[str]:
+        """The paths of the rejects, newest first; those without a readable time at the end."""
+        paths = files.list_files(self.rejected, "*/*.ndjson")
+        dated = {path: PurePath(path).parent.name != "undated" for path in paths}
+        return sorted(paths, key=lambda path: (dated[path], path), reverse=True)
 
     def alerted(self, besides: Collection[str] = ()) -> list[str]:
         """The names of the reported refreshes that have alerts, oldest first.
@@ -140,6 +304,10 @@ class RunFolder:
         except FileNotFoundError:
             return []
 
+    def timed(self) -> list[str]:
+        """The names of the windows whose fit was timed, oldest first."""
+        return [PurePath(path).stem for path in files.list_files(self.timing, f"{NAME}.json")]
+
     def fit_seconds(self, window_end: str) -> float | None:
         """How long the fit of a window took, by the name of its artefact."""
         try:
@@ -155,33 +323,18 @@ class RunFolder:
         files.write_whole(path, text.encode(), within=path)
 
 
-def check_folder(folder: RunFolder) -> None:
-    """Refuses a local path that is no folder, before it is said what it lacks.
+def parse_json(data: bytes) -> dict[str, Any]:
+    """A JSON object whose numbers are all finite.
 
     Raises:
-        UserError: names it.
+        ValueError: if it is none, or too deeply nested.
+
+    Example:
+        >>> parse_json(b'{"rows": 3}')
+        {'rows': 3}
     """
-    check_scheme(folder.path, "")
-    prepare_file_systems([folder.path])
-    if files.is_local(folder.path) and not Path(folder.path).is_dir():
-        raise UserError(f"{folder.path}: is no folder; a run's folder is allowed")
-
-
-def earlier(folder: RunFolder) -> dict[str, Any]:
-    """The settings of the run that a folder holds.
-
-    Raises:
-        UserError: if it holds none.
-    """
-    check_scheme(folder.path, "")
-    prepare_file_systems([folder.path])
-    reach(folder.path, "run folder")
-    try:
-        data = files.read_whole(folder.settings)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder.path}: holds no run: no settings.json in it") from error
-    try:
-        found: dict[str, Any] = TypeAdapter(dict[str, Any]).validate_json(data)
-    except ValidationError as error:
-        raise UserError(f"{folder.settings}: is not a run's: {explain(error)}") from error
+    found = from_json(data, allow_inf_nan=False)
+    if not isinstance(found, dict):
+        raise ValueError(f"must be an object, is of type {type(found).__name__}")
+    json.dumps(found, allow_nan=False)  # 1e999 is read as infinite
     return found

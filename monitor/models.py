@@ -7,7 +7,7 @@ import argparse
 from rich.table import Table
 
 from model.errors import UserError
-from model.runs import RunFolder, check_folder, earlier
+from model.runs import RunFolder
 from model.store import DamagedArtefact, Store, is_name
 from model.wording import format_count
 from monitor.commandline import Parser
@@ -53,8 +53,8 @@ def main(words: list[str]) -> int:
     if given.prune is not None and given.prune < 1:
         raise UserError(f"--prune {given.prune}: 1 or more is allowed")
     folder = RunFolder(given.folder)
-    check_folder(folder)
-    earlier(folder)
+    folder.check()
+    folder.read_settings()
     store = Store(folder.models)
     if given.name is not None:
         return show(store, given.name)

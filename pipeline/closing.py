@@ -9,7 +9,7 @@ from rich.console import Console
 
 from model import files
 from model.errors import UserError
-from model.runs import NAME, RunFolder, earlier
+from model.runs import NAME, RunFolder
 from model.schema import Schema
 from model.skipped import summarize
 from model.wording import format_count
@@ -127,7 +127,7 @@ def _is_loud(lost: Rejected) -> bool:
 
 def _reasons(folder: RunFolder) -> Iterator[str]:
     try:
-        schema = Schema.model_validate(earlier(folder)["schema"])
+        schema = Schema.model_validate(folder.read_settings()["schema"])
         found, looked_at = kinds(folder, schema)
     except (UserError, OSError, ValueError, KeyError):  # the folder was changed meanwhile
         return

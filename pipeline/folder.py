@@ -16,7 +16,7 @@ from typing import Any
 from model import files
 from model.errors import UserError
 from model.reach import reach
-from model.runs import NAME, RunFolder, earlier
+from model.runs import NAME, WRITTEN, RunFolder
 from model.schemes import check_scheme, local_path
 from pipeline import lock
 from pipeline.lock import FolderLock
@@ -25,21 +25,6 @@ from pipeline.settings import RENAMED, Settings, option
 RUNS = "runs"
 TRIAL = "correnteza-check-"
 """The folder of a trial (``pipeline.check``) is named so; it is gone soon."""
-WRITTEN = (
-    *(
-        "settings.json",
-        "status.json",
-        "ended.json",
-        "drain.json",
-        f"timing/{NAME}.json",
-        f"metrics/{NAME}.json",
-        f"alerts/{NAME}.ndjson",
-        f"skipped/{NAME}.json",
-    ),
-    *(f"models/{NAME}/manifest.json", f"models/{NAME}/model.joblib", f"sample/{NAME}.parquet"),
-    *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
-)
-"""All files of a run, as globs."""
 NOT_KEPT = {
     *("output", "resume", "overwrite", "runner", "on_interrupt", "shared", "webhook"),
     *("strict", "max_rejected"),
@@ -94,7 +79,7 @@ def find_folder(settings: Settings) -> RunFolder:
 
 def _holds_run(folder: RunFolder) -> bool:
     try:
-        return "format" in earlier(folder)
+        return "format" in folder.read_settings()
     except UserError:
         return False
 
@@ -220,7 +205,7 @@ def sweep(folder: RunFolder) -> None:
 
 
 def _check_same(folder: RunFolder, settings: Settings) -> None:
-    before = ADDED | earlier(folder)
+    before = ADDED | folder.read_settings()
     values = kept(settings)
     differ = [name for name, value in values.items() if before.get(name) != value]
     # An option that follows another one, as --every does --window, differs with it.

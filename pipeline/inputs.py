@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from model.asof import format_iso
 from model.errors import UserError
 from model.reading import Plan
-from model.runs import RunFolder, earlier
+from model.runs import RunFolder
 from model.wording import first_few
 
 
@@ -68,7 +68,7 @@ def files_before(folder: RunFolder) -> list[KnownFile]:
         UserError: if the entry is damaged.
     """
     try:
-        found = earlier(folder).get("files", [])
+        found = folder.read_settings().get("files", [])
     except UserError:  # the settings were lost: the run begins anew
         return []
     try:

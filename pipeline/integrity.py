@@ -16,8 +16,7 @@ from pydantic import ValidationError
 from model import files
 from model.asof import format_name, parse_name
 from model.metrics import Metrics
-from model.runs import NAME, RunFolder
-from model.skipped import Skipped
+from model.runs import RunFolder
 from model.store import MODEL, DamagedArtefact, Store, is_name
 from pipeline.folder import lost_settings
 
@@ -66,8 +65,8 @@ def find_losses(folder: RunFolder, window: int, every: int, keep: int) -> Losses
     last = max(reports, default=None)
     if last is not None:
         models = set(Store(folder.models).names())
-        known = _names(folder.timing, f"{NAME}.json")
-        done = known | _names(folder.skipped, f"{NAME}.json") | models
+        known = set(filter(is_name, folder.timed()))
+        done = known | set(filter(is_name, folder.skip_names())) | models
         expected = _kept_models(reports, known, last, keep)
         if known:  # without timing/, a model that retention removed looks like one that is lost
             expected |= _trained_windows(reports, window, every, last) - done
@@ -84,7 +83,7 @@ def check_whole(folder: RunFolder) -> None:
     """
     _, broken = _check_reports(folder)
     problem = next(iter(broken.values()), None)
-    if problem is None and not files.exists(folder.ended):
+    if problem is None and not folder.has_ended():
         problem = f"{PurePath(folder.ended).name} is missing"
     if problem is not None:
         raise RuntimeError(f"{folder.path} was changed while the run wrote into it: {problem}")
@@ -93,12 +92,12 @@ def check_whole(folder: RunFolder) -> None:
 def _check_reports(folder: RunFolder) -> tuple[dict[int, Metrics], dict[int, str]]:
     sizes = _sizes(folder)
     whole, broken = {}, {}
-    for path in files.list_files(folder.metrics, f"{NAME}.json"):
-        start = parse_name(PurePath(path).stem)
+    for name in folder.report_names():
+        start = parse_name(name)
         try:
-            report = Metrics.model_validate_json(files.read_whole(path))
+            report = folder.read_report(name)
         except ValidationError:
-            broken[start] = f"metrics/{PurePath(path).name} is damaged"
+            broken[start] = f"metrics/{name}.json is damaged"
             continue
         problem = _check_files(report.files or {}, sizes)
         if problem is None:
@@ -134,11 +133,10 @@ def _check_windows(folder: RunFolder) -> Iterator[tuple[int, str]]:
             store.read_verified(name)
         except (FileNotFoundError, DamagedArtefact):
             yield parse_name(name), f"models/{name} is damaged"
-    for path in files.list_files(folder.skipped, f"{NAME}.json"):
+    for name in folder.skip_names():
         try:
-            Skipped.model_validate_json(files.read_whole(path))
+            folder.read_skip(name)
         except ValidationError:
-            name = PurePath(path).stem
             yield parse_name(name), f"skipped/{name}.json is damaged"
 
 

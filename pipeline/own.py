@@ -19,12 +19,11 @@ import apache_beam as beam
 import pyarrow as pa
 from typing_extensions import override
 
-from model import files
 from model.asof import parse_name
 from model.errors import UserError
 from model.latest import default_latest
 from model.loading import import_lock
-from model.runs import NAME, RunFolder
+from model.runs import RunFolder
 from model.schema import Schema, load_schema, schema_of
 from model.store import is_name
 from pipeline.logs import without_noise
@@ -251,12 +250,6 @@ def _span(settings: Settings, folder: RunFolder) -> Span:
 
 def _first(folder: RunFolder) -> int | None:
     """The start of the first refresh that a run has written anything of, microseconds."""
-    parts = (
-        (folder.metrics, f"{NAME}.json"),
-        (folder.sample, f"{NAME}.parquet"),
-        (folder.predictions, f"{NAME}/*.parquet"),
-        (folder.rejected, f"{NAME}/*.ndjson"),
-    )
-    paths = [path for where, name in parts for path in files.list_files(where, name)]
-    names = [part for path in paths for part in (PurePath(path).stem, PurePath(path).parent.name)]
+    rejected = [PurePath(path).parent.name for path in folder.reject_files()]
+    names = [*folder.report_names(), *folder.samples(), *folder.prediction_files(), *rejected]
     return min((parse_name(name) for name in names if is_name(name)), default=None)

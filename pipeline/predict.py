@@ -18,7 +18,7 @@ from model import files
 from model.artefact import Artefact
 from model.errors import UserError
 from model.reading import Plan
-from model.runs import RunFolder, check_folder, earlier
+from model.runs import RunFolder
 from model.schema import ScoringSchema
 from model.scoring import ScoredRows, find, layout, score_files
 from model.store import DamagedArtefact, Store, is_name
@@ -155,8 +155,8 @@ def find_model(run: str | None, model: str) -> tuple[Store, str]:
             raise UserError(f"--model {model}: is no model's folder, as runs/a/models/{_EXAMPLE}")
         return store, name
     folder = RunFolder((run or LATEST).rstrip("/") or "/")
-    check_folder(folder)
-    earlier(folder)
+    folder.check()
+    folder.read_settings()
     store = Store(folder.models)
     names = store.names()
     if model.lower() == NEWEST and names:

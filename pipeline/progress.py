@@ -16,15 +16,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from model import files
 from model.asof import format_iso, parse_iso
 from model.batch import SECOND
 from model.errors import UserError
 from model.metrics import Metrics
-from model.runs import NAME, RunFolder
+from model.runs import RunFolder
 from model.wording import format_count
 from monitor.watch.figures import shown as shown
-from monitor.watch.following import Following
+from monitor.watch.follower import RunFollower
 from monitor.watch.view import View
 from transforms.tally import counted_at, observed, tally
 
@@ -50,23 +49,22 @@ class Reported:
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self._counts: Counter[str] = Counter()
-        self._seen = set(self._reports())
+        self._seen = set(folder.report_names())
 
     def look(self) -> None:
         """Reads the reports that are new."""
-        for path in self._reports():
-            if path not in self._seen:
-                self._add(Metrics.model_validate_json(files.read_whole(path)))
-                self._seen.add(path)
+        for name in self.folder.report_names():
+            if name not in self._seen:
+                self._add(self.folder.read_report(name))
+                self._seen.add(name)
 
     def end(self) -> int:
         """The end of the newest refresh that is reported, microseconds; 0 without one."""
-        paths = self._reports()
-        if not paths:
+        names = self.folder.report_names()
+        if not names:
             return 0
         try:
-            newest = Metrics.model_validate_json(files.read_whole(paths[-1]))
-            end = parse_iso(newest.refresh_end)
+            end = parse_iso(self.folder.read_report(names[-1]).refresh_end)
         except ValueError:  # not a report of ours: the run has ended all the same
             return 0
         return round(end.timestamp() * SECOND)
@@ -75,9 +73,6 @@ class Reported:
     def counts(self) -> dict[str, int]:
         """The counts as of the last look, by the names that ``transforms.tally`` has for them."""
         return dict(self._counts)
-
-    def _reports(self) -> list[str]:
-        return files.list_files(self.folder.metrics, f"{NAME}.json")
 
     def _add(self, report: Metrics) -> None:
         self._counts["rows read"] += report.rows + report.rejected
@@ -158,7 +153,7 @@ class Progress:
         self.console = console
         self.state = "running"
         self._reported = Reported(folder)
-        self._following = Following(folder)
+        self._follower = RunFollower(folder)
         self._pace = Pace(refreshes, len(folder.reported()) if refreshes else 0)
         self._began = self._looked = time.monotonic()
         self._settles = time.time() + SETTLED
@@ -246,9 +241,9 @@ class Progress:
     def view(self) -> View:
         """The run's picture."""
         with suppress(OSError, UserError):  # a file that cannot be read does not end the run
-            self._following.look()
+            self._follower.look()
         told = [f"{self.seconds:.0f} s", *self.told()]
-        return View(self.folder.path, self.state, told, self._following)
+        return View(self.folder.path, self.state, told, self._follower)
 
     def delays(self) -> dict[str, dict[str, float]]:
         """How late a live run is, by kind: count, percentiles and maximum, in seconds.

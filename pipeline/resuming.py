@@ -11,7 +11,7 @@ from typing import Any
 
 from model.errors import UserError
 from model.reach import prepare_file_systems
-from model.runs import RunFolder, earlier
+from model.runs import RunFolder
 from model.schema import Schema
 from pipeline.folder import ADDED
 from pipeline.settings import AUTO, RENAMED, Settings
@@ -38,7 +38,7 @@ def complete(
     path = str(values["output"])
     prepare_file_systems([path], beam_options)
     try:
-        before = ADDED | earlier(RunFolder(path))
+        before = ADDED | RunFolder(path).read_settings()
     except UserError:
         return values, None
     given = {name: value for name, value in values.items() if value is not None}

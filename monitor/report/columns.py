@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -20,11 +19,11 @@ from model import files
 from model.asof import format_iso, parse_name
 from model.errors import UserError
 from model.manifest import Manifest
-from model.runs import NAME, RunFolder
+from model.runs import RunFolder
 from model.schema import Schema
+from model.series import Period
 from model.statistics import Categorical, Numeric, count_values, summarize
 from monitor.report.history import History
-from monitor.report.pictures import Span
 
 PLACES = 200
 """So many samples at most are looked at: of as many refreshes in a row, the last one's each."""
@@ -41,7 +40,7 @@ class Described(NamedTuple):
     """
 
     source: str
-    places: list[Span]
+    places: list[Period]
     statistics: list[Statistics]
 
 
@@ -56,11 +55,8 @@ def describe(folder: RunFolder, history: History, manifests: Mapping[str, Manife
     Raises:
         UserError: if a sample is none.
     """
-    schema = history.settings.meaning
-    samples = {
-        format_iso(parse_name(PurePath(path).stem)): path
-        for path in files.list_files(folder.sample, f"{NAME}.parquet")
-    }
+    schema = history.settings.data_schema
+    samples = {format_iso(parse_name(name)): path for name, path in folder.samples().items()}
     there = [report for report in history.reports if report.refresh_start in samples]
     if there:
         apart = math.ceil(len(there) / PLACES)
@@ -68,7 +64,7 @@ def describe(folder: RunFolder, history: History, manifests: Mapping[str, Manife
         groups = [there[max(0, end - apart) : end] for end in reversed(ends)]
         return Described(
             "up to 1,000 rows of " + ("each refresh" if apart == 1 else f"one refresh in {apart}"),
-            [Span(group[0].refresh_start, group[-1].refresh_end) for group in groups],
+            [Period(group[0].refresh_start, group[-1].refresh_end) for group in groups],
             [sample_statistics(samples[group[-1].refresh_start], schema) for group in groups],
         )
     return Described(
@@ -80,7 +76,7 @@ def describe(folder: RunFolder, history: History, manifests: Mapping[str, Manife
 
 def over_time(
     described: Described, name: str
-) -> tuple[list[Span], list[Numeric], list[Categorical]]:
+) -> tuple[list[Period], list[Numeric], list[Categorical]]:
     """A column's statistics with their places; one of the two lists is empty."""
     found = [(p, s[name]) for p, s in zip(*described[1:], strict=True) if name in s]
     numeric = [(place, column) for place, column in found if isinstance(column, Numeric)]

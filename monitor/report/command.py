@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from model import files
 from model.errors import UserError
-from model.runs import RunFolder, check_folder
+from model.runs import RunFolder
 from monitor.commandline import Parser
 from monitor.console import consoles, telling
 from monitor.program import remedy
@@ -113,7 +113,7 @@ def make(folder: RunFolder, models: int, tell: Callable[[str], None]) -> bytes:
     Raises:
         UserError: as ``main``.
     """
-    check_folder(folder)
+    folder.check()
     try:
         from monitor.report.page import made
     except ModuleNotFoundError as error:

@@ -4,61 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import PurePath
 from typing import NamedTuple
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
-from model import files
 from model.alerts import Alert
-from model.asof import format_iso, parse_iso, parse_name
+from model.asof import format_iso, parse_name
 from model.batch import SECOND
 from model.errors import UserError
 from model.metrics import Metrics
-from model.runs import NAME, RunFolder, earlier
-from model.schema import Schema, explain
+from model.runs import STALE, RunFolder, RunSettings, Status
+from model.schema import explain
+from model.series import Period, count_days
 from model.skipped import Skipped
 from model.wording import format_duration
-from monitor.report.pictures.overtime import Span, moment
-from monitor.watch.status import ENDED, STALE
 
 
-class Settings(BaseModel):
-    """Of a run's settings.json, what a report tells; window and every are in seconds."""
+def describe_status(status: Status | None, now: datetime) -> str:
+    """A run's state; of a run that gives no sign of life, that too.
 
-    meaning: Schema = Field(alias="schema")
-    learner: str
-    window: int
-    every: int
+    Args:
+        status: None if it is missing or damaged.
+        now: with a time zone.
 
-
-class Status(BaseModel):
-    """Of a run's status.json, what a report tells."""
-
-    state: str = "unknown"
-    updated: str | None = None
-
-    def standing(self, now: datetime) -> str:
-        """The state; of a run that has not been heard of for a while, that too.
-
-        Example:
-            >>> noon = datetime.fromisoformat("2026-01-01T12:00:00+00:00")
-            >>> Status(state="running", updated="2026-01-01T10:00:00Z").standing(noon)
-            'running, but no sign of life for 2 hours'
-            >>> Status(state="done", updated="2026-01-01T10:00:00Z").standing(noon)
-            'done'
-        """
-        if self.state in ENDED or self.updated is None:
-            return self.state
-        try:
-            updated = parse_iso(self.updated)
-            quiet = (now - updated).total_seconds()
-        except (ValueError, TypeError):  # no time, or one without a zone
-            return self.state
-        if quiet < STALE:
-            return self.state
-        unit = 3600 if quiet >= 7200 else 60
-        return f"{self.state}, but no sign of life for {format_duration(int(quiet) // unit * unit)}"
+    Example:
+        >>> noon = datetime.fromisoformat("2026-01-01T12:00:00+00:00")
+        >>> describe_status(Status(state="running", updated="2026-01-01T10:00:00Z"), noon)
+        'running, but no sign of life for 2 hours'
+        >>> describe_status(Status(state="done", updated="2026-01-01T10:00:00Z"), noon)
+        'done'
+    """
+    if status is None:
+        return "unknown"
+    quiet = status.age(now)
+    if status.has_ended or quiet < STALE:
+        return status.state
+    unit = 3600 if quiet >= 7200 else 60
+    return f"{status.state}, but no sign of life for {format_duration(int(quiet) // unit * unit)}"
 
 
 class Total(NamedTuple):
@@ -85,20 +67,20 @@ class History(NamedTuple):
 
     Attributes:
         settings: what decided it.
-        status: how it stands.
+        status: the run's; None if it is missing or damaged.
         reports: the figures of its refreshes, in the order of time.
         fits: how long each fit took, seconds, by the name of its model, in the order of time.
     """
 
-    settings: Settings
-    status: Status
+    settings: RunSettings
+    status: Status | None
     reports: list[Metrics]
     fits: dict[str, float]
 
-    def window(self, model: str) -> Span:
+    def window(self, model: str) -> Period:
         """The last ``every`` seconds of a model's window: windows that overlap get a step each."""
         end = parse_name(model)
-        return Span(format_iso(end - self.settings.every * SECOND), format_iso(end))
+        return Period(format_iso(end - self.settings.every * SECOND), format_iso(end))
 
 
 def read(folder: RunFolder) -> History:
@@ -107,20 +89,16 @@ def read(folder: RunFolder) -> History:
     Raises:
         UserError: if the folder holds no run, or a file in it is not as a run writes it.
     """
-    found = earlier(folder)
-    try:
-        settings = Settings.model_validate(found)
-    except ValidationError as error:
-        raise UserError(f"{folder.settings}: is not a run's: {explain(error)}") from error
+    settings = folder.parse_settings(folder.read_settings())
     return History(settings, status(folder), reports(folder), fits(folder))
 
 
-def status(folder: RunFolder) -> Status:
-    """How a run stands; unknown if nothing says so."""
+def status(folder: RunFolder) -> Status | None:
+    """A run's status; None if it is missing or damaged."""
     try:
-        return Status.model_validate_json(files.read_whole(folder.status))
-    except (OSError, ValidationError):
-        return Status()
+        return folder.read_status()
+    except (OSError, ValueError):
+        return None
 
 
 def reports(folder: RunFolder) -> list[Metrics]:
@@ -132,7 +110,7 @@ def reports(folder: RunFolder) -> list[Metrics]:
     try:
         found = folder.reports()
         for report in found:
-            if moment(report.refresh_end) <= moment(report.refresh_start):
+            if count_days(report.refresh_end) <= count_days(report.refresh_start):
                 raise ValueError(f"{report.refresh_start}: it ends before it begins")
     except ValueError as error:
         told = explain(error) if isinstance(error, ValidationError) else error
@@ -146,12 +124,11 @@ def fits(folder: RunFolder) -> dict[str, float]:
     Raises:
         UserError: if a file does not say so.
     """
-    names = [PurePath(path).stem for path in files.list_files(folder.timing, f"{NAME}.json")]
     try:
-        told = {name: folder.fit_seconds(name) for name in names}
+        found = {name: folder.fit_seconds(name) for name in folder.timed()}
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{folder.timing}: holds what is no timing: {error}") from error
-    return {name: seconds for name, seconds in told.items() if seconds is not None}
+    return {name: seconds for name, seconds in found.items() if seconds is not None}
 
 
 def total(found: Sequence[Metrics]) -> Total:

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from model.manifest import Manifest
 from model.metrics import Metrics
 from model.runs import RunFolder
+from model.series import Points
 from model.store import Store
 from model.wording import format_duration
 from monitor.report import (
@@ -72,7 +73,7 @@ def made(folder: RunFolder, models: int, tell: Callable[[str], None]) -> str:
     tell("reading predictions, samples and rejects")
     points, refreshes = scored.points(folder)
     described = columns.describe(folder, run, manifests)
-    kinds, looked_at = rejects.kinds(folder, run.settings.meaning)
+    kinds, looked_at = rejects.kinds(folder, run.settings.data_schema)
     alerts, alerted = history.alerts(folder, ALERTS)
     return template().render(
         folder=folder.path,
@@ -87,8 +88,8 @@ def made(folder: RunFolder, models: int, tell: Callable[[str], None]) -> str:
         alerts=alerts,
         alerted=alerted,
         skips=history.skips(folder),
-        newest=scored.newest(folder, run.settings.meaning),
-        standing=run.status.standing(datetime.now(timezone.utc)),
+        newest=scored.newest(folder, run.settings.data_schema),
+        state=history.describe_status(run.status, datetime.now(timezone.utc)),
         glossary=Markup(glossary.as_html()),
         kinds=kinds,
         looked_at=looked_at,
@@ -160,7 +161,7 @@ def over_time(run: History) -> Iterator[Shown]:
         yield shown("Unlabelled rows", pictures.unlabelled(reports), note)
 
 
-def predictions(points: pictures.Points, refreshes: Sequence[str]) -> Iterator[Shown]:
+def predictions(points: Points, refreshes: Sequence[str]) -> Iterator[Shown]:
     """The pictures of single predictions."""
     if not len(points.target):
         return
@@ -178,7 +179,7 @@ def predictions(points: pictures.Points, refreshes: Sequence[str]) -> Iterator[S
 
 def features(run: History, described: Described) -> Iterator[Shown]:
     """A picture a column: the target first."""
-    schema = run.settings.meaning
+    schema = run.settings.data_schema
     shares = columns.null_shares(described)
     if shares:
         note = "Percent of each column's values; the columns that have most."

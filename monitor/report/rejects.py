@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from model import files
@@ -84,9 +83,7 @@ def without_value(reason: str, schema: Schema) -> str:
 
 def _newest_first(folder: RunFolder) -> Iterator[dict[str, Any]]:
     """All rejects; those without a readable time at the end."""
-    paths = files.list_files(folder.rejected, "*/*.ndjson")
-    dated = {path: PurePath(path).parent.name != "undated" for path in paths}
-    for path in sorted(paths, key=lambda path: (dated[path], path), reverse=True):
+    for path in folder.reject_files():
         yield from _lines(path)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +13,9 @@ import pyarrow.parquet as pq
 from model import files
 from model.batch import to_plain
 from model.errors import UserError
-from model.runs import NAME, RunFolder
+from model.runs import RunFolder
 from model.schema import Schema
-from monitor.report.pictures import Points
+from model.series import Points
 from monitor.report.pictures.words import figure
 
 MOST = 200_000
@@ -78,12 +77,10 @@ def newest(folder: RunFolder, schema: Schema, most: int = 20) -> Newest | None:
     Raises:
         UserError: if a file holds no predictions.
     """
-    paths = files.list_files(folder.predictions, f"{NAME}/*.parquet")
-    names = [PurePath(path).parent.name for path in paths]
-    if not paths:
+    found = folder.prediction_files()
+    if not found:
         return None
-    name = max(names)
-    shards = [path for path, each in zip(paths, names, strict=True) if each == name]
+    name, shards = list(found.items())[-1]
     try:
         tables = [pq.read_table(pa.BufferReader(files.read_whole(path))) for path in shards]
         table = pa.concat_tables(tables, promote_options="default")
@@ -111,11 +108,8 @@ def cell(value: object) -> str:
 
 def _newest_first(folder: RunFolder) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
     """The names of refreshes with their finite targets and predictions, shape (2, rows)."""
-    shards: dict[str, list[str]] = {}
-    for path in files.list_files(folder.predictions, f"{NAME}/*.parquet"):
-        shards.setdefault(PurePath(path).parent.name, []).append(path)
-    for name in sorted(shards, reverse=True):
-        rows = np.concatenate([_rows(path) for path in shards[name]], axis=1)
+    for name, shards in reversed(folder.prediction_files().items()):
+        rows = np.concatenate([_rows(path) for path in shards], axis=1)
         yield name, rows[:, np.isfinite(rows).all(axis=0)]
 
 

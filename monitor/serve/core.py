@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
-
 from model.errors import UserError
 from model.files import is_local
-from model.runs import RunFolder, earlier
-from model.schema import Schema, explain
+from model.runs import RunFolder
+from model.schema import Schema
 from model.store import DamagedArtefact, Store
 from monitor.serve.counts import Counts
 from monitor.serve.damage import Damaged
@@ -35,16 +33,6 @@ AT_ONCE = 32
 
 STUCK = 30.0
 """Seconds, and as many times as long as between looks: a look that takes longer is stuck."""
-
-
-class RunSettings(BaseModel):
-    """What a server needs of a run's settings.json; window and every are in seconds."""
-
-    meaning: Schema = Field(alias="schema")
-    learner: str
-    window: int = Field(gt=0)
-    every: int = Field(gt=0)
-    live: bool = False
 
 
 @dataclass
@@ -125,11 +113,8 @@ def core_of(options: Options) -> Core:
         UserError: if the folder holds no run, or not the model that shall serve.
     """
     folder = RunFolder(options.folder)
-    settings = earlier(folder)
-    try:
-        RunSettings.model_validate(settings)
-    except ValidationError as error:
-        raise UserError(f"{folder.settings}: is not a run's: {explain(error)}") from error
+    settings = folder.read_settings()
+    folder.parse_settings(settings)
     core = Core(options, settings)
     name = options.model
     if name != NEWEST:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from posixpath import basename
 
 from monitor.serve.logs import say
 
@@ -54,9 +55,9 @@ class Damaged:
 
         Args:
             kind: the name of their folder.
-            reasons: by the files' names.
+            reasons: by the files' paths.
         """
-        found = {f"{kind}/{name}": reason for name, reason in reasons.items()}
+        found = {f"{kind}/{basename(path)}": reason for path, reason in reasons.items()}
         for file in self.files:
             if file.startswith(f"{kind}/") and file not in found:
                 self.forget(file)

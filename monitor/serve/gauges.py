@@ -18,11 +18,11 @@ from prometheus_client.registry import Collector
 from model.alerts import Alert
 from model.asof import parse_iso, parse_name
 from model.batch import SECOND
+from model.runs import ENDED
 from monitor.serve.counts import PREFIX
 from monitor.serve.damage import KINDS as FILES
 from monitor.serve.reports import Report
 from monitor.serve.serving import Serving
-from monitor.watch.status import ENDED
 
 if TYPE_CHECKING:
     from monitor.serve.core import Core

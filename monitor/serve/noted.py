@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from posixpath import basename
 from typing import Generic, TypeVar
 
 from model.alerts import Alert, from_ndjson
 from model.runs import RunFolder
 from model.skipped import Skipped
+from monitor.newest import NewestFiles
 from monitor.serve.damage import Damaged
 from monitor.serve.reports import Reports
-from monitor.watch.newest import Newest
 
 ALERTED = 100
 """Maximum number of refreshes whose alerts are held: the newest that have any."""
@@ -30,7 +29,7 @@ class Noted(Generic[T]):
         damaged: is given those that cannot be read.
     """
 
-    def __init__(self, newest: Newest[T], kind: str, damaged: Damaged) -> None:
+    def __init__(self, newest: NewestFiles[T], kind: str, damaged: Damaged) -> None:
         self._newest = newest
         self._kind = kind
         self._damaged = damaged
@@ -44,8 +43,7 @@ class Noted(Generic[T]):
         """
         with self._lock:
             self._newest.look()
-            reasons = {basename(path): why for path, why in self._newest.damaged.items()}
-            self._damaged.keep(self._kind, reasons)
+            self._damaged.keep(self._kind, self._newest.damaged)
             return self._newest.kept
 
 
@@ -53,7 +51,9 @@ class Alerts(Noted[list[Alert]]):
     """The alerts of a run. They are written before their refresh is reported, and count then."""
 
     def __init__(self, folder: RunFolder, reports: Reports, damaged: Damaged) -> None:
-        super().__init__(Newest(folder.alerts, "ndjson", from_ndjson, ALERTED), "alerts", damaged)
+        super().__init__(
+            NewestFiles(folder.alerts, "ndjson", from_ndjson, ALERTED), "alerts", damaged
+        )
         self._reports = reports
 
     @property
@@ -78,7 +78,7 @@ class Skips(Noted[Skipped]):
 
     def __init__(self, folder: RunFolder, damaged: Damaged) -> None:
         read = Skipped.model_validate_json
-        super().__init__(Newest(folder.skipped, "json", read, SKIPPED), "skipped", damaged)
+        super().__init__(NewestFiles(folder.skipped, "json", read, SKIPPED), "skipped", damaged)
 
     def take(self, most: int) -> list[Skipped]:
         """The newest ones, newest first, as of this moment."""

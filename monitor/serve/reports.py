@@ -7,28 +7,24 @@ is checked alone: one that is not as a run writes it is skipped, and the others 
 from __future__ import annotations
 
 import io
-import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, Field, FiniteFloat, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from model import files
 from model.batch import to_plain
-from model.runs import NAME, RunFolder
+from model.runs import RunFolder, parse_json
 from model.schema import Schema, explain
+from monitor.newest import NewestFiles
 from monitor.serve.damage import Damaged
 
 KEPT = 10_000
 """Of an endless run so many reports, the newest, are at hand."""
-AGAIN = 10
-"""Maximum number of damaged reports that are read again at each look."""
 SAMPLES = 5
 """Maximum number of samples that are tried until one can be read."""
 NORMALIZED = " (normalized)"
@@ -49,7 +45,7 @@ class Drift(BaseModel):
     prediction: Shifts
 
 
-class Written(BaseModel):
+class RequiredFields(BaseModel):
     """What a report has to have, so that it can be shown; what it has beside that goes through."""
 
     refresh_start: AwareDatetime
@@ -68,21 +64,34 @@ class Written(BaseModel):
     drift: Drift | None = None
 
 
-@dataclass
 class Reports:
     """The reports of a run, each read once; one thread looks, any may read ``known``.
 
-    Attributes:
+    Args:
         folder: of the run.
-        known: the newest reports by their files' names, oldest first; never changed in place.
-        damaged: why the others among the newest cannot be read, by their files' names.
+
+    Attributes:
         totals: ``refreshes``, and the sums of ``COUNTED``, of all that were ever known.
     """
 
-    folder: RunFolder
-    known: dict[str, Report] = field(default_factory=dict)
-    damaged: dict[str, str] = field(default_factory=dict)
-    totals: Counter[str] = field(default_factory=Counter)
+    def __init__(self, folder: RunFolder) -> None:
+        self.totals: Counter[str] = Counter()
+        self._newest = NewestFiles(folder.metrics, "json", parse_report, KEPT)
+
+    @property
+    def known(self) -> dict[str, Report]:
+        """The newest reports by their files' names, oldest first; never changed in place."""
+        return self._newest.kept
+
+    @property
+    def damaged(self) -> dict[str, str]:
+        """Why others among the newest cannot be read, by their paths."""
+        return self._newest.damaged
+
+    @property
+    def newest(self) -> Report | None:
+        """The report of the newest refresh."""
+        return next(reversed(self.known.values()), None)
 
     def look(self) -> list[Report]:
         """Reads what is new, and forgets what is gone. A report that cannot be read is skipped.
@@ -93,58 +102,21 @@ class Reports:
         Raises:
             OSError: if the folder cannot be read.
         """
-        found: dict[str, Report] = {}
-        damaged: dict[str, str] = {}
-        new: list[Report] = []
-        again = sorted(self.damaged)[-AGAIN:]
-        for path in files.list_files(self.folder.metrics, f"{NAME}.json")[-KEPT:]:
-            name, file = PurePath(path).stem, PurePath(path).name
-            if name in self.known:
-                found[name] = self.known[name]
-            elif file in self.damaged and file not in again:
-                damaged[file] = self.damaged[file]
-            else:
-                try:
-                    found[name] = read_report(path)
-                    new.append(found[name])
-                except FileNotFoundError:  # removed since it was listed
-                    continue
-                except (OSError, ValueError) as error:
-                    damaged[file] = explained(error)
-        self.known, self.damaged = found, damaged
+        new = list(self._newest.look().values())
         for report in new:
             self.totals.update({name: report[name] for name in COUNTED}, refreshes=1)
         return new
 
-    @property
-    def newest(self) -> Report | None:
-        """The report of the newest refresh."""
-        return next(reversed(self.known.values()), None)
 
-
-def read_report(path: str) -> Report:
-    """A report.
+def parse_report(data: bytes) -> Report:
+    """A report, as it stands.
 
     Raises:
         ValueError: if it is none.
-        OSError: if it cannot be read.
     """
-    read = parse_json(files.read_whole(path))
-    Written.model_validate(read)
-    return read
-
-
-def parse_json(data: bytes) -> dict[str, Any]:
-    """A JSON object whose numbers are all finite.
-
-    Raises:
-        ValueError: if it is none, or too deeply nested.
-    """
-    read = from_json(data, allow_inf_nan=False)
-    if not isinstance(read, dict):
-        raise ValueError(f"must be an object, is of type {type(read).__name__}")
-    json.dumps(read, allow_nan=False)  # 1e999 is read as infinite
-    return read
+    report = parse_json(data)
+    RequiredFields.model_validate(report)
+    return report
 
 
 def read_json(path: str) -> dict[str, Any] | None:
@@ -174,9 +146,9 @@ def newest_sample(
     Returns:
         None if there is no sample.
     """
-    found = files.list_files(folder.sample, f"{NAME}.parquet")
-    for path in found[: -SAMPLES - 1 : -1]:
-        file = f"sample/{PurePath(path).name}"
+    found = list(folder.samples().items())
+    for name, path in found[: -SAMPLES - 1 : -1]:
+        file = f"sample/{name}.parquet"
         try:
             sample = pq.read_table(io.BytesIO(files.read_whole(path)))
             rows = rows_of(sample, columns(sample), most)
@@ -187,7 +159,7 @@ def newest_sample(
             damaged.note(file, error)
             continue
         damaged.forget(file)
-        return PurePath(path).stem, rows
+        return name, rows
     return None
 
 

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 
 from model import files
+from model.runs import parse_json
 from monitor.serve.core import Core
 from monitor.serve.logs import say
-from monitor.serve.reports import explained, parse_json
+from monitor.serve.reports import explained
 
 STOP = 5.0
 """Seconds: a look that takes longer is not waited for at the end."""

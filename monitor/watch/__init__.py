@@ -1,8 +1,8 @@
 """``python -m pipeline watch OUTPUT``: a run's live table, in a terminal.
 
 All of it comes from the run's folder, so it shows a run on any runner, while it goes on and
-afterwards. ``newest`` and ``following`` read what is new, ``status`` how the run stands;
-``watched`` puts both together. ``figures`` makes text, ``table`` and ``view`` the picture, at any
+afterwards. ``follower`` reads what is new, ``status`` the run's state; ``watched`` puts
+both together. ``figures`` makes text, ``table`` and ``view`` the picture, at any
 width and height. ``command`` is the command line. ``python -m pipeline`` shows the same picture
 while it works (``pipeline.progress``).
 """
@@ -10,7 +10,7 @@ while it works (``pipeline.progress``).
 from __future__ import annotations
 
 
-def main(words: list[str]) -> int:
+def main(argv: list[str]) -> int:
     """Runs the command.
 
     Returns:
@@ -21,4 +21,4 @@ def main(words: list[str]) -> int:
     """
     from monitor.watch.command import run  # here, since pipeline.progress needs the picture alone
 
-    return run(words)
+    return run(argv)

@@ -16,10 +16,10 @@ from model.runs import RunFolder
 from monitor.commandline import Parser
 from monitor.console import consoles
 from monitor.watch.figures import clean
-from monitor.watch.following import New, alert_lines
+from monitor.watch.follower import Update, alert_lines
 from monitor.watch.table import line
 from monitor.watch.view import WAITING
-from monitor.watch.watched import Watched
+from monitor.watch.watched import WatchedRun
 
 INTERVAL, SHARE = 0.5, 10
 """Seconds between two looks, and so many times as long as a look takes if that is more."""
@@ -47,10 +47,10 @@ def parser() -> Parser:
     return made
 
 
-def run(words: list[str]) -> int:
+def run(argv: list[str]) -> int:
     """Runs the command; see ``monitor.watch.main``."""
-    given = parser().parse_args(words)
-    watched = Watched(RunFolder(given.folder.rstrip("/") or "/"))
+    given = parser().parse_args(argv)
+    watched = WatchedRun(RunFolder(given.folder.rstrip("/") or "/"))
     out, err = consoles()
     show = show_picture if out.is_interactive else show_lines
     try:
@@ -62,7 +62,7 @@ def run(words: list[str]) -> int:
     return 0 if watched.state in ("done", "drained") else 1
 
 
-def follow(watched: Watched, show: Callable[[New], None]) -> None:
+def follow(watched: WatchedRun, show: Callable[[Update], None]) -> None:
     """Looks at a run again and again until it has ended.
 
     Args:
@@ -77,7 +77,7 @@ def follow(watched: Watched, show: Callable[[New], None]) -> None:
         time.sleep(max(INTERVAL, SHARE * (time.monotonic() - began)))
 
 
-def show_picture(watched: Watched, out: Console) -> None:
+def show_picture(watched: WatchedRun, out: Console) -> None:
     """Shows a run on the whole of a terminal; what it looked like at the end stays behind."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the terminal is given back first
     try:
@@ -87,24 +87,24 @@ def show_picture(watched: Watched, out: Console) -> None:
         out.print(watched.view(), height=max(out.height - 3, 1))  # two lines and the prompt follow
 
 
-def show_lines(watched: Watched, out: Console) -> None:
+def show_lines(watched: WatchedRun, out: Console) -> None:
     """Prints a line a refresh and an alert, first those of the newest refreshes that are there."""
 
-    def tell(text: str) -> None:
+    def print_line(text: str) -> None:
         out.print(clean(text, out.encoding), soft_wrap=True)
 
     trouble = ""
 
-    def show(new: New) -> None:
+    def show(new: Update) -> None:
         nonlocal trouble
         if watched.trouble not in ("", trouble):
-            tell(watched.trouble)
+            print_line(watched.trouble)
         trouble = watched.trouble
         for text in (*starmap(line, new.reports.items()), *alert_lines(new.alerts.values())):
-            tell(text)
+            print_line(text)
 
-    tell(watched.title)
+    print_line(watched.title)
     show(watched.look())
     if not (watched.seen.reports.count or watched.over):
-        tell(WAITING)
+        print_line(WAITING)
     follow(watched, show)

@@ -6,41 +6,21 @@ import time
 from collections import deque
 from datetime import datetime, timezone
 
-from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic import ValidationError
 
-from model import files
 from model.errors import UserError
-from model.runs import RunFolder
+from model.runs import STALE, RunFolder, Status
 from model.schema import explain
 from model.wording import format_count
 from monitor.watch.figures import clean
 
-ENDED = ("done", "drained", "interrupted", "failed")
-"""States behind which nothing comes; a run says so itself."""
-STALE, PATIENCE = 60.0, 12.0
-"""Seconds: so old may a status be; so long one is watched that was older from the start."""
+PATIENCE = 12.0
+"""Seconds that a run is watched whose status was older than ``STALE`` from the start."""
 RECENT = 10.0
 """Over so many seconds, or a little more, the rate of now is taken."""
 
 
-class Delay(BaseModel):
-    """Of how late a live run is, what is shown: the 95th percentile, seconds."""
-
-    p95: float
-
-
-class Status(BaseModel):
-    """A run's status.json; what it may lack has a default."""
-
-    state: str
-    rows_read: int = 0
-    rate: float = 0.0
-    watermark: AwareDatetime | None = None
-    updated: AwareDatetime
-    delays: dict[str, Delay] = {}
-
-
-class Standing:
+class RunStatus:
     """A run's status as of the last look, and the last few before.
 
     Attributes:
@@ -64,7 +44,7 @@ class Standing:
             UserError: if it is not what a run writes.
         """
         try:
-            status = Status.model_validate_json(files.read_whole(self.folder.status))
+            status = self.folder.read_status()
         except FileNotFoundError:
             return
         except ValidationError as error:
@@ -88,7 +68,7 @@ class Standing:
         """The run's, ``starting`` before its first status, or ``stale``."""
         if self.status is None:
             return "starting"
-        return "stale" if self.status.state not in ENDED and self._stale() else self.status.state
+        return "stale" if not self.status.has_ended and self._stale() else self.status.state
 
     def _stale(self) -> bool:
         """Whether the run's launcher is gone, though nothing says that it has ended.
@@ -104,14 +84,14 @@ class Standing:
         """Seconds since the status was written."""
         if self.status is None:
             return 0.0
-        return seconds(self.status.updated, datetime.now(timezone.utc))
+        return self.status.age(datetime.now(timezone.utc))
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """What the status says, a short text each."""
         status = self.status
         if status is None:
             return ["no status.json yet"]
-        running = status.state not in ENDED
+        running = not status.has_ended
         heard = time.monotonic() - self._moved <= PATIENCE
         rated = running and heard and len(self._recent) > 1
         now = f", now {self._rate():,.0f}" if rated else ""
@@ -132,10 +112,10 @@ class Standing:
 
     def _watermark(self, status: Status, watermark: datetime) -> str:
         """The watermark and, live, how far it is behind, both as of when the status was written."""
-        told = watermark.strftime("%Y-%m-%d %H:%M:%S")
-        if not self.live or status.state in ENDED:
-            return told
-        return f"{told[11:]} ({seconds(watermark, status.updated):.1f} s behind)"
+        text = watermark.strftime("%Y-%m-%d %H:%M:%S")
+        if not self.live or status.has_ended:
+            return text
+        return f"{text[11:]} ({seconds(watermark, status.updated):.1f} s behind)"
 
 
 def seconds(first: datetime, last: datetime) -> float:

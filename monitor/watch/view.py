@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, OverflowMethod, RenderableType
 from rich.text import Text
 
+from model.runs import ENDED
 from monitor.watch.figures import ASCII_BLOCKS, BLOCKS, clean, packed, shown, sparkline
-from monitor.watch.following import Following, alert_lines
-from monitor.watch.status import ENDED
+from monitor.watch.follower import RunFollower, alert_lines
 from monitor.watch.table import table
 
 STATES = {"running": "green", "done": "bold green", "failed": "bold red", "stale": "bold red"}
@@ -28,14 +28,14 @@ class View:
     Attributes:
         title: which run.
         state: how it stands.
-        told: more of that, a short text each.
+        summary: more of that, a short text each.
         seen: what it has written.
     """
 
     title: str
     state: str
-    told: Sequence[str]
-    seen: Following
+    summary: Sequence[str]
+    seen: RunFollower
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -51,7 +51,7 @@ class View:
         title = _line(self.title, options)
         title.truncate(max(options.max_width - len(state), 1))
         yield title.append(state, STATES.get(self.state, "yellow"))
-        for text in packed([*self.told, self._models()], options.max_width):
+        for text in packed([*self.summary, self._models()], options.max_width):
             yield _line(text, options)
 
     def _models(self) -> str:

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, Field, ValidationError
-
-from model import files
-from model.errors import UserError
-from model.runs import RunFolder, check_folder, earlier
-from model.schema import Schema, explain
+from model.runs import ENDED, RunFolder
 from model.wording import format_count
-from monitor.watch.following import Following, New
-from monitor.watch.status import ENDED, Standing
+from monitor.watch.follower import RunFollower, Update
+from monitor.watch.status import RunStatus
 from monitor.watch.view import View
 
 
-class Settings(BaseModel):
-    """Of a run's settings.json, what is shown or decides what is."""
-
-    meaning: Schema = Field(alias="schema")
-    live: bool = False
-
-
-class Watched:
+class WatchedRun:
     """A run, from its folder.
 
     Args:
@@ -33,25 +21,21 @@ class Watched:
         UserError: if it holds no run.
 
     Attributes:
-        standing: how the run stands.
+        status: the run's.
         seen: what it has written.
         trouble: why the folder could not be looked at the last time; empty if it could.
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        check_folder(folder)
-        found = earlier(folder)
-        try:
-            settings = Settings.model_validate(found)
-        except ValidationError as error:
-            raise UserError(f"{folder.settings}: is not a run's: {explain(error)}") from error
-        self.title = f"{settings.meaning.name} -> {folder.path}"
-        self.standing = Standing(folder, settings.live)
-        self.seen = Following(folder)
+        folder.check()
+        settings = folder.parse_settings(folder.read_settings())
+        self.title = f"{settings.data_schema.name} -> {folder.path}"
+        self.status = RunStatus(folder, settings.live)
+        self.seen = RunFollower(folder)
         self.trouble = ""
         self._folder = folder
 
-    def look(self) -> New:
+    def look(self) -> Update:
         """Looks at the folder; gives what is new.
 
         The status goes first, so that of a run that has ended all reports are seen.
@@ -60,28 +44,28 @@ class Watched:
             UserError: if the status is not what a run writes, or there is no run any more.
         """
         try:
-            self.standing.look()
+            self.status.look()
             new = self.seen.look()
             self.trouble = skipped_files(self.seen.damaged)
         except OSError as error:
             self.trouble = f"the folder is not reached: {error.strerror or error}"
-            return New({}, {})
+            return Update({}, {})
         if new.reports:
-            self.standing.moved()
-        if self.standing.status is None:
-            earlier(self._folder)
+            self.status.moved()
+        if self.status.status is None:
+            self._folder.read_settings()
         return new
 
     @property
     def state(self) -> str:
         """The run's; ``stale`` if it gives no sign of life, ``done`` if nobody tells of its end."""
-        state = self.standing.state
+        state = self.status.state
         return "done" if self._ended_alone(state) else state
 
     def _ended_alone(self, state: str) -> bool:
         """Whether a run without a launcher (as on Dataflow, or if it was killed) is at its end."""
         try:
-            return state in ("starting", "stale") and files.exists(self._folder.ended)
+            return state in ("starting", "stale") and self._folder.has_ended()
         except OSError:
             return False
 
@@ -93,13 +77,13 @@ class Watched:
     def view(self) -> View:
         """The run's picture."""
         trouble = [self.trouble] if self.trouble else []
-        return View(self.title, self.state, [*trouble, *self.standing.told()], self.seen)
+        return View(self.title, self.state, [*trouble, *self.status.summary()], self.seen)
 
     def farewell(self) -> str:
         """What is said when it is over."""
         if self.state == "stale":
             return (
-                f"no sign of life for {self.standing.age:,.0f} s: the run was killed, "
+                f"no sign of life for {self.status.age:,.0f} s: the run was killed, "
                 "or its launcher is out of reach"
             )
         count = self.seen.reports.count

@@ -8,7 +8,6 @@ from contextlib import suppress
 
 from typing_extensions import override
 
-from model import files
 from model.runs import RunFolder
 from pipeline.logs import mute
 from pipeline.runners.cluster import Cluster, Job, Unreachable
@@ -140,7 +139,7 @@ class FlinkGuide(RunGuide):
 
     @override
     def ended(self) -> bool:
-        return files.exists(self.folder.ended)
+        return self.folder.has_ended()
 
     @override
     def cancelling(self) -> None:

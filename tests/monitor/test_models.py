@@ -148,8 +148,8 @@ def test_a_path_that_is_no_runs_folder_is_refused(job: Job) -> None:
     Path("file").write_text("")
     Path("empty").mkdir()
     assert "required: OUTPUT" in job.refused("models")
-    assert job.refused("models", "no") == "no: is no folder; a run's folder is allowed"
-    assert job.refused("models", "file") == "file: is no folder; a run's folder is allowed"
+    assert job.refused("models", "no") == "no: is no folder; must be a run's folder"
+    assert job.refused("models", "file") == "file: is no folder; must be a run's folder"
     for words in (["empty"], ["empty", "--verify"]):
         told = job.refused("models", *words)
         assert told == f"{words[0]}: holds no run: no settings.json in it"

@@ -2,7 +2,6 @@
 
 from monitor.report.pictures.features import categorical, importance, numeric
 from monitor.report.pictures.overtime import (
-    Span,
     drift,
     error,
     nulls,
@@ -12,15 +11,12 @@ from monitor.report.pictures.overtime import (
     unlabelled,
 )
 from monitor.report.pictures.points import (
-    Points,
     predicted_against_actual,
     residuals,
     residuals_against_predicted,
 )
 
 __all__ = [
-    "Points",
-    "Span",
     "categorical",
     "drift",
     "error",

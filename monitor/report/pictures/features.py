@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from model.series import Period
 from model.statistics import Categorical, Numeric
 from monitor.report.pictures.canvas import TEXT, legend, plain, sheet, svg
-from monitor.report.pictures.overtime import Span, Values, floats, over_time, step, steps
+from monitor.report.pictures.overtime import Values, floats, over_time, step, steps
 from monitor.report.pictures.palette import INK, LINES, SOFT
 from monitor.report.pictures.words import figure, range_of
 
@@ -21,7 +22,7 @@ SHOWN = 8
 ROW = 22
 
 
-def numeric(name: str, windows: Sequence[Span], columns: Sequence[Numeric]) -> str:
+def numeric(name: str, windows: Sequence[Period], columns: Sequence[Numeric]) -> str:
     """A numeric column's mean over time, in a band of one standard deviation to either side.
 
     Args:
@@ -40,7 +41,7 @@ def numeric(name: str, windows: Sequence[Span], columns: Sequence[Numeric]) -> s
     return svg(drawing, _id(name), f"Mean and standard deviation of {plain(name)}", told)
 
 
-def categorical(name: str, windows: Sequence[Span], columns: Sequence[Categorical]) -> str:
+def categorical(name: str, windows: Sequence[Period], columns: Sequence[Categorical]) -> str:
     """The shares of a categorical column's commonest values over time.
 
     Args:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-from model.asof import parse_iso
 from model.metrics import Metrics
+from model.series import Period, count_days
 from monitor.report.pictures.canvas import NAMED, TEXT, legend, plain, sheet, svg
 from monitor.report.pictures.palette import CARD, DASHES, LINES, SHADE, SOFT
 from monitor.report.pictures.words import count, range_of
@@ -35,29 +35,9 @@ DRIFTING = 4
 """So many features are drawn, those that have drifted most."""
 
 
-class Span(NamedTuple):
-    """A stretch of event time as ISO 8601 in UTC: the start is in it, the end is not."""
-
-    start: str
-    end: str
-
-
-def spans(reports: Sequence[Metrics]) -> list[Span]:
+def spans(reports: Sequence[Metrics]) -> list[Period]:
     """The refreshes of reports."""
-    return [Span(report.refresh_start, report.refresh_end) for report in reports]
-
-
-def moment(time: str) -> float:
-    """ISO 8601 in UTC as matplotlib takes it: days since the epoch.
-
-    Raises:
-        ValueError: if it is none.
-
-    Example:
-        >>> moment("1970-01-02T12:00:00Z")
-        1.5
-    """
-    return min(LATEST, float(date2num(parse_iso(time))))
+    return [Period(report.refresh_start, report.refresh_end) for report in reports]
 
 
 def error(reports: Sequence[Metrics]) -> str:
@@ -134,7 +114,7 @@ def unlabelled(reports: Sequence[Metrics]) -> str:
     return svg(drawing, "unlabelled", "Rows without a target, percent of each refresh", message)
 
 
-def nulls(places: Sequence[Span], shares: Mapping[str, Values]) -> str:
+def nulls(places: Sequence[Period], shares: Mapping[str, Values]) -> str:
     """Which share of each column's values is null, percent, of the columns that have most.
 
     Args:
@@ -152,7 +132,7 @@ def nulls(places: Sequence[Span], shares: Mapping[str, Values]) -> str:
     return svg(drawing, "nulls", "Nulls, percent of each column's values", message)
 
 
-def drift(refreshes: Sequence[Span], indices: Mapping[str, Values]) -> str:
+def drift(refreshes: Sequence[Period], indices: Mapping[str, Values]) -> str:
     """The population stability index of the features that drifted most.
 
     Args:
@@ -174,7 +154,7 @@ def drift(refreshes: Sequence[Span], indices: Mapping[str, Values]) -> str:
     return svg(drawing, "drift", "Drift of the features (population stability index)", told)
 
 
-def timeline(name: str, title: str, windows: Sequence[Span], values: Values) -> str:
+def timeline(name: str, title: str, windows: Sequence[Period], values: Values) -> str:
     """One figure a window, from 0 up, as what a fit took or what a model holds.
 
     Args:
@@ -195,7 +175,7 @@ def floats(values: Iterable[float | None]) -> Values:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def step(axes: Axes, places: Sequence[Span], values: Values, line: int, name: str) -> None:
+def step(axes: Axes, places: Sequence[Period], values: Values, line: int, name: str) -> None:
     """Draws a value a span as a line of steps."""
     edges, high = steps(places, values)
     width = 1.8 if len(places) <= DENSE else 1
@@ -206,7 +186,7 @@ def step(axes: Axes, places: Sequence[Span], values: Values, line: int, name: st
         axes.plot(at, height, "o", color=LINES[line], markersize=3.5, markeredgewidth=0)
 
 
-def steps(places: Sequence[Span], *values: Values) -> tuple[Values, ...]:
+def steps(places: Sequence[Period], *values: Values) -> tuple[Values, ...]:
     """Edges and values for ``Axes.stairs``: a NaN fills each gap between two spans.
 
     Args:
@@ -217,8 +197,8 @@ def steps(places: Sequence[Span], *values: Values) -> tuple[Values, ...]:
         The edges, of shape (n + 1,), then each of the values, of shape (n,).
     """
     starts, ends = widened(
-        np.array([moment(place.start) for place in places]),
-        np.array([moment(place.end) for place in places]),
+        np.array([count_days(place.start) for place in places]),
+        np.array([count_days(place.end) for place in places]),
     )
     gaps = np.flatnonzero(starts[1:] != ends[:-1]) + 1
     edges = np.insert(np.append(starts, ends[-1:]), gaps, ends[gaps - 1])
@@ -262,19 +242,19 @@ def dots(edges: Values, values: Values) -> tuple[Values, Values]:
     return (edges[steps] + edges[np.array(steps, dtype=int) + 1]) / 2, values[steps]
 
 
-def over_time(axes: Axes, places: Sequence[Span]) -> None:
+def over_time(axes: Axes, places: Sequence[Period]) -> None:
     """Sets the horizontal axis to the time that the spans cover, in UTC."""
     locator = AutoDateLocator(minticks=3, maxticks=5)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.xaxis.get_offset_text().set(color=SOFT, fontsize=TEXT)
-    starts = np.array([moment(places[0].start), moment(places[-1].start)])
-    ends = np.array([moment(places[0].end), moment(places[-1].end)])
+    starts = np.array([count_days(places[0].start), count_days(places[-1].start)])
+    ends = np.array([count_days(places[0].end), count_days(places[-1].end)])
     left, right = widened(starts, ends) if len(places) > 1 else (starts, ends)
     axes.set_xlim(left[0], right[-1])
 
 
-def _shade(axes: Axes, places: Sequence[Span], where: npt.NDArray[np.bool_], name: str) -> None:
+def _shade(axes: Axes, places: Sequence[Period], where: npt.NDArray[np.bool_], name: str) -> None:
     """Shades the spans where something holds, from below to above."""
     edges, shaded = steps(places, np.where(where, 1.0, np.nan))
     if where.any():
@@ -282,7 +262,7 @@ def _shade(axes: Axes, places: Sequence[Span], where: npt.NDArray[np.bool_], nam
         axes.stairs(shaded, edges, transform=axes.get_xaxis_transform(), zorder=0, **look)
 
 
-def _tick(axes: Axes, places: Sequence[Span], where: npt.NDArray[np.bool_], name: str) -> None:
+def _tick(axes: Axes, places: Sequence[Period], where: npt.NDArray[np.bool_], name: str) -> None:
     """Marks the spans where something holds by a bar at the lower edge."""
     edges, marked = steps(places, np.where(where, 0.04, np.nan))
     if where.any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
+from model.series import Points
 from monitor.report.pictures.canvas import TEXT, Figures, sheet, svg
 from monitor.report.pictures.palette import HEATS, LINES, SOFT
 from monitor.report.pictures.words import count, figure
@@ -24,18 +25,6 @@ GAP = 0.06
 OUTER = 0.1
 """So many percent of the values are beyond each end of an axis: a few would make it useless."""
 TALL = 230
-
-
-class Points(NamedTuple):
-    """Scored rows with a target, both finite: each of shape (rows,)."""
-
-    target: Values
-    prediction: Values
-
-    @property
-    def residuals(self) -> Values:
-        """What came true less what was predicted."""
-        return self.target - self.prediction
 
 
 def predicted_against_actual(points: Points) -> str:

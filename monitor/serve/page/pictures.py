@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from model.errors import UserError
 from model.metrics import Metrics
+from model.runs import RunSettings
 from monitor.serve.core import Core
 from monitor.serve.reports import Report
 
@@ -89,8 +90,8 @@ def history_of(core: Core) -> History:
     models |= dict.fromkeys(core.models.store.names())
     fits = {model: fit_seconds(core, model) for model in sorted(models)}
     known = {model: seconds for model, seconds in fits.items() if seconds is not None}
-    settings = history.Settings.model_validate(core.settings)
-    return history.History(settings, history.Status(), reports, known)
+    settings = RunSettings.model_validate(core.settings)
+    return history.History(settings, None, reports, known)
 
 
 def whole(reports: Iterable[Report]) -> Iterator[Metrics]:

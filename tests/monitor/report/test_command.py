@@ -43,8 +43,8 @@ def test_a_file_that_cannot_be_written_is_told_of_and_leaves_nothing(run: Path, 
     ("words", "told"),
     [
         ([], "the following arguments are required: OUTPUT"),
-        (["no"], "no: is no folder; a run's folder is allowed"),
-        (["file"], "file: is no folder; a run's folder is allowed"),
+        (["no"], "no: is no folder; must be a run's folder"),
+        (["file"], "file: is no folder; must be a run's folder"),
         (["empty"], "empty: holds no run: no settings.json in it"),
         (
             ["foo://bar"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ def test_a_history_is_what_the_files_say(run: Path) -> None:
     found = history.read(RunFolder(str(run)))
     assert [json.loads(r.as_json()) for r in found.reports] == metrics(run)
     assert (found.settings.learner, found.settings.window) == ("forest", 60)
-    assert found.settings.meaning.target == "salario"
-    assert found.status.state == "done"
+    assert found.settings.data_schema.target == "salario"
+    assert found.status is not None and found.status.state == "done"
     told = {path.stem: json.loads(path.read_text()) for path in run.glob("timing/*.json")}
     assert found.fits == {name: told[name]["fit_seconds"] for name in NAMES}
 
@@ -59,7 +60,7 @@ def test_a_model_stands_at_the_last_refresh_of_its_window(run: Path) -> None:
 def test_a_run_that_has_just_begun_has_a_history_of_nothing(home: Path, run: Path) -> None:
     Path("settings.json").write_bytes((run / "settings.json").read_bytes())
     found = history.read(RunFolder(str(home)))
-    assert (found.reports, found.fits, found.status.state) == ([], {}, "unknown")
+    assert (found.reports, found.fits, found.status) == ([], {}, None)
 
 
 @pytest.mark.parametrize(
@@ -89,4 +90,5 @@ def test_a_report_whose_times_cannot_be_drawn_is_none(time: str, mine: Path) -> 
 
 def test_a_status_that_cannot_be_read_is_unknown(mine: Path) -> None:
     (mine / "status.json").write_text("{")
-    assert history.read(RunFolder(str(mine))).status.state == "unknown"
+    found = history.read(RunFolder(str(mine))).status
+    assert history.describe_status(found, datetime.now(timezone.utc)) == "unknown"

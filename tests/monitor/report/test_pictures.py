@@ -6,14 +6,18 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timezone
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.dates import date2num
 
 from model.metrics import Metrics
+from model.series import LAST_DAY, Points, count_days
 from model.statistics import Categorical, Numeric
 from monitor.report import pictures
-from monitor.report.pictures import Points
 from monitor.report.pictures.canvas import BOTTOM, HEIGHT, LONGEST
 from monitor.report.pictures.overtime import spans
 from monitor.report.pictures.palette import PALETTE
@@ -320,3 +324,9 @@ def test_the_columns_with_most_nulls_are_drawn() -> None:
     told = description(pictures.nulls(SPANS, shares))
     assert [name for name in shares if f"{name}:" in told] == ["c2", "c3", "c4", "c5"]
     assert "c5: latest 50" in told
+
+
+@given(st.datetimes(timezones=st.just(timezone.utc)))
+def test_days_are_those_of_matplotlib(time: datetime) -> None:
+    text = time.isoformat()
+    assert count_days(text) == min(LAST_DAY, float(date2num(time)))

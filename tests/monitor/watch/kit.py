@@ -13,7 +13,7 @@ from rich.console import Console
 from model.alerts import Alert, as_ndjson
 from model.files import write_whole
 from model.runs import RunFolder
-from monitor.watch.watched import Watched
+from monitor.watch.watched import WatchedRun
 
 
 def console(width: int, height: int = 30, **more: Any) -> Console:
@@ -37,7 +37,7 @@ def to_plain(told: Console) -> str:
 
 def picture(folder: Path, told: Console) -> list[str]:
     """The lines of a run's picture, without colours unless they are asked for."""
-    watched = Watched(RunFolder(str(folder)))
+    watched = WatchedRun(RunFolder(str(folder)))
     watched.look()
     told.print(watched.view())
     return to_plain(told).splitlines()

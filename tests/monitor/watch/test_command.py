@@ -13,7 +13,7 @@ from model import files
 from model.errors import UserError
 from model.runs import RunFolder
 from monitor.watch import command, status
-from monitor.watch.watched import Watched
+from monitor.watch.watched import WatchedRun
 from tests.model.core_kit import InMemory
 from tests.monitor.watch.kit import alert, change, now, picture, plain
 from tests.pipeline.job import Job, metrics, models
@@ -111,11 +111,11 @@ def test_ctrl_c_leaves_the_run_alone_and_ends_with_130(
 
 
 def test_a_folder_that_is_not_reached_is_told_of_and_looked_at_again(mine: Path) -> None:
-    watched = Watched(RunFolder(str(mine)))
+    watched = WatchedRun(RunFolder(str(mine)))
     (mine / "status.json").rename("away")
     (mine / "status.json").mkdir()
     assert watched.look() == ({}, {})
-    assert watched.view().told[0] == "the folder is not reached: Is a directory"
+    assert watched.view().summary[0] == "the folder is not reached: Is a directory"
     (mine / "status.json").rmdir()
     Path("away").rename(mine / "status.json")
     assert len(watched.look().reports) == 8
@@ -127,11 +127,11 @@ def test_a_run_on_another_file_system_is_watched_the_same_way(run: Path) -> None
     for path in filter(Path.is_file, run.rglob("*")):
         files.write_whole(f"{remote}/{path.relative_to(run)}", path.read_bytes())
     try:
-        watched = Watched(RunFolder(remote))
+        watched = WatchedRun(RunFolder(remote))
         assert list(watched.look().reports) == [path.stem for path in sorted(run.glob("metrics/*"))]
         assert (watched.state, watched.seen.models) == ("done", sorted(models(run)))
         files.remove(f"{remote}/status.json")
-        assert Watched(RunFolder(remote)).over  # nobody tells, but ended.json is there
+        assert WatchedRun(RunFolder(remote)).over  # nobody tells, but ended.json is there
     finally:
         InMemory.files.clear()
 
@@ -141,7 +141,7 @@ def test_what_is_no_run_is_refused(job: Job) -> None:
     Path("empty").mkdir()
     assert "required: OUTPUT" in job.refused("watch")
     for path in ("no", "file"):
-        assert job.refused("watch", path) == f"{path}: is no folder; a run's folder is allowed"
+        assert job.refused("watch", path) == f"{path}: is no folder; must be a run's folder"
     assert job.refused("watch", "empty") == "empty: holds no run: no settings.json in it"
     assert "foo://bar: foo:// is not known: must be " in job.refused("watch", "foo://bar")
 
@@ -168,7 +168,7 @@ def test_a_report_that_no_run_writes_is_skipped_and_named(data: str, mine: Path,
 
 
 def test_a_run_that_is_removed_while_it_is_watched_is_an_error(mine: Path) -> None:
-    watched = Watched(RunFolder(str(mine)))
+    watched = WatchedRun(RunFolder(str(mine)))
     shutil.rmtree(mine)
     with pytest.raises(UserError, match="holds no run"):
         watched.look()

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from model.runs import RunFolder
+from model.runs import STALE, RunFolder
 from monitor.watch import status
-from monitor.watch.status import Standing
+from monitor.watch.status import RunStatus
 from tests.monitor.watch.kit import change, now
 
 
-def standing(home: Path, live: bool = True, **values: Any) -> Standing:
+def standing(home: Path, live: bool = True, **values: Any) -> RunStatus:
     """How a run stands that has written such a status."""
     wrote = {"state": "running", "rows_read": 1000, "rate": 50.0, "updated": now()}
     Path("status.json").write_text(json.dumps({**wrote, **values}))
-    found = Standing(RunFolder(str(home)), live)
+    found = RunStatus(RunFolder(str(home)), live)
     found.look()
     return found
 
@@ -27,15 +27,15 @@ def standing(home: Path, live: bool = True, **values: Any) -> Standing:
 def test_the_rate_of_now_is_that_of_ten_seconds_or_a_little_more(home: Path) -> None:
     begun = datetime.now(timezone.utc) - timedelta(seconds=30)
     found = standing(home, rows_read=0, updated=begun.isoformat())
-    assert found.told()[0] == "0 rows read (50/s)"
+    assert found.summary()[0] == "0 rows read (50/s)"
     for second, rows in ((10, 1_000), (20, 1_500), (25, 4_500)):
         updated = (begun + timedelta(seconds=second)).isoformat()
         change(Path("status.json"), rows_read=rows, updated=updated)
         found.look()
-    assert found.told()[0] == "4,500 rows read (50/s, now 233)"
+    assert found.summary()[0] == "4,500 rows read (50/s, now 233)"
     change(Path("status.json"), state="done")
     found.look()
-    assert found.told()[0] == "4,500 rows read (50/s)"
+    assert found.summary()[0] == "4,500 rows read (50/s)"
 
 
 def test_a_run_that_is_not_heard_of_has_no_rate_of_now(
@@ -46,25 +46,25 @@ def test_a_run_that_is_not_heard_of_has_no_rate_of_now(
     found = standing(home, rows_read=0, updated=now(-1))
     change(Path("status.json"), rows_read=100, updated=now())
     found.look()
-    assert ", now " in found.told()[0]
+    assert ", now " in found.summary()[0]
     clock += status.PATIENCE + 1
-    assert ", now " not in found.told()[0]
+    assert ", now " not in found.summary()[0]
 
 
 def test_a_time_at_the_edge_of_all_times_is_no_error(home: Path) -> None:
     found = standing(home, updated="0001-01-01T00:00:00Z", watermark="9999-12-31T23:59:59.99Z")
     change(Path("status.json"), updated="0001-01-01T00:00:01Z")
     found.look()
-    assert found.told()[1].startswith("watermark 23:59:59 (-")
+    assert found.summary()[1].startswith("watermark 23:59:59 (-")
 
 
 def test_a_live_runs_lag_and_delays_are_told(home: Path) -> None:
     delays = {"scored behind": {"count": 9, "p50": 1.0, "p95": 2.26, "p99": 3.0, "max": 9.0}}
     times = {"watermark": "2026-01-01T00:00:57.5Z", "updated": "2026-01-01T00:01:00Z"}
-    told = standing(home, **times, delays=delays).told()
+    told = standing(home, **times, delays=delays).summary()
     assert told[1:3] == ["watermark 00:00:57 (2.5 s behind)", "scored 2.3 s behind (p95)"]
-    assert standing(home, live=False, **times).told()[1] == "watermark 2026-01-01 00:00:57"
-    assert standing(home, **times, state="done").told()[1] == "watermark 2026-01-01 00:00:57"
+    assert standing(home, live=False, **times).summary()[1] == "watermark 2026-01-01 00:00:57"
+    assert standing(home, **times, state="done").summary()[1] == "watermark 2026-01-01 00:00:57"
 
 
 def test_a_run_that_gives_no_sign_of_life_is_given_up_after_a_while(
@@ -77,7 +77,7 @@ def test_a_run_that_gives_no_sign_of_life_is_given_up_after_a_while(
     assert (dead.state, alive.state) == ("stale", "running")
     dead.moved()  # a new report
     assert dead.state == "running"
-    clock += status.STALE
+    clock += STALE
     assert (dead.state, alive.state) == ("stale", "stale")  # even if the run's clock is ahead
     alive.look()
     assert alive.state == "stale"

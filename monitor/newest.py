@@ -18,7 +18,7 @@ AGAIN = 10
 """Maximum number of damaged files that are read again at each look."""
 
 
-class Newest(Generic[T]):
+class NewestFiles(Generic[T]):
     """What the newest files of a folder hold, as of the last look.
 
     Files are named by times, appear whole, and are not written twice.
@@ -47,7 +47,7 @@ class Newest(Generic[T]):
         """Reads what is new, the first time no more than what is kept; gives it by name.
 
         Raises:
-            OSError: if the folder cannot be looked at.
+            OSError: if the folder cannot be listed, or a store does not answer.
         """
         listed = files.list_files(self.folder, self._pattern)
         paths = {basename(path).partition(".")[0]: path for path in listed}
@@ -70,7 +70,10 @@ class Newest(Generic[T]):
             found[name] = self._read(files.read_whole(path))
         except FileNotFoundError:  # removed since it was listed
             return
-        except ValidationError as error:
-            self.damaged[path] = f"is not what a run writes: {explain(error)}"
-        except (files.NotAFile, IsADirectoryError, PermissionError) as error:
-            self.damaged[path] = f"cannot be read: {error.strerror}"
+        except ValueError as error:
+            reason = explain(error) if isinstance(error, ValidationError) else error
+            self.damaged[path] = f"is not what a run writes: {reason}"
+        except OSError as error:
+            if not (files.is_local(path) or isinstance(error, PermissionError)):
+                raise  # a store that is not reached is no fault of this file
+            self.damaged[path] = f"cannot be read: {error.strerror or error}"

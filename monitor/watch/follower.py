@@ -9,7 +9,7 @@ from model.alerts import Alert, from_ndjson
 from model.metrics import Metrics
 from model.runs import RunFolder
 from model.store import Store
-from monitor.watch.newest import Newest
+from monitor.newest import NewestFiles
 
 KEPT = 60
 """Reports at hand: those of the error's line, and more than a terminal has lines."""
@@ -17,7 +17,7 @@ ALERTS = 5
 """Files of alerts at hand."""
 
 
-class New(NamedTuple):
+class Update(NamedTuple):
     """What a look has found, by the name of the refresh, oldest first."""
 
     reports: dict[str, Metrics]
@@ -29,7 +29,7 @@ def alert_lines(found: Iterable[list[Alert]]) -> list[str]:
     return [f"alert: {alert}" for each in found for alert in each]
 
 
-class Following:
+class RunFollower:
     """Follows what a run writes, by looking at its folder now and then.
 
     Attributes:
@@ -38,8 +38,8 @@ class Following:
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        self.reports = Newest(folder.metrics, "json", Metrics.model_validate_json, KEPT)
-        self.alerts = Newest(folder.alerts, "ndjson", from_ndjson, ALERTS)
+        self.reports = NewestFiles(folder.metrics, "json", Metrics.model_validate_json, KEPT)
+        self.alerts = NewestFiles(folder.alerts, "ndjson", from_ndjson, ALERTS)
         self.models: list[str] = []
         self._store = Store(folder.models)
 
@@ -48,7 +48,7 @@ class Following:
         """Why files cannot be read, by their paths."""
         return {**self.reports.damaged, **self.alerts.damaged}
 
-    def look(self) -> New:
+    def look(self) -> Update:
         """Reads what is new.
 
         Models come and go with reports, so they are looked at with them.
@@ -60,4 +60,4 @@ class Following:
         new = self.reports.look()
         if new or not self.reports.count:
             self.models = self._store.names()
-        return New(new, raised)
+        return Update(new, raised)
