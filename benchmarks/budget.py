@@ -79,8 +79,8 @@ def costs(file: Path) -> list[Cost]:
     parts = [part for b in batches if (part := summarized(b, SCHEMA, reduce=True)) is not None]
     small, combine = encode(parts[0]), WindowData(1_000)
     whole = combine.extract_output(list(parts))
-    told = statistics_of(whole), SCHEMA, WINDOW, moments_of(whole)
-    normalized = normalize(whole, *told)
+    result = statistics_of(whole), SCHEMA, WINDOW, moments_of(whole)
+    normalized = normalize(whole, *result)
     artefact = load_bytes(train(normalized, SCHEMA, RIDGE)[0])
     said = artefact.score(one)
     sums = scored(artefact, one, said)
@@ -100,7 +100,7 @@ def costs(file: Path) -> list[Cost]:
         Cost("encode the sample", best(lambda: encode(parts[0])), 0, 1),
         Cost("decode the sample", best(lambda: decode(small)), 0, 1),
         Cost("combine", best(lambda: combine.extract_output(list(parts)), BATCHES), 1, 1),
-        Cost("normalise", best(lambda: normalize(whole, *told), BATCHES), 1, 1),
+        Cost("normalise", best(lambda: normalize(whole, *result), BATCHES), 1, 1),
         Cost("fit and dump", best(lambda: train(normalized, SCHEMA, RIDGE), BATCHES), 1, 1),
         Cost("encode the rows (not Parquet's)", best(lambda: encode(one)), 0, 0),
         Cost("decode the rows (not Parquet's)", best(lambda: decode(written)), 0, 0),
@@ -114,8 +114,8 @@ def scored(artefact: Artefact, rows: pa.RecordBatch, said: Scores) -> KeyedSums:
     """A batch's sums, as ``transforms.evaluate`` makes them."""
     target = rows.column(SCHEMA.target).to_numpy()
     profile = artefact.profile_json
-    told = sum_batch(target, 0, said.prediction, artefact.baseline, "m", said.histogram, profile)
-    return KeyedSums(Key(0, 0, 0), told)
+    result = sum_batch(target, 0, said.prediction, artefact.baseline, "m", said.histogram, profile)
+    return KeyedSums(Key(0, 0, 0), result)
 
 
 def table(found: Sequence[Cost]) -> Table:

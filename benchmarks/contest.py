@@ -158,8 +158,8 @@ class Contest:
 
 def read_maes(done: Measured) -> list[float]:
     """What the plain loop printed."""
-    told: list[float] = json.loads(done.output.splitlines()[-1])
-    return told
+    messages: list[float] = json.loads(done.output.splitlines()[-1])
+    return messages
 
 
 def times(entries: list[Entry]) -> list[tuple[str, str, float, float]]:

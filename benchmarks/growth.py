@@ -199,8 +199,10 @@ def main(words: Sequence[str] | None = None) -> int:
             out.print(f"  {point.curve} {point.value:,} {point.runner}: {grown[-1].seconds:.2f} s")
     out.print(shown(grown))
     if given.json:
-        told = [{**one.point._asdict(), "seconds": one.seconds, "peak": one.peak} for one in grown]
-        text = json.dumps({"format": 1, "machine": machine(), "points": told}, indent=2)
+        result = [
+            {**one.point._asdict(), "seconds": one.seconds, "peak": one.peak} for one in grown
+        ]
+        text = json.dumps({"format": 1, "machine": machine(), "points": result}, indent=2)
         given.json.write_text(text + "\n", encoding="utf-8")
     return 0
 

@@ -22,9 +22,9 @@ PACKAGES = ("apache-beam", "scikit-learn", "numpy", "pyarrow")
 def machine() -> str:
     """What this machine is, in a line."""
     cpu = platform.machine()
-    told = Path("/proc/cpuinfo")
-    if told.exists():
-        names = [line for line in told.read_text().splitlines() if line.startswith("model name")]
+    result = Path("/proc/cpuinfo")
+    if result.exists():
+        names = [line for line in result.read_text().splitlines() if line.startswith("model name")]
         cpu = names[0].partition(": ")[2] if names else cpu
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
@@ -57,9 +57,9 @@ def table(measured: list[Entry]) -> Table:
     shown.add_section()
     for learner, name, factor, asked in times(measured):
         held = verdict(factor >= asked)
-        told = f"{factor:,.1f} times" if factor < 100 else f"{factor:,.0f} times"
+        message = f"{factor:,.1f} times" if factor < 100 else f"{factor:,.0f} times"
         shown.add_row(
-            f"{learner}: embedded, by {name}", "", "", told, "", "", f">= {asked:g}", held
+            f"{learner}: embedded, by {name}", "", "", message, "", "", f">= {asked:g}", held
         )
     return shown
 
@@ -122,12 +122,12 @@ def picture(measured: list[Entry]) -> str:
 
 
 def _bars(axes: Any, learner: str, some: list[Entry]) -> None:
-    told = sorted((statistics.median(one.rates), one.contender.name) for one in some)
-    colours = ["#0072b2" if name.startswith("Correnteza") else "#999999" for _, name in told]
-    bars = axes.barh([name for _, name in told], [rate for rate, _ in told], color=colours)
-    axes.bar_label(bars, [f" {rate:,.0f}" for rate, _ in told], fontsize=8)
+    result = sorted((statistics.median(one.rates), one.contender.name) for one in some)
+    colours = ["#0072b2" if name.startswith("Correnteza") else "#999999" for _, name in result]
+    bars = axes.barh([name for _, name in result], [rate for rate, _ in result], color=colours)
+    axes.bar_label(bars, [f" {rate:,.0f}" for rate, _ in result], fontsize=8)
     axes.set_xscale("log")
-    axes.set_xlim(right=max(rate for rate, _ in told) * 8)
+    axes.set_xlim(right=max(rate for rate, _ in result) * 8)
     axes.set_title(f"{learner}: rows per second of added work", loc="left", fontsize=10)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)

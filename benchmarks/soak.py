@@ -179,12 +179,12 @@ class Soak:
             subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True) as process,
         ):
             watched = Watched(psutil.Process(process.pid), self)
-            told = time.monotonic()
+            result = time.monotonic()
             while process.poll() is None:
                 try:
                     watched.look()
-                    if time.monotonic() >= told + TOLD:
-                        told = time.monotonic()
+                    if time.monotonic() >= result + TOLD:
+                        result = time.monotonic()
                         self.out.print(self.line(), soft_wrap=True)
                     time.sleep(1 - time.time() % 1)
                 except KeyboardInterrupt:
@@ -199,9 +199,9 @@ class Soak:
         if seen.checkpoints:
             last = seen.checkpoints[max(seen.checkpoints)]
             parts.append(f"checkpoint {last.size:.2f} MiB in {last.seconds:.1f} s")
-        told = self.status()
-        parts.append(f"{told.get('rows_read', 0):,} rows read")
-        for name, figures in told.get("delays", {}).items():
+        result = self.status()
+        parts.append(f"{result.get('rows_read', 0):,} rows read")
+        for name, figures in result.get("delays", {}).items():
             parts.append(f"{name} p95 {figures['p95']:.2f} s")
         if seen.restarts:
             parts.append(f"restarts {seen.restarts}")
@@ -210,8 +210,8 @@ class Soak:
     def status(self) -> dict[str, Any]:
         """The run's status.json."""
         path = self.folder / "status.json"
-        told: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
-        return told
+        body: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+        return body
 
     def checks(self) -> list[Check]:
         """All that is judged, in the order of the table."""
@@ -269,21 +269,21 @@ class Soak:
         delays = {"committed behind, less the fit": commits}
         delays |= {name: observed.get(name, {}) for name in DELAYS}
         short = self.done() * self.plan.window <= SETTLED
-        for name, told in delays.items():
-            held = None if short else bool(told) and told["p95"] <= bound
-            shown = "too short to tell" if short else spread(told)
-            yield Check(f"{name}, s", told, shown, f"p95 <= {bound:g}", held)
+        for name, result in delays.items():
+            held = None if short else bool(result) and result["p95"] <= bound
+            shown = "too short to tell" if short else spread(result)
+            yield Check(f"{name}, s", result, shown, f"p95 <= {bound:g}", held)
         yield Check("fit, s", fits, spread(fits))
 
     def _commits(self) -> tuple[dict[str, float], dict[str, float]]:
         """How long after its window's end each model was committed, less its fit; and the fit."""
         behind, fits = [], []
         for path in self.folder.glob("timing/*.json"):
-            told = json.loads(path.read_bytes())
-            end = seconds_of(told["window_end"])
+            body = json.loads(path.read_bytes())
+            end = seconds_of(body["window_end"])
             if end >= self.seen.began + SETTLED:
-                behind.append(seconds_of(told["committed"]) - end - told["fit_seconds"])
-                fits.append(told["fit_seconds"])
+                behind.append(seconds_of(body["committed"]) - end - body["fit_seconds"])
+                fits.append(body["fit_seconds"])
         return (percentiles(behind), percentiles(fits)) if behind else ({}, {})
 
     def _growths(self) -> Iterator[Check]:
@@ -341,8 +341,8 @@ class Watched:
     def _look_at_flink(self, cluster: Cluster) -> None:
         for manager in cluster.get("/taskmanagers")["taskmanagers"]:
             names = ",".join(f"Status.JVM.Memory.{part}" for part in HEAP)
-            told = cluster.get(f"/taskmanagers/{manager['id']}/metrics?get={names}")
-            used = sum(float(one["value"]) for one in told) / MIB
+            result = cluster.get(f"/taskmanagers/{manager['id']}/metrics?get={names}")
+            used = sum(float(one["value"]) for one in result) / MIB
             self.seen.memory["TaskManager in use"].append((time.time(), used))
         if self.job is None:
             jobs = cluster.jobs(job_name(str(self.soak.folder)))
@@ -385,12 +385,12 @@ def seconds_of(time: str) -> float:
     return datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp()
 
 
-def spread(told: dict[str, float]) -> str:
+def spread(result: dict[str, float]) -> str:
     """Percentiles as text; ``-`` for none."""
-    if not told:
+    if not result:
         return "-"
-    values = " / ".join(f"{told[key]:.2f}" for key in ("p50", "p95", "p99", "max"))
-    return f"{values} (of {told['count']:,})"
+    values = " / ".join(f"{result[key]:.2f}" for key in ("p50", "p95", "p99", "max"))
+    return f"{values} (of {result['count']:,})"
 
 
 def calm(series: Series, since: float) -> Series:

@@ -89,8 +89,8 @@ class Done:
     def line(self) -> str:
         """The line that a script ends with: JSON; ``mae`` is null if no row was scored."""
         mae = self.error / self.scored if self.scored else None
-        told = {"rows": self.rows, "scored": self.scored, "windows": self.windows, "mae": mae}
-        return json.dumps(told)
+        result = {"rows": self.rows, "scored": self.scored, "windows": self.windows, "mae": mae}
+        return json.dumps(result)
 
 
 @dataclass

@@ -91,9 +91,9 @@ class Live:
 
     def go_on(self) -> None:
         """Starts it again as it said that it goes on: from its last checkpoint."""
-        told = re.findall(r"; go on with:\n.* --output \S+ (--resume .*)", self.said)
-        assert told, self.said
-        self.process = self._start(tuple(shlex.split(told[-1])))
+        result = re.findall(r"; go on with:\n.* --output \S+ (--resume .*)", self.said)
+        assert result, self.said
+        self.process = self._start(tuple(shlex.split(result[-1])))
 
 
 def taskmanager(live: Live) -> None:
@@ -171,8 +171,8 @@ def disturbed(part: str, kills: int, folder: Path, seed: int, windows: int) -> P
     for number in range(kills):
         pause = moments.uniform(0, WINDOW + 3)
         time.sleep(pause)
-        told = f"{part}: kill {number + 1} of {kills}, {pause:.1f} s after a report"
-        print(f"   {told}, {live.reports} reported", flush=True)
+        message = f"{part}: kill {number + 1} of {kills}, {pause:.1f} s after a report"
+        print(f"   {message}, {live.reports} reported", flush=True)
         KILLS[part](live)
         live.wait_for_more()
     assert live.end(windows * WINDOW) == 0, live.said
@@ -232,8 +232,8 @@ def judged(part: str, kills: int, folder: Path, seed: int) -> bool:
     except AssertionError as error:
         print(f"{part}: FAILED: {error}", flush=True)
         return False
-    told = f"{kills} kills, {len(metrics(run))} refreshes, {time.monotonic() - began:.0f} s"
-    print(f"{part}: the undisturbed run's files to the byte ({told})", flush=True)
+    message = f"{kills} kills, {len(metrics(run))} refreshes, {time.monotonic() - began:.0f} s"
+    print(f"{part}: the undisturbed run's files to the byte ({message})", flush=True)
     return True
 
 

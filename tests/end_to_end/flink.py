@@ -51,5 +51,5 @@ def kill(role: str) -> None:
 
 def running() -> list[Job]:
     """The jobs that run on the cluster."""
-    told = CLUSTER.get("/jobs/overview")["jobs"]
-    return [Job(CLUSTER, job["jid"]) for job in told if job["state"] == "RUNNING"]
+    result = CLUSTER.get("/jobs/overview")["jobs"]
+    return [Job(CLUSTER, job["jid"]) for job in result if job["state"] == "RUNNING"]

@@ -161,8 +161,8 @@ def report(rows: pd.DataFrame, end: int | None, model: Model | None, stream: Str
     scored = rows.assign(prediction=model.predict(rows))
     known = scored.dropna(subset=[stream.target])
     target, prediction = known[stream.target].to_numpy(), known["prediction"].to_numpy()
-    told = figures(target, prediction, model.target.mean())
-    return Report(end, {**counts, **told, "drift": drift(scored, model)}, scored)
+    result = figures(target, prediction, model.target.mean())
+    return Report(end, {**counts, **result, "drift": drift(scored, model)}, scored)
 
 
 def drift(rows: pd.DataFrame, model: Model) -> dict[str, Any]:

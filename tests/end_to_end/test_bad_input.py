@@ -132,10 +132,10 @@ REFUSED_FILES: dict[str, tuple[str, bytes, str]] = {
 
 @pytest.mark.parametrize("case", REFUSED_FILES)
 def test_a_file_is_refused_in_a_line_before_anything_is_written(case: str, job: Job) -> None:
-    name, data, told = REFUSED_FILES[case]
+    name, data, result = REFUSED_FILES[case]
     Path(name).write_bytes(data)
     Path("s.toml").write_text(SCHEMA)
-    assert told in job.refused("--input", name, *FILES)
+    assert result in job.refused("--input", name, *FILES)
     assert not Path("o").exists()
 
 
@@ -168,10 +168,10 @@ REFUSED_SCHEMAS = {
 
 @pytest.mark.parametrize("case", REFUSED_SCHEMAS)
 def test_a_schema_is_refused_in_a_line_before_anything_is_written(case: str, job: Job) -> None:
-    text, told = REFUSED_SCHEMAS[case]
+    text, result = REFUSED_SCHEMAS[case]
     Path("s.toml").write_text(text)
     Path("in.csv").write_text(HEADER + GOOD)
-    assert told in job.refused("--input", "in.csv", *FILES)
+    assert result in job.refused("--input", "in.csv", *FILES)
     assert not Path("o").exists()
 
 
@@ -206,10 +206,10 @@ REFUSED_WORDS: dict[str, tuple[list[str], str]] = {
 
 @pytest.mark.parametrize("case", REFUSED_WORDS)
 def test_a_word_is_refused_in_a_line_before_anything_is_written(case: str, job: Job) -> None:
-    words, told = REFUSED_WORDS[case]
+    words, result = REFUSED_WORDS[case]
     Path("s.toml").write_text(SCHEMA)
     Path("in.csv").write_text(HEADER + GOOD)
-    assert told in job.refused("--input", "in.csv", *FILES, *words)
+    assert result in job.refused("--input", "in.csv", *FILES, *words)
     assert not Path("o").exists()
 
 
@@ -226,7 +226,7 @@ def rejected(
     """Runs the job on good rows and these; gives the rejects, after counting all of them."""
     Path("s.toml").write_text(schema)
     Path(name).write_text(text)
-    told = job.ran("--input", name, *FILES)
+    result = job.ran("--input", name, *FILES)
     assert_whole("o")
     found = rejects("o")
     for report in metrics("o"):
@@ -238,9 +238,9 @@ def rejected(
     assert total == len(rows)
     accepted = sum(report["rows"] for report in metrics("o"))
     assert status("o")["rows_read"] == accepted + total
-    assert f"{accepted + total:,} rows read" in told.out
+    assert f"{accepted + total:,} rows read" in result.out
     if rows:
-        assert f"{total:,} of them rejected" in told.out
+        assert f"{total:,} of them rejected" in result.out
     return rows
 
 
@@ -278,8 +278,8 @@ def test_rows_are_rejected_with_their_lines_and_reasons_and_the_job_goes_on(
 ) -> None:
     text = "".join(line + "\n" for line, _ in REJECTED[case])
     found = rejected(job, HEADER + text + GOOD)
-    told = {reject["where"]: reject["reason"] for reject in found}
-    assert told == {f"in.csv:{n}": reason for n, (_, reason) in enumerate(REJECTED[case], 2)}
+    message = {reject["where"]: reject["reason"] for reject in found}
+    assert message == {f"in.csv:{n}": reason for n, (_, reason) in enumerate(REJECTED[case], 2)}
     undated = {reject["reason"] for reject in rejects("o")["undated"]}
     assert undated == {why for _, why in REJECTED[case] if "(the time)" in why or "fields" in why}
     assert sum(report["rows"] for report in metrics("o")) == 9
@@ -335,8 +335,8 @@ def test_times_of_several_zones_and_forms_in_one_column_are_the_same_minute(job:
 def test_times_before_1970_fall_into_their_own_refreshes(job: Job) -> None:
     times = ["1965-01-01T00:00:00Z", "1965-01-01T00:00:59.9999Z", "1965-01-01T00:01:00Z"]
     assert rejected(job, HEADER + "".join(f"{time},1,1,a\n" for time in times)) == []
-    told = [(r["refresh_start"], r["rows"], r["model"]) for r in metrics("o")]
-    assert told == [
+    result = [(r["refresh_start"], r["rows"], r["model"]) for r in metrics("o")]
+    assert result == [
         ("1965-01-01T00:00:00Z", 2, None),
         ("1965-01-01T00:01:00Z", 1, "19650101T000100Z"),
     ]
@@ -444,11 +444,11 @@ def test_a_full_disk_ends_the_run_with_one_line_and_no_half_file(
     small_disk: Path, job: Job
 ) -> None:
     words = [*SMALL, "--rate", 50, "--refreshes", 6, "--output", small_disk / "o"]
-    told = job(*words)
-    assert told.code == 1
-    assert "error: the job failed: " in told.error
-    assert "[Errno 28] No space left on device" in told.error
-    assert len(said(told)) == 4 and told.out == ""
+    result = job(*words)
+    assert result.code == 1
+    assert "error: the job failed: " in result.error
+    assert "[Errno 28] No space left on device" in result.error
+    assert len(said(result)) == 4 and result.out == ""
     assert_whole(small_disk / "o")
     assert not [path for path in small_disk.rglob("*") if path.name.startswith(".")]
 
@@ -458,19 +458,19 @@ def test_however_full_the_disk_is_it_is_told_in_a_line(
     room: int, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_full(monkeypatch, room)
-    told = job(*SMALL, "--output", "o")
-    assert told.code == (1 if room else 2)  # settings.json is written first
-    assert "No space left on device" in told.error
+    result = job(*SMALL, "--output", "o")
+    assert result.code == (1 if room else 2)  # settings.json is written first
+    assert "No space left on device" in result.error
     assert_whole("o")
     assert not list(Path("o").rglob(".*"))
 
 
 def test_a_process_that_may_not_write_so_much_ends_with_one_line_of_error(home: Path) -> None:
-    told = finished(process(*SMALL, "--output", "o", longest=10_000))
-    assert (told.code, told.out) == (1, "")
-    assert "the job failed: " in told.error and "[Errno 27] File too large" in told.error
-    assert [line.split()[0] for line in said(told)[:-1]] == ["people", "error:", "what"]
-    assert resume_options(told) == [*SMALL, "--output", "o", "--resume"]
+    result = finished(process(*SMALL, "--output", "o", longest=10_000))
+    assert (result.code, result.out) == (1, "")
+    assert "the job failed: " in result.error and "[Errno 27] File too large" in result.error
+    assert [line.split()[0] for line in said(result)[:-1]] == ["people", "error:", "what"]
+    assert resume_options(result) == [*SMALL, "--output", "o", "--resume"]
     assert_whole("o")
 
 
@@ -497,9 +497,9 @@ def test_a_file_that_changes_while_it_is_read_fails_with_a_line(
         return execute(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(run, "execute", changed)
-    told = job("--input", "in.csv", *FILES)
-    assert told.code == 1
-    assert "in.csv" in told.error and "changed since it was planned" in told.error
+    result = job("--input", "in.csv", *FILES)
+    assert result.code == 1
+    assert "in.csv" in result.error and "changed since it was planned" in result.error
     assert status("o")["state"] == "failed"
 
 
@@ -514,9 +514,9 @@ def test_rows_at_both_ends_of_time_and_columns_named_as_ours_are_no_trouble(job:
     words = ["--input", "in.csv", "--schema", "s.toml", "--window", "7d", "--learner", "ridge"]
     words += ["--latest", "9900-01-01", "--min-rows", "1"]
     job.ran(*words, "--output", "o")
-    told = metrics("o")
-    assert [refresh["rows"] for refresh in told] == [1, 1, 1]
-    assert [refresh["scored"] for refresh in told] == [0, 1, 1]
+    result = metrics("o")
+    assert [refresh["rows"] for refresh in result] == [1, 1, 1]
+    assert [refresh["scored"] for refresh in result] == [0, 1, 1]
     [sample] = Path("o/sample").glob("2026*.parquet")
     names = pq.read_schema(sample).names
     assert len(set(names)) == len(names) and {"prediction", "x (normalized)"} <= set(names)

@@ -47,8 +47,8 @@ def children(running: subprocess.Popen[str]) -> set[psutil.Process]:
 
 def trials() -> dict[str, str]:
     """The states of the trials' jobs that the cluster remembers."""
-    told = CLUSTER.get("/jobs/overview")["jobs"]
-    return {job["jid"]: job["state"] for job in told if "correnteza-check-" in job["name"]}
+    result = CLUSTER.get("/jobs/overview")["jobs"]
+    return {job["jid"]: job["state"] for job in result if "correnteza-check-" in job["name"]}
 
 
 def assert_nothing_is_left(home: Path) -> None:
@@ -57,26 +57,26 @@ def assert_nothing_is_left(home: Path) -> None:
 
 
 def test_windows_fire_on_the_embedded_runner(home: Path, temporary: Path) -> None:
-    told = checked("--runner", "direct")
-    assert told.code == 0, told.out + told.err
-    assert told.out.splitlines()[-1].startswith(f"{FIRED} (")
+    result = checked("--runner", "direct")
+    assert result.code == 0, result.out + result.err
+    assert result.out.splitlines()[-1].startswith(f"{FIRED} (")
     assert_nothing_is_left(home)
 
 
 @pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism")
 def test_windows_fire_on_prism_while_the_source_goes_on(home: Path, temporary: Path) -> None:
-    told = checked("--runner", "prism")
-    assert told.code == 0, told.out + told.err
-    assert told.out.splitlines()[-1].startswith(f"{FIRED}, while the source went on (")
+    result = checked("--runner", "prism")
+    assert result.code == 0, result.out + result.err
+    assert result.out.splitlines()[-1].startswith(f"{FIRED}, while the source went on (")
     assert_nothing_is_left(home)
 
 
 def test_a_prism_that_is_another_program_fails_its_trial(home: Path, temporary: Path) -> None:
     (home / "prism").write_text("#!/bin/sh\necho no prism >&2\nexit 3\n")
     (home / "prism").chmod(0o755)
-    told = checked("--runner", "prism", "--prism_location", str(home / "prism"))
-    assert told.code == 1, told.out + told.err
-    assert "trial: the job ended before two windows had fired: " in told.out
+    result = checked("--runner", "prism", "--prism_location", str(home / "prism"))
+    assert result.code == 1, result.out + result.err
+    assert "trial: the job ended before two windows had fired: " in result.out
     assert list(temporary.iterdir()) == []
 
 
@@ -87,9 +87,9 @@ class TestFlink:
 
     def test_windows_fire_while_the_source_goes_on(self, home: Path, temporary: Path) -> None:
         before = trials()
-        told = checked(*WORDS)
-        assert told.code == 0, told.out + told.err
-        assert told.out.splitlines()[-1].startswith(f"{FIRED}, while the source went on (")
+        result = checked(*WORDS)
+        assert result.code == 0, result.out + result.err
+        assert result.out.splitlines()[-1].startswith(f"{FIRED}, while the source went on (")
         new = {jid: state for jid, state in trials().items() if jid not in before}
         assert list(new.values()) == ["CANCELED"]
         assert_nothing_is_left(home)
@@ -106,8 +106,8 @@ class TestFlink:
         time.sleep(seconds)  # it is being handed over; it is on its way
         interrupted = time.monotonic()
         running.send_signal(signal.SIGINT)
-        told = finished(running)
-        assert told.code == 130 and "interrupted" in told.err
+        result = finished(running)
+        assert result.code == 130 and "interrupted" in result.err
         assert_nothing_is_left(home)
         time.sleep(max(1, interrupted + 25 - time.monotonic()))  # a job may come so late
         assert {state for jid, state in trials().items() if jid not in before} <= {"CANCELED"}

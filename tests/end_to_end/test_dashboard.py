@@ -107,15 +107,15 @@ class Growing:
 
     def status(self, state: str, rows: int) -> None:
         """Tells how it stands."""
-        told = {"format": 1, "state": state, "rows_read": rows, "rate": 20.0}
+        result = {"format": 1, "state": state, "rows_read": rows, "rate": 20.0}
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         times = {"watermark": "2026-01-01T00:03:30Z", "updated": now}
-        write_whole(str(self.folder / "status.json"), json.dumps({**told, **times}).encode())
+        write_whole(str(self.folder / "status.json"), json.dumps({**result, **times}).encode())
 
     def alert(self, refresh: str, column: str) -> None:
         """Raises an alert, before the refresh is reported."""
-        told = {"refresh_start": iso_of(refresh), "model": None, "what": "psi", "threshold": 0.25}
-        alert = Alert.model_validate({**told, "column": column, "value": 0.875})
+        result = {"refresh_start": iso_of(refresh), "model": None, "what": "psi", "threshold": 0.25}
+        alert = Alert.model_validate({**result, "column": column, "value": 0.875})
         write_whole(str(self.folder / "alerts" / f"{refresh}.ndjson"), as_ndjson([alert]))
 
     def _take(self, name: str) -> None:
@@ -189,8 +189,8 @@ def test_a_new_window_is_on_the_page_within_two_seconds_of_its_report(
         report = json.loads((growing.folder / "metrics" / f"{refresh}.json").read_text())
         shown = row(page, refresh).inner_text().split("\t")
         assert shown[1:3] == [report["model"], f"{report['rows']:,}"]
-        told = iso_of(refresh).replace("T", " ").removesuffix("Z")
-        expect(page.locator("#news")).to_contain_text(f"New refresh {told}")
+        result = iso_of(refresh).replace("T", " ").removesuffix("Z")
+        expect(page.locator("#news")).to_contain_text(f"New refresh {result}")
         expect(page.locator("#lead")).to_contain_text(f"model {report['model']} missed by")
     opened.assert_clean()
 
@@ -200,10 +200,10 @@ def test_the_figures_are_those_of_the_report(
 ) -> None:
     page = Opened(browser, server.url).ready()
     report = json.loads((growing.folder / "metrics" / f"{REFRESHES[2]}.json").read_text())
-    told = [report[name] for name in ("mae", "baseline_mae", "rmse", "r2", "skill")]
+    result = [report[name] for name in ("mae", "baseline_mae", "rmse", "r2", "skill")]
     shown = row(page, REFRESHES[2]).inner_text().split("\t")[5:]
     numbers = [float(text.replace(",", "").replace("\N{MINUS SIGN}", "-")) for text in shown]
-    assert numbers == pytest.approx(told, rel=1e-3)
+    assert numbers == pytest.approx(result, rel=1e-3)
     tiles = page.locator("#tiles dd").all_inner_texts()[:3]
     assert tiles == [shown[0], shown[1], shown[4]]
 
@@ -303,8 +303,8 @@ def test_alerts_and_drift_are_shown(browser: Browser, growing: Growing, server: 
     growing.report(REFRESHES[3])
     alert = page.get_by_role("region", name="Alerts, the newest first").locator("tbody tr")
     expect(alert).to_have_count(1)
-    told = alert.inner_text().split()
-    assert told == ["idh", "2026-01-01", "00:03:00", "PSI", "0.875", "0.250"]
+    result = alert.inner_text().split()
+    assert result == ["idh", "2026-01-01", "00:03:00", "PSI", "0.875", "0.250"]
     report = json.loads((growing.folder / "metrics" / f"{REFRESHES[3]}.json").read_text())
     shifts = {**report["drift"]["features"], "the prediction": report["drift"]["prediction"]}
     greatest = max(shifts, key=lambda name: shifts[name]["psi"])
@@ -483,11 +483,11 @@ def test_it_can_be_used_by_keyboard_and_heard(browser: Browser, server: Served) 
     assert found[0] == 1 and all(after <= before + 1 for before, after in pairwise(found))
     session = page.context.new_cdp_session(page)
     nodes = session.send("Accessibility.getFullAXTree")["nodes"]
-    told = [(n.get("role", {}).get("value"), n.get("name", {}).get("value")) for n in nodes]
+    result = [(n.get("role", {}).get("value"), n.get("name", {}).get("value")) for n in nodes]
     named = {"image", "region", "link", "button", "textbox", "combobox", "progressbar"}
-    roles = {role for role, _ in told}
+    roles = {role for role, _ in result}
     assert {"main", "navigation", "banner", "contentinfo", "status"} <= roles
-    assert all(name for role, name in told if role in named)
+    assert all(name for role, name in result if role in named)
     assert page.locator("#news").get_attribute("aria-live") == "polite"
 
 

@@ -209,8 +209,8 @@ def test_the_package_is_staged_once_and_the_job_names_its_bytes(template: Templa
     payload = api.ArtifactFilePayload.FromString(artifact.type_payload)
     assert payload.sha256 == hashlib.sha256(package.read_bytes()).hexdigest()
     graph = (template.staged / "pipeline.pb").read_bytes()
-    told = template.job["environment"]["sdkPipelineOptions"]["options"]
-    assert told["pipelineProtoHash"] == hashlib.sha256(graph).hexdigest()
+    result = template.job["environment"]["sdkPipelineOptions"]["options"]
+    assert result["pipelineProtoHash"] == hashlib.sha256(graph).hexdigest()
 
 
 def test_with_an_image_nothing_but_the_graph_is_staged(tmp_path: Path) -> None:
@@ -302,14 +302,14 @@ def venv(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def worker(template: Template, venv: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a worker in that venv makes of the staged graph, in a folder that has nothing."""
-    told = subprocess.run(
+    result = subprocess.run(
         [venv / "bin/python", "-I", "-c", WORKER, template.staged / "pipeline.pb"],
         cwd=tmp_path_factory.mktemp("elsewhere"),
         capture_output=True,
         text=True,
     )
-    assert told.returncode == 0, told.stderr
-    return json.loads(told.stdout.splitlines()[-1])
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 def test_a_worker_imports_the_project_from_the_staged_package(venv: Path, worker: Any) -> None:
@@ -337,6 +337,6 @@ def test_a_job_that_is_not_waited_for_says_that_no_alerts_are_posted(
 ) -> None:
     words = ["--runner=dataflow", f"--output={RUN}", *DRY, f"--setup_file={project / 'setup.py'}"]
     assert main([*words, "--webhook=https://example.org/s3cret"]) == 0
-    told = capsys.readouterr()
-    assert "--webhook: nothing here waits for the job, so no alerts are posted" in told.err
-    assert "s3cret" not in told.out + told.err
+    result = capsys.readouterr()
+    assert "--webhook: nothing here waits for the job, so no alerts are posted" in result.err
+    assert "s3cret" not in result.out + result.err

@@ -43,11 +43,11 @@ def test_every_row_is_read_and_scored_alike_in_every_dialect(dialect: str, job: 
     write, keys = WRITTEN[dialect]
     Path("in.csv").write_text(write(frame()))
     Path("s.toml").write_text(SCHEMA)
-    told = job.ran("--input", "in.csv", *RUN)
+    result = job.ran("--input", "in.csv", *RUN)
     reports = metrics("o")
     assert [report["rows"] for report in reports] == [60] * 10
     assert [report["scored"] for report in reports] == [0] + [60] * 9
     assert sum(report["rejected"] for report in reports) == 0
     assert max(report["mae"] for report in reports[1:]) < 0.3
     note = f"in.csv: read as [csv] {keys} (found in the file; set it to fix it)"
-    assert (note in told.err) == bool(keys)
+    assert (note in result.err) == bool(keys)

@@ -62,10 +62,10 @@ def drained(run: Path, *words: str) -> Told:
         running.kill()
 
 
-def assert_drained(told: Told, run: Path) -> pd.Timestamp:
+def assert_drained(result: Told, run: Path) -> pd.Timestamp:
     """Asserts that a run holds all rows to the end of its last refresh, once; gives that end."""
-    assert told.code == 0, told.err
-    assert "Traceback" not in told.err and status(run)["state"] == "drained"
+    assert result.code == 0, result.err
+    assert "Traceback" not in result.err and status(run)["state"] == "drained"
     assert_whole(run)
     reports = metrics(run)
     ends = [pd.Timestamp(report["refresh_end"]) for report in reports]
@@ -82,7 +82,7 @@ def test_a_live_run_is_drained_to_whole_refreshes_and_goes_on_there(
     runner: tuple[str, ...], home: Path
 ) -> None:
     run = home / "run"
-    told = drained(run, *runner, "--output", str(run))
-    end = assert_drained(told, run)
-    again = drained(run, *resume_options(told)[len(LIVE) :])
+    message = drained(run, *runner, "--output", str(run))
+    end = assert_drained(message, run)
+    again = drained(run, *resume_options(message)[len(LIVE) :])
     assert assert_drained(again, run) >= end + pd.Timedelta(seconds=2 * EVERY)

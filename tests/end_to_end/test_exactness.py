@@ -89,8 +89,8 @@ class Embedded(NamedTuple):
 def embedded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Embedded:
     folder = tmp_path_factory.mktemp("embedded")
     case = CASES[request.param](folder)
-    told = finished(process(*case.words, "--output", folder / "run"))
-    assert told.code == 0, told.err
+    result = finished(process(*case.words, "--output", folder / "run"))
+    assert result.code == 0, result.err
     return Embedded(case, folder / "run")
 
 
@@ -114,8 +114,8 @@ def kept(embedded: Embedded) -> Path:
 def test_another_runner_writes_the_same_files_to_the_byte(
     embedded: Embedded, runner: str, tmp_path: Path
 ) -> None:
-    told = finished(process(*embedded.case.words, *RUNNERS[runner], "--output", tmp_path / "run"))
-    assert told.code == 0, told.err
+    result = finished(process(*embedded.case.words, *RUNNERS[runner], "--output", tmp_path / "run"))
+    assert result.code == 0, result.err
     assert content(tmp_path / "run") == content(embedded.folder)
 
 

@@ -124,9 +124,9 @@ class Stopped(NamedTuple):
     @property
     def way_on(self) -> tuple[str, ...]:
         """The options with which it said that it goes on."""
-        told = re.findall(r"; go on with:\n.* --output \S+ (--resume .*)", self.said)
-        assert told, self.said
-        return tuple(shlex.split(told[-1]))
+        result = re.findall(r"; go on with:\n.* --output \S+ (--resume .*)", self.said)
+        assert result, self.said
+        return tuple(shlex.split(result[-1]))
 
     def copied(self, folder: Path) -> Path:
         """Its run, in another folder."""

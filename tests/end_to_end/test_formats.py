@@ -103,13 +103,13 @@ def test_a_table_in_all_formats_at_once_gives_the_figures_of_one_csv(
     Path("clean.csv").write_text(csv(frame))
     write_all(frame)
     job.ran("--input", "clean.csv", *ARGV, "--output", "clean")
-    told = job.ran("--input", pattern, *ARGV, "--output", "o")
+    result = job.ran("--input", pattern, *ARGV, "--output", "o")
     assert not rejects("o")
     clean, found = metrics("clean"), metrics("o")
     assert len(found) == 10 and sum(each["rows"] for each in found) == 600
     assert sum(each["scored"] for each in found) == 540
-    print(told.err)
-    assert "14 files (" in told.err and "left out" in told.err
+    print(result.err)
+    assert "14 files (" in result.err and "left out" in result.err
     for name in ("rows", "scored", "unlabelled", "model"):
         assert [each[name] for each in found] == [each[name] for each in clean]
     for name in ("mae", "r2", "skill"):

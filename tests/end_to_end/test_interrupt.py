@@ -78,26 +78,26 @@ def interrupted(moment: str, signal_: signal.Signals) -> None:
     """Disturbs a run and looks at what it left."""
     running = process(*RUN, "--output", "o")
     disturb(running, moment, signal_)
-    told = finished(running)
+    result = finished(running)
     assert_whole("o")
-    if told.code == 0:  # the run was quicker than the signal
+    if result.code == 0:  # the run was quicker than the signal
         return
     if signal_ is signal.SIGKILL:
-        assert (told.code, status("o")["state"]) == (-signal.SIGKILL, "running")
+        assert (result.code, status("o")["state"]) == (-signal.SIGKILL, "running")
         return
-    assert (told.code, status("o")["state"]) == (130, "interrupted")
-    complete = re.findall(r"interrupted: (\d+) refresh(?:es are| is) complete in o;", told.err)[0]
+    assert (result.code, status("o")["state"]) == (130, "interrupted")
+    complete = re.findall(r"interrupted: (\d+) refresh(?:es are| is) complete in o;", result.err)[0]
     assert int(complete) <= len(metrics("o"))
-    assert resume_options(told) == [*RUN, "--output", "o", "--resume"]
-    assert "Traceback" not in told.err
+    assert resume_options(result) == [*RUN, "--output", "o", "--resume"]
+    assert "Traceback" not in result.err
 
 
 def interrupted_and_resumed(
     moment: str, signal_: signal.Signals, undisturbed: dict[str, str]
 ) -> None:
     interrupted(moment, signal_)
-    told = finished(process(*RUN, "--output", "o", "--resume"))
-    assert told.code == 0, told.err
+    result = finished(process(*RUN, "--output", "o", "--resume"))
+    assert result.code == 0, result.err
     assert content("o") == undisturbed
     assert status("o")["state"] == "done"
 

@@ -117,8 +117,8 @@ def test_a_reject_shows_the_key_and_what_is_kept(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(SCHEMA)
     run_graph(rows, str(tmp_path / "run"), schema_file=str(tmp_path / "s.toml"), learner="ridge")
     [path] = (tmp_path / "run" / "rejected").glob("*/*")
-    told = json.loads(path.read_text())["row"]
-    shown = json.loads(told) if isinstance(told, str) else told
+    output = json.loads(path.read_text())["row"]
+    shown = json.loads(output) if isinstance(output, str) else output
     assert (shown["flight"], shown["gate"], shown["seat"]) == (997, "A3", 3)
 
 

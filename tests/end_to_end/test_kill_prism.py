@@ -57,16 +57,16 @@ def killed(words: tuple[str, ...], run: Path, moments: random.Random, files: int
     assert any("prism" in child.name() for child in started)
     time.sleep(moments.uniform(0, 0.5))
     running.kill()
-    told = finished(running)
-    assert told.code == -9, f"it ended before: {told.err}"
+    result = finished(running)
+    assert result.code == -9, f"it ended before: {result.err}"
     assert psutil.wait_procs(started, timeout=10)[1] == []
     assert_whole(run)
 
 
 def resumed(words: tuple[str, ...], run: Path) -> None:
     """Goes on with a run, to its end."""
-    told = finished(process(*words, "--runner", "prism", "--output", run, "--resume"))
-    assert told.code == 0, told.err
+    result = finished(process(*words, "--runner", "prism", "--output", run, "--resume"))
+    assert result.code == 0, result.err
 
 
 @pytest.mark.parametrize("seed", range(3))

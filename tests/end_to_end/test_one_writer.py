@@ -66,17 +66,17 @@ def test_a_second_writer_is_refused_while_a_run_lives_and_a_crash_frees_its_fold
     with endless() as first:
         before = Path("o/settings.json").read_bytes()
         for more in ((), ("--resume",), ("--overwrite",)):
-            told = finished(process(*MINE, "--output", "o", *more))
+            result = finished(process(*MINE, "--output", "o", *more))
             who = (
                 f"--output o: a run is writing there (host {socket.gethostname()}, pid {first.pid}"
             )
-            assert told.code == 2 and told.err.startswith(f"error: {who}, since ")
-            assert told.err.count("\n") == 1
+            assert result.code == 2 and result.err.startswith(f"error: {who}, since ")
+            assert result.err.count("\n") == 1
         assert first.poll() is None and Path("o/settings.json").read_bytes() == before
         first.kill()
         first.wait()
-        told = finished(process(*SMALL, "--output", "o", "--overwrite"))
-        assert told.code == 0, told.err
+        result = finished(process(*SMALL, "--output", "o", "--overwrite"))
+        assert result.code == 0, result.err
     assert not Path("o/lock.json").exists()
 
 
@@ -95,11 +95,11 @@ def test_runs_that_begin_at_once_have_a_folder_each_or_are_refused(home: Path) -
 def test_sigterm_interrupts_as_ctrl_c_does(home: Path) -> None:
     with endless() as running:
         running.send_signal(signal.SIGTERM)
-        told = finished(running)
-    assert (told.code, status("o")["state"]) == (143, "interrupted")
-    assert told.err.splitlines()[-2] == "interrupted: 0 refreshes are complete in o; go on with:"
-    assert resume_options(told) == [*MINE, "--output", "o", "--resume"]
-    assert not Path("o/lock.json").exists() and "Traceback" not in told.err
+        result = finished(running)
+    assert (result.code, status("o")["state"]) == (143, "interrupted")
+    assert result.err.splitlines()[-2] == "interrupted: 0 refreshes are complete in o; go on with:"
+    assert resume_options(result) == [*MINE, "--output", "o", "--resume"]
+    assert not Path("o/lock.json").exists() and "Traceback" not in result.err
 
 
 @pytest.mark.slow
@@ -111,11 +111,11 @@ def test_a_run_on_prism_is_interrupted_without_a_word_but_ours(
     running = process(*LIVE, "--runner", "prism", "--output", "o", own_session=True)
     wait_for(lambda: len(list(Path("o").glob("metrics/*.json"))) >= 2, running)
     os.killpg(running.pid, sent)  # as a terminal does
-    told = finished(running)
-    assert (told.code, status("o")["state"]) == (code, "interrupted")
-    lines = [line for line in told.err.splitlines() if not line.startswith(" ")]
+    result = finished(running)
+    assert (result.code, status("o")["state"]) == (code, "interrupted")
+    lines = [line for line in result.err.splitlines() if not line.startswith(" ")]
     assert lines[0] == "people -> o (prism runner)" and lines[1].startswith("interrupted: ")
-    assert len(lines) == 3 and resume_options(told) == [
+    assert len(lines) == 3 and resume_options(result) == [
         *(*LIVE, "--runner", "prism"),
         *("--output", "o", "--resume"),
     ]
@@ -128,9 +128,9 @@ def test_ctrl_c_in_a_terminal_drains_a_run_on_prism(home: Path) -> None:
     running = process(*words, own_session=True)
     wait_for(lambda: len(list(Path("o").glob("metrics/*.json"))) >= 2, running)
     os.killpg(running.pid, signal.SIGINT)
-    told = finished(running)
-    assert (told.code, status("o")["state"]) == (0, "drained"), told.err
-    assert "Traceback" not in told.err and len(metrics("o")) >= 3
+    result = finished(running)
+    assert (result.code, status("o")["state"]) == (0, "drained"), result.err
+    assert "Traceback" not in result.err and len(metrics("o")) >= 3
 
 
 @pytest.mark.slow
@@ -144,7 +144,10 @@ def test_a_second_signal_ends_a_run_at_once_and_prism_with_it(home: Path) -> Non
         time.sleep(0.5)
         again = time.monotonic()
         running.send_signal(signal.SIGTERM)
-        told = finished(running)
+        result = finished(running)
         assert time.monotonic() - again < 5
-    assert (told.code, status("o")["state"]) == (143, "interrupted") and "Traceback" not in told.err
+    assert (result.code, status("o")["state"]) == (
+        143,
+        "interrupted",
+    ) and "Traceback" not in result.err
     assert psutil.wait_procs(started, timeout=10)[1] == []

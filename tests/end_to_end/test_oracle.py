@@ -102,9 +102,9 @@ def check(folder: Path, expected: dict[int, Report]) -> None:
     found = reported(folder)
     assert sorted(found) == sorted(str(name(start)) for start in expected)
     for start, (model, figures, _) in expected.items():
-        told = found[str(name(start))]
-        assert told["model"] == name(model), name(start)
-        agree({key: told[key] for key in figures}, figures)
+        message = found[str(name(start))]
+        assert message["model"] == name(model), name(start)
+        agree({key: message[key] for key in figures}, figures)
 
 
 def agree(found: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -196,20 +196,20 @@ def test_every_row_and_every_manifest_is_that_of_a_plain_loop(tmp_path: Path) ->
     written = {path.parent.name: path for path in folder.glob("models/*/manifest.json")}
     assert sorted(written) == sorted(str(name(end)) for end in models)
     for end, model in models.items():
-        told = json.loads(written[str(name(end))].read_bytes())
+        body = json.loads(written[str(name(end))].read_bytes())
         prediction = model.predict(model.rows)
         varies = len(model.target) > 1
-        assert told["rows"] == len(model.rows)
+        assert body["rows"] == len(model.rows)
         training = {
             "mae": mean_absolute_error(model.target, prediction),
             "rmse": root_mean_squared_error(model.target, prediction),
             "r2": r2_score(model.target, prediction) if varies else None,
         }
-        agree(told["training"], training)
+        agree(body["training"], training)
         for column in ("y", "x", "level", "flat"):
-            agree(told["statistics"][column], described(model.rows[column]))
+            agree(body["statistics"][column], described(model.rows[column]))
         counts = model.rows["kind"].value_counts()
-        assert told["statistics"]["kind"]["values"] == counts.to_dict()
+        assert body["statistics"]["kind"]["values"] == counts.to_dict()
 
 
 def described(values: pd.Series) -> dict[str, float | None]:

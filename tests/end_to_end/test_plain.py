@@ -33,10 +33,10 @@ def correnteza(lock: str, *words: object) -> Told:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was made with the core packages alone."""
     folder = tmp_path_factory.mktemp("plain") / "o"
-    told = correnteza("core", *SMALL, "--output", folder)
-    assert told.code == 0
+    result = correnteza("core", *SMALL, "--output", folder)
+    assert result.code == 0
     lines = [f"people -> {folder} (direct runner)", *([PRISM] if prism() else [])]
-    assert [line for line in told.err.splitlines() if not line.startswith(" ")] == lines
+    assert [line for line in result.err.splitlines() if not line.startswith(" ")] == lines
     return folder
 
 
@@ -57,8 +57,8 @@ def test_beams_part_for_google_is_not_there() -> None:
     ],
 )
 def test_a_command_writes_nothing_to_standard_error(words: tuple[str, ...], run: Path) -> None:
-    told = correnteza("core", *(run if word == "RUN" else word for word in words))
-    assert (told.code, told.err) == (0, "") and told.out
+    result = correnteza("core", *(run if word == "RUN" else word for word in words))
+    assert (result.code, result.err) == (0, "") and result.out
 
 
 def test_the_version_is_printed(run: Path) -> None:
@@ -76,10 +76,10 @@ def test_the_version_is_printed(run: Path) -> None:
     ],
 )
 def test_a_refusal_is_the_only_line(words: tuple[str, ...], line: str, run: Path) -> None:
-    told = correnteza("core", *(run if word == "RUN" else word for word in words))
-    assert (told.code, told.out) == (2, "")
-    assert re.fullmatch(line.replace("ROOT", str(ROOT)), told.error.removeprefix("error: "))
-    assert told.err == told.error + "\n"
+    result = correnteza("core", *(run if word == "RUN" else word for word in words))
+    assert (result.code, result.out) == (2, "")
+    assert re.fullmatch(line.replace("ROOT", str(ROOT)), result.error.removeprefix("error: "))
+    assert result.err == result.error + "\n"
 
 
 def test_a_failed_job_is_logged_in_our_format(tmp_path: Path) -> None:
@@ -119,6 +119,6 @@ def test_what_make_setup_installs_reports_and_serves(run: Path, tmp_path: Path) 
 
 @pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism")
 def test_a_run_on_prism_logs_nothing_either(tmp_path: Path) -> None:
-    told = correnteza("core", *SMALL, "--runner", "prism", "--output", tmp_path / "o")
-    lines = [line for line in told.err.splitlines() if not line.startswith(" ")]
-    assert (told.code, lines) == (0, [f"people -> {tmp_path / 'o'} (prism runner)"])
+    result = correnteza("core", *SMALL, "--runner", "prism", "--output", tmp_path / "o")
+    lines = [line for line in result.err.splitlines() if not line.startswith(" ")]
+    assert (result.code, lines) == (0, [f"people -> {tmp_path / 'o'} (prism runner)"])

@@ -132,9 +132,9 @@ def scraping(server: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def query(url: str, expression: str) -> list[dict[str, Any]]:
     """What Prometheus answers."""
     with urlopen(f"{url}/api/v1/query?{urlencode({'query': expression})}") as answer:
-        told = json.load(answer)
-    assert told["status"] == "success"
-    found: list[dict[str, Any]] = told["data"]["result"]
+        body = json.load(answer)
+    assert body["status"] == "success"
+    found: list[dict[str, Any]] = body["data"]["result"]
     return found
 
 
@@ -176,8 +176,8 @@ def test_no_rule_fires_for_a_run_that_has_ended_well(scraping: str) -> None:
     until(lambda: up(scraping), 60)
     time.sleep(3)
     with urlopen(f"{scraping}/api/v1/rules") as answer:
-        told = json.load(answer)
-    rules = [rule for group in told["data"]["groups"] for rule in group["rules"]]
+        body = json.load(answer)
+    rules = [rule for group in body["data"]["groups"] for rule in group["rules"]]
     assert {rule["health"] for rule in rules} <= {"ok", "unknown"} and len(rules) == 14
     firing = [rule["name"] for rule in rules if rule["state"] == "firing"]
     assert set(firing) <= {"CorrentezaDrift"}

@@ -103,8 +103,8 @@ def test_every_picture_has_a_name_and_every_region_too(browser: Browser, report:
     assert len(pictures) == page.locator("svg").count() > 8
     session = page.context.new_cdp_session(page)
     nodes = session.send("Accessibility.getFullAXTree")["nodes"]
-    told = [(n.get("role", {}).get("value"), n.get("name", {}).get("value")) for n in nodes]
-    named = [(role, name) for role, name in told if role in {"image", "region", "link", "table"}]
+    result = [(n.get("role", {}).get("value"), n.get("name", {}).get("value")) for n in nodes]
+    named = [(role, name) for role, name in result if role in {"image", "region", "link", "table"}]
     assert sum(role == "image" for role, _ in named) == len(pictures)
     assert all(name for role, name in named if role != "table")
 

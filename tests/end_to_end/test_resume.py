@@ -200,17 +200,17 @@ def test_one_byte_of_a_model_is_found_by_verify_and_mended_by_resume(job: Job) -
 def test_a_run_to_resume_that_was_complete_reads_little_and_reports_nothing_new(job: Job) -> None:
     job.ran(*PEOPLE, "--output", "o")
     times = {path: path.stat().st_mtime_ns for path in Path("o/metrics").iterdir()}
-    told = job.ran(*PEOPLE, "--output", "o", "--resume")
+    result = job.ran(*PEOPLE, "--output", "o", "--resume")
     assert {path: path.stat().st_mtime_ns for path in Path("o/metrics").iterdir()} == times
     assert len(metrics("o")) == 8 and status("o")["rows_read"] <= 2 * 1200
-    assert len([line for line in told.out.splitlines() if line.startswith("2026-")]) == 8
+    assert len([line for line in result.out.splitlines() if line.startswith("2026-")]) == 8
 
 
 def test_resume_with_other_settings_is_refused_and_changes_nothing(job: Job) -> None:
     job.ran(*PEOPLE, "--output", "o")
     before = content("o")
-    told = job.refused(*PEOPLE, "--output", "o", "--resume", "--keep", 9, "--rate", 21)
-    assert told.endswith("other settings: --rate was 20.0, is 21.0; --keep was 3, is 9")
+    message = job.refused(*PEOPLE, "--output", "o", "--resume", "--keep", 9, "--rate", 21)
+    assert message.endswith("other settings: --rate was 20.0, is 21.0; --keep was 3, is 9")
     assert content("o") == before
 
 
@@ -239,6 +239,6 @@ def test_each_file_of_a_run_that_is_not_whole_is_made_again_by_resume(hurt: str,
     assert kinds >= {"metrics", "models", "predictions", "sample", "rejected", "alerts", "skipped"}
     for name in sorted(before):
         HURT[hurt](Path("o", name))
-        told = job.ran(*FEW_MODELS, "--output", "o", "--resume")
+        result = job.ran(*FEW_MODELS, "--output", "o", "--resume")
         assert content("o") == before, name
-        assert "not whole, made again: " in told.err or hurt == "removed" or name == "ended.json"
+        assert "not whole, made again: " in result.err or hurt == "removed" or name == "ended.json"

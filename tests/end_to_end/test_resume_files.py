@@ -91,6 +91,6 @@ def test_a_file_rewritten_while_the_job_reads_it_is_refused(
         really(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(run, "open_folder", rewrite)
-    told = job("--input", name, *ARGV[2:])
-    assert told.code == 1 and f"{name}: has changed since it was planned" in told.error
-    assert "Traceback" not in told.err
+    result = job("--input", name, *ARGV[2:])
+    assert result.code == 1 and f"{name}: has changed since it was planned" in result.error
+    assert "Traceback" not in result.err

@@ -137,8 +137,8 @@ def test_streams_of_events_do_not_hold_up_the_end(server: Served, run: Path) -> 
     assert stream.getheader("content-type") == "text/event-stream; charset=utf-8"
     assert stream.readline() == b": listening\n"
     name = commit(run, 9, 500.0)
-    told = [stream.readline() for _ in range(3)]
-    assert told == [b"\n", b"event: model\n", f'data: {{"model": "{name}"}}\n'.encode()]
+    result = [stream.readline() for _ in range(3)]
+    assert result == [b"\n", b"event: model\n", f'data: {{"model": "{name}"}}\n'.encode()]
     began = time.monotonic()
     assert server.end() == 0
     assert time.monotonic() - began < 9  # it would wait for them for 10 s
@@ -191,8 +191,8 @@ def test_a_gigabyte_in_pieces_is_cut_off_and_never_held(server: Served) -> None:
 def test_json_of_very_many_empty_rows_is_refused_and_let_go(server: Served) -> None:
     before = memory(server)
     body = b"[" + b",".join([b"{}"] * (4 * MIB // 3 - 1)) + b"]"
-    status, told = asked(server, "POST", "/predict", body)
-    assert (status, told["code"]) == (422, "too_many_rows")
+    status, result = asked(server, "POST", "/predict", body)
+    assert (status, result["code"]) == (422, "too_many_rows")
     assert predicted(server)["model"] == NEWEST
     assert memory(server) - before < 256 * MIB
 
@@ -267,14 +267,14 @@ def test_models_that_are_damaged_in_every_way_are_refused_logged_and_do_not_stop
 ) -> None:
     models = run / "models"
     data, manifest = constant(9, 1.0)
-    told = manifest.model_dump()
+    body = manifest.model_dump()
     outside = models.parent / "outside"
     outside.mkdir()
     damages = {
-        "20260101T000901Z": (data[:-1], told),
-        "20260101T000902Z": (data, {**told, "sha256": "0" * 64}),
-        "20260101T000903Z": (data, {**told, "window_end": "../../../../etc/passwd"}),
-        "20260101T000904Z": (b"", told),
+        "20260101T000901Z": (data[:-1], body),
+        "20260101T000902Z": (data, {**body, "sha256": "0" * 64}),
+        "20260101T000903Z": (data, {**body, "window_end": "../../../../etc/passwd"}),
+        "20260101T000904Z": (b"", body),
     }
     for name, (model, content) in damages.items():
         (models / name).mkdir()
@@ -282,7 +282,7 @@ def test_models_that_are_damaged_in_every_way_are_refused_logged_and_do_not_stop
         (models / name / "manifest.json").write_text(json.dumps(content))
     (outside / "model.joblib").write_bytes(data)
     (outside / "manifest.json").write_text(
-        json.dumps({**told, "window_end": "2026-01-01T00:09:05Z"})
+        json.dumps({**body, "window_end": "2026-01-01T00:09:05Z"})
     )
     (models / "20260101T000905Z").symlink_to(outside)
     wanted = {*damages, "20260101T000905Z"}
@@ -318,15 +318,15 @@ def test_a_thousand_changes_of_model_under_load_fail_no_request_and_mix_no_answe
         while not over.is_set():
             connection.request("POST", "/predict", body, {"Content-Type": JSON})
             answer = connection.getresponse()
-            told = json.loads(answer.read())
+            payload = json.loads(answer.read())
             if answer.status != 200:
-                failures.append(told)
+                failures.append(payload)
                 return
-            value = names.get(told["model"])
-            if value is None or any(abs(p - value) > 1e-6 for p in told["predictions"]):
-                failures.append(told)
+            value = names.get(payload["model"])
+            if value is None or any(abs(p - value) > 1e-6 for p in payload["predictions"]):
+                failures.append(payload)
                 return
-            seen.add(told["model"])
+            seen.add(payload["model"])
 
     commit(run, 10, 10.0)
     names["20260101T001000Z"] = 10.0

@@ -22,11 +22,11 @@ WORDS = ("--schema", "s.toml", "--learner", "ridge", "--window", "60", "--min-ro
 
 def made(job: Job, name: str) -> dict[str, Any]:
     """What a run on a file made, but for the hashes of its reports' files."""
-    told = job.ran("--input", name, *WORDS, "--output", f"run-{name}")
+    result = job.ran("--input", name, *WORDS, "--output", f"run-{name}")
     folder = Path(f"run-{name}")
     reports = [{**report, "files": None} for report in metrics(folder)]
     hashes = [manifest["sha256"] for manifest in models(folder).values()]
-    return {"reports": reports, "models": hashes, "said": told.err}
+    return {"reports": reports, "models": hashes, "said": result.err}
 
 
 def test_times_and_categories_are_the_same_in_every_format(job: Job) -> None:
@@ -53,9 +53,9 @@ def test_times_that_cannot_be_meant_are_refused_before_anything_is_written(job: 
     Path("s.toml").write_text(SCHEMA)
     table = {"t": pa.array(range(ROWS), pa.timestamp("ms")), "y": Y, "x": X, "c": RED}
     pq.write_table(pa.table(table), "in.parquet")
-    told = job.refused("--input", "in.parquet", *WORDS, "--output", "o")
-    assert "all times lie between 1970-01-01T00:00:00Z and 1970-01-01T00:00:00.239000Z" in told
+    message = job.refused("--input", "in.parquet", *WORDS, "--output", "o")
+    assert "all times lie between 1970-01-01T00:00:00Z and 1970-01-01T00:00:00.239000Z" in message
     assert not Path("o").exists()
     Path("s.toml").write_text('time_format = "%d/%q"\n' + SCHEMA)
-    told = job.refused("--input", "in.parquet", *WORDS, "--output", "o")
-    assert "'%q' is no directive of strptime" in told
+    message = job.refused("--input", "in.parquet", *WORDS, "--output", "o")
+    assert "'%q' is no directive of strptime" in message

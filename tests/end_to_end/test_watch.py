@@ -121,14 +121,14 @@ def test_a_live_runs_new_refreshes_are_seen_within_two_seconds(home: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("sent", "code", "told"),
+    ("sent", "code", "message"),
     [
         (signal.SIGINT, 130, "stopped watching; the run goes on"),
         (signal.SIGTERM, 143, ""),
     ],
 )
 def test_who_stops_watching_gets_the_terminal_back_and_leaves_the_run_alone(
-    sent: signal.Signals, code: int, told: str, home: Path
+    sent: signal.Signals, code: int, message: str, home: Path
 ) -> None:
     folder = home / "run"
     running = process(
@@ -144,7 +144,7 @@ def test_who_stops_watching_gets_the_terminal_back_and_leaves_the_run_alone(
         os.killpg(seen.running.pid, sent)
         assert seen.ended() == code
         after = seen.shown.partition(LEFT)[2]
-        assert "00:02:00" in after and told in after
+        assert "00:02:00" in after and message in after
 
 
 def test_the_run_itself_shows_its_refreshes_on_a_terminal_and_warnings_above_them(

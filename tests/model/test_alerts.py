@@ -22,20 +22,20 @@ def column(psi: float = 0.0, mean_shift: float | None = None, chance: float = 0.
 
 
 def refresh(prediction: Shift, **features: Shift) -> Metrics:
-    told = compute_metrics(
+    result = compute_metrics(
         Sums(rows=9, scored=9, model="20261123T120000Z"), NOON, NOON + 60_000_000
     )
-    return told.model_copy(update={"drift": Drift(features=features, prediction=prediction)})
+    return result.model_copy(update={"drift": Drift(features=features, prediction=prediction)})
 
 
 def found(prediction: Shift, thresholds: Thresholds = BOTH, **features: Shift) -> list[Any]:
-    told = find_alerts(refresh(prediction, **features), thresholds)
-    return [(one.column, one.what, one.value, one.threshold) for one in told]
+    result = find_alerts(refresh(prediction, **features), thresholds)
+    return [(one.column, one.what, one.value, one.threshold) for one in result]
 
 
 def test_each_figure_over_its_threshold_is_an_alert_in_the_order_of_features() -> None:
-    told = found(column(0.26, -0.6), x=column(0.3, 0.5), z=column(0.25, 0.51), c=column(7.0))
-    assert told == [
+    result = found(column(0.26, -0.6), x=column(0.3, 0.5), z=column(0.25, 0.51), c=column(7.0))
+    assert result == [
         ("x", "psi", 0.3, 0.25),
         ("z", "mean_shift", 0.51, 0.5),
         ("c", "psi", 7.0, 0.25),
@@ -57,8 +57,8 @@ def test_what_chance_may_do_is_no_alert() -> None:
     [((None, 0.5), ["mean_shift"]), ((0.25, None), ["psi"]), ((None, None), [])],
 )
 def test_a_threshold_of_none_has_no_alerts(thresholds: Any, left: list[str]) -> None:
-    told = found(column(), Thresholds(*thresholds), x=column(9.0, 9.0))
-    assert [what for _, what, _, _ in told] == left
+    result = found(column(), Thresholds(*thresholds), x=column(9.0, 9.0))
+    assert [what for _, what, _, _ in result] == left
 
 
 def test_a_refresh_without_drift_has_no_alerts() -> None:
@@ -66,8 +66,8 @@ def test_a_refresh_without_drift_has_no_alerts() -> None:
 
 
 def test_a_file_has_a_line_an_alert_with_the_fields_of_the_contract() -> None:
-    told = find_alerts(refresh(column(0.75), x=column(0.5, 1.0)), BOTH)
-    lines = as_ndjson(told).decode().splitlines()
+    result = find_alerts(refresh(column(0.75), x=column(0.5, 1.0)), BOTH)
+    lines = as_ndjson(result).decode().splitlines()
     assert json.loads(lines[1]) == {
         "format": 1,
         "refresh_start": "2026-11-23T12:00:00Z",
@@ -78,7 +78,7 @@ def test_a_file_has_a_line_an_alert_with_the_fields_of_the_contract() -> None:
         "threshold": 0.5,
     }
     assert [json.loads(line)["column"] for line in lines] == ["x", "x", "prediction"]
-    assert from_ndjson(as_ndjson(told)) == told
+    assert from_ndjson(as_ndjson(result)) == result
     assert (as_ndjson([]), from_ndjson(b"")) == (b"", [])
     with pytest.raises(ValidationError):
         from_ndjson(b"{}\n")
@@ -92,9 +92,12 @@ def test_an_alert_is_told_in_one_line() -> None:
 
 
 def test_a_feature_called_prediction_keeps_its_name_and_the_models_own_has_another() -> None:
-    told = found(column(0.3), prediction_=column(0.3))
-    assert [name for name, *_ in told] == ["prediction_", "prediction"]
+    result = found(column(0.3), prediction_=column(0.3))
+    assert [name for name, *_ in result] == ["prediction_", "prediction"]
     metrics = refresh(column(0.4))
     drift = Drift(features={"prediction": column(0.3)}, prediction=column(0.4))
-    told = find_alerts(metrics.model_copy(update={"drift": drift}), BOTH)
-    assert [(one.column, one.value) for one in told] == [("prediction", 0.3), ("__prediction", 0.4)]
+    result = find_alerts(metrics.model_copy(update={"drift": drift}), BOTH)
+    assert [(one.column, one.value) for one in result] == [
+        ("prediction", 0.3),
+        ("__prediction", 0.4),
+    ]

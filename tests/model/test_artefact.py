@@ -35,13 +35,13 @@ from tests.model.core_kit import (
 
 
 def close(got: Fit, target: Any, prediction: Any) -> None:
-    told = got.mae, got.rmse, got.r2
+    result = got.mae, got.rmse, got.r2
     want = (
         mean_absolute_error(target, prediction),
         root_mean_squared_error(target, prediction),
         r2_score(target, prediction),
     )
-    assert told == pytest.approx(want, rel=1e-12)
+    assert result == pytest.approx(want, rel=1e-12)
 
 
 def test_raw_rows_go_in_and_the_predictions_of_a_scikit_learn_pipeline_come_out() -> None:
@@ -170,24 +170,24 @@ def test_a_forest_is_committed_with_one_job() -> None:
 
 def test_the_manifest_has_the_fields_of_the_contract() -> None:
     data, manifest = trained(SMALL_FOREST, rides(400))
-    told = json.loads(manifest.as_json(), parse_constant=pytest.fail)
+    body = json.loads(manifest.as_json(), parse_constant=pytest.fail)
     contract = {
         *("format", "window_start", "window_end", "rows", "learner", "parameters", "features"),
         *("statistics", "training", "profile", "fingerprint", "versions", "sha256", "bytes"),
     }
-    assert told.keys() >= contract
-    assert told["format"] == 1
-    assert (told["window_start"], told["window_end"]) == (
+    assert body.keys() >= contract
+    assert body["format"] == 1
+    assert (body["window_start"], body["window_end"]) == (
         "2026-11-23T12:00:00Z",
         "2026-11-23T12:06:40Z",
     )
     assert WINDOW.name == "20261123T120640Z"
-    assert (told["sha256"], told["bytes"]) == (sha256(data).hexdigest(), len(data))
-    assert told["features"] == ["x", "z", "c=bus", "c=car", "c=tram", "c=other"]
-    assert (told["learner"], told["parameters"]["n_estimators"]) == ("forest", 5)
-    assert (told["rows"], told["training"].keys()) == (400, {"mae", "rmse", "r2"})
-    assert told["versions"].keys() >= {"python", "scikit-learn", "numpy", "apache-beam"}
-    numeric, categorical = told["statistics"]["x"], told["statistics"]["c"]
+    assert (body["sha256"], body["bytes"]) == (sha256(data).hexdigest(), len(data))
+    assert body["features"] == ["x", "z", "c=bus", "c=car", "c=tram", "c=other"]
+    assert (body["learner"], body["parameters"]["n_estimators"]) == ("forest", 5)
+    assert (body["rows"], body["training"].keys()) == (400, {"mae", "rmse", "r2"})
+    assert body["versions"].keys() >= {"python", "scikit-learn", "numpy", "apache-beam"}
+    numeric, categorical = body["statistics"]["x"], body["statistics"]["c"]
     assert numeric.keys() == {"count", "nulls", "mean", "variance", "min", "max"}
     assert categorical.keys() == {"count", "nulls", "values"}
     assert Manifest.model_validate_json(manifest.as_json()) == manifest
@@ -203,12 +203,12 @@ def test_a_manifest_has_null_where_a_figure_is_no_number() -> None:
             "training": Fit(mae=math.nan, rmse=math.inf, r2=None),
         }
     )
-    told = json.loads(manifest.as_json(), parse_constant=pytest.fail)
-    assert told["parameters"] == {
+    body = json.loads(manifest.as_json(), parse_constant=pytest.fail)
+    assert body["parameters"] == {
         "loss": "<built-in function sqrt>",
         "missing": None,
         "most": None,
         "n": None,
     }
-    assert told["training"] == {"mae": None, "rmse": None, "r2": None}
-    assert told["statistics"]["x"]["mean"] is None
+    assert body["training"] == {"mae": None, "rmse": None, "r2": None}
+    assert body["statistics"]["x"]["mean"] is None

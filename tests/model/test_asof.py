@@ -73,9 +73,9 @@ def test_names_sort_as_their_times_do(a: int, b: int) -> None:
 @given(st.integers(FIRST * SECOND, LAST * SECOND))
 @settings(max_examples=50, deadline=None)
 def test_iso_is_read_back_by_the_datetime_module_to_the_microsecond(time: int) -> None:
-    told = format_iso(time)
-    assert told.endswith("Z")
-    back = datetime.fromisoformat(told.replace("Z", "+00:00"))
+    result = format_iso(time)
+    assert result.endswith("Z")
+    back = datetime.fromisoformat(result.replace("Z", "+00:00"))
     assert back == to_datetime(time) == EPOCH + timedelta(microseconds=time)
 
 

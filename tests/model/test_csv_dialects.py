@@ -432,7 +432,7 @@ def test_names_are_the_same_in_either_normal_form(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reason_given"),
     [
         (" x", "(' x' differs from 'x' in spaces around it)"),
         ("x\u00a0", r"('x\xa0' differs from 'x' in spaces around it)"),
@@ -442,11 +442,11 @@ def test_names_are_the_same_in_either_normal_form(path: Path) -> None:
     ],
 )
 def test_a_name_that_only_looks_alike_is_quoted_with_what_differs(
-    path: Path, name: str, told: str
+    path: Path, name: str, reason_given: str
 ) -> None:
     message = refused(path, FRAME.rename(columns={"x": name}).to_csv(index=False))
     assert message.startswith(": has no column 'x': its columns are ts, y, ")
-    assert message.endswith(told)
+    assert message.endswith(reason_given)
 
 
 def test_the_nearest_name_is_proposed(path: Path) -> None:

@@ -71,21 +71,21 @@ def profile_of(model: Artefact) -> Profile:
 
 def summed(model: Artefact, batches: list[pa.RecordBatch]) -> Sums:
     """The sums of scored batches, merged."""
-    told = profile_of(model).model_dump_json()
+    body = profile_of(model).model_dump_json()
     scored = [(column(batch, "y"), model.score(batch)) for batch in batches]
-    return merge(sum_batch(y, 0, p, 0.0, "m", found, told) for y, (p, found) in scored)
+    return merge(sum_batch(y, 0, p, 0.0, "m", found, body) for y, (p, found) in scored)
 
 
 def test_the_profile_of_a_model_is_the_histogram_of_its_training_rows(model: Artefact) -> None:
-    batch, told = rides(400), profile_of(model)
+    batch, result = rides(400), profile_of(model)
     prediction = model.predict(batch)
     for name in ("x", "z"):
         values = column(batch, name)
-        assert list(told.features[name]) == histogram(standard(values, values))
-    assert list(told.features["c"]) == kinds(batch)
-    assert list(told.prediction) == histogram(standard(prediction, prediction))
-    assert list(told.features) == ["x", "z", "c"]
-    assert trained(RIDGE, batch)[1].profile == told
+        assert list(result.features[name]) == histogram(standard(values, values))
+    assert list(result.features["c"]) == kinds(batch)
+    assert list(result.prediction) == histogram(standard(prediction, prediction))
+    assert list(result.features) == ["x", "z", "c"]
+    assert trained(RIDGE, batch)[1].profile == result
 
 
 def test_of_many_rows_that_come_by_turns_a_profile_is_of_a_fair_part() -> None:
@@ -126,11 +126,11 @@ def test_drift_is_that_of_numpys_histograms_for_any_cut_into_batches(
     predicted, was = model.predict(batch), model.predict(then)
     numbers = {name: (column(batch, name), column(then, name)) for name in ("x", "z")}
     for name, (now, before) in {**numbers, "prediction": (predicted, was)}.items():
-        told = whole.prediction if name == "prediction" else whole.features[name]
+        result = whole.prediction if name == "prediction" else whole.features[name]
         counts = past.prediction if name == "prediction" else past.features[name]
         scores = standard(now, before)
-        assert told.psi == pytest.approx(psi(histogram(scores), list(counts)), abs=1e-12)
-        assert told.mean_shift == pytest.approx(scores.mean(), rel=1e-9, abs=1e-9)
+        assert result.psi == pytest.approx(psi(histogram(scores), list(counts)), abs=1e-12)
+        assert result.mean_shift == pytest.approx(scores.mean(), rel=1e-9, abs=1e-9)
     assert whole.features["c"].psi == pytest.approx(psi(kinds(batch), kinds(then)), abs=1e-12)
     assert whole.features["c"].mean_shift is None
 
@@ -172,8 +172,8 @@ def test_an_artefact_from_before_there_were_profiles_scores_without_drift() -> N
 
 def test_the_same_rows_have_no_drift(model: Artefact) -> None:
     found = summed(model, [rides(400)])
-    told = measure_drift(Histogram(found.bins, found.sums), profile_of(model))
-    for one in (*told.features.values(), told.prediction):
+    result = measure_drift(Histogram(found.bins, found.sums), profile_of(model))
+    for one in (*result.features.values(), result.prediction):
         assert one.psi == 0.0
         assert one.mean_shift is None or abs(one.mean_shift) < 1e-12
 
@@ -182,10 +182,10 @@ def test_rows_that_moved_by_two_deviations_say_so(model: Artefact) -> None:
     batch = rides(400, seed=1)
     moved = pa.array(column(batch, "x") + 4)
     found = summed(model, [batch.set_column(batch.schema.get_field_index("x"), "x", moved)])
-    told = measure_drift(Histogram(found.bins, found.sums), profile_of(model))
-    assert told.features["x"].mean_shift == pytest.approx(2, abs=0.2)
-    assert told.features["x"].psi > 2 and told.prediction.psi > 1
-    assert max(told.features["z"].psi, told.features["c"].psi) < 0.1
+    result = measure_drift(Histogram(found.bins, found.sums), profile_of(model))
+    assert result.features["x"].mean_shift == pytest.approx(2, abs=0.2)
+    assert result.features["x"].psi > 2 and result.prediction.psi > 1
+    assert max(result.features["z"].psi, result.features["c"].psi) < 0.1
 
 
 def test_what_is_no_number_or_beyond_all_bounds_lies_in_an_outer_bin() -> None:
@@ -213,16 +213,16 @@ def test_predictions_that_are_all_the_same_are_told_by_their_distance() -> None:
 
 @pytest.mark.parametrize("bins", [2, 5, BINS])
 def test_by_chance_is_what_scipys_distributions_say(bins: int) -> None:
-    told = measure_shift([10] * bins, [30] * bins, 0.0)
+    result = measure_shift([10] * bins, [30] * bins, 0.0)
     thinness = 1 / (10 * bins) + 1 / (30 * bins)
-    assert told.psi_by_chance == pytest.approx(chi2.isf(1e-6, bins - 1) * thinness, rel=1e-9)
+    assert result.psi_by_chance == pytest.approx(chi2.isf(1e-6, bins - 1) * thinness, rel=1e-9)
     expected = norm.isf(0.5e-6) * math.sqrt(thinness)
-    assert told.mean_shift_by_chance == pytest.approx(expected, rel=1e-9)
+    assert result.mean_shift_by_chance == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_category_without_any_value_has_no_drift() -> None:
-    told = measure_shift([7], [30], None)
-    assert (told.psi, told.psi_by_chance, told.mean_shift_by_chance) == (0.0, 0.0, None)
+    result = measure_shift([7], [30], None)
+    assert (result.psi, result.psi_by_chance, result.mean_shift_by_chance) == (0.0, 0.0, None)
 
 
 @pytest.mark.parametrize("rows", [20, 100, 1000])
@@ -230,12 +230,12 @@ def test_rows_of_the_same_kind_are_hardly_ever_beyond_chance(rows: int) -> None:
     rng = np.random.default_rng(rows)
     for _ in range(500):
         scores, before = rng.normal(size=(2, rows))
-        told = measure_shift(
+        result = measure_shift(
             count_scores(scores).tolist(), count_scores(before).tolist(), float(scores.sum())
         )
-        assert told.psi < told.psi_by_chance
-        assert told.mean_shift is not None and told.mean_shift_by_chance is not None
-        assert abs(told.mean_shift) < told.mean_shift_by_chance
+        assert result.psi < result.psi_by_chance
+        assert result.mean_shift is not None and result.mean_shift_by_chance is not None
+        assert abs(result.mean_shift) < result.mean_shift_by_chance
 
 
 @given(st.lists(st.tuples(st.integers(0, 999), st.integers(0, 999)), min_size=1, max_size=30))

@@ -96,8 +96,8 @@ def test_without_a_row_in_time_it_is_refused_with_the_option(tmp_path: Path) -> 
     frame["t"] = "2030-01-01T00:00:00Z"
     with pytest.raises(UserError) as refused:
         plan(str(csv(frame, tmp_path)), SCHEMA, latest=LATEST)
-    told = REASON.format("2030-01-01T00:00:00Z")
-    assert str(refused.value).endswith(f"none of the 11 rows has a time that may be: {told}")
+    result = REASON.format("2030-01-01T00:00:00Z")
+    assert str(refused.value).endswith(f"none of the 11 rows has a time that may be: {result}")
 
 
 def test_a_problem_that_a_row_has_already_stays_and_undated_rows_stay_so() -> None:

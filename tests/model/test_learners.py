@@ -110,7 +110,7 @@ def test_parameters_reach_the_regressor_and_win_over_the_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("learner", "parameters", "told"),
+    ("learner", "parameters", "message"),
     [
         ("tree", {}, "'tree': must be forest, ridge, boosting, or package.module:factory"),
         ("forest", {"trees": 5}, "forest: .*unexpected keyword argument 'trees'"),
@@ -129,17 +129,17 @@ def test_parameters_reach_the_regressor_and_win_over_the_defaults() -> None:
     ],
 )
 def test_what_cannot_be_made_is_told_in_one_line(
-    learner: str, parameters: dict[str, Any], told: str
+    learner: str, parameters: dict[str, Any], message: str
 ) -> None:
     for ask in (make, check):
-        with pytest.raises(UserError, match=told) as caught:
+        with pytest.raises(UserError, match=message) as caught:
             ask(learner, parameters, 1)
         assert str(caught.value).startswith("--learner ")
         assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("learner", "parameters", "told"),
+    ("learner", "parameters", "message"),
     [
         ("forest", {"n_estimators": "many"}, "forest: The 'n_estimators' parameter .* must be"),
         ("boosting", {"loss": "none"}, "boosting: The 'loss' parameter"),
@@ -148,10 +148,10 @@ def test_what_cannot_be_made_is_told_in_one_line(
     ],
 )
 def test_what_cannot_be_fitted_is_told_before_anything_runs(
-    learner: str, parameters: dict[str, Any], told: str
+    learner: str, parameters: dict[str, Any], message: str
 ) -> None:
     make(learner, parameters, 1)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         check(learner, parameters, 1)
 
 

@@ -110,8 +110,8 @@ def test_targets_beyond_what_squares_can_hold_do_not_end_the_job() -> None:
         parts = [sum_batch(np.array([v]), 0, np.array([0.0]), 0.0, MODEL) for v in (1e200, -1e200)]
     got = refresh(merge(parts))
     assert got.mae == 1e200
-    told = json.loads(got.as_json(), parse_constant=pytest.fail)
-    assert (told["rmse"], told["r2"]) == (None, None)
+    body = json.loads(got.as_json(), parse_constant=pytest.fail)
+    assert (body["rmse"], body["r2"]) == (None, None)
 
 
 def test_skill_is_the_share_of_the_baselines_error_that_the_model_saves() -> None:
@@ -156,10 +156,10 @@ def test_rejects_beside_scored_rows_change_no_figure() -> None:
 
 def test_drift_is_over_the_scored_rows_of_all_parts_and_null_without_any() -> None:
     trained = Profile(numeric=0, features={"c": (3, 1)}, prediction=(4,), mean=0.0, scale=1.0)
-    told = trained.model_dump_json()
+    body = trained.model_dump_json()
     target = np.array([1.0, NAN])
     parts = [
-        sum_batch(target, 0, target, 0.0, MODEL, Histogram((1, 1, 2), (total,)), told)
+        sum_batch(target, 0, target, 0.0, MODEL, Histogram((1, 1, 2), (total,)), body)
         for total in (3, 5)
     ]
     unscored = sum_batch(target, 0, None, 0.0, None)
@@ -187,11 +187,11 @@ def test_the_threads_of_linear_algebra_change_no_digit() -> None:
 
 def test_the_file_has_the_fields_of_the_contract_and_no_nan() -> None:
     got = refresh(sum_batch(np.array([1.0]), 0, np.array([NAN]), 0.0, MODEL))
-    told = json.loads(got.as_json(), parse_constant=pytest.fail)
-    assert list(told) == [
+    body = json.loads(got.as_json(), parse_constant=pytest.fail)
+    assert list(body) == [
         *("format", "refresh_start", "refresh_end", "model", "rows", "scored", "unlabelled"),
         *("late", "rejected", "mae", "rmse", "r2", "baseline_mae", "skill", "drift"),
         "files",
     ]
-    assert (told["format"], told["mae"], told["model"]) == (1, None, MODEL)
+    assert (body["format"], body["mae"], body["model"]) == (1, None, MODEL)
     assert got.as_json().endswith(b"}\n")

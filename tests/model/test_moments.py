@@ -45,9 +45,9 @@ def matrix(batch: pa.RecordBatch) -> Any:
 
 def of(batches: list[pa.RecordBatch]) -> tuple[Moments, Any]:
     """The moments of all batches' rows, merged, and the encoder of them all."""
-    told = [summarize_batch(batch, SCHEMA) for batch in batches]
-    whole = merge_statistics(told)
-    parts = [moments(batch, one) for batch, one in zip(batches, told, strict=True)]
+    result = [summarize_batch(batch, SCHEMA) for batch in batches]
+    whole = merge_statistics(result)
+    parts = [moments(batch, one) for batch, one in zip(batches, result, strict=True)]
     return merge(parts, whole), fit_encoder(whole, SCHEMA)
 
 

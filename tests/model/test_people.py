@@ -355,7 +355,7 @@ def test_salaries_of_a_year_later_are_still_of_the_same_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"kind": "orignal"}, "people 'orignal': must be learnable or original"),
         ({"rate": 0}, "rate 0: must be above 0 and at most 1e9 rows a second"),
@@ -366,12 +366,12 @@ def test_salaries_of_a_year_later_are_still_of_the_same_size() -> None:
     ],
 )
 def test_settings_out_of_range_are_refused_in_one_clear_line(
-    wrong: dict[str, Any], told: str
+    wrong: dict[str, Any], message: str
 ) -> None:
     right: dict[str, Any] = {"kind": "original", "seed": 0, "rate": 250, "start": 0}
     with pytest.raises(UserError) as caught:
         People(**{**right, **wrong})
-    assert str(caught.value) == told
+    assert str(caught.value) == message
 
 
 def test_a_column_that_people_do_not_have_is_named() -> None:

@@ -38,8 +38,8 @@ def test_a_store_that_does_not_answer_is_told_of_soon(command: str, asleep: None
 
 
 def test_a_run_that_would_read_or_write_there_is_refused_too(asleep: None, job: Job) -> None:
-    told = job.refused(*SMALL, "--output", STORE)
-    assert told.startswith(f"--output {STORE}: does not answer within ")
+    message = job.refused(*SMALL, "--output", STORE)
+    assert message.startswith(f"--output {STORE}: does not answer within ")
 
 
 def test_what_its_client_raises_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,12 +281,12 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> 
     )
 
 
-@pytest.mark.parametrize(("mark", "told"), [(";", '";"'), ("\t", '"\\t"'), ("|", '"|"')])
+@pytest.mark.parametrize(("mark", "message"), [(";", '";"'), ("\t", '"\\t"'), ("|", '"|"')])
 def test_a_header_of_another_delimiter_is_given_a_hint(
-    tmp_path: Path, mark: str, told: str
+    tmp_path: Path, mark: str, message: str
 ) -> None:
     path = write(tmp_path, (HEADER + ROW).replace(",", mark))
-    assert refused(path, csv=Csv(delimiter=",")).endswith(f"(is it [csv] delimiter = {told}?)")
+    assert refused(path, csv=Csv(delimiter=",")).endswith(f"(is it [csv] delimiter = {message}?)")
     assert columns_of(path) == [["2024-03-01T00:00:00Z", 1.5, 2.0, "a"]]
 
 

@@ -93,8 +93,8 @@ def test_chunks_are_in_the_order_of_their_least_time(tmp_path: Path) -> None:
     write(tmp_path / "b.csv", 20, 21, 10, 11)
     write(tmp_path / "c.csv", 10)
     planned = plan(str(tmp_path / "*.csv"), SCHEMA)
-    told = [(c.least // SECOND, c.greatest // SECOND, c.file, c.first) for c in planned.chunks]
-    assert told == [
+    result = [(c.least // SECOND, c.greatest // SECOND, c.file, c.first) for c in planned.chunks]
+    assert result == [
         (10, 90, 0, 2),
         (10, 11, 1, 8),
         (10, 10, 2, 10),
@@ -109,8 +109,8 @@ def test_a_chunk_without_a_time_takes_that_of_its_neighbour(tmp_path: Path) -> N
     write(tmp_path / "a.csv", "x", "y", 50, 70, "z", "z", 40, "x")
     write(tmp_path / "b.csv", "x", "y")
     planned = plan(str(tmp_path / "*.csv"), SCHEMA)
-    told = {(c.file, c.first): (c.least // SECOND, c.greatest // SECOND) for c in planned.chunks}
-    assert told == {(0, 0): (50, 50), (0, 2): (50, 70), (0, 4): (50, 50), (0, 6): (40, 40)} | {
+    result = {(c.file, c.first): (c.least // SECOND, c.greatest // SECOND) for c in planned.chunks}
+    assert result == {(0, 0): (50, 50), (0, 2): (50, 70), (0, 4): (50, 50), (0, 6): (40, 40)} | {
         (1, 8): (40, 40)
     }
 
@@ -156,10 +156,10 @@ def test_files_and_chunks_are_small_to_pickle(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("two_rows_a_block")
 def test_progress_is_told_in_lines_that_name_file_and_rows(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", 1, 2, 3)
-    told: list[str] = []
-    plan(str(tmp_path / "*.csv"), SCHEMA, told.append)
+    messages: list[str] = []
+    plan(str(tmp_path / "*.csv"), SCHEMA, messages.append)
     start = f"looking through {path} (1 of 1): "
-    assert told == [start + "2 rows", start + "3 rows"]
+    assert messages == [start + "2 rows", start + "3 rows"]
 
 
 def test_a_changed_text_file_is_noticed(tmp_path: Path) -> None:

@@ -128,11 +128,11 @@ def test_absent_keys_are_nulls_where_that_is_asked_for() -> None:
 
 @pytest.mark.parametrize("value", ["soon", "1_0", b"1", [1], {"a": 1}, 10**400, MARCH, 1j])
 def test_what_is_no_number_is_a_problem_that_names_column_and_value(value: object) -> None:
-    told = problem(x=value)
-    assert told is not None
-    assert told.startswith("column 'x': ")
-    assert told.endswith(": must be a finite number or null")
-    assert repr(value)[:8] in told
+    result = problem(x=value)
+    assert result is not None
+    assert result.startswith("column 'x': ")
+    assert result.endswith(": must be a finite number or null")
+    assert repr(value)[:8] in result
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_integers_and_booleans_are_categories_by_their_text(value: object, text:
 
 @pytest.mark.parametrize("value", [b"a", ["a"], {}, "\ud800", 1j, datetime(2024, 3, 1)])
 def test_what_is_no_category_is_a_problem(value: object) -> None:
-    told = problem(k=value)
-    assert told is not None
-    assert told.startswith("column 'k': ")
+    result = problem(k=value)
+    assert result is not None
+    assert result.startswith("column 'k': ")
 
 
 @pytest.mark.parametrize(
@@ -194,10 +194,10 @@ def test_an_integer_too_large_for_a_time_is_a_null_beside_other_integers() -> No
 
 @pytest.mark.parametrize("value", [True, [1], b"2024-03-01", "\udfff"])
 def test_what_can_be_no_time_is_a_problem(value: object) -> None:
-    told = problem(t=value)
-    assert told is not None
-    assert told.startswith("column 't': ")
-    assert "ISO 8601" in told
+    result = problem(t=value)
+    assert result is not None
+    assert result.startswith("column 't': ")
+    assert "ISO 8601" in result
 
 
 @pytest.mark.parametrize("name", ["t", "y", "x", "k"])
@@ -207,8 +207,12 @@ def test_an_absent_key_is_a_problem_and_the_row_keeps_its_place_and_text(name: s
     assert batch.column(ID).to_pylist() == [10, 11, 12]
     assert batch.column("y").to_pylist() == [1.5, None, 1.5]
     assert batch.column(TIME).to_pylist() == [MARCH, None if name == "t" else MARCH, MARCH]
-    told = batch.column(PROBLEM).to_pylist()
-    assert told == [None, f"column '{name}' is missing: every row needs it (null is allowed)", None]
+    result = batch.column(PROBLEM).to_pylist()
+    assert result == [
+        None,
+        f"column '{name}' is missing: every row needs it (null is allowed)",
+        None,
+    ]
     texts = batch.column(TEXT).to_pylist()
     assert texts[0] is None
     assert json.loads(texts[1]) == row
@@ -246,10 +250,10 @@ def test_a_row_with_odd_values_still_has_a_text() -> None:
 def test_a_row_is_the_same_whatever_stands_beside_it(rows: list[dict[str, object]]) -> None:
     names = [ID, TIME, LATE, "y", "x", "k", PROBLEM, TEXT]
 
-    def told(batch: pa.RecordBatch) -> list[list[object]]:
+    def as_lists(batch: pa.RecordBatch) -> list[list[object]]:
         rows = batch.to_pylist()
         return [[row.get(name) for name in names] for row in rows]
 
-    together = told(from_dicts(rows, np.arange(len(rows)), SCHEMA))
-    alone = [told(from_dicts([row], np.array([i]), SCHEMA))[0] for i, row in enumerate(rows)]
+    together = as_lists(from_dicts(rows, np.arange(len(rows)), SCHEMA))
+    alone = [as_lists(from_dicts([row], np.array([i]), SCHEMA))[0] for i, row in enumerate(rows)]
     assert together == alone

@@ -49,7 +49,7 @@ def test_column_names_may_be_any_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reason_given"),
     [
         (('target = "arr_delay"\n', ""), "target: is missing"),
         (("[features]\n", "[other]\n"), "features: is missing"),
@@ -73,7 +73,7 @@ def test_column_names_may_be_any_text(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_schema_is_told_in_one_line_with_file_and_key(
-    tmp_path: Path, change: tuple[str, str], told: str
+    tmp_path: Path, change: tuple[str, str], reason_given: str
 ) -> None:
     assert change[0] in FLIGHTS
     path = written(tmp_path, FLIGHTS.replace(*change))
@@ -81,7 +81,7 @@ def test_a_wrong_schema_is_told_in_one_line_with_file_and_key(
         load_schema(path)
     message = str(caught.value)
     assert message.startswith(f"--schema {path}: ")
-    assert told in message
+    assert reason_given in message
     assert "\n" not in message
 
 
@@ -95,8 +95,8 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     path = written(tmp_path, 'name = "x"\ncolour = "red"\n[features]\nnumeric = ["a"]\n')
     with pytest.raises(UserError) as caught:
         load_schema(path)
-    for told in ("time: is missing", "target: is missing", "colour: is not a known key"):
-        assert told in str(caught.value)
+    for result in ("time: is missing", "target: is missing", "colour: is not a known key"):
+        assert result in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -147,9 +147,9 @@ def test_one_row_has_variance_0_and_no_row_has_no_figures() -> None:
 def test_figures_beyond_float64_end_at_its_greatest_and_survive_json(values: list[float]) -> None:
     with np.errstate(over="ignore"):
         parts = [Statistics(columns={"x": summarize(np.array(p))}) for p in (values, values[:1])]
-    told = [Statistics.model_validate_json(part.model_dump_json()) for part in parts]
-    assert told == parts
-    merged = merge(told).numeric("x")
+    body = [Statistics.model_validate_json(part.model_dump_json()) for part in parts]
+    assert body == parts
+    merged = merge(body).numeric("x")
     assert merged.mean is not None and min(values) <= merged.mean <= max(values)
     assert merged.variance == (GREATEST if min(values) < max(values) else 0.0)
 
@@ -173,8 +173,8 @@ def test_merged_in_the_order_of_keys_no_order_of_arrival_changes_a_digit(order: 
     ]
     arrived = [decode(encode(parts[i])) for i in order]
     in_order = sorted(arrived, key=lambda batch: tag_of(batch).key)
-    told = [summarize_batch(b, RIDES).model_dump_json() for b in in_order]
-    merged = merge(Statistics.model_validate_json(t) for t in told)
+    body = [summarize_batch(b, RIDES).model_dump_json() for b in in_order]
+    merged = merge(Statistics.model_validate_json(t) for t in body)
     direct = sorted(parts, key=lambda batch: tag_of(batch).key)
     assert merged == merge(summarize_batch(b, RIDES) for b in direct)
 

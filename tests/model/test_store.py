@@ -143,7 +143,7 @@ def test_a_model_file_that_is_cut_off_or_missing_is_found(local: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (OLD[1].as_json()[:-20], "Invalid JSON"),
         (b"", "Invalid JSON"),
@@ -156,11 +156,11 @@ def test_a_model_file_that_is_cut_off_or_missing_is_found(local: Store) -> None:
     ],
 )
 def test_a_manifest_that_cannot_be_read_is_told_with_its_name(
-    local: Store, data: bytes, told: str
+    local: Store, data: bytes, message: str
 ) -> None:
     file(local, "manifest.json").write_bytes(data)
     for ask in (local.manifest, local.reference, local.load, local.read_verified):
-        with pytest.raises(DamagedArtefact, match=rf"{NAMES[0]}: manifest\.json: {told}"):
+        with pytest.raises(DamagedArtefact, match=rf"{NAMES[0]}: manifest\.json: {message}"):
             ask(NAMES[0])
 
 

@@ -235,8 +235,8 @@ def test_a_reject_tells_row_place_and_stamp() -> None:
     row = {"t": "2024-03-01T12:00:00.250000Z", "y": math.inf, "x": 2.0, "k": "a"}
     reason = "column 'y': inf: must be a finite number or null"
     assert rejects == [Reject(row, reason, "in.csv:103", TAG.at, True)]
-    told = {"row": row | {"y": "inf"}, "reason": reason, "where": "in.csv:103"}
-    assert json.loads(rejects[0].as_json()) == told
+    message = {"row": row | {"y": "inf"}, "reason": reason, "where": "in.csv:103"}
+    assert json.loads(rejects[0].as_json()) == message
 
 
 def test_the_line_of_a_row_is_its_own_if_it_has_one() -> None:
@@ -271,9 +271,9 @@ def test_json_has_one_line_and_no_nan_however_deep() -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
 
-    told = json.loads(line, parse_constant=refuse)["row"]
-    assert told["a"] == [1.0, "nan", {"b": "-inf"}]
-    assert (told["d"], told["e"]) == ("x\ny", "1.5")
+    body = json.loads(line, parse_constant=refuse)["row"]
+    assert body["a"] == [1.0, "nan", {"b": "-inf"}]
+    assert (body["d"], body["e"]) == ("x\ny", "1.5")
 
 
 @pytest.mark.parametrize(

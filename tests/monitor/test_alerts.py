@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         raise AssertionError("a redirect was followed")
 
-    def log_message(self, *told: object) -> None:
+    def log_message(self, *result: object) -> None:
         pass
 
 
@@ -86,14 +86,14 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 def write_shifted(rows: int = 300) -> None:
     """Eight minutes of rows, whose x is two deviations greater from the sixth minute on."""
     rng = np.random.default_rng(0)
-    told = []
+    messages = []
     for minute in range(8):
         for number in range(rows):
             x = rng.normal() + (2 if minute >= 5 else 0)
             second = number * 60 / rows
-            told.append(f"2026-01-01T00:{minute:02d}:{second:09.6f}Z,{3 * x:.4f},{x:.4f},a\n")
+            messages.append(f"2026-01-01T00:{minute:02d}:{second:09.6f}Z,{3 * x:.4f},{x:.4f},a\n")
     Path("s.toml").write_text(SCHEMA)
-    Path("in.csv").write_text(HEADER + "".join(told))
+    Path("in.csv").write_text(HEADER + "".join(messages))
 
 
 def alert(minute: int, column: str = "x") -> Alert:
@@ -121,7 +121,7 @@ def test_a_feature_that_moves_is_an_alert_in_the_folder_on_the_terminal_and_at_t
     job: Job, server: Server
 ) -> None:
     write_shifted()
-    told = job.ran(*FILE, "--webhook", server.address)
+    result = job.ran(*FILE, "--webhook", server.address)
     assert [path.name for path in Path("o/alerts").iterdir()] == [f"{REFRESHES[5]}.ndjson"]
     found = RunFolder("o").read_alerts(REFRESHES[5])
     assert [(one.column, one.what) for one in found] == [
@@ -130,7 +130,7 @@ def test_a_feature_that_moves_is_an_alert_in_the_folder_on_the_terminal_and_at_t
     report = metrics("o")[5]["drift"]["features"]["x"]
     assert (found[0].value, found[1].value) == (report["psi"], report["mean_shift"])
     assert found[1].value == pytest.approx(2, abs=0.3)
-    said = [line for line in told.err.splitlines() if line.startswith("alert")]
+    said = [line for line in result.err.splitlines() if line.startswith("alert")]
     assert said == [*(f"alert: {one}" for one in found[:3]), "alerts not shown: 1; see o/alerts"]
     [(path, kind, body)] = server.taken
     assert (path, kind) == ("/hook?token=s3cret", "application/json")
@@ -140,10 +140,10 @@ def test_a_feature_that_moves_is_an_alert_in_the_folder_on_the_terminal_and_at_t
 def test_the_address_of_a_webhook_is_told_nowhere(job: Job, server: Server) -> None:
     write_shifted()
     server.answers = [500] * 9
-    told = job.ran(*FILE, "--webhook", server.address)
-    assert told.err.count("the webhook did not take 4 alerts: it answers 500") == 1
+    result = job.ran(*FILE, "--webhook", server.address)
+    assert result.err.count("the webhook did not take 4 alerts: it answers 500") == 1
     assert len(server.taken) == alerts.TRIES
-    assert "s3cret" not in told.err + told.out
+    assert "s3cret" not in result.err + result.out
     assert all(b"s3cret" not in p.read_bytes() for p in Path("o").rglob("*") if p.is_file())
     refused = job.refused(*FILE, "--webhook", "ftp://s3cret")
     assert refused.startswith("--webhook (hidden): an http:// or https:// address")
@@ -184,29 +184,29 @@ def test_resume_makes_alerts_anew_to_the_byte_and_tells_only_of_what_was_not_rep
 
 
 def test_an_alert_is_told_once_its_refresh_is_reported_and_not_twice(home: Path) -> None:
-    folder, told = RunFolder("o"), list[str]()
+    folder, messages = RunFolder("o"), list[str]()
     reported(folder, 0, "old")
-    with AlertWatch(folder, told.append):
+    with AlertWatch(folder, messages.append):
         reported(folder, 1, "x", "z")
         early = Path(folder.alerts, f"{REFRESHES[2]}.ndjson")
         early.write_bytes(as_ndjson([alert(2, "early")]))
-        until(lambda: len(told) == 2)
+        until(lambda: len(messages) == 2)
         Path(folder.metrics, f"{REFRESHES[2]}.json").write_text("{}")
-        until(lambda: len(told) == 3)
+        until(lambda: len(messages) == 3)
         reported(folder, 3, "last")
-    assert told == [
+    assert messages == [
         f"alert: {one}" for one in (alert(1, "x"), alert(1, "z"), alert(2, "early"))
     ] + [f"alert: {alert(3, 'last')}"]
 
 
 def test_a_file_of_alerts_that_is_damaged_is_passed_over(home: Path) -> None:
-    folder, told = RunFolder("o"), list[str]()
-    with AlertWatch(folder, told.append):
+    folder, messages = RunFolder("o"), list[str]()
+    with AlertWatch(folder, messages.append):
         Path("o/alerts").mkdir(parents=True)
         Path(folder.alerts, f"{REFRESHES[0]}.ndjson").write_text("[")
         reported(folder, 1, "x")
         Path(folder.metrics, f"{REFRESHES[0]}.json").write_text("{}")
-    assert told == [f"alert: {alert(1)}"]
+    assert messages == [f"alert: {alert(1)}"]
 
 
 def test_a_refresh_without_alerts_has_none_to_read(home: Path) -> None:
@@ -217,10 +217,10 @@ def test_a_refresh_without_alerts_has_none_to_read(home: Path) -> None:
 
 def test_many_alerts_are_told_in_a_few_lines() -> None:
     many = [alert(minute, column) for minute in range(9) for column in "abcde"]
-    told = lines(many, "o/alerts")
-    assert told[:3] == [f"alert: {one}" for one in many[:3]]
-    assert told[3] == f"alert: {many[5]}"
-    assert (len(told), told[-1]) == (13, "alerts not shown: 33; see o/alerts")
+    result = lines(many, "o/alerts")
+    assert result[:3] == [f"alert: {one}" for one in many[:3]]
+    assert result[3] == f"alert: {many[5]}"
+    assert (len(result), result[-1]) == (13, "alerts not shown: 33; see o/alerts")
     assert lines([], "o/alerts") == []
 
 
@@ -230,8 +230,8 @@ def test_what_would_steer_a_terminal_is_told_as_question_marks() -> None:
 
 
 def test_a_webhook_that_fails_is_tried_again_later_with_all_that_waits(server: Server) -> None:
-    told: list[str] = []
-    hook = Webhook(server.address, "o", told.append)
+    messages: list[str] = []
+    hook = Webhook(server.address, "o", messages.append)
     server.answers = [503]
     hook.add([alert(0)])
     hook.work()
@@ -240,17 +240,17 @@ def test_a_webhook_that_fails_is_tried_again_later_with_all_that_waits(server: S
     hook.add([alert(1)])
     hook.finish()
     assert server.alerts == [one.model_dump() for one in (alert(0), alert(0), alert(1))]
-    assert told == []
+    assert messages == []
 
 
 def test_a_webhook_that_fails_for_good_is_told_of_once(server: Server) -> None:
-    told: list[str] = []
-    hook = Webhook(server.address, "o", told.append)
+    messages: list[str] = []
+    hook = Webhook(server.address, "o", messages.append)
     server.answers = [404] * 2 * alerts.TRIES
     for _ in range(2):
         hook.add([alert(0), alert(1)])
         hook.finish()
-    assert told == ["the webhook did not take 2 alerts: it answers 404"]
+    assert messages == ["the webhook did not take 2 alerts: it answers 404"]
     hook.add([alert(2)])
     hook.finish()
     assert server.alerts[-1] == alert(2).model_dump()
@@ -287,12 +287,12 @@ def test_the_end_of_a_run_does_not_wait_for_a_webhook_for_long(
 ) -> None:
     monkeypatch.setattr(alerts, "BACKOFF", 100.0)
     monkeypatch.setattr(alerts, "PATIENCE", 0.2)
-    folder, told = RunFolder("o"), list[str]()
+    folder, messages = RunFolder("o"), list[str]()
     began = time.monotonic()
-    with AlertWatch(folder, told.append, "http://127.0.0.1:1/s3cret"):
+    with AlertWatch(folder, messages.append, "http://127.0.0.1:1/s3cret"):
         reported(folder, 0, "x")
     assert time.monotonic() - began < 30
-    assert told[1:] == ["the webhook did not take 1 alert: Connection refused"]
+    assert messages[1:] == ["the webhook did not take 1 alert: Connection refused"]
 
 
 @pytest.mark.parametrize("value", ["https://example.org/a?b=c", "http://localhost:8000"])

@@ -78,8 +78,8 @@ def number(text: str) -> float:
 def test_the_people_after_the_models_window_are_asked_for(
     batch: int, folder: Path, url: str, job: Job
 ) -> None:
-    told = job.ran("ask", url, "--count", 7, "--batch", batch, "--pace", 0)
-    lines, closing = shown(told.out)
+    result = job.ran("ask", url, "--count", 7, "--batch", batch, "--pace", 0)
+    lines, closing = shown(result.out)
     rows = people(3600, 7)  # 20 a second, after three minutes
     salaries = np.array(rows.column("salario"))
     artefact = Store(str(folder / "models")).load(NEWEST)
@@ -153,12 +153,14 @@ def test_without_the_key_it_says_what_is_missing(
     url: str, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(KEY)
-    told = job.refused("ask", url)
-    assert told == f"{url}/status: the API key is asked for, as X-API-Key or Authorization: Bearer"
+    message = job.refused("ask", url)
+    assert (
+        message == f"{url}/status: the API key is asked for, as X-API-Key or Authorization: Bearer"
+    )
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["http://127.0.0.1:1"], "http://127.0.0.1:1: does not answer: Connection refused"),
         (["nonsense"], "nonsense: the address of a server is allowed, as http://127.0.0.1:8000"),
@@ -171,8 +173,8 @@ def test_without_the_key_it_says_what_is_missing(
         (["--batches", "1"], "unrecognized arguments: --batches"),
     ],
 )
-def test_what_the_command_line_refuses(words: list[str], told: str, job: Job) -> None:
-    assert told in job.refused("ask", *words)
+def test_what_the_command_line_refuses(words: list[str], message: str, job: Job) -> None:
+    assert message in job.refused("ask", *words)
 
 
 def test_a_file_that_is_not_there_is_refused(url: str, job: Job) -> None:
@@ -200,5 +202,5 @@ def test_a_server_of_something_else_is_told_apart(job: Job) -> None:
     with HTTPServer(("127.0.0.1", 0), Other) as other:
         threading.Thread(target=other.handle_request).start()
         url = f"http://127.0.0.1:{other.server_port}"
-        told = f"{url}: is no server of this project: it has no /status of ours"
-        assert job.refused("ask", url) == told
+        message = f"{url}: is no server of this project: it has no /status of ours"
+        assert job.refused("ask", url) == message

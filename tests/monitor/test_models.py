@@ -60,14 +60,14 @@ def test_a_list_has_a_line_a_model_with_its_figures(run: Path, job: Job) -> None
 
 
 def test_a_name_shows_the_manifest_as_it_stands(run: Path, job: Job) -> None:
-    told = job.ran("models", run, NAMES[1]).out
-    assert told == (run / "models" / NAMES[1] / "manifest.json").read_text()
-    assert json.loads(told)["window_end"] == "2026-01-01T00:02:00Z"
+    result = job.ran("models", run, NAMES[1]).out
+    assert result == (run / "models" / NAMES[1] / "manifest.json").read_text()
+    assert json.loads(result)["window_end"] == "2026-01-01T00:02:00Z"
 
 
 def test_models_that_match_their_hash_are_ok(run: Path, job: Job) -> None:
-    told = job.ran("models", run, "--verify").out
-    assert told.splitlines() == [*(f"{name}  ok" for name in NAMES), "3 models, 0 damaged"]
+    result = job.ran("models", run, "--verify").out
+    assert result.splitlines() == [*(f"{name}  ok" for name in NAMES), "3 models, 0 damaged"]
 
 
 def test_one_byte_that_has_changed_is_found_and_nothing_is_opened(mine: Path, job: Job) -> None:
@@ -75,9 +75,9 @@ def test_one_byte_that_has_changed_is_found_and_nothing_is_opened(mine: Path, jo
     planted = b"cposix\nsystem\n(S'touch planted'\ntR."  # a pickle that runs a command
     model.write_bytes(planted)
     change(mine / "models" / NAMES[2] / "model.joblib")
-    told = job("models", mine, "--verify")
-    assert told.code == 1
-    lines = told.out.splitlines()
+    result = job("models", mine, "--verify")
+    assert result.code == 1
+    lines = result.out.splitlines()
     assert lines[0] == f"{NAMES[0]}  ok"
     for line, name in zip(lines[1:3], NAMES[1:], strict=True):
         assert line.startswith(f"{name}  damaged: model.joblib has SHA-256 ")
@@ -99,24 +99,24 @@ def test_a_manifest_that_is_none_is_damaged_in_every_command(
 
 def test_a_model_file_that_is_missing_is_damage(mine: Path, job: Job) -> None:
     (mine / "models" / NAMES[0] / "model.joblib").unlink()
-    told = job("models", mine, "--verify")
-    assert told.code == 1
-    assert told.out.splitlines()[0] == f"{NAMES[0]}  damaged: model.joblib is missing"
+    result = job("models", mine, "--verify")
+    assert result.code == 1
+    assert result.out.splitlines()[0] == f"{NAMES[0]}  damaged: model.joblib is missing"
 
 
 def test_a_folder_without_a_manifest_is_no_model(mine: Path, job: Job) -> None:
     (mine / "models" / NAMES[0] / "manifest.json").unlink()
     assert NAMES[0] not in job.ran("models", mine).out
     assert NAMES[0] not in job.ran("models", mine, "--verify").out
-    told = job.refused("models", mine, NAMES[0])
-    assert told == f"{NAMES[0]}: is no model of {mine}/models; it has {NAMES[1]}, {NAMES[2]}"
+    message = job.refused("models", mine, NAMES[0])
+    assert message == f"{NAMES[0]}: is no model of {mine}/models; it has {NAMES[1]}, {NAMES[2]}"
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3, 9])
 def test_prune_keeps_the_newest(keep: int, mine: Path, job: Job) -> None:
     before = content(mine)
-    told = job.ran("models", mine, "--prune", keep)
-    assert told.out.split() == [w for name in NAMES[:-keep] for w in ("removed", name)]
+    result = job.ran("models", mine, "--prune", keep)
+    assert result.out.split() == [w for name in NAMES[:-keep] for w in ("removed", name)]
     assert sorted(os.listdir(mine / "models")) == NAMES[-keep:]
     gone = {f"models/{name}/{file}" for name in NAMES[:-keep] for file in FILES}
     assert set(before) - set(content(mine)) == gone
@@ -126,7 +126,7 @@ FILES = ("manifest.json", "model.joblib")
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--prune", "0"], "--prune 0: 1 or more is allowed"),
         (["--prune", "-3"], "--prune -3: 1 or more is allowed"),
@@ -138,9 +138,9 @@ FILES = ("manifest.json", "model.joblib")
         (["../../../etc"], "../../../etc: is no model of run/models"),
     ],
 )
-def test_what_the_command_refuses(words: list[str], told: str, mine: Path, job: Job) -> None:
+def test_what_the_command_refuses(words: list[str], message: str, mine: Path, job: Job) -> None:
     before = content(mine)
-    assert told in job.refused("models", "run", *words)
+    assert message in job.refused("models", "run", *words)
     assert content(mine) == before
 
 
@@ -151,8 +151,8 @@ def test_a_path_that_is_no_runs_folder_is_refused(job: Job) -> None:
     assert job.refused("models", "no") == "no: is no folder; must be a run's folder"
     assert job.refused("models", "file") == "file: is no folder; must be a run's folder"
     for words in (["empty"], ["empty", "--verify"]):
-        told = job.refused("models", *words)
-        assert told == f"{words[0]}: holds no run: no settings.json in it"
+        message = job.refused("models", *words)
+        assert message == f"{words[0]}: holds no run: no settings.json in it"
     assert "foo://bar: foo:// is not known: must be " in job.refused("models", "foo://bar")
 
 
@@ -165,6 +165,6 @@ def test_a_run_without_a_model_says_so(mine: Path, job: Job) -> None:
 def test_help_shows_every_option(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         job("models", "--help")
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert ended.value.code == 0
-    assert all(word in told for word in ("OUTPUT", "name", "--verify", "--prune N", "examples:"))
+    assert all(word in output for word in ("OUTPUT", "name", "--verify", "--prune N", "examples:"))

@@ -112,10 +112,10 @@ def serving() -> Iterator[FakeFlink]:
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             try:
-                status, told = 200, flink.answer(self.command, self.path)
+                status, result = 200, flink.answer(self.command, self.path)
             except Refused as refused:
-                status, told = 500, {"errors": ["Internal server error.", str(refused)]}
-            body = json.dumps(told).encode()
+                status, result = 500, {"errors": ["Internal server error.", str(refused)]}
+            body = json.dumps(result).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

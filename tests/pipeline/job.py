@@ -66,18 +66,18 @@ class Told(NamedTuple):
         return lines[0]
 
 
-def resume_options(told: Told) -> list[str]:
+def resume_options(result: Told) -> list[str]:
     """The command line, behind ``python -m pipeline``, with which a run says that it goes on."""
-    lines = f"{told.err}\n{told.out}".splitlines()
+    lines = f"{result.err}\n{result.out}".splitlines()
     [command] = [after for line, after in pairwise(lines) if line.endswith("; go on with:")]
     words = shlex.split(command)
     return words[words.index("pipeline") + 1 :]
 
 
-def said(told: Told) -> list[str]:
+def said(result: Told) -> list[str]:
     """The lines of standard error, but for that on Prism and those of a slow run's progress."""
     passing = re.compile(r"--runner prism shows|^ *\d+ s  ")
-    return [line for line in told.err.splitlines() if not passing.search(line)]
+    return [line for line in result.err.splitlines() if not passing.search(line)]
 
 
 class Job:
@@ -93,16 +93,16 @@ class Job:
 
     def refused(self, *words: object) -> str:
         """The one line with which a command line is refused; nothing else may be said."""
-        told = self(*words)
-        assert (told.code, told.out) == (2, "")
-        assert told.err == told.error + "\n"
-        return told.error.removeprefix("error: ")
+        result = self(*words)
+        assert (result.code, result.out) == (2, "")
+        assert result.err == result.error + "\n"
+        return result.error.removeprefix("error: ")
 
     def ran(self, *words: object) -> Told:
         """What a command line told that did its work."""
-        told = self(*words)
-        assert told.code == 0, told.err
-        return told
+        result = self(*words)
+        assert result.code == 0, result.err
+        return result
 
 
 def process(

@@ -175,8 +175,8 @@ def test_a_bad_toml_file_is_refused_with_what_is_wrong(
     text: str, words: list[str], job: Job
 ) -> None:
     Path("c.toml").write_text(text)
-    told = job.refused("--config", "c.toml")
-    assert [word for word in words if word not in told] == []
+    message = job.refused("--config", "c.toml")
+    assert [word for word in words if word not in message] == []
     assert [path.name for path in Path().iterdir()] == ["c.toml"]
 
 
@@ -189,7 +189,7 @@ def test_a_toml_file_that_is_missing_or_no_text_is_refused(job: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--learnr", "x"], "unknown option --learnr: do you mean --learner?"),
         (["--learnr=x"], "unknown option --learnr: do you mean --learner?"),
@@ -216,9 +216,9 @@ def test_a_toml_file_that_is_missing_or_no_text_is_refused(job: Job) -> None:
     ],
 )
 def test_a_wrong_word_is_refused_with_the_nearest_right_one_and_nothing_is_written(
-    words: list[str], told: str, job: Job
+    words: list[str], message: str, job: Job
 ) -> None:
-    assert job.refused(*words) == told
+    assert job.refused(*words) == message
     assert list(Path().iterdir()) == []
 
 
@@ -230,8 +230,8 @@ def test_no_option_may_be_abbreviated(name: str, job: Job) -> None:
 
 
 def test_a_bad_value_leaves_nothing_behind(job: Job) -> None:
-    told = job.refused("--window", "1w", "--output", "o")
-    assert told.startswith("--window 1w: ") and "60, 90s, 5m, 1h, 1d" in told
+    message = job.refused("--window", "1w", "--output", "o")
+    assert message.startswith("--window 1w: ") and "60, 90s, 5m, 1h, 1d" in message
     assert list(Path().iterdir()) == []
 
 
@@ -248,18 +248,18 @@ def test_help_shows_every_option_and_the_defaults(
     with pytest.raises(SystemExit) as ended:
         job("--help")
     assert ended.value.code == 0
-    told = capsys.readouterr().out
-    assert [name for name in Settings.model_fields if f"{option(name)}" not in told.split()] == []
-    assert "--config FILE" in told and "Beam's own options" in told
+    output = capsys.readouterr().out
+    assert [name for name in Settings.model_fields if f"{option(name)}" not in output.split()] == []
+    assert "--config FILE" in output and "Beam's own options" in output
     for name in ("rate", "learner", "sample_rows", "batch_rows", "seed", "runner", "keep", "lag"):
-        line = told.partition(f"\n  {option(name)} ")[2].partition("\n  --")[0]
+        line = output.partition(f"\n  {option(name)} ")[2].partition("\n  --")[0]
         assert str(Settings.model_fields[name].default) in line, name
 
 
 def test_each_example_of_the_help_is_a_command_line_that_is_understood() -> None:
-    told = parser().epilog
-    assert told is not None
-    lines = [line.split("  ")[1] for line in told.splitlines() if line.startswith("  python")]
+    output = parser().epilog
+    assert output is not None
+    lines = [line.split("  ")[1] for line in output.splitlines() if line.startswith("  python")]
     assert len(lines) == 4
     for line in lines[:3]:
         words = [word.strip("'") for word in line.split()[3:]]

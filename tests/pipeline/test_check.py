@@ -58,10 +58,10 @@ def nowhere() -> tuple[str, ...]:
     )
 
 
-def cells(told: Told) -> dict[str, list[str]]:
+def cells(result: Told) -> dict[str, list[str]]:
     """The lines of a table, without its titles, by their first cell."""
     found: dict[str, list[str]] = {}
-    for line in told.out.splitlines()[1:]:
+    for line in result.out.splitlines()[1:]:
         if line[:1].strip():
             found[line.split("  ")[0]] = []
         found[list(found)[-1]].append(line)
@@ -69,8 +69,8 @@ def cells(told: Told) -> dict[str, list[str]]:
 
 
 def test_each_runner_is_told_of_with_what_brings_it(job: Job, no_prism: None) -> None:
-    told = job.ran("check", *nowhere())
-    found = cells(told)
+    result = job.ran("check", *nowhere())
+    found = cells(result)
     assert list(found) == ["direct", "prism", "flink", "dataflow"]
     assert found["direct"][0].split()[1:3] == ["yes,", "but"]
     assert "its source ends" in found["direct"][0]
@@ -81,34 +81,34 @@ def test_each_runner_is_told_of_with_what_brings_it(job: Job, no_prism: None) ->
 
 
 def test_no_runner_that_can_is_exit_code_1(job: Job, no_prism: None) -> None:
-    told = job("check", "--live", *nowhere())
-    assert told.code == 1
-    assert [lines[0].split()[1] for lines in cells(told).values()] == ["no"] * 4
-    assert "--live needs a runner that streams" in told.out
+    result = job("check", "--live", *nowhere())
+    assert result.code == 1
+    assert [lines[0].split()[1] for lines in cells(result).values()] == ["no"] * 4
+    assert "--live needs a runner that streams" in result.out
 
 
 def test_a_cluster_that_has_all_can_and_where_its_workers_are_is_told(
     job: Job, cluster: FakeFlink, no_prism: None
 ) -> None:
-    told = job("check", "--live", *cluster.words)
-    assert (told.code, cells(told)["flink"][0].split()[1:3]) == (0, ["yes,", "but"])
-    told = job("check", "--live", *cluster.words, "--environment_type=EXTERNAL")
-    assert (told.code, cells(told)["flink"][0].split()) == (0, ["flink", "yes"])
+    result = job("check", "--live", *cluster.words)
+    assert (result.code, cells(result)["flink"][0].split()[1:3]) == (0, ["yes,", "but"])
+    result = job("check", "--live", *cluster.words, "--environment_type=EXTERNAL")
+    assert (result.code, cells(result)["flink"][0].split()) == (0, ["flink", "yes"])
 
 
 def test_what_no_runner_may_do_is_told_of_each(job: Job) -> None:
-    told = job("check", "--allow_unsafe_triggers", *nowhere())
-    assert told.code == 1
-    assert all("--allow_unsafe_triggers: " in lines[0] for lines in cells(told).values())
+    result = job("check", "--allow_unsafe_triggers", *nowhere())
+    assert result.code == 1
+    assert all("--allow_unsafe_triggers: " in lines[0] for lines in cells(result).values())
 
 
 def test_a_chosen_runner_that_lacks_something_is_told_of_alone_and_not_tried(
     job: Job, cluster: FakeFlink, untried: None
 ) -> None:
     cluster.config, cluster.free = {}, 1
-    told = job("check", "--runner", "flink", *cluster.words)
-    assert told.code == 1
-    found = cells(told)
+    result = job("check", "--runner", "flink", *cluster.words)
+    assert result.code == 1
+    found = cells(result)
     assert "keeps checkpoints in memory" in found["checkpoint storage"][0]
     assert "state.checkpoints.dir" in found["checkpoint storage"][0]
     assert "1 of 8 task slots are free" in found["task slots"][0]
@@ -124,21 +124,21 @@ def test_a_runner_in_the_config_file_is_chosen_too(
 ) -> None:
     cluster.config = {}
     Path("c.toml").write_text("runner = 'flink'\n")
-    told = job("check", "--config", "c.toml", *cluster.words)
-    assert told.code == 1 and told.out.startswith("flink needs")
+    result = job("check", "--config", "c.toml", *cluster.words)
+    assert result.code == 1 and result.out.startswith("flink needs")
 
 
 def test_a_bad_parallelism_is_told_of_in_the_table(job: Job, cluster: FakeFlink) -> None:
-    told = job("check", "--runner", "flink", *cluster.words, "--parallelism=0")
-    assert told.code == 1 and "--parallelism=0" in cells(told)["options"][0]
+    result = job("check", "--runner", "flink", *cluster.words, "--parallelism=0")
+    assert result.code == 1 and "--parallelism=0" in cells(result)["options"][0]
 
 
 def test_dataflow_is_not_tried_and_it_says_why(
     job: Job, untried: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(check.runners, "needed", lambda *_: iter([Need("all")]))
-    told = job.ran("check", "--runner", "dataflow")
-    assert told.out.splitlines()[-1].startswith("no trial: only Google's service can run it")
+    result = job.ran("check", "--runner", "dataflow")
+    assert result.out.splitlines()[-1].startswith("no trial: only Google's service can run it")
 
 
 @pytest.mark.parametrize(("ended", "code"), [(True, 0), (False, 1)])
@@ -146,13 +146,13 @@ def test_the_exit_code_of_a_chosen_runner_is_its_trials(
     ended: bool, code: int, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(check, "trial", lambda *_: check.Trial(ended, "so it was"))
-    told = job("check", "--runner", "direct")
-    assert told.code == code
-    assert told.out.splitlines()[-1] == "trial: so it was (0 s)"
+    result = job("check", "--runner", "direct")
+    assert result.code == code
+    assert result.out.splitlines()[-1] == "trial: so it was (0 s)"
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--learnr", "x"], "unknown option --learnr: do you mean --learner?"),
         (["--learner", "x"], "--learner 'x': "),
@@ -160,15 +160,15 @@ def test_the_exit_code_of_a_chosen_runner_is_its_trials(
     ],
 )
 def test_what_is_wrong_on_every_runner_is_refused_as_a_run_is(
-    words: list[str], told: str, job: Job
+    words: list[str], message: str, job: Job
 ) -> None:
     refused = job.refused("check", *words)
-    assert told in refused and refused == job.refused(*words)
+    assert message in refused and refused == job.refused(*words)
 
 
 def test_help_tells_what_it_does(job: Job) -> None:
-    told = job.ran("check", "--help").out
-    assert told.startswith("usage: python -m pipeline check") and "exit code" in told
+    result = job.ran("check", "--help").out
+    assert result.startswith("usage: python -m pipeline check") and "exit code" in result
 
 
 @pytest.mark.parametrize("width", [20, 40, 100])
@@ -177,9 +177,9 @@ def test_the_table_fits_a_narrow_terminal_and_is_plain_without_one(
 ) -> None:
     narrow = Console(width=width, markup=False, highlight=False)
     monkeypatch.setattr(check, "consoles", lambda: (narrow, QUIET))
-    told = job.ran("check", *nowhere())
-    assert max(map(len, told.out.splitlines())) <= width
-    assert "\x1b" not in told.out
+    result = job.ran("check", *nowhere())
+    assert max(map(len, result.out.splitlines())) <= width
+    assert "\x1b" not in result.out
 
 
 def test_needs_of_one_thing_are_shown_once_if_they_are_met_and_all_if_not() -> None:

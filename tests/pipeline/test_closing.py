@@ -35,10 +35,12 @@ MOST = {
 
 
 def test_a_run_that_rejects_more_than_half_fails_with_the_commonest_reasons(job: Job) -> None:
-    told = run(job, MOST)
-    assert told.code == 1
-    assert told.error == "error: 70 of 120 rows (58%) were rejected, more than --max-rejected 0.5:"
-    reasons = told.err.splitlines()[-3:]
+    result = run(job, MOST)
+    assert result.code == 1
+    assert (
+        result.error == "error: 70 of 120 rows (58%) were rejected, more than --max-rejected 0.5:"
+    )
+    reasons = result.err.splitlines()[-3:]
     assert [line.split(": as ")[0] for line in reasons] == ["  41 rows", "  28 rows", "  1 row"]
     for line, column in zip(reasons, ("'y'", "'x'", "'t'"), strict=True):
         assert ": as in.csv:" in line and f"column {column}" in line
@@ -49,24 +51,24 @@ def test_a_run_that_rejects_more_than_half_fails_with_the_commonest_reasons(job:
 
 def test_a_run_without_any_target_says_that_it_learned_nothing(job: Job) -> None:
     line = "no row had a target: nothing was learned"
-    told = run(job, {n: of(n, y="") for n in range(60)}, rows=60)
-    assert told.code == 0 and line in told.out.splitlines()
-    told = run(job, {n: of(n, y="") for n in range(59)}, "--overwrite", rows=60)
-    assert told.code == 0 and line not in told.out
+    result = run(job, {n: of(n, y="") for n in range(60)}, rows=60)
+    assert result.code == 0 and line in result.out.splitlines()
+    result = run(job, {n: of(n, y="") for n in range(59)}, "--overwrite", rows=60)
+    assert result.code == 0 and line not in result.out
 
 
 @pytest.mark.parametrize(("most", "code"), [("0.58", 1), ("0.6", 0), ("1", 0)])
 def test_how_much_may_be_rejected_is_an_option(most: str, code: int, job: Job) -> None:
-    told = run(job, MOST, "--max-rejected", most)
-    assert told.code == code
-    assert "70 of 120 rows (58%) were rejected, more than " in told.err
-    assert told.err.splitlines()[-1].startswith("  1 row: as in.csv:60: column 't'")
+    result = run(job, MOST, "--max-rejected", most)
+    assert result.code == code
+    assert "70 of 120 rows (58%) were rejected, more than " in result.err
+    assert result.err.splitlines()[-1].startswith("  1 row: as in.csv:60: column 't'")
 
 
 def test_some_rejects_are_summarised_and_are_no_failure(job: Job) -> None:
-    told = run(job, {3: of(3, y="abc"), 5: of(5, x="q")})
-    assert told.code == 0 and "rejected" not in told.err
-    lines = told.out.splitlines()
+    result = run(job, {3: of(3, y="abc"), 5: of(5, x="q")})
+    assert result.code == 0 and "rejected" not in result.err
+    lines = result.out.splitlines()
     assert lines[-4].endswith(", 2 of them rejected: see o/rejected")
     assert sorted(line.split("'")[1] for line in lines[-3:-1]) == ["x", "y"]
     assert run(job, {3: of(3, y="abc")}, "--max-rejected", "0", "--overwrite").code == 1
@@ -78,8 +80,8 @@ def test_a_resumed_run_is_judged_by_all_of_its_rows(job: Job) -> None:
     Path("o/ended.json").unlink()
     last = sorted(Path("o/metrics").iterdir())[-1]
     last.unlink()
-    told = run(job, MOST, "--resume")
-    assert told.code == 1 and "70 of 120 rows (58%)" in told.error
+    result = run(job, MOST, "--resume")
+    assert result.code == 1 and "70 of 120 rows (58%)" in result.error
 
 
 def test_exactly_half_is_not_more_than_half() -> None:

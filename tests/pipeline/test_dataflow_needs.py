@@ -50,9 +50,9 @@ def test_a_job_a_dry_run_and_a_template_with_all_that_is_needed_are_refused_noth
 @pytest.mark.parametrize("missing", NEEDED)
 def test_what_is_missing_is_named_with_a_value_to_give(missing: str, more: tuple[str]) -> None:
     name = missing.split("=")[0]
-    told = refused(*(word for word in NEEDED if word != missing), *more)
-    assert told.startswith(f"--runner dataflow: {name} is missing: ")
-    assert f", as {name} " in told
+    message = refused(*(word for word in NEEDED if word != missing), *more)
+    assert message.startswith(f"--runner dataflow: {name} is missing: ")
+    assert f", as {name} " in message
 
 
 @pytest.mark.parametrize("there", [None, ModuleNotFoundError("google")])
@@ -64,27 +64,27 @@ def test_without_beams_part_for_google_the_version_to_install_is_told(
             raise there
 
     monkeypatch.setattr(dataflow, "find_spec", find)
-    told = refused(*NEEDED)
-    assert told.endswith(f"pip install 'apache-beam[gcp]=={beam.__version__}'")
+    message = refused(*NEEDED)
+    assert message.endswith(f"pip install 'apache-beam[gcp]=={beam.__version__}'")
 
 
 def test_a_folder_of_this_machine_is_refused_since_workers_do_not_reach_it() -> None:
-    told = refused(*NEEDED, output="runs/a")
-    assert told.startswith("--output runs/a: is on this machine")
-    assert "--output gs://" in told
+    message = refused(*NEEDED, output="runs/a")
+    assert message.startswith("--output runs/a: is on this machine")
+    assert "--output gs://" in message
 
 
 def test_a_run_without_a_folder_is_refused() -> None:
-    told = refused(*NEEDED, output=None)
-    assert told.startswith("--runner dataflow: --output is missing: ")
-    assert "--output gs://" in told
+    message = refused(*NEEDED, output=None)
+    assert message.startswith("--runner dataflow: --output is missing: ")
+    assert "--output gs://" in message
 
 
 def test_files_of_this_machine_are_refused_and_those_in_a_bucket_are_not(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(SCHEMA)
     schema = str(tmp_path / "s.toml")
-    told = refused(*NEEDED, input="in/*.csv", schema_file=schema)
-    assert told.startswith("--input in/*.csv: is on this machine")
+    message = refused(*NEEDED, input="in/*.csv", schema_file=schema)
+    assert message.startswith("--input in/*.csv: is on this machine")
     bucket = made(runner="dataflow", output=RUN, input="gs://my-bucket/*.csv", schema_file=schema)
     runners.preflight(bucket, list(NEEDED))
 
@@ -92,9 +92,9 @@ def test_files_of_this_machine_are_refused_and_those_in_a_bucket_are_not(tmp_pat
 @pytest.mark.parametrize("name", ["--temp_location", "--staging_location"])
 @pytest.mark.parametrize("value", ["/tmp/x", "gs://my-bucket", "gs://b/tmp", "s3://my-bucket/tmp"])
 def test_a_place_that_is_no_folder_in_a_bucket_is_refused(name: str, value: str) -> None:
-    told = refused(*NEEDED, f"{name}={value}")
-    assert name[2:] in told
-    assert told.endswith(f"a folder in a bucket is allowed, as {name} gs://my-bucket/tmp")
+    message = refused(*NEEDED, f"{name}={value}")
+    assert name[2:] in message
+    assert message.endswith(f"a folder in a bucket is allowed, as {name} gs://my-bucket/tmp")
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_without_a_setup_file_beside_the_package_an_image_is_asked_for(
 
 
 def test_a_refused_job_writes_nothing(job: Job, home: Path) -> None:
-    told = job.refused("--runner", "dataflow", *NEEDED, "--dry_run=True", "--output", "o")
-    assert told.startswith("--output o: is on this machine")
+    message = job.refused("--runner", "dataflow", *NEEDED, "--dry_run=True", "--output", "o")
+    assert message.startswith("--output o: is on this machine")
     assert list(home.iterdir()) == []
 
 
@@ -165,15 +165,15 @@ def test_a_job_name_is_one_that_dataflow_takes(last: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "message"),
     [
         ("--dry_run=True", "nothing runs"),
         ("--template_location=gs://my-bucket/t", "template: gs://my-bucket/t"),
         ("--no_wait_until_finish", "goes on by itself"),
     ],
 )
-def test_a_job_that_is_not_waited_for_is_told_of(word: str, told: str) -> None:
-    assert told in str(dataflow.told_at_launch([*NEEDED, word]))
+def test_a_job_that_is_not_waited_for_is_told_of(word: str, message: str) -> None:
+    assert message in str(dataflow.told_at_launch([*NEEDED, word]))
     assert dataflow.told_at_launch(list(NEEDED)) is None
 
 
@@ -182,8 +182,8 @@ def test_a_dry_run_makes_the_job_and_touches_nothing(job: Job, home: Path) -> No
     pytest.importorskip("google.cloud.dataflow", reason="needs apache-beam[gcp]")
     image = "--sdk_container_image=eu.gcr.io/my-project/correnteza:1"
     live = ("--live", "--refreshes", "0", "--output", RUN, image)
-    told = job.ran("--runner", "dataflow", *NEEDED, "--dry_run=True", *live)
-    assert "nothing runs" in told.out
+    result = job.ran("--runner", "dataflow", *NEEDED, "--dry_run=True", *live)
+    assert "nothing runs" in result.out
     assert list(home.iterdir()) == []
 
 

@@ -34,16 +34,16 @@ def opened(**values: Any) -> RunFolder:
 
 
 def refused(**values: Any) -> str:
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         opened(**values)
-    return str(told.value)
+    return str(raised.value)
 
 
 def test_a_run_without_an_output_has_a_fresh_folder_and_latest_points_to_it(job: Job) -> None:
-    told = job.ran(*SMALL)
+    result = job.ran(*SMALL)
     [folder] = [path for path in Path("runs").iterdir() if not path.is_symlink()]
     assert Path("runs/latest").readlink() == Path(folder.name)
-    assert f"run folder: {folder}" in told.out
+    assert f"run folder: {folder}" in result.out
     assert len(metrics("runs/latest")) == 3
 
 
@@ -70,8 +70,8 @@ def test_runs_that_is_a_file_is_told_of(job: Job) -> None:
 @pytest.mark.parametrize("name", ["notes.txt", ".hidden", "metrics"])
 def test_a_folder_that_holds_anything_needs_resume_or_overwrite(name: str, home: Path) -> None:
     Path("o", name).mkdir(parents=True)
-    told = refused(output="o")
-    assert told == (
+    message = refused(output="o")
+    assert message == (
         "--output o: is not empty; --resume goes on with its run, --overwrite replaces it"
     )
     assert os.listdir("o") == [name]
@@ -171,8 +171,8 @@ def test_a_file_is_no_folder(home: Path) -> None:
 @pytest.mark.parametrize("path", ["file/o", "/proc/o", "/dev/null/o", "/proc/version/o"])
 def test_a_folder_that_cannot_be_written_is_told_of(path: str, home: Path) -> None:
     Path("file").write_text("")
-    told = refused(output=path)
-    assert told.startswith(f"--output {path}: cannot be ") and "\n" not in told
+    message = refused(output=path)
+    assert message.startswith(f"--output {path}: cannot be ") and "\n" not in message
 
 
 def test_a_file_system_that_is_unknown_is_told_of(job: Job) -> None:
@@ -183,8 +183,8 @@ def test_a_file_system_that_is_unknown_is_told_of(job: Job) -> None:
 def test_resume_of_a_folder_without_a_run_is_refused(home: Path) -> None:
     Path("o").mkdir()
     for path in ("o", "missing"):
-        told = refused(output=path, resume=True)
-        assert told == f"{path}: holds no run: no settings.json in it"
+        message = refused(output=path, resume=True)
+        assert message == f"{path}: holds no run: no settings.json in it"
     assert os.listdir("o") == []
 
 
@@ -198,8 +198,8 @@ def test_resume_of_settings_that_are_none_is_refused(text: str, home: Path) -> N
 
 def test_resume_with_other_settings_names_each_difference(home: Path) -> None:
     opened(output="o", learner="ridge", window="2m")
-    told = refused(output="o", resume=True, learner="boosting", window="2m", lag=2)
-    assert told == (
+    message = refused(output="o", resume=True, learner="boosting", window="2m", lag=2)
+    assert message == (
         "--resume o: its run had other settings: "
         "--learner was 'ridge', is 'boosting'; --lag was 1, is 2"
     )
@@ -211,8 +211,8 @@ def test_resume_with_another_schema_names_it(home: Path) -> None:
     opened(output="o", input="a.csv", schema_file="s.toml")
     opened(output="o", input="a.csv", schema_file="s.toml", resume=True)
     Path("s.toml").write_text(schema.format("two"))
-    told = refused(output="o", input="a.csv", schema_file="s.toml", resume=True)
-    assert "--schema was {'name': 'one'" in told and "is {'name': 'two'" in told
+    message = refused(output="o", input="a.csv", schema_file="s.toml", resume=True)
+    assert "--schema was {'name': 'one'" in message and "is {'name': 'two'" in message
 
 
 def test_resume_with_settings_that_lack_an_option_names_it(home: Path) -> None:
@@ -238,12 +238,12 @@ def test_settings_are_the_same_bytes_again(home: Path) -> None:
 
 
 def test_settings_leave_out_what_changes_nothing() -> None:
-    told = set(kept(made()))
+    result = set(kept(made()))
     left_out = {"output", "resume", "overwrite", "runner", "schema_file", "on_interrupt", "shared"}
     left_out |= {"webhook", "strict", "max_rejected"}
     left_out |= {"source_param"}  # if there are none
     left_out |= {"refreshes"}  # its key is windows
-    assert told == (set(Settings.model_fields) - left_out) | {"schema", "windows"}
+    assert result == (set(Settings.model_fields) - left_out) | {"schema", "windows"}
 
 
 def test_halves_that_a_killed_run_left_are_swept_away_and_others_stay(home: Path) -> None:
@@ -294,8 +294,8 @@ def test_a_folder_on_a_file_system_that_is_not_here_says_what_to_do(
         "az://container/run": "is written azfs://ACCOUNT/CONTAINER/PATH here",
         "what://run": "what:// is not known: must be a local path, gs://, s3://,",
     }.items():
-        told = job.refused(*command, path)
-        assert told.startswith(f"{lead}{path}: ") and message in told
+        reason_given = job.refused(*command, path)
+        assert reason_given.startswith(f"{lead}{path}: ") and message in reason_given
 
 
 def test_a_file_address_is_a_local_folder() -> None:

@@ -29,17 +29,17 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeFlink]:
 
 
 @pytest.fixture
-def told() -> list[str]:
+def messages() -> list[str]:
     """The lines that the user is shown."""
     return []
 
 
 def flink_guide(
-    cluster: FakeFlink, folder: Path, told: list[str], on_interrupt: str = "cancel"
+    cluster: FakeFlink, folder: Path, messages: list[str], on_interrupt: str = "cancel"
 ) -> FlinkGuide:
     settings = made(runner="flink", on_interrupt=on_interrupt)
     found = Cluster(f"localhost:{cluster.port}")
-    return FlinkGuide(RunFolder(str(folder)), settings, told.append, found, NAME)
+    return FlinkGuide(RunFolder(str(folder)), settings, messages.append, found, NAME)
 
 
 def started(cluster: FakeFlink, guide: FlinkGuide, **values: str) -> FakeJob:
@@ -50,27 +50,29 @@ def started(cluster: FakeFlink, guide: FlinkGuide, **values: str) -> FakeJob:
     return job
 
 
-def test_the_first_ctrl_c_drains_and_the_second_cancels(tmp_path: Path, told: list[str]) -> None:
+def test_the_first_ctrl_c_drains_and_the_second_cancels(
+    tmp_path: Path, messages: list[str]
+) -> None:
     settings = made(runner="prism", on_interrupt="drain", window="3m", every="1m")
-    guide = RunGuide(RunFolder(str(tmp_path)), settings, told.append)
+    guide = RunGuide(RunFolder(str(tmp_path)), settings, messages.append)
     assert guide.interrupted() and guide.draining
     assert json.loads((tmp_path / "drain.json").read_text())["format"] == 1
-    assert len(told) == 1 and "at most 60 s of event time" in told[0]
-    assert "Ctrl-C again cancels" in told[0]
+    assert len(messages) == 1 and "at most 60 s of event time" in messages[0]
+    assert "Ctrl-C again cancels" in messages[0]
     assert not guide.interrupted()
     assert " ".join(guide.resume_options) == f"--output {tmp_path} --resume"
 
 
-def test_without_on_interrupt_the_first_ctrl_c_cancels(tmp_path: Path, told: list[str]) -> None:
-    guide = RunGuide(RunFolder(str(tmp_path)), made(runner="prism"), told.append)
+def test_without_on_interrupt_the_first_ctrl_c_cancels(tmp_path: Path, messages: list[str]) -> None:
+    guide = RunGuide(RunFolder(str(tmp_path)), made(runner="prism"), messages.append)
     assert not guide.interrupted() and not guide.draining
-    assert told == [] and list(tmp_path.iterdir()) == []
+    assert messages == [] and list(tmp_path.iterdir()) == []
 
 
 def test_a_savepoint_ends_the_job_and_the_way_on_starts_from_it(
-    cluster: FakeFlink, tmp_path: Path, told: list[str]
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, told, "savepoint")
+    guide = flink_guide(cluster, tmp_path, messages, "savepoint")
     job = started(cluster, guide, saved="file:/s/savepoint-1")
     assert not guide.interrupted()  # the job is over: no more waiting
     assert " ".join(guide.resume_options) == (
@@ -80,9 +82,9 @@ def test_a_savepoint_ends_the_job_and_the_way_on_starts_from_it(
 
 
 def test_after_a_drain_the_run_goes_on_without_the_checkpoint_of_the_ended_stream(
-    cluster: FakeFlink, tmp_path: Path, told: list[str]
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, told, "drain")
+    guide = flink_guide(cluster, tmp_path, messages, "drain")
     started(cluster, guide, checkpoint="file:/c/b/chk-1")
     assert " ".join(guide.resume_options).endswith("--savepoint_path=file:/c/b/chk-1")
     assert guide.interrupted()
@@ -90,13 +92,15 @@ def test_after_a_drain_the_run_goes_on_without_the_checkpoint_of_the_ended_strea
 
 
 def test_a_savepoint_that_fails_leaves_the_job_running_and_the_next_ctrl_c_cancels(
-    cluster: FakeFlink, tmp_path: Path, told: list[str]
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, told, "savepoint")
+    guide = flink_guide(cluster, tmp_path, messages, "savepoint")
     job = started(cluster, guide)
     assert guide.interrupted()
     assert job.state == "RUNNING"
-    assert told[-1].startswith("no savepoint: Caused by: a.B: the disk is full; the job goes on")
+    assert messages[-1].startswith(
+        "no savepoint: Caused by: a.B: the disk is full; the job goes on"
+    )
     guide.tick()
     job.saved = "file:/s/savepoint-1"  # it could by now, but was announced otherwise
     assert not guide.interrupted()
@@ -105,19 +109,19 @@ def test_a_savepoint_that_fails_leaves_the_job_running_and_the_next_ctrl_c_cance
 
 
 def test_a_savepoint_of_a_job_that_has_not_begun_is_not_waited_for(
-    cluster: FakeFlink, tmp_path: Path, told: list[str]
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    assert not flink_guide(cluster, tmp_path, told, "savepoint").interrupted()
-    assert told == []
+    assert not flink_guide(cluster, tmp_path, messages, "savepoint").interrupted()
+    assert messages == []
 
 
 def test_an_earlier_job_of_the_same_folder_is_not_taken_for_this_one(
-    cluster: FakeFlink, tmp_path: Path, told: list[str]
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
     earlier = FakeJob(NAME, id="a", checkpoint="file:/c/a/chk-9", start=1)
     other = FakeJob("correnteza-b", id="c", checkpoint="file:/c/c/chk-9", start=3)
     cluster.jobs += [earlier, other]
-    guide = flink_guide(cluster, tmp_path, told)
+    guide = flink_guide(cluster, tmp_path, messages)
     guide.tick()
     assert guide.checkpoint is None
     job = started(cluster, guide, checkpoint="file:/c/b/chk-1")
@@ -127,13 +131,15 @@ def test_an_earlier_job_of_the_same_folder_is_not_taken_for_this_one(
     assert [each.state for each in (earlier, job, other)] == ["RUNNING", "CANCELED", "RUNNING"]
 
 
-def test_each_restart_is_told_of_once(cluster: FakeFlink, tmp_path: Path, told: list[str]) -> None:
-    guide = flink_guide(cluster, tmp_path, told)
+def test_each_restart_is_told_of_once(
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
+) -> None:
+    guide = flink_guide(cluster, tmp_path, messages)
     job = started(cluster, guide)
     for restarts in (0, 1, 1, 3):
         job.restarts = restarts
         guide.tick()
-    assert [line[-9:] for line in told] == ["(1 times)", "(3 times)"]
+    assert [line[-9:] for line in messages] == ["(1 times)", "(3 times)"]
     assert guide.restarts == 3
 
 
@@ -158,24 +164,24 @@ ValueError: Error decoding input stream
 
 def python_trace(error: str) -> str:
     """How Flink tells of an error in a Python worker from which Beam has raised another."""
-    told = f"Error received from SDK harness for instruction 3: {CHAINED.format(error=error)}"
-    return f"a.B: failed\n\tat c.D\nCaused by: java.lang.E: {told}\n\tat f.G\n\t... 3 more"
+    messages = f"Error received from SDK harness for instruction 3: {CHAINED.format(error=error)}"
+    return f"a.B: failed\n\tat c.D\nCaused by: java.lang.E: {messages}\n\tat f.G\n\t... 3 more"
 
 
 def test_a_restart_is_told_of_with_its_root_cause(
-    cluster: FakeFlink, tmp_path: Path, told: list[str]
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, told)
+    guide = flink_guide(cluster, tmp_path, messages)
     job = started(cluster, guide)
     job.restarts, job.trace = 1, python_trace("ZeroDivisionError: division by zero")
     guide.tick()
-    assert told[-1].endswith("(1 times): ZeroDivisionError: division by zero")
+    assert messages[-1].endswith("(1 times): ZeroDivisionError: division by zero")
 
 
 def test_a_job_that_meets_bytes_of_another_version_is_given_up_and_can_be_cancelled(
-    cluster: FakeFlink, tmp_path: Path, told: list[str]
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, told)
+    guide = flink_guide(cluster, tmp_path, messages)
     job = started(cluster, guide, checkpoint="file:/c/b/chk-1")
     why = "a batch of version 1: this program reads a batch of version 2"
     job.trace = python_trace(f"transforms.coders.OtherVersion: {why}")
@@ -189,50 +195,50 @@ def test_a_job_that_meets_bytes_of_another_version_is_given_up_and_can_be_cancel
 
 
 def test_a_job_that_starts_only_after_ctrl_c_is_waited_for_and_cancelled(
-    cluster: FakeFlink, tmp_path: Path, told: list[str]
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, told)
+    guide = flink_guide(cluster, tmp_path, messages)
     job = FakeJob(NAME)
     threading.Timer(0.7, cluster.jobs.append, [job]).start()
     guide.cancelling()
     assert job.state == "CANCELED"
-    assert told == ["waiting until Flink has started the job, to cancel it"]
+    assert messages == ["waiting until Flink has started the job, to cancel it"]
 
 
 def test_a_job_that_is_still_being_initialized_is_cancelled(
-    cluster: FakeFlink, tmp_path: Path, told: list[str]
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, told)
+    guide = flink_guide(cluster, tmp_path, messages)
     job = FakeJob(NAME, state="INITIALIZING", refusals=2)
     cluster.jobs.append(job)
     guide.cancelling()
-    assert job.state == "CANCELED" and told == []
+    assert job.state == "CANCELED" and messages == []
 
 
 def test_a_job_that_cannot_be_cancelled_is_told(
-    cluster: FakeFlink, tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+    cluster: FakeFlink, tmp_path: Path, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.runners.cluster.CANCEL_SECONDS", 0.2)
-    guide = flink_guide(cluster, tmp_path, told)
+    guide = flink_guide(cluster, tmp_path, messages)
     started(cluster, guide).refusals = 1_000
     guide.cancelling()
-    [line] = told
+    [line] = messages
     assert line.startswith("not known to be cancelled, look at the cluster: job b is not cancelled")
     assert line.endswith("UnavailableDispatcherOperationException: The requested operation")
 
 
 def test_a_job_that_never_starts_is_not_waited_for_without_end(
-    cluster: FakeFlink, tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+    cluster: FakeFlink, tmp_path: Path, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guides, "START_SECONDS", 0.1)
-    flink_guide(cluster, tmp_path, told).cancelling()
-    assert told == ["waiting until Flink has started the job, to cancel it"]
+    flink_guide(cluster, tmp_path, messages).cancelling()
+    assert messages == ["waiting until Flink has started the job, to cancel it"]
 
 
 def test_a_cluster_that_is_away_for_a_while_does_not_end_the_run(
-    cluster: FakeFlink, tmp_path: Path, told: list[str]
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, told)
+    guide = flink_guide(cluster, tmp_path, messages)
     started(cluster, guide, checkpoint="file:/c/b/chk-1")
     guide.cluster = Cluster(f"localhost:{closed_port()}")
     guide._job = None  # what knows the cluster by its old address
@@ -242,9 +248,9 @@ def test_a_cluster_that_is_away_for_a_while_does_not_end_the_run(
 
 
 def test_all_is_written_when_the_folder_says_so(
-    cluster: FakeFlink, tmp_path: Path, told: list[str]
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, told)
+    guide = flink_guide(cluster, tmp_path, messages)
     assert not guide.ended()
     guide.folder.write_json(guide.folder.ended, {})
     assert guide.ended()

@@ -37,8 +37,8 @@ def holder(folder: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_a_second_writer_is_refused_with_the_host_and_process_of_the_first(home: Path) -> None:
     with holder("o") as first:
-        told = json.loads(Path("o/lock.json").read_text())
-        who = f"host {socket.gethostname()}, pid {first.pid}, since {told['since']}"
+        output = json.loads(Path("o/lock.json").read_text())
+        who = f"host {socket.gethostname()}, pid {first.pid}, since {output['since']}"
         assert writer_of("o") == who
         with pytest.raises(UserError) as refused:
             FolderLock("o").acquire()

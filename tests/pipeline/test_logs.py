@@ -75,7 +75,7 @@ def test_a_thread_that_ends_with_its_connection_says_nothing_and_another_is_told
 ) -> None:
     listening(monkeypatch)
     assert said(lost, capsys) == ""
-    assert "in thread worker" in (told := said(broken, capsys)) and "ValueError: a bug" in told
+    assert "in thread worker" in (result := said(broken, capsys)) and "ValueError: a bug" in result
 
 
 def test_in_the_log_a_connection_that_ended_is_found(
@@ -112,9 +112,9 @@ def test_a_bundle_that_fails_is_told_of_once(
 ) -> None:
     listening(monkeypatch)
     Worker().says_of(broken)
-    told = capsys.readouterr().err
-    assert told.startswith("ERROR apache_beam.runners.worker.sdk_worker: Error processing")
-    assert told.count("ValueError: a bug") == 1
+    output = capsys.readouterr().err
+    assert output.startswith("ERROR apache_beam.runners.worker.sdk_worker: Error processing")
+    assert output.count("ValueError: a bug") == 1
 
 
 @pytest.mark.parametrize("work", [closed, upgraded])

@@ -41,10 +41,10 @@ def test_a_folder_with_a_file_that_hides_ours_is_refused_by_its_name(
 ) -> None:
     Path(name).parent.mkdir(exist_ok=True)
     Path(name).write_text("raise ImportError('not ours')")
-    told = ran("models", "runs/latest", module=module)
-    assert (told.returncode, told.stdout) == (2, "")
+    result = ran("models", "runs/latest", module=module)
+    assert (result.returncode, result.stdout) == (2, "")
     package = name.split("/")[0].removesuffix(".py")
-    assert told.stderr.splitlines() == [
+    assert result.stderr.splitlines() == [
         f"error: {home / name}: its name hides the package '{package}' of this program: "
         "rename it, or run the command in another folder"
     ]
@@ -58,8 +58,8 @@ def test_a_folder_that_is_only_named_like_a_package_is_no_hindrance(home: Path) 
 
 def test_the_version_is_printed_wherever_it_is_asked_for(home: Path) -> None:
     for argv in (["--version"], ["--live", "--version"]):
-        told = ran(*argv)
-        assert (told.returncode, told.stdout) == (0, f"correnteza {__version__}\n")
+        result = ran(*argv)
+        assert (result.returncode, result.stdout) == (0, f"correnteza {__version__}\n")
 
 
 def test_help_names_every_command_with_a_line_of_its_own(
@@ -107,8 +107,8 @@ def test_messages_and_help_have_that_name(
         with pytest.raises(SystemExit) if argv != ["check", "--help"] else _nothing():
             job(*argv)
             capsys.readouterr()
-        told = capsys.readouterr().out
-        assert told.count("python -m pipeline") == told.count(".venv/bin/python -m pipeline")
+        output = capsys.readouterr().out
+        assert output.count("python -m pipeline") == output.count(".venv/bin/python -m pipeline")
 
 
 class _nothing:
@@ -141,8 +141,8 @@ def test_bash_completes_a_command_and_an_option(home: Path) -> None:
             "source c.sh; COMP_WORDS=(" + " ".join(words) + "); COMP_CWORD=1; "
             "$(complete -p correnteza | sed 's/.*-F \\([^ ]*\\).*/\\1/'); echo ${COMPREPLY[@]}"
         )
-        told = subprocess.run(["bash", "-c", tried], capture_output=True, text=True, check=True)
-        assert told.stdout.split() == (
+        result = subprocess.run(["bash", "-c", tried], capture_output=True, text=True, check=True)
+        assert result.stdout.split() == (
             [completed] if completed else ["--learner", "--learner-param"]
         )
 

@@ -45,9 +45,9 @@ def console(terminal: bool = False) -> Console:
     return Console(file=io.StringIO(), width=100, force_terminal=terminal, markup=False)
 
 
-def to_plain(told: Console) -> str:
-    assert isinstance(told.file, io.StringIO)
-    return told.file.getvalue()
+def to_plain(result: Console) -> str:
+    assert isinstance(result.file, io.StringIO)
+    return result.file.getvalue()
 
 
 def reported(folder: RunFolder, refreshes: int, first: int = 0, sums: Sums = NO_ROW) -> None:
@@ -144,12 +144,12 @@ def test_of_workers_elsewhere_the_new_reports_tell_what_is_done(
 
 
 def test_the_end_counts_the_last_report_of_workers_elsewhere(home: Path) -> None:
-    folder, told = RunFolder("o"), console()
-    with Progress(folder, told) as watched:
+    folder, result = RunFolder("o"), console()
+    with Progress(folder, result) as watched:
         reported(folder, 2, sums=ELSEWHERE)
     assert status("o")["rows_read"] == 2_100
-    closing(folder, watched, told)
-    said = to_plain(told).splitlines()
+    closing(folder, watched, result)
+    said = to_plain(result).splitlines()
     assert said[0].startswith("2,100 rows read in ")
     assert said[0].endswith(" s, 100 of them rejected: see o/rejected")
 
@@ -187,12 +187,12 @@ def test_the_line_is_shown_now_and_then_and_status_is_kept(
 ) -> None:
     monkeypatch.setattr(progress, "INTERVAL", 0.01)
     monkeypatch.setattr(progress, "PLAIN_INTERVAL", 0.01)
-    told = console(terminal)
-    with Progress(RunFolder("o"), told) as watched:
+    output = console(terminal)
+    with Progress(RunFolder("o"), output) as watched:
         tally.count("rows read", 77)
-        while status("o")["rows_read"] < 77 or "77 rows read" not in to_plain(told):
+        while status("o")["rows_read"] < 77 or "77 rows read" not in to_plain(output):
             assert watched.seconds < 10
-    assert "77 rows read" in to_plain(told)
+    assert "77 rows read" in to_plain(output)
 
 
 def test_a_status_that_cannot_be_written_ends_no_run(home: Path) -> None:
@@ -204,25 +204,25 @@ def test_a_status_that_cannot_be_written_ends_no_run(home: Path) -> None:
 
 
 def test_the_summary_has_a_line_a_refresh_the_last_24_of_many(home: Path) -> None:
-    folder, told = RunFolder("o"), console()
+    folder, result = RunFolder("o"), console()
     reported(folder, 30)
-    summary(folder, told)
-    lines = to_plain(told).splitlines()
+    summary(folder, result)
+    lines = to_plain(result).splitlines()
     assert [line[11:16] for line in lines[1:25]] == [f"00:{m:02d}" for m in range(6, 30)]
     assert lines[25] == "the last 24 of 30 refreshes; all: o/metrics"
 
 
 def test_the_summary_of_a_run_without_a_report_is_empty(home: Path) -> None:
-    told = console()
-    summary(RunFolder("o"), told)
-    assert to_plain(told) == ""
+    output = console()
+    summary(RunFolder("o"), output)
+    assert to_plain(output) == ""
 
 
 def test_a_refresh_without_a_model_has_dashes(home: Path) -> None:
-    told = console()
+    output = console()
     reported(RunFolder("o"), 1)
-    summary(RunFolder("o"), told)
-    assert to_plain(told).splitlines()[1].split() == ["1970-01-01", "00:00:00", "0", *"-----"]
+    summary(RunFolder("o"), output)
+    assert to_plain(output).splitlines()[1].split() == ["1970-01-01", "00:00:00", "0", *"-----"]
 
 
 @pytest.mark.parametrize(
@@ -245,11 +245,11 @@ def test_what_takes_long_is_told_as_it_stands(
     terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitor_console, "LINE_INTERVAL", -1.0)
-    told = console(terminal)
-    with telling(told, "first [/x]") as tell:
+    output = console(terminal)
+    with telling(output, "first [/x]") as tell:
         tell("looking through [/b]red[/].csv")
     if not terminal:
-        assert to_plain(told) == "looking through [/b]red[/].csv\n"
+        assert to_plain(output) == "looking through [/b]red[/].csv\n"
 
 
 def test_nothing_that_is_printed_is_taken_for_markup(capsys: pytest.CaptureFixture[str]) -> None:

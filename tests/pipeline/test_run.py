@@ -43,7 +43,7 @@ def name(minute: pd.Timestamp) -> str:
 
 
 def test_a_run_writes_every_part_of_the_contract_and_tells_where(job: Job) -> None:
-    told = job.ran(*SMALL, "--output", "o")
+    result = job.ran(*SMALL, "--output", "o")
     assert_whole("o")
     assert sorted(os.listdir("o")) == [
         *("ended.json", "metrics", "models", "predictions", "sample", "settings.json"),
@@ -55,11 +55,11 @@ def test_a_run_writes_every_part_of_the_contract_and_tells_where(job: Job) -> No
     assert sorted(os.listdir("o/predictions")) == refreshes[:3]
     assert sorted(os.listdir("o/models")) == refreshes[1:]
     assert sorted(os.listdir("o/timing")) == [f"{name}.json" for name in refreshes[1:]]
-    lines = told.out.splitlines()
+    lines = result.out.splitlines()
     assert [line.split()[2] for line in lines[1:4]] == ["1,200"] * 3
     assert [line.split()[3] for line in lines[1:4]] == ["-", *refreshes[1:3]]
     assert lines[-2].startswith("3,600 rows read in ") and lines[-1] == "run folder: o"
-    assert told.err.splitlines()[0] == "people -> o (direct runner)"
+    assert result.err.splitlines()[0] == "people -> o (direct runner)"
     assert (status("o")["state"], status("o")["rows_read"]) == ("done", 3600)
 
 
@@ -192,14 +192,14 @@ def test_a_job_that_fails_tells_why_in_a_line_and_can_be_resumed(job: Job) -> No
     words = [*SMALL, "--learner", "learner_that_fails:Mean", "--strict", "--output", "o"]
     Path("learner_that_fails.py").write_text(MINE)
     Path("fail").touch()
-    told = job(*words)
-    assert told.code == 1
-    [line] = [line for line in told.err.splitlines() if line.startswith("error: ")]
+    result = job(*words)
+    assert result.code == 1
+    [line] = [line for line in result.err.splitlines() if line.startswith("error: ")]
     assert "the job failed: " in line and "is [/b]no good" in line
-    assert told.err.splitlines()[-2] == "what was complete stays in o; go on with:"
+    assert result.err.splitlines()[-2] == "what was complete stays in o; go on with:"
     again = [*map(str, SMALL), "--learner", "learner_that_fails:Mean", "--output", "o", "--resume"]
-    assert resume_options(told)[: len(again) - 3] == again[:-3]
-    assert resume_options(told)[-3:] == again[-3:]
+    assert resume_options(result)[: len(again) - 3] == again[:-3]
+    assert resume_options(result)[-3:] == again[-3:]
     assert status("o")["state"] == "failed"
     assert_whole("o")
     Path("fail").unlink()
@@ -211,10 +211,10 @@ def test_help_is_shown_without_loading_what_only_a_run_needs(home: Path) -> None
     code = "import sys\nfrom pipeline.__main__ import main\ntry: main(['--help'])\nfinally: print("
     code += "[name for name in ('sklearn', 'faker') if name in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert told.stdout.splitlines()[-1] == "[]"
+    assert result.stdout.splitlines()[-1] == "[]"
 
 
 def test_an_interrupt_before_anything_runs_ends_with_130(
@@ -237,10 +237,10 @@ def test_an_interrupt_while_the_progress_begins_is_told_as_any_other(
     begin = Progress.__enter__
     monkeypatch.setattr(Progress, "__enter__", interrupted)
     monkeypatch.setattr(run, "leave", int)  # it would end this process
-    told = job("--refreshes", "1", "--output", "o")
-    assert told.code == 130 and status("o")["state"] == "interrupted"
-    assert told.err.splitlines()[-2] == "interrupted: 0 refreshes are complete in o; go on with:"
-    assert resume_options(told) == ["--refreshes", "1", "--output", "o", "--resume"]
+    result = job("--refreshes", "1", "--output", "o")
+    assert result.code == 130 and status("o")["state"] == "interrupted"
+    assert result.err.splitlines()[-2] == "interrupted: 0 refreshes are complete in o; go on with:"
+    assert resume_options(result) == ["--refreshes", "1", "--output", "o", "--resume"]
 
 
 def test_a_live_run_starts_now_unless_its_start_is_given() -> None:
@@ -259,7 +259,7 @@ def chained(*errors: Exception) -> Exception:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (ValueError("a\nb\n"), "ValueError: b"),
         (ValueError(), "ValueError: no message"),
@@ -272,6 +272,6 @@ def chained(*errors: Exception) -> Exception:
     ],
 )
 def test_the_cause_of_a_failure_is_the_first_error_in_one_line(
-    error: Exception, told: str | None
+    error: Exception, message: str | None
 ) -> None:
-    assert cause(error) == (told or str(error))
+    assert cause(error) == (message or str(error))

@@ -45,9 +45,9 @@ def refused(*words: str, **values: object) -> str:
 def test_the_embedded_runner_refuses_what_never_ends_and_names_the_way_out(
     words: list[str], way_out: str, job: Job
 ) -> None:
-    told = job.refused(*words, "--runner", "direct", "--output", "o")
-    assert told.startswith(f"{' '.join(words)} needs a runner that streams")
-    assert told.endswith(f"use --runner prism, or {way_out}")
+    message = job.refused(*words, "--runner", "direct", "--output", "o")
+    assert message.startswith(f"{' '.join(words)} needs a runner that streams")
+    assert message.endswith(f"use --runner prism, or {way_out}")
     assert not Path("o").exists()
 
 
@@ -60,16 +60,18 @@ def test_a_runner_that_streams_is_refused_nothing_if_it_is_there(cluster: FakeFl
 
 
 def test_draining_is_refused_where_windows_show_only_at_the_end(job: Job) -> None:
-    told = job.refused("--on-interrupt", "drain")
-    assert told.startswith("--on-interrupt drain needs a runner that streams")
-    assert told.endswith("use --runner prism, or leave it out")
+    message = job.refused("--on-interrupt", "drain")
+    assert message.startswith("--on-interrupt drain needs a runner that streams")
+    assert message.endswith("use --runner prism, or leave it out")
 
 
 @pytest.mark.parametrize("runner", ["direct", "prism", "flink", "dataflow"])
 def test_an_unsafe_trigger_is_refused_on_every_runner_with_the_reason(runner: str) -> None:
-    told = refused("--allow_unsafe_triggers", *GOOGLE, runner=runner, output="gs://b/o")
-    assert told.startswith("--allow_unsafe_triggers: a window with an unsafe trigger may fire once")
-    assert "lose the rows" in told and ": leave it out" in told
+    message = refused("--allow_unsafe_triggers", *GOOGLE, runner=runner, output="gs://b/o")
+    assert message.startswith(
+        "--allow_unsafe_triggers: a window with an unsafe trigger may fire once"
+    )
+    assert "lose the rows" in message and ": leave it out" in message
 
 
 def test_a_refused_run_leaves_nothing(job: Job, home: Path) -> None:
@@ -81,8 +83,8 @@ def test_prism_that_is_not_at_hand_is_named_with_what_builds_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(prism, "prism", lambda: None)
-    told = refused(runner="prism")
-    assert told.startswith("--runner prism: Prism is not at hand: make prism builds it")
+    message = refused(runner="prism")
+    assert message.startswith("--runner prism: Prism is not at hand: make prism builds it")
     runners.preflight(made(runner="prism"), ["--prism_location=https://a.b/prism.zip"])
 
 
@@ -91,8 +93,8 @@ def test_a_prism_that_is_no_program_is_refused_and_the_zip_of_a_release_is_not(
 ) -> None:
     (tmp_path / "text").write_text("no program")
     for given in (tmp_path, tmp_path / "text", tmp_path / "gone"):
-        told = refused(f"--prism_location={given}", runner="prism")
-        assert told == f"--prism_location {given}: is no program: make prism builds one"
+        message = refused(f"--prism_location={given}", runner="prism")
+        assert message == f"--prism_location {given}: is no program: make prism builds one"
     with zipfile.ZipFile(tmp_path / "prism.zip", "w") as release:
         release.writestr("prism", "a program")
     runners.preflight(made(runner="prism"), [f"--prism_location={tmp_path / 'prism.zip'}"])
@@ -110,7 +112,7 @@ def test_beam_is_told_of_the_prism_at_hand_unless_the_words_name_one(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--checkpointing_interval=0"], "without checkpoints a crash starts the job anew"),
         (["--checkpointing_interval", "-1"], "without checkpoints a crash starts the job anew"),
@@ -127,11 +129,11 @@ def test_beam_is_told_of_the_prism_at_hand_unless_the_words_name_one(
     ],
 )
 def test_a_value_with_which_flink_would_lose_rows_or_hang_is_refused(
-    words: list[str], told: str, cluster: FakeFlink
+    words: list[str], message: str, cluster: FakeFlink
 ) -> None:
     found = refused(*cluster.words, *words, runner="flink")
     assert found.startswith("=".join(words) if len(words) == 1 else words[0])
-    assert told in found
+    assert message in found
     lacking = [n for n in runners.needed(made(runner="flink"), [*cluster.words, *words]) if n.lacks]
     assert len(lacking) == 1  # told once, and the needs behind it can be looked at all the same
 
@@ -168,12 +170,12 @@ def test_a_checkpoint_to_start_from_goes_with_its_runs_folder(
 ) -> None:
     kept = tmp_path / "chk-7"
     word = f"--savepoint_path=file:{kept}"
-    told = refused(*cluster.words, word, runner="flink")
-    assert told.startswith(f"{word}: goes with its run's folder: --output FOLDER --resume")
+    message = refused(*cluster.words, word, runner="flink")
+    assert message.startswith(f"{word}: goes with its run's folder: --output FOLDER --resume")
     again = {"runner": "flink", "output": str(tmp_path), "resume": True}
-    told = refused(*cluster.words, word, **again)
-    assert told.startswith(f"{word}: no checkpoint of Flink's is there: ")
-    assert "without --savepoint_path the run goes on from its first missing report" in told
+    message = refused(*cluster.words, word, **again)
+    assert message.startswith(f"{word}: no checkpoint of Flink's is there: ")
+    assert "without --savepoint_path the run goes on from its first missing report" in message
     kept.mkdir()
     (kept / "_metadata").touch()
     runners.preflight(made(**again), [*cluster.words, word])
@@ -183,24 +185,24 @@ def test_a_job_server_that_is_not_there_is_refused_with_what_starts_one(
     cluster: FakeFlink,
 ) -> None:
     endpoint = f"localhost:{closed_port()}"
-    told = refused(*cluster.words, f"--job_endpoint={endpoint}", runner="flink")
-    assert told.startswith(f"no job server of Beam's answers at {endpoint} (")
-    assert told.endswith("make flink-up starts one here; another: --job_endpoint=HOST:PORT")
+    message = refused(*cluster.words, f"--job_endpoint={endpoint}", runner="flink")
+    assert message.startswith(f"no job server of Beam's answers at {endpoint} (")
+    assert message.endswith("make flink-up starts one here; another: --job_endpoint=HOST:PORT")
 
 
 def test_a_cluster_that_is_not_there_is_refused_with_what_starts_one(cluster: FakeFlink) -> None:
     page = f"localhost:{closed_port()}"
-    told = refused(*cluster.words, f"--flink_master={page}", runner="flink")
-    assert told.startswith(f"http://{page} does not answer as Flink does: ")
-    assert told.endswith("make flink-up starts one; another: --flink_master=HOST:PORT")
+    message = refused(*cluster.words, f"--flink_master={page}", runner="flink")
+    assert message.startswith(f"http://{page} does not answer as Flink does: ")
+    assert message.endswith("make flink-up starts one; another: --flink_master=HOST:PORT")
 
 
 def test_a_cluster_with_too_few_free_slots_is_refused(cluster: FakeFlink) -> None:
     cluster.free = 2
     runners.preflight(made(runner="flink"), cluster.words)
-    told = refused(*cluster.words, "--parallelism=3", runner="flink")
-    assert told.startswith("2 of 8 task slots are free at http://localhost:")
-    assert ", 3 are needed: cancel another job there, or give a smaller --parallelism" in told
+    message = refused(*cluster.words, "--parallelism=3", runner="flink")
+    assert message.startswith("2 of 8 task slots are free at http://localhost:")
+    assert ", 3 are needed: cancel another job there, or give a smaller --parallelism" in message
 
 
 @pytest.mark.parametrize("key", ["state.checkpoints.dir", "execution.checkpointing.dir"])
@@ -210,9 +212,9 @@ def test_a_cluster_that_keeps_checkpoints_in_memory_is_refused(
     cluster.config = {key: "file:///c"}
     runners.preflight(made(runner="flink"), cluster.words)
     cluster.config = {}
-    told = refused(*cluster.words, runner="flink")
-    assert "keeps checkpoints in memory, where each over 5 MB fails" in told
-    assert told.endswith(
+    message = refused(*cluster.words, runner="flink")
+    assert "keeps checkpoints in memory, where each over 5 MB fails" in message
+    assert message.endswith(
         "set state.checkpoints.dir in its configuration, as deploy/flink/config.yaml does"
     )
 

@@ -61,10 +61,10 @@ ADDRESSES = [
 
 
 def refused(**values: Any) -> str:
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         settings_from(values)
-    assert "\n" not in str(told.value)
-    return str(told.value)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
 
 
 @pytest.mark.parametrize(("name", "value"), DEFAULTS.items())
@@ -101,9 +101,9 @@ def test_a_duration_is_whole_seconds_minutes_hours_or_days(text: object, seconds
     "value", ["0", "-60", "1w", "5 m", "1.5", "1.5m", "", "m", "60sm", "1e3", 1.5, True, None, []]
 )
 def test_what_is_no_duration_is_refused_by_name_and_value(value: object) -> None:
-    told = refused(window=value)
-    assert told.startswith(f"--window {value}: ")
-    assert "60, 90s, 5m, 1h, 1d" in told or "must be >= 1" in told
+    message = refused(window=value)
+    assert message.startswith(f"--window {value}: ")
+    assert "60, 90s, 5m, 1h, 1d" in message or "must be >= 1" in message
 
 
 @pytest.mark.parametrize("option", ["every", "latency"])
@@ -173,8 +173,8 @@ def test_no_time_may_be_longer_than_a_hundred_years(option: str) -> None:
 def test_a_bad_value_names_the_option_the_value_and_what_is_allowed(
     values: dict[str, Any], words: list[str]
 ) -> None:
-    told = refused(**values)
-    assert [word for word in words if word not in told] == []
+    message = refused(**values)
+    assert [word for word in words if word not in message] == []
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ def test_a_refresh_is_a_window_and_a_serve_window_is_a_refresh_unless_told() -> 
 @examples(max_examples=50, deadline=None)
 @given(st.integers(1, 200_000))
 def test_a_live_serve_window_is_a_second_or_the_600th_part_of_a_refresh(every: int) -> None:
-    told = made(live=True, window=every).serve_window
-    assert told == min(d for d in range(1, every + 1) if every % d == 0 and every / d <= 600)
+    result = made(live=True, window=every).serve_window
+    assert result == min(d for d in range(1, every + 1) if every % d == 0 and every / d <= 600)
     assert made(live=True, window=600, latency=60).serve_window == 60
 
 

@@ -80,7 +80,7 @@ def test_an_inclusive_export_leaves_the_newest_model_of_a_whole_window(
     job: Job, write: Any
 ) -> None:
     write([60] * 10 + [1])
-    told = job.ran(*WORDS, "--learner", "ridge")
+    result = job.ran(*WORDS, "--learner", "ridge")
     assert {name: one["rows"] for name, one in models("o").items()} == {
         f"20240101T00{minute:02d}00Z": 60 for minute in (8, 9, 10)
     }
@@ -94,7 +94,7 @@ def test_an_inclusive_export_leaves_the_newest_model_of_a_whole_window(
             "reason": "1 labelled row, where --min-rows is 10",
         }
     }
-    assert "1 window with too few labelled rows made no model (o/skipped)" in told.out
+    assert "1 window with too few labelled rows made no model (o/skipped)" in result.out
     frame = rows([60] * 10 + [1]).iloc[540:600]
     mean, scale = frame.x.mean(), frame.x.std(ddof=0)
     matrix = np.column_stack([(frame.x - mean) / scale, frame.c == "blue", frame.c == "red"])
@@ -157,7 +157,7 @@ def test_a_window_whose_fit_fails_is_skipped_and_the_older_model_serves(
     write([60, 50, 60, 60])
     name = learner if ":" in learner else f"my_learner:{learner}"
     param = ("--learner-param", "n_neighbors=55") if ":" in learner else ()
-    told = job.ran(*WORDS, "--learner", name, *param, "--keep", "0")
+    result = job.ran(*WORDS, "--learner", name, *param, "--keep", "0")
     assert served() == [None, "01", "01", "03"]
     [skipped] = skips().values()
     assert (skipped["rows"], skipped["kind"]) == (50, "fit_failed")
@@ -169,7 +169,7 @@ def test_a_window_whose_fit_fails_is_skipped_and_the_older_model_serves(
         "ValueError: Expected n_neighbors <= n_samples_fit, but n_neighbors = 55, "
         "n_samples_fit = 50, n_samples = 50",
     )
-    assert f"1 window whose fit failed made no model: {skipped['reason']} (o/skipped)" in told.out
+    assert f"1 window whose fit failed made no model: {skipped['reason']} (o/skipped)" in result.out
 
 
 def test_strict_ends_the_job_at_a_fit_that_fails_and_without_it_the_run_goes_on(
@@ -177,13 +177,13 @@ def test_strict_ends_the_job_at_a_fit_that_fails_and_without_it_the_run_goes_on(
 ) -> None:
     write([60, 50, 60])
     words = (*WORDS, "--learner", "my_learner:Picky")
-    told = job(*words, "--strict")
-    assert told.code == 1
+    result = job(*words, "--strict")
+    assert result.code == 1
     assert (
         "window 2024-01-01T00:01:00Z to 2024-01-01T00:02:00Z of 50 labelled rows: "
         "ValueError: Picky: 50 rows (--strict: without it the window is skipped, "
         "and the older model serves)"
-    ) in told.error
+    ) in result.error
     job.ran(*words, "--resume")
     assert served() == [None, "01", "01"]
     Path("mended").touch()
@@ -195,8 +195,8 @@ def test_strict_ends_the_job_at_a_fit_that_fails_and_without_it_the_run_goes_on(
 
 def test_what_the_machine_lacks_is_no_fault_of_the_window(job: Job, write: Any) -> None:
     write([60, 50, 60])
-    told = job(*WORDS, "--learner", "my_learner:Hungry")
-    assert told.code == 1 and "MemoryError: no room" in told.error
+    result = job(*WORDS, "--learner", "my_learner:Hungry")
+    assert result.code == 1 and "MemoryError: no room" in result.error
     assert skips() == {}
 
 
@@ -235,8 +235,8 @@ def test_a_sentinel_of_the_year_9999_changes_nothing_but_that_it_is_rejected(
     clean = content("o")
     lines = Path("rows.csv").read_text().splitlines(keepends=True)
     Path("rows.csv").write_text("".join([*lines, FAR.splitlines()[1] + "\n"]))
-    told = job.ran(*WORDS[:-2], "--output", "p", "--learner", "ridge")
-    assert "241 rows read" in told.out and "1 of them rejected" in told.out
+    result = job.ran(*WORDS[:-2], "--output", "p", "--learner", "ridge")
+    assert "241 rows read" in result.out and "1 of them rejected" in result.out
     dirty = content("p")
     changed = {name for name in dirty if dirty[name] != clean.get(name)}
     assert {name.split("/")[0] for name in changed} <= {"metrics", "rejected", "settings.json"}
@@ -299,6 +299,6 @@ def test_a_run_with_gaps_of_centuries_is_resumed_where_rows_are_missing(
     assert [one["rows"] for one in skips().values()] == [1, 1, 1]
     assert served() == [None, None, None, None, "01", "02"]
     sorted(Path("o").glob("metrics/*.json"))[-1].unlink()
-    told = job.ran(*words, "--resume")
+    result = job.ran(*words, "--resume")
     assert content("o") == whole
-    assert int(told.out.split(" rows read")[0].split("\n")[-1].replace(",", "")) <= 180
+    assert int(result.out.split(" rows read")[0].split("\n")[-1].replace(",", "")) <= 180

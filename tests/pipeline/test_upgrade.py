@@ -99,7 +99,7 @@ def graph(job: str) -> tuple[Any, Any]:
             options[name] = str(Path(home, options[name]))
         settings, folder = made(**options), RunFolder("nowhere")
         if settings.reads_files:
-            source, span = file_source(settings, folder, lambda told: None)
+            source, span = file_source(settings, folder, lambda line: None)
         else:
             source, span = people_source(settings, folder)
         build(pipeline, source, settings, folder, span)
@@ -477,7 +477,7 @@ def planner_bytes() -> dict[str, str]:
 @pytest.mark.parametrize("source", ["people", "files"])
 def test_a_planner_in_a_savepoint_is_read_with_its_mark(source: str) -> None:
     golden = bytes.fromhex(json.loads(PLANNERS.read_text())[source])
-    told = (
+    message = (
         "A savepoint holds the planner as a pickle of its classes (that is Beam's doing), and "
         "these have changed: this program does not read savepoints of jobs that run now. Say in "
         f"the release's notes that they are drained, and write the pickles anew: {COMMAND}"
@@ -486,8 +486,8 @@ def test_a_planner_in_a_savepoint_is_read_with_its_mark(source: str) -> None:
         found = _UnboundedSourceRestrictionCoder().decode(golden)
         same = vars(found.source) == vars(planners()[source])
     except (AttributeError, ImportError, TypeError) as error:
-        pytest.fail(f"{told} ({error})")
-    assert same, told
+        pytest.fail(f"{message} ({error})")
+    assert same, message
     assert isinstance(found.checkpoint_mark, Mark)
     assert mark_seen(found.checkpoint_mark) == (7, MINUTE)
 

@@ -34,24 +34,24 @@ def window(folder: str = "o") -> int:
 
 def test_the_start_says_how_many_files_rows_and_windows_there_are(job: Job) -> None:
     write(600, "s")
-    told = job.ran(*FILES, "--window", "60", "--output", "o").err.splitlines()
+    result = job.ran(*FILES, "--window", "60", "--output", "o").err.splitlines()
     size = f"{Path('in.csv').stat().st_size / 1000:.3g} kB"
-    assert told[1] == (
+    assert result[1] == (
         f"1 file ({size}), 600 rows from 2024-01-01T00:00:00Z to 2024-01-01T00:09:59Z"
     )
-    assert told[2] == "windows of 1 minute: 10 windows of about 60 rows each"
+    assert result[2] == "windows of 1 minute: 10 windows of about 60 rows each"
     assert len(metrics("o")) == 10
-    told = job.ran(*FILES, "--window", "3m", "--every", "1m", "--output", "p").err.splitlines()
-    assert told[2] == "windows of 3 minutes every 1 minute: 10 windows of about 180 rows each"
+    result = job.ran(*FILES, "--window", "3m", "--every", "1m", "--output", "p").err.splitlines()
+    assert result[2] == "windows of 3 minutes every 1 minute: 10 windows of about 180 rows each"
 
 
 def test_a_window_that_was_not_given_and_does_not_fit_gives_way_to_one_that_does(job: Job) -> None:
     write(1000, "h", each=5)
-    told = job.ran(*FILES, "--output", "o")
+    result = job.ran(*FILES, "--output", "o")
     assert (
         "windows of 1 day: 42 windows of about 120 rows each "
         "(--window 1m would make 1,000 windows of about 5 rows each)"
-    ) in told.err.splitlines()
+    ) in result.err.splitlines()
     assert window() == 86_400 and len(metrics("o")) == 42
     assert all(report["skill"] > 0.9 for report in metrics("o")[2:])
     job.ran(*FILES, "--window", "1d", "--output", "p")
@@ -99,14 +99,14 @@ def test_auto_needs_files(job: Job) -> None:
 
 def test_windows_of_some_sparse_rows_are_told_of_and_not_refused(job: Job) -> None:
     write(300, "20s")
-    told = job.ran(*FILES, "--window", "60", "--refreshes", "3", "--output", "o")
-    assert "100% of the windows hold fewer rows than a model needs (10, --min-rows)" in told.err
+    result = job.ran(*FILES, "--window", "60", "--refreshes", "3", "--output", "o")
+    assert "100% of the windows hold fewer rows than a model needs (10, --min-rows)" in result.err
 
 
 def test_few_rows_that_no_window_would_suit_are_not_refused(job: Job) -> None:
     write(60, "D")
-    told = job.ran(*FILES, "--window", "60", "--refreshes", "2", "--output", "o")
-    assert "60 windows of about 1 row each" in told.err
+    result = job.ran(*FILES, "--window", "60", "--refreshes", "2", "--output", "o")
+    assert "60 windows of about 1 row each" in result.err
 
 
 def test_more_windows_than_anyone_can_want_are_refused() -> None:

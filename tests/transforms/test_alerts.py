@@ -23,16 +23,16 @@ THRESHOLDS = Thresholds(0.25, None)
 def refresh(minute: int, psi: float) -> tuple[int, Metrics]:
     """A refresh in which the prediction has that index, with its start."""
     shift = Shift(psi=psi, mean_shift=None, psi_by_chance=0.0, mean_shift_by_chance=None)
-    told = compute_metrics(Sums(rows=1, model="m"), minute * MINUTE, (minute + 1) * MINUTE)
+    result = compute_metrics(Sums(rows=1, model="m"), minute * MINUTE, (minute + 1) * MINUTE)
     drift = Drift(features={}, prediction=shift)
-    return minute * MINUTE, told.model_copy(update={"drift": drift})
+    return minute * MINUTE, result.model_copy(update={"drift": drift})
 
 
 def written(refreshes: list[tuple[int, Metrics]], folder: Path) -> list[Any]:
     """Runs refreshes through ``WriteAlerts``; gives what comes out."""
     with embedded() as pipeline:
-        told = pipeline | beam.Create(refreshes) | WriteAlerts(str(folder), THRESHOLDS)
-        seen = told | Gather()
+        message = pipeline | beam.Create(refreshes) | WriteAlerts(str(folder), THRESHOLDS)
+        seen = message | Gather()
     return sorted((one.value for one in seen), key=lambda keyed: keyed[0])
 
 

@@ -177,8 +177,8 @@ def test_bytes_of_another_version_are_refused_by_name(coder: Any, data: Any) -> 
     what = KINDS[coder.head[2:3]]
     with pytest.raises(OtherVersion) as refused:
         coder().decode(written)
-    told = f"{what} of version {other}: this program reads {what} of version {own}. "
-    assert str(refused.value).startswith(told)
+    message = f"{what} of version {other}: this program reads {what} of version {own}. "
+    assert str(refused.value).startswith(message)
     assert "drain the job instead of a savepoint" in str(refused.value)
 
 
@@ -244,9 +244,9 @@ def test_figures_round_trip_to_the_last_digit(some: Any) -> None:
     names = ("mae", "rmse", "r2", "baseline_mae", "skill")
     profile = '{"numeric": 0, "features": {"c": [2, 1]}, "prediction": [3], "mean": 0, "scale": 1}'
     lie = {"bins": (1, 2, 3), "sums": (0.1,), "profile": profile}
-    told = compute_metrics(Sums(rows=3, rejected=2, model="20261123T070100Z", **lie), 0, MINUTE)
-    assert told.drift is not None and told.drift.features["c"].psi > 0
-    metrics = told.model_copy(update=dict(zip(names, some, strict=True)))
+    result = compute_metrics(Sums(rows=3, rejected=2, model="20261123T070100Z", **lie), 0, MINUTE)
+    assert result.drift is not None and result.drift.features["c"].psi > 0
+    metrics = result.model_copy(update=dict(zip(names, some, strict=True)))
     coder = registry.get_coder(Metrics)
     assert isinstance(coder, MetricsCoder)
     assert coder.to_type_hint() is Metrics

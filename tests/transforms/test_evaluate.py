@@ -156,14 +156,14 @@ def test_late_rows_count_where_they_came_and_in_the_figures() -> None:
 def test_a_refresh_of_rejects_alone_has_a_report_and_nothing_but_their_number() -> None:
     seen = evaluated([row(0)], rejected=[rejects(2, 300 * SECOND), rejects(1, 310 * SECOND)])
     assert [one.value[0] // SECOND for one in seen] == [0, 300]
-    told = seen[1].value[1].model_dump()
-    assert told.pop("rejected") == 3
-    assert (told.pop("refresh_start"), told.pop("refresh_end")) == (
+    body = seen[1].value[1].model_dump()
+    assert body.pop("rejected") == 3
+    assert (body.pop("refresh_start"), body.pop("refresh_end")) == (
         "1970-01-01T00:05:00Z",
         "1970-01-01T00:06:00Z",
     )
-    assert (told.pop("format"), told.pop("files")) == (1, {})
-    assert set(told.values()) == {0, None}
+    assert (body.pop("format"), body.pop("files")) == (1, {})
+    assert set(body.values()) == {0, None}
 
 
 def test_rows_and_rejects_of_one_batch_are_counted_together() -> None:

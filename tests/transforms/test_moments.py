@@ -30,8 +30,8 @@ def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     a, b = rng.normal(1e4, 3.0, count), rng.normal(size=count)
     y = 2 * a - b**2 + rng.normal(size=count)
-    told = zip(np.sort(rng.integers(0, 60, count)), a, b, y, strict=True)
-    return [{"t": float(t), "a": p, "b": q, "y": z} for t, p, q, z in told]
+    result = zip(np.sort(rng.integers(0, 60, count)), a, b, y, strict=True)
+    return [{"t": float(t), "a": p, "b": q, "y": z} for t, p, q, z in result]
 
 
 def fitted(some: list[dict[str, Any]]) -> tuple[Any, Any, Any]:

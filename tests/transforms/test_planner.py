@@ -193,14 +193,14 @@ class Begun(Reader):
     """A reader that notes which tickets it was asked for, and which it was asked of."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.log: list[str] = []
 
     def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
-        self.told.append(f"begin {ticket.start}")
+        self.log.append(f"begin {ticket.start}")
         return self._batches(ticket)
 
     def _batches(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
-        self.told.append(f"read {ticket.start}")
+        self.log.append(f"read {ticket.start}")
         yield from super().__call__(ticket)
 
 
@@ -209,9 +209,9 @@ def test_a_ticket_goes_out_when_two_behind_it_are_begun_or_its_bundle_ends() -> 
     read = ReadAhead(reader)
     read.start_bundle()
     out = [one for start in (1, 2, 3) for one in read.process(ticket(start, 0))]
-    assert reader.told == ["begin 1", "begin 2", "begin 3", "read 1"]
+    assert reader.log == ["begin 1", "begin 2", "begin 3", "read 1"]
     ended = list(read.finish_bundle())
-    assert reader.told[4:] == ["read 2", "read 3"]
+    assert reader.log[4:] == ["read 2", "read 3"]
     assert [tag_of(one.value).key.start for one in out] == [1, 1]
     assert [tag_of(one.value).key.start for one in ended] == [2, 2, 3, 3]
     assert list(read.finish_bundle()) == []

@@ -81,9 +81,11 @@ def test_predictions_have_just_the_contracts_columns_and_all_rows_in_order(
             ("late", "bool"),
         ]
         assert table.schema.metadata is None
-        told = table.to_pylist()
-        assert [(r["time"], r["id"]) for r in told] == sorted((r["time"], r["id"]) for r in told)
-        for each in told:
+        result = table.to_pylist()
+        assert [(r["time"], r["id"]) for r in result] == sorted(
+            (r["time"], r["id"]) for r in result
+        )
+        for each in result:
             mine = rows[each["id"]]
             assert each["time"].timestamp() == mine["t"]
             assert each["target"] == mine["y"]
@@ -172,19 +174,23 @@ def test_a_sample_shows_rows_raw_and_normalised_by_the_model_that_scored_them(
             *("id", "time", "late", "y", "x", "z", "c", "prediction"),
             *("x (normalized)", "z (normalized)"),
         ]
-        told = table.to_pylist()
-        assert [(r["time"], r["id"]) for r in told] == sorted((r["time"], r["id"]) for r in told)
+        result = table.to_pylist()
+        assert [(r["time"], r["id"]) for r in result] == sorted(
+            (r["time"], r["id"]) for r in result
+        )
         inside = {i for i, r in enumerate(ROWS) if minute * 60 <= r["t"] < minute * 60 + 60}
-        assert {r["id"] for r in told} == inside
-        assert all({**ROWS[r["id"]], "t": 0} == {**{k: r[k] for k in "yxzc"}, "t": 0} for r in told)
-        scores = [r["x (normalized)"] for r in told]
+        assert {r["id"] for r in result} == inside
+        assert all(
+            {**ROWS[r["id"]], "t": 0} == {**{k: r[k] for k in "yxzc"}, "t": 0} for r in result
+        )
+        scores = [r["x (normalized)"] for r in result]
         if minute == 0:
-            assert set(scores) == {None} and {r["prediction"] for r in told} == {None}
+            assert set(scores) == {None} and {r["prediction"] for r in result} == {None}
             continue
         x = values(ROWS, labelled(ROWS, minute * 60 - 60, minute * 60), "x")
-        wanted = [((r["x"] or np.nanmean(x)) - np.nanmean(x)) / np.nanstd(x) for r in told]
+        wanted = [((r["x"] or np.nanmean(x)) - np.nanmean(x)) / np.nanstd(x) for r in result]
         assert scores == pytest.approx(wanted, rel=1e-9, abs=1e-9)
-        assert {r["z (normalized)"] for r in told} == {0.0}
+        assert {r["z (normalized)"] for r in result} == {0.0}
 
 
 def test_a_sample_has_at_most_a_thousand_rows_the_same_whatever_the_batches(tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ def test_each_row_that_counts_within_the_extent_is_read_once_whatever_the_batch(
     inside = (stamps >= extent.begin) & (stamps < extent.end)
     found = rows_read(table, extent, batch_rows)
     expected = everyone.filter(pa.array(inside)).to_pylist()
-    told = sorted((row for batch in found for row in batch.to_pylist()), key=lambda r: r[ID])
-    assert told == expected
+    result = sorted((row for batch in found for row in batch.to_pylist()), key=lambda r: r[ID])
+    assert result == expected
 
 
 @given(st.integers(3, 50), st.integers(0, 40), st.sampled_from([10, 30, 60]))

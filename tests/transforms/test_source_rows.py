@@ -36,7 +36,7 @@ def made(rows: list[Any], stamps: list[float] | None = None, **arguments: Any) -
     return sorted(seen, key=lambda one: one.at)
 
 
-def told(seen: list[Any], name: str) -> list[Any]:
+def values_of(seen: list[Any], name: str) -> list[Any]:
     return [value for one in seen for value in one.value[name].to_pylist()]
 
 
@@ -45,7 +45,7 @@ def test_each_row_is_in_one_batch_that_is_stamped_with_its_least_time(batch_rows
     rows = stream(60, 300, shuffled=True)
     seen = made(rows, batch_rows=batch_rows)
     key = lambda r: repr(sorted(r.items()))  # noqa: E731
-    columns = [told(seen, name) for name in ("t", "y", "x", "z", "c")]
+    columns = [values_of(seen, name) for name in ("t", "y", "x", "z", "c")]
     found = [dict(zip("tyxzc", values, strict=True)) for values in zip(*columns, strict=True)]
     wanted = [{**r, "z": 7.0} for r in rows]
     assert sorted(map(key, found)) == sorted(map(key, wanted))
@@ -89,7 +89,7 @@ def test_a_row_has_the_same_id_on_every_retry_and_another_row_another() -> None:
 def test_a_column_may_name_the_rows() -> None:
     rows = [{**row(t), "number": 90 - t} for t in (0, 5)]
     seen = made(rows, id_column="number")
-    assert told(seen, ID) == [90, 85]
+    assert values_of(seen, ID) == [90, 85]
     assert tag_of(seen[0].value).key == (0, 85, 0)
 
 
@@ -99,12 +99,12 @@ def test_a_row_behind_its_stamp_is_late_and_counts_where_it_is_stamped() -> None
         (10, [10.0]),
         (65, [70.0, 5.0]),
     ]
-    assert told(seen, "__late") == [False, False, True]
+    assert values_of(seen, "__late") == [False, False, True]
 
 
 def test_a_row_without_a_time_counts_where_it_is_stamped_or_with_the_first_that_has_one() -> None:
     [one] = made([row("soon"), row(10)], stamps=[20, 10])  # type: ignore[arg-type]
-    assert one.at == 10 * SECOND and told([one], "__time").count(None) == 1
+    assert one.at == 10 * SECOND and values_of([one], "__time").count(None) == 1
     [one] = made([row("soon"), row(130)])  # type: ignore[arg-type]
     assert one.at == 130 * SECOND
     [one] = made([row("soon")])  # type: ignore[arg-type]
@@ -138,7 +138,7 @@ def test_a_row_without_a_usable_id_takes_the_hash_of_its_content() -> None:
         {**row(4), "number": 2**63},
     ]
     seen = made(rows, id_column="number")
-    assert sorted(told(seen, ID)) == sorted([5, *map(row_id, rows[1:])])
+    assert sorted(values_of(seen, ID)) == sorted([5, *map(row_id, rows[1:])])
 
 
 YEAR_9999 = 253_402_214_400.0
@@ -154,7 +154,7 @@ def test_a_row_of_the_year_9999_is_rejected_where_its_neighbours_stand(
     latest = 100 * SECOND
     seen = made(rows, stamps, batch_rows=batch_rows, latest=latest)
     marked = [one for one in seen if PROBLEM in one.value.schema.names]
-    [problem] = [found for found in told(marked, PROBLEM) if found is not None]
+    [problem] = [found for found in values_of(marked, PROBLEM) if found is not None]
     assert problem == (
         "column 't' (the time): 253402214400.0: a time until 1970-01-01T00:01:40Z is allowed "
         "(--latest)"
@@ -162,7 +162,7 @@ def test_a_row_of_the_year_9999_is_rejected_where_its_neighbours_stand(
     assert all(tag_of(one.value).at <= latest for one in seen)
     if batch_rows > 1:
         assert [tag_of(one.value).at for one in seen] == [SECOND]
-    assert sorted(told(seen, TIME), key=str)[-1] is None
+    assert sorted(values_of(seen, TIME), key=str)[-1] is None
 
 
 def test_rows_that_end_may_be_a_day_ahead_and_rows_that_do_not_may_be_of_any_time() -> None:

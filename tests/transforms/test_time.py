@@ -41,9 +41,9 @@ def gappy(shift: float = 0) -> list[dict[str, Any]]:
 
 def run(folder: Path, source: Any, options: dict[str, Any]) -> Path:
     folder.mkdir()
-    told = {"schema_file": schema_file(folder), "learner": MEAN, "keep": 0, **options}
+    result = {"schema_file": schema_file(folder), "learner": MEAN, "keep": 0, **options}
     (folder / "run").mkdir()
-    run_graph(gappy(told.pop("shift", 0)), str(folder / "run"), source, **told)
+    run_graph(gappy(result.pop("shift", 0)), str(folder / "run"), source, **result)
     return folder / "run"
 
 
@@ -73,12 +73,14 @@ def expected(options: dict[str, Any]) -> dict[int, tuple[str | None, float | Non
 @pytest.mark.parametrize("name", CASES)
 def test_as_time_goes_by_each_row_is_scored_as_a_plain_loop_says(tmp_path: Path, name: str) -> None:
     folder = run(tmp_path / "streamed", replay, CASES[name])
-    told = [r for p in folder.glob("predictions/*/*.parquet") for r in pq.read_table(p).to_pylist()]
+    result = [
+        r for p in folder.glob("predictions/*/*.parquet") for r in pq.read_table(p).to_pylist()
+    ]
     wanted = expected(CASES[name])
-    assert sorted(r["id"] for r in told) == sorted(wanted)
+    assert sorted(r["id"] for r in result) == sorted(wanted)
     assert len({m for m, _, _ in wanted.values()}) >= 5
     assert any(late for _, _, late in wanted.values()) == (name in ("plain", "late", "sliding"))
-    for each in told:
+    for each in result:
         model, mean, late = wanted[each["id"]]
         assert (each["model"], each["late"]) == (model, late)
         assert each["prediction"] == (mean if mean is None else pytest.approx(mean, rel=1e-9))

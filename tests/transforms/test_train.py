@@ -170,10 +170,10 @@ def test_timing_is_kept_apart_and_only_for_what_was_fitted(tmp_path: Path) -> No
     committed(rows, tmp_path)
     assert not (tmp_path / "timing").exists()
     committed(rows, tmp_path / "kept", timing=True)
-    told = json.loads((tmp_path / "kept" / "timing" / "19700101T000200Z.json").read_text())
-    assert datetime.fromisoformat(told.pop("committed").replace("Z", "+00:00")).year >= 2024
-    assert told.pop("fit_seconds") >= 0 and told.pop("commit_seconds") >= 0
-    assert told == {"format": 1, "window_end": "1970-01-01T00:02:00Z", "rows": 30}
+    output = json.loads((tmp_path / "kept" / "timing" / "19700101T000200Z.json").read_text())
+    assert datetime.fromisoformat(output.pop("committed").replace("Z", "+00:00")).year >= 2024
+    assert output.pop("fit_seconds") >= 0 and output.pop("commit_seconds") >= 0
+    assert output == {"format": 1, "window_end": "1970-01-01T00:02:00Z", "rows": 30}
     before = files_of(tmp_path / "kept")
     committed(rows, tmp_path / "kept", timing=True)
     assert files_of(tmp_path / "kept") == before

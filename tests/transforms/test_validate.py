@@ -36,10 +36,10 @@ def test_rows_that_break_the_schema_leave_with_their_reason_and_the_others_go_on
     good, bad = parted(rows, batch_rows)
     ids = sorted(i for one in good for i in one.value["__id"].to_pylist())
     assert ids == [i for i in range(40) if i not in BROKEN]
-    told = {item.where: item.reason for one in bad for item in one.value.items}
-    assert set(told) == {f"rows:{i}" for i in BROKEN}
+    message = {item.where: item.reason for one in bad for item in one.value.items}
+    assert set(message) == {f"rows:{i}" for i in BROKEN}
     for i, change in BROKEN.items():
-        assert repr(next(iter(change))) in told[f"rows:{i}"]
+        assert repr(next(iter(change))) in message[f"rows:{i}"]
 
 
 def test_accepted_and_rejected_rows_keep_their_batchs_tag_and_stamp() -> None:

@@ -16,9 +16,9 @@ from tests.pipeline.job import Job, content
 
 def test_it_writes_one_file_and_says_which(run: Path, job: Job) -> None:
     before = content(run)
-    told = job.ran("report", run)
+    result = job.ran("report", run)
     size = Path("report.html").stat().st_size
-    assert told.out == f"report: report.html ({size / 1000:,.0f} kB)\n"
+    assert result.out == f"report: report.html ({size / 1000:,.0f} kB)\n"
     assert Path("report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert os.listdir() == ["report.html"] and content(run) == before
 
@@ -32,15 +32,20 @@ def test_the_file_can_be_named_and_an_older_one_is_replaced(run: Path, job: Job)
 
 def test_a_file_that_cannot_be_written_is_told_of_and_leaves_nothing(run: Path, job: Job) -> None:
     Path("folder").mkdir()
-    told = job("report", run, "--to", "folder")
-    assert (told.code, told.error) == (2, "error: --to folder: cannot be written: Is a directory")
-    told = job("report", run, "--to", "unknown://report.html")
-    assert told.code == 2 and told.error.startswith("error: --to unknown://report.html: cannot be")
+    result = job("report", run, "--to", "folder")
+    assert (result.code, result.error) == (
+        2,
+        "error: --to folder: cannot be written: Is a directory",
+    )
+    result = job("report", run, "--to", "unknown://report.html")
+    assert result.code == 2 and result.error.startswith(
+        "error: --to unknown://report.html: cannot be"
+    )
     assert os.listdir() == ["folder"] and os.listdir("folder") == []
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ([], "the following arguments are required: OUTPUT"),
         (["no"], "no: is no folder; must be a run's folder"),
@@ -55,17 +60,17 @@ def test_a_file_that_cannot_be_written_is_told_of_and_leaves_nothing(run: Path, 
         (["run", "--open"], "unrecognized arguments: --open"),
     ],
 )
-def test_what_the_command_refuses(words: list[str], told: str, mine: Path, job: Job) -> None:
+def test_what_the_command_refuses(words: list[str], message: str, mine: Path, job: Job) -> None:
     Path("file").write_text("")
     Path("empty").mkdir()
-    assert job.refused("report", *words) == told
+    assert job.refused("report", *words) == message
     assert not Path("report.html").exists()
 
 
 def test_a_file_that_is_not_a_runs_is_told_in_one_line(mine: Path, job: Job) -> None:
     (mine / "metrics" / "20260101T000100Z.json").write_text("{}")
-    told = job.refused("report", "run")
-    assert told.startswith("run/metrics: holds what is no report: refresh_start: is missing")
+    message = job.refused("report", "run")
+    assert message.startswith("run/metrics: holds what is no report: refresh_start: is missing")
 
 
 @pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
@@ -76,8 +81,8 @@ def test_what_is_not_installed_is_named_with_what_brings_it(
         if name != "monitor.report.command":
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)  # as if it were not there
-    told = job.refused("report", run)
-    assert told == f"the report needs {package}, which is not installed: {remedy('serve')}"
+    message = job.refused("report", run)
+    assert message == f"the report needs {package}, which is not installed: {remedy('serve')}"
 
 
 def test_a_run_that_goes_on_has_a_report(mine: Path, job: Job) -> None:
@@ -106,17 +111,17 @@ BUCKET = "in-memory://bucket"
 def test_help_shows_every_option(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         job("report", "--help")
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert ended.value.code == 0
-    assert all(word in told for word in ("OUTPUT", "--to FILE", "--models N", "examples:"))
+    assert all(word in output for word in ("OUTPUT", "--to FILE", "--models N", "examples:"))
 
 
 def test_a_report_of_another_run_is_not_written_over(run: Path, job: Job) -> None:
     shutil.copytree(run, "run")
     shutil.copytree(run, "runs/run")
     Path("runs/latest").symlink_to("run")
-    told = [job.ran("report", path).out for path in ("run", "runs/run", "run", "runs/latest")]
-    names = [line.split()[1] for line in told]
+    result = [job.ran("report", path).out for path in ("run", "runs/run", "run", "runs/latest")]
+    names = [line.split()[1] for line in result]
     assert names == ["report.html", "report-run.html", "report.html", "report-run.html"]
     assert "runs/run" not in Path("report.html").read_text("utf-8")
     assert "runs/run" in Path("report-run.html").read_text("utf-8")

@@ -25,8 +25,8 @@ def test_a_history_is_what_the_files_say(run: Path) -> None:
     assert (found.settings.learner, found.settings.window) == ("forest", 60)
     assert found.settings.data_schema.target == "salario"
     assert found.status is not None and found.status.state == "done"
-    told = {path.stem: json.loads(path.read_text()) for path in run.glob("timing/*.json")}
-    assert found.fits == {name: told[name]["fit_seconds"] for name in NAMES}
+    output = {path.stem: json.loads(path.read_text()) for path in run.glob("timing/*.json")}
+    assert found.fits == {name: output[name]["fit_seconds"] for name in NAMES}
 
 
 def test_a_total_is_over_all_scored_rows_with_a_target(run: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_run_that_has_just_begun_has_a_history_of_nothing(home: Path, run: Pat
 
 
 @pytest.mark.parametrize(
-    ("file", "data", "told"),
+    ("file", "data", "message"),
     [
         ("settings.json", b'{"format": 1}', "settings.json: is not a run's: schema: is missing"),
         ("settings.json", b"[]", "settings.json: is not a run's"),
@@ -74,9 +74,11 @@ def test_a_run_that_has_just_begun_has_a_history_of_nothing(home: Path, run: Pat
         (f"timing/{NAMES[0]}.json", b"nonsense", "timing: holds what is no timing"),
     ],
 )
-def test_a_file_that_is_not_a_runs_is_named(file: str, data: bytes, told: str, mine: Path) -> None:
+def test_a_file_that_is_not_a_runs_is_named(
+    file: str, data: bytes, message: str, mine: Path
+) -> None:
     (mine / file).write_bytes(data)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         history.read(RunFolder(str(mine)))
 
 

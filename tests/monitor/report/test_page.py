@@ -44,8 +44,8 @@ def test_the_summary_tells_what_ran_and_how_well_it_did(html: str, run: Path) ->
     assert f"missed by {figure(base)} ." in words
     assert f"a skill of {figure(1 - mae / base)}" in words
     read = f"Rows read {sum(r['rows'] for r in metrics(run)):,}"
-    for told in ("State done", "Learner forest", "Refreshes 4", read, "Rejected 0"):
-        assert told in words
+    for result in ("State done", "Learner forest", "Refreshes 4", read, "Rejected 0"):
+        assert result in words
     assert "Latest model 20260101T000400Z" in words
     assert "Event time 2026-01-01 00:00:00 to 2026-01-01 00:04:00 UTC" in words
 
@@ -57,8 +57,8 @@ def test_every_refresh_has_a_line_with_its_figures_the_newest_first(html: str, r
         start = report["refresh_start"].replace("T", " ").removesuffix("Z")
         keys = ("mae", "baseline_mae", "rmse", "r2", "skill")
         counts = [f"{report[key]:,}" for key in ("rows", "late", "rejected")]
-        told = [start, report["model"] or "\u2013", *counts, *(figure(report[k]) for k in keys)]
-        assert line.startswith(" ".join(told))
+        result = [start, report["model"] or "\u2013", *counts, *(figure(report[k]) for k in keys)]
+        assert line.startswith(" ".join(result))
 
 
 def test_every_model_has_its_page(html: str, run: Path) -> None:
@@ -67,8 +67,13 @@ def test_every_model_has_its_page(html: str, run: Path) -> None:
     for section, (name, manifest) in zip(sections, reversed(models(run).items()), strict=True):
         text = unescape(section)
         assert f'id="model-{name}"' in section
-        for told in (manifest["sha256"], manifest["fingerprint"], "n_estimators=5", "scikit-learn"):
-            assert told in text
+        for result in (
+            manifest["sha256"],
+            manifest["fingerprint"],
+            "n_estimators=5",
+            "scikit-learn",
+        ):
+            assert result in text
         age = manifest["statistics"]["idade"]
         assert f"{age['variance'] ** 0.5:.4g}" in text and f"{age['mean']:.4g}" in text
         states = manifest["statistics"]["estado"]["values"]
@@ -151,7 +156,7 @@ def test_a_run_that_has_just_begun_has_a_page_that_says_so(home: Path, run: Path
     Path("new").mkdir()
     shutil.copy(run / "settings.json", "new/settings.json")
     words = Page(made(Path("new"))).words
-    for told in (
+    for result in (
         "No refresh has been reported yet.",
         "State unknown",
         "Nothing has been reported yet.",
@@ -160,7 +165,7 @@ def test_a_run_that_has_just_begun_has_a_page_that_says_so(home: Path, run: Path
         "No row was rejected.",
         "Latest model none",
     ):
-        assert told in words
+        assert result in words
 
 
 def test_one_window_has_rows_and_a_model_but_no_figure(job: Job) -> None:

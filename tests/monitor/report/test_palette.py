@@ -49,5 +49,5 @@ def test_no_two_colours_are_the_same_so_each_can_be_told_in_a_drawing() -> None:
 
 
 def test_the_variables_name_every_colour() -> None:
-    told = dict(pair.split(": ") for pair in variables(dark=True).split("; "))
-    assert told == {f"--{name}": colour.dark for name, colour in PALETTE.items()}
+    result = dict(pair.split(": ") for pair in variables(dark=True).split("; "))
+    assert result == {f"--{name}": colour.dark for name, colour in PALETTE.items()}

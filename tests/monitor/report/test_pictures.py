@@ -125,9 +125,9 @@ def test_what_was_not_scored_is_shaded_and_what_held_late_rows_is_marked() -> No
 
 
 def test_the_error_is_told_in_words_too() -> None:
-    told = description(pictures.error(REPORTS))
-    assert "Model: latest 8, least 2, greatest 8." in told
-    assert "mean of the window: latest 16, least 4, greatest 16." in told
+    result = description(pictures.error(REPORTS))
+    assert "Model: latest 8, least 2, greatest 8." in result
+    assert "mean of the window: latest 16, least 4, greatest 16." in result
 
 
 def test_bars_stand_on_each_other_to_scale() -> None:
@@ -171,8 +171,8 @@ def test_bars_of_residuals_have_the_heights_of_a_histogram() -> None:
 
 def test_residuals_are_actual_less_predicted_and_told_by_percentiles() -> None:
     points = Points(np.arange(101.0), np.zeros(101))
-    told = description(pictures.residuals(points))
-    assert "101 rows" in told and "above 50" in told and "between 5 and 95" in told
+    result = description(pictures.residuals(points))
+    assert "101 rows" in result and "above 50" in result and "between 5 and 95" in result
 
 
 def test_a_feature_is_its_mean_in_a_band_of_one_standard_deviation() -> None:
@@ -258,10 +258,10 @@ def test_a_name_is_text_whatever_it_holds(name: str) -> None:
         assert max(map(len, texts(svg))) <= LONGEST
 
 
-@pytest.mark.parametrize(("name", "told"), [("_x", "_x"), ("", "(empty)"), ("a\0", "a\ufffd")])
-def test_a_value_is_named_even_if_its_name_is_odd(name: str, told: str) -> None:
+@pytest.mark.parametrize(("name", "message"), [("_x", "_x"), ("", "(empty)"), ("a\0", "a\ufffd")])
+def test_a_value_is_named_even_if_its_name_is_odd(name: str, message: str) -> None:
     columns = [Categorical(count=1, nulls=0, values={name: 1})]
-    assert told in texts(pictures.categorical("c", SPANS[:1], columns))
+    assert message in texts(pictures.categorical("c", SPANS[:1], columns))
 
 
 TAGS = {"svg", "title", "desc", "g", "path", "defs", "use", "text", "clipPath", "rect"}
@@ -315,15 +315,15 @@ def test_a_single_value_among_many_refreshes_is_seen() -> None:
 
 
 def test_the_share_of_unlabelled_rows_is_in_percent() -> None:
-    told = description(pictures.unlabelled([report(0, unlabelled=50), report(1, rows=0)]))
-    assert "50 rows without a target" in told and "latest 50, least 50, greatest 50" in told
+    result = description(pictures.unlabelled([report(0, unlabelled=50), report(1, rows=0)]))
+    assert "50 rows without a target" in result and "latest 50, least 50, greatest 50" in result
 
 
 def test_the_columns_with_most_nulls_are_drawn() -> None:
     shares = {f"c{n}": np.full(4, n / 10) for n in range(6)}
-    told = description(pictures.nulls(SPANS, shares))
-    assert [name for name in shares if f"{name}:" in told] == ["c2", "c3", "c4", "c5"]
-    assert "c5: latest 50" in told
+    result = description(pictures.nulls(SPANS, shares))
+    assert [name for name in shares if f"{name}:" in result] == ["c2", "c3", "c4", "c5"]
+    assert "c5: latest 50" in result
 
 
 @given(st.datetimes(timezones=st.just(timezone.utc)))

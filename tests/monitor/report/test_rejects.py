@@ -35,7 +35,7 @@ def test_rows_are_counted_by_reason_whatever_their_values(hostile: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("reason", "told"),
+    ("reason", "message"),
     [
         ("column 'y': 'a: b': must be a number", "column 'y': must be a number"),
         ("column 'x: y': 1: must be a number", "column 'x: y': must be a number"),
@@ -46,8 +46,8 @@ def test_rows_are_counted_by_reason_whatever_their_values(hostile: Path) -> None
         ("is no JSON: Extra data: line 1 column 3 (char 2)", "is no JSON: Extra data"),
     ],
 )
-def test_a_reason_keeps_all_but_the_value(reason: str, told: str) -> None:
-    assert rejects.without_value(reason, SCHEMA) == told
+def test_a_reason_keeps_all_but_the_value(reason: str, message: str) -> None:
+    assert rejects.without_value(reason, SCHEMA) == message
 
 
 def test_the_most_frequent_reasons_come_first_and_no_more_than_are_told(home: Path) -> None:

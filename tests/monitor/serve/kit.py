@@ -82,18 +82,18 @@ def expected(folder: Path, name: str, columns: dict[str, list[Any]] = PEOPLE) ->
 @contextmanager
 def client(folder: Path | str, **options: Any) -> Iterator[TestClient]:
     """A client of a server in this process."""
-    told = {"refresh": 0.02, **options}
-    with TestClient(app_of(core_of(Options(str(folder), **told))), base_url=URL) as made:
+    result = {"refresh": 0.02, **options}
+    with TestClient(app_of(core_of(Options(str(folder), **result))), base_url=URL) as made:
         yield made
 
 
 def refused(answer: Any, status: int, code: str) -> dict[str, Any]:
     """The problem with which a request was refused, in the one shape that errors have."""
     assert answer.headers["content-type"] == "application/problem+json", answer.text
-    told: dict[str, Any] = answer.json()
-    assert (answer.status_code, told["status"], told["code"]) == (status, status, code), told
-    assert set(told) == {"type", "title", "status", "detail", "code", "errors"}
-    return told
+    body: dict[str, Any] = answer.json()
+    assert (answer.status_code, body["status"], body["code"]) == (status, status, code), body
+    assert set(body) == {"type", "title", "status", "detail", "code", "errors"}
+    return body
 
 
 def until(holds: Any, seconds: float = 10.0) -> Any:

@@ -30,14 +30,14 @@ from tests.monitor.serve.kit import (
 from tests.pipeline.job import metrics, models
 
 
-def told(api: TestClient, path: str) -> Any:
+def get_json(api: TestClient, path: str) -> Any:
     answer = api.get(path)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 def test_status_says_what_serves_and_how_the_run_stands(api: TestClient, run: Path) -> None:
-    found = told(api, "/status")
+    found = get_json(api, "/status")
     assert found["model"] == NAMES[2] and found["ended"] is True
     assert found["run"] == json.loads((run / "status.json").read_text())
     assert found["settings"] == json.loads((run / "settings.json").read_text())
@@ -49,23 +49,23 @@ def test_status_of_a_run_that_has_just_begun_has_nulls(mine: Path) -> None:
     for path in ("status.json", "ended.json"):
         (mine / path).unlink()
     with client(mine) as api:
-        found = told(api, "/status")
+        found = get_json(api, "/status")
         assert (found["model"], found["since"], found["ended"]) == (None, None, False)
         assert found["run"] is None
-        assert told(api, "/models") == told(api, "/windows") == []
+        assert get_json(api, "/models") == get_json(api, "/windows") == []
         for path in ("/data", "/normalized"):
             refused(api.get(path), 404, "not_found")
 
 
 def test_models_are_listed_newest_first_with_their_manifests(api: TestClient, run: Path) -> None:
-    found = told(api, "/models")
+    found = get_json(api, "/models")
     assert [one["name"] for one in found] == NAMES[::-1]
     assert [one["serving"] for one in found] == [True, False, False]
     assert {one["name"]: one["manifest"] for one in found} == {
         name: {k: v for k, v in manifest.items() if k not in ("statistics", "profile")}
         for name, manifest in models(run).items()
     }
-    assert [one["name"] for one in told(api, "/models?limit=1")] == NAMES[2:]
+    assert [one["name"] for one in get_json(api, "/models?limit=1")] == NAMES[2:]
 
 
 def test_the_list_of_models_is_small_whatever_their_windows_hold(mine: Path) -> None:
@@ -82,18 +82,18 @@ def test_the_list_of_models_is_small_whatever_their_windows_hold(mine: Path) -> 
 
 def test_a_manifest_that_is_written_anew_is_read_anew(mine: Path) -> None:
     with client(mine) as api:
-        assert told(api, "/models")[2]["manifest"] is not None
+        assert get_json(api, "/models")[2]["manifest"] is not None
         path = mine / "models" / NAMES[0] / "manifest.json"
         path.write_text(path.read_text().replace('"rows": ', '"rows": 1'))
-        assert told(api, "/models")[2]["manifest"]["rows"] == models(mine)[NAMES[0]]["rows"]
+        assert get_json(api, "/models")[2]["manifest"]["rows"] == models(mine)[NAMES[0]]["rows"]
         path.unlink()
-        assert [one["name"] for one in told(api, "/models")] == NAMES[:0:-1]
+        assert [one["name"] for one in get_json(api, "/models")] == NAMES[:0:-1]
 
 
 def test_a_damaged_model_is_listed_with_the_reason(mine: Path) -> None:
     (mine / "models" / NAMES[0] / "manifest.json").write_text("{}")
     with client(mine) as api:
-        listed = told(api, "/models")[2]
+        listed = get_json(api, "/models")[2]
         assert (listed["name"], listed["manifest"]) == (NAMES[0], None)
         assert listed["damaged"].startswith(f"{NAMES[0]}: manifest.json: ")
         refused(api.get(f"/models/{NAMES[0]}"), 409, "model_damaged")
@@ -101,7 +101,7 @@ def test_a_damaged_model_is_listed_with_the_reason(mine: Path) -> None:
 
 def test_a_model_is_its_manifest(api: TestClient, run: Path) -> None:
     for name, manifest in models(run).items():
-        assert told(api, f"/models/{name}") == manifest
+        assert get_json(api, f"/models/{name}") == manifest
     refused(api.get("/models/20300101T000000Z"), 404, "not_found")
     refused(api.get("/models/20301301T000000Z"), 404, "not_found")
     refused(api.get("/models/nonsense"), 422, "bad_parameter")
@@ -109,15 +109,15 @@ def test_a_model_is_its_manifest(api: TestClient, run: Path) -> None:
 
 
 def test_windows_are_the_reports_newest_first(api: TestClient, run: Path) -> None:
-    assert told(api, "/windows") == metrics(run)[::-1]
-    assert told(api, "/windows?limit=2") == metrics(run)[:0:-1]
+    assert get_json(api, "/windows") == metrics(run)[::-1]
+    assert get_json(api, "/windows?limit=2") == metrics(run)[:0:-1]
 
 
 def test_figures_that_later_versions_add_go_through(mine: Path) -> None:
     path = max((mine / "metrics").glob("*.json"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "later": 7, "text": "x"}))
     with client(mine) as api:
-        assert told(api, "/windows")[0]["later"] == 7
+        assert get_json(api, "/windows")[0]["later"] == 7
         found = values(api)
     assert found["correnteza_refresh_later", ()] == 7
     assert ("correnteza_refresh_text", ()) not in found
@@ -148,11 +148,11 @@ def test_a_new_report_is_seen_and_a_removed_one_is_forgotten(mine: Path) -> None
     data = paths[2].read_bytes()
     paths[2].unlink()
     with client(mine) as api:
-        assert len(told(api, "/windows")) == 2
+        assert len(get_json(api, "/windows")) == 2
         paths[2].write_bytes(data)
-        until(lambda: len(told(api, "/windows")) == 3)
+        until(lambda: len(get_json(api, "/windows")) == 3)
         paths[0].unlink()
-        until(lambda: len(told(api, "/windows")) == 2)
+        until(lambda: len(get_json(api, "/windows")) == 2)
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "x", "1.5"])
@@ -164,19 +164,19 @@ def test_a_limit_that_is_not_allowed_is_refused(path: str, limit: str, api: Test
 
 def test_data_is_the_newest_sample_as_it_came(api: TestClient, run: Path) -> None:
     path = max((run / "sample").glob("*.parquet"))
-    found = told(api, "/data?limit=1000")
+    found = get_json(api, "/data?limit=1000")
     assert found["refresh"] == path.stem
     sample = pq.read_table(path)
     for name in ("id", "salario", "idade", "idh", "estado", "cargo", "prediction"):
         assert [row[name] for row in found["rows"]] == sample.column(name).to_pylist()
-    assert len(told(api, "/data?limit=3")["rows"]) == 3
+    assert len(get_json(api, "/data?limit=3")["rows"]) == 3
 
 
 def test_normalized_is_what_the_models_scaler_makes_of_the_same_rows(
     api: TestClient, run: Path
 ) -> None:
-    found = told(api, "/normalized?limit=1000")["rows"]
-    raw = told(api, "/data?limit=1000")["rows"]
+    found = get_json(api, "/normalized?limit=1000")["rows"]
+    raw = get_json(api, "/data?limit=1000")["rows"]
     [model] = {report["model"] for report in metrics(run) if report["model"] == NAMES[1]}
     statistics = models(run)[model]["statistics"]
     scaler = StandardScaler().fit([[0.0, 0.0]])
@@ -191,7 +191,7 @@ def test_normalized_is_what_the_models_scaler_makes_of_the_same_rows(
 
 
 def test_predictions_of_the_sample_are_the_ones_that_the_server_gives(api: TestClient) -> None:
-    sample = told(api, "/data?limit=1000")["rows"]
+    sample = get_json(api, "/data?limit=1000")["rows"]
     answer = api.post("/predict", params={"model": NAMES[1]}, json=sample).json()
     assert close(answer["predictions"], [row["prediction"] for row in sample])
 
@@ -243,7 +243,7 @@ def test_figures_that_a_report_has_not_are_not_shown(mine: Path) -> None:
 
 
 def resolved(api: TestClient) -> dict[str, Any]:
-    found: dict[str, Any] = told(api, "/openapi.json")
+    found: dict[str, Any] = get_json(api, "/openapi.json")
     return found
 
 
@@ -322,7 +322,7 @@ def test_the_run_is_told_as_operators_need_it(mine: Path) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     with client(mine) as api:
         found = {(name, *dict(labels).values()): v for (name, labels), v in values(api).items()}
-        skipped = told(api, "/skipped?limit=2")
+        skipped = get_json(api, "/skipped?limit=2")
     prefix = "correnteza_"
     states = {k[1]: v for k, v in found.items() if k[0] == f"{prefix}run_state"}
     assert [state for state, value in states.items() if value] == ["running"]

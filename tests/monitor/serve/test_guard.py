@@ -117,8 +117,8 @@ def test_beyond_this_machine_a_key_is_needed_or_said_not_to_be(
     host: str, monkeypatch: pytest.MonkeyPatch, job: Job
 ) -> None:
     monkeypatch.delenv(KEY, raising=False)
-    told = job.refused("serve", "runs/a", "--host", host)
-    assert told.startswith(
+    message = job.refused("serve", "runs/a", "--host", host)
+    assert message.startswith(
         f"--host {host}: others could read the run without an API key: set {KEY}"
     )
     assert options_from(["runs/a", "--host", host, "--no-api-key"]).key is None
@@ -154,22 +154,22 @@ def refusals() -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(("words", "told"), refusals(), ids=lambda value: " ".join(value)[:40])
+@pytest.mark.parametrize(("words", "message"), refusals(), ids=lambda value: " ".join(value)[:40])
 def test_what_the_command_line_refuses(
-    words: list[str], told: str, job: Job, monkeypatch: pytest.MonkeyPatch
+    words: list[str], message: str, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(KEY, raising=False)
     Path("short").write_text("0123456789abcde")
     Path("latin").write_bytes(b"\xe9" * 20)
-    assert told in job.refused("serve", "nowhere", *words)
+    assert message in job.refused("serve", "nowhere", *words)
 
 
 def test_a_model_that_is_chosen_has_to_be_there_and_whole(mine: Path, job: Job) -> None:
-    told = job.refused("serve", mine, "--model", "20300101T000000Z")
-    assert told.endswith("has 20260101T000100Z, 20260101T000200Z, 20260101T000300Z")
+    message = job.refused("serve", mine, "--model", "20300101T000000Z")
+    assert message.endswith("has 20260101T000100Z, 20260101T000200Z, 20260101T000300Z")
     (mine / "models" / "20260101T000100Z" / "model.joblib").write_bytes(b"")
-    told = job.refused("serve", mine, "--model", "20260101T000100Z")
-    assert told.startswith("--model 20260101T000100Z: model.joblib has SHA-256")
+    message = job.refused("serve", mine, "--model", "20260101T000100Z")
+    assert message.startswith("--model 20260101T000100Z: model.joblib has SHA-256")
 
 
 def test_what_others_log_is_a_line_of_json_too() -> None:
@@ -185,8 +185,8 @@ def test_without_its_packages_it_says_what_brings_them(
     for name in [name for name in sys.modules if name.startswith("monitor.serve.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    told = job.refused("serve", run)
-    assert told == f"serve needs {package}, which is not installed: {remedy('serve')}"
+    message = job.refused("serve", run)
+    assert message == f"serve needs {package}, which is not installed: {remedy('serve')}"
 
 
 def test_the_log_line_of_a_refusal_says_which_it_was(
@@ -197,8 +197,8 @@ def test_the_log_line_of_a_refusal_says_which_it_was(
         api.post("/predict", json=[1], headers={"X-API-Key": SECRET})
         api.get("/status", headers={"X-API-Key": SECRET})
     lines = [json.loads(JsonLines().format(record)) for record in caplog.records]
-    told = [(line["status"], line.get("problem")) for line in lines if line["event"] == "request"]
-    assert told == [(401, "no_key"), (422, "bad_rows"), (200, None)]
+    result = [(line["status"], line.get("problem")) for line in lines if line["event"] == "request"]
+    assert result == [(401, "no_key"), (422, "bad_rows"), (200, None)]
 
 
 def test_a_link_to_a_run_that_comes_to_mean_another_does_not_change_the_server(

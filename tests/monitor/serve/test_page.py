@@ -50,8 +50,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def raise_alerts(folder: Path, refresh: str, *columns: str) -> None:
     """Writes alerts as a run does."""
-    told = {"refresh_start": iso_of(refresh), "model": None, "what": "psi", "threshold": 0.25}
-    found = [Alert.model_validate({**told, "column": c, "value": 0.5}) for c in columns]
+    result = {"refresh_start": iso_of(refresh), "model": None, "what": "psi", "threshold": 0.25}
+    found = [Alert.model_validate({**result, "column": c, "value": 0.5}) for c in columns]
     (folder / "alerts").mkdir(exist_ok=True)
     (folder / "alerts" / f"{refresh}.ndjson").write_bytes(as_ndjson(found))
 
@@ -106,9 +106,9 @@ def test_the_style_is_the_report_s_in_both_palettes(api: TestClient) -> None:
 
 
 def test_the_page_is_no_part_of_the_api_s_description(api: TestClient) -> None:
-    told = api.get("/openapi.json").json()["paths"]
-    assert not set(FILES) & set(told)
-    assert {"/alerts", "/form", "/pictures/{group}"} <= set(told)
+    body = api.get("/openapi.json").json()["paths"]
+    assert not set(FILES) & set(body)
+    assert {"/alerts", "/form", "/pictures/{group}"} <= set(body)
 
 
 def test_the_form_has_a_field_for_each_feature_filled_in_from_the_model_s_window(
@@ -147,8 +147,10 @@ def test_a_message_about_a_field_begins_as_the_form_says(
         good = {field["name"]: field["value"] for field in fields}
         for field in fields:
             bad = "not a number" if field["kind"] == "numeric" else [1]
-            told = refused(api.post("/predict", json={**good, field["name"]: bad}), 422, "bad_rows")
-            [message] = [error["message"] for error in told["errors"]]
+            reason_given = refused(
+                api.post("/predict", json={**good, field["name"]: bad}), 422, "bad_rows"
+            )
+            [message] = [error["message"] for error in reason_given["errors"]]
             assert [f["name"] for f in fields if message.startswith(f["fault"])] == [field["name"]]
 
 
@@ -200,10 +202,10 @@ def test_a_file_that_holds_no_alerts_is_named(mine: Path) -> None:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_pictures_are_the_report_s(api: TestClient, group: str) -> None:
-    told = api.get(f"/pictures/{group}").json()
-    assert (told["refresh"], told["trouble"]) == (REFRESHES[-1], None)
-    assert [picture["title"] for picture in told["pictures"]] == GROUPS[group]
-    for picture in told["pictures"]:
+    body = api.get(f"/pictures/{group}").json()
+    assert (body["refresh"], body["trouble"]) == (REFRESHES[-1], None)
+    assert [picture["title"] for picture in body["pictures"]] == GROUPS[group]
+    for picture in body["pictures"]:
         root = ElementTree.fromstring(picture["svg"])
         assert root.tag == f"{SVG}svg"
         styles = [element.get("data-style") for element in root.iter()]
@@ -238,8 +240,8 @@ def test_a_new_refresh_is_drawn(mine: Path) -> None:
 
 
 def newer(api: TestClient, refresh: str) -> Any:
-    told = api.get("/pictures/over-time").json()
-    return told if told["refresh"] == refresh else None
+    body = api.get("/pictures/over-time").json()
+    return body if body["refresh"] == refresh else None
 
 
 def test_a_run_without_a_refresh_has_no_pictures_and_no_trouble(mine: Path) -> None:
@@ -247,8 +249,8 @@ def test_a_run_without_a_refresh_has_no_pictures_and_no_trouble(mine: Path) -> N
         shutil.rmtree(mine / part)
     with client(mine) as api:
         for group in GROUPS:
-            told = api.get(f"/pictures/{group}").json()
-            assert told == {"refresh": None, "pictures": [], "trouble": None}
+            body = api.get(f"/pictures/{group}").json()
+            assert body == {"refresh": None, "pictures": [], "trouble": None}
 
 
 def test_what_cannot_be_drawn_is_told(mine: Path) -> None:

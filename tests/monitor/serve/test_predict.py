@@ -190,15 +190,17 @@ def test_a_model_whose_answer_is_not_finite_gives_null(
 
 def test_a_model_that_is_not_there_is_told(api: TestClient) -> None:
     for name in ("20300101T000000Z", "99999999T999999Z"):
-        told = refused(api.post("/predict", params={"model": name}, json=rows()), 404, "not_found")
-        assert name in told["detail"]
+        message = refused(
+            api.post("/predict", params={"model": name}, json=rows()), 404, "not_found"
+        )
+        assert name in message["detail"]
 
 
 @pytest.mark.parametrize("name", ["", "..", "../../etc/passwd", "newest ", NAMES[0] + "\n"])
 def test_a_name_that_is_none_is_refused(name: str, api: TestClient) -> None:
     answer = api.post("/predict", params={"model": name}, json=rows())
-    told = refused(answer, 422, "bad_parameter")
-    assert told["errors"][0]["where"] == "query.model"
+    message = refused(answer, 422, "bad_parameter")
+    assert message["errors"][0]["where"] == "query.model"
 
 
 @pytest.mark.parametrize("media", [JSON, ARROW, PARQUET])
@@ -220,8 +222,8 @@ def test_an_answer_counts_the_values_that_its_model_does_not_know(
 
 def test_an_answer_names_no_unknown_values_where_there_are_none(api: TestClient) -> None:
     row = {"idade": 25, "idh": 0.6, "estado": " Bahia", "cargo": None}
-    told = ask(api, json.dumps(row).encode(), JSON).json()
-    assert set(told) == {"model", "sha256", "predictions"}
+    body = ask(api, json.dumps(row).encode(), JSON).json()
+    assert set(body) == {"model", "sha256", "predictions"}
     strict = {**row, "estado": unicodedata.normalize("NFD", "São Paulo")}
     assert "unknown" not in ask(api, json.dumps(strict).encode(), JSON).json()
 

@@ -197,8 +197,8 @@ def test_what_is_no_http_is_refused_in_the_one_shape(garbage: bytes, port: int) 
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: application/problem+json" in head
     assert b"connection: close" in head.lower()
-    told = json.loads(body)
-    assert (told["status"], told["code"]) == (400, "bad_request")
+    payload = json.loads(body)
+    assert (payload["status"], payload["code"]) == (400, "bad_request")
 
 
 def test_a_length_and_chunks_end_the_connection(port: int) -> None:

@@ -50,7 +50,7 @@ def still_serves(api: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         ({**GOOD, "idh": "high"}, "column 'idh': 'high': must be a finite number or null"),
         ({**GOOD, "idade": [1]}, "column 'idade': [1]: must be a finite number or null"),
@@ -69,11 +69,11 @@ def still_serves(api: TestClient) -> None:
     ],
 )
 def test_a_row_that_breaks_the_schema_is_told_with_its_place(
-    row: object, told: str, api: TestClient
+    row: object, message: str, api: TestClient
 ) -> None:
     problem = refused(api.post("/predict", json=[GOOD, row]), 422, "bad_rows")
     [fault] = problem["errors"]
-    assert fault["where"] == "row 1" and fault["message"].startswith(told)
+    assert fault["where"] == "row 1" and fault["message"].startswith(message)
 
 
 def test_of_many_bad_rows_ten_are_told_and_all_are_counted(api: TestClient) -> None:
@@ -126,7 +126,7 @@ def test_no_flipped_byte_of_a_columnar_body_does_harm(media: str, api: TestClien
 
 @pytest.mark.parametrize("media", [ARROW, PARQUET])
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "message"),
     [
         (TABLE.drop_columns(["idh"]), "column 'idh' is missing"),
         (TABLE.set_column(1, "idh", pa.array(["x"] * 4)), "column 'idh' is of type string: a fin"),
@@ -137,10 +137,10 @@ def test_no_flipped_byte_of_a_columnar_body_does_harm(media: str, api: TestClien
     ids=["missing", "text", "list", "lists", "binary"],
 )
 def test_a_column_that_cannot_serve_is_refused(
-    table: pa.Table, told: str, media: str, api: TestClient
+    table: pa.Table, message: str, media: str, api: TestClient
 ) -> None:
     body = arrow(table) if media == ARROW else parquet(table)
-    assert told in refused(post(api, body, media), 422, "bad_rows")["detail"]
+    assert message in refused(post(api, body, media), 422, "bad_rows")["detail"]
 
 
 def test_a_column_that_is_there_twice_is_refused(api: TestClient) -> None:

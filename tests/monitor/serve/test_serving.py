@@ -98,8 +98,10 @@ def old(folder: Path) -> None:
 
 
 def foreign(folder: Path) -> None:
-    told = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**told, "window_end": "../../../etc/passwd"}))
+    output = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(
+        json.dumps({**output, "window_end": "../../../etc/passwd"})
+    )
 
 
 def another(folder: Path) -> None:
@@ -150,8 +152,8 @@ def test_a_model_that_cannot_predict_is_refused(models: Models, mine: Path) -> N
             return ValueError, ("no model",)
 
     data = pickle.dumps(Broken())
-    told = json.loads(at(NEWER)[1]) | {"sha256": hashlib.sha256(data).hexdigest()}
-    put(mine, data, json.dumps(told))
+    body = json.loads(at(NEWER)[1]) | {"sha256": hashlib.sha256(data).hexdigest()}
+    put(mine, data, json.dumps(body))
     [refusal] = models.look()
     assert refusal.refused == "holds a ValueError, not an artefact"
     assert serving(models) == NAMES[2]

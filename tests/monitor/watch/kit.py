@@ -28,19 +28,19 @@ def plain(width: int, height: int = 30, **more: Any) -> Console:
     return console(width, height, color_system=None, no_color=True, **more)
 
 
-def to_plain(told: Console) -> str:
+def to_plain(result: Console) -> str:
     """All that it has shown."""
-    told.file.flush()
-    assert isinstance(told.file, io.TextIOWrapper)
-    return told.file.buffer.getvalue().decode(told.encoding)
+    result.file.flush()
+    assert isinstance(result.file, io.TextIOWrapper)
+    return result.file.buffer.getvalue().decode(result.encoding)
 
 
-def picture(folder: Path, told: Console) -> list[str]:
+def picture(folder: Path, result: Console) -> list[str]:
     """The lines of a run's picture, without colours unless they are asked for."""
     watched = WatchedRun(RunFolder(str(folder)))
     watched.look()
-    told.print(watched.view())
-    return to_plain(told).splitlines()
+    result.print(watched.view())
+    return to_plain(result).splitlines()
 
 
 def change(path: Path, **values: Any) -> None:

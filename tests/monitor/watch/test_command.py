@@ -30,11 +30,11 @@ def test_the_lines_of_a_run_that_has_ended(run: Path, job: Job) -> None:
     lines = job.ran("watch", run).out.splitlines()
     assert lines[0] == f"people -> {run}"
     assert lines[-1] == "the run has ended (done): 8 refreshes are reported"
-    for line, told in zip(lines[1:-1], metrics(run), strict=True):
+    for line, result in zip(lines[1:-1], metrics(run), strict=True):
         words = line.split()
-        assert "T".join(words[:2]) + "Z" == told["refresh_start"]
-        assert words[words.index("late") + 1] == str(told["late"])
-        assert words[words.index("model") + 1] == (told["model"] or "-")
+        assert "T".join(words[:2]) + "Z" == result["refresh_start"]
+        assert words[words.index("late") + 1] == str(result["late"])
+        assert words[words.index("model") + 1] == (result["model"] or "-")
 
 
 def test_the_lines_of_alerts_follow_those_of_reports(mine: Path, job: Job) -> None:
@@ -54,9 +54,9 @@ def test_without_a_terminal_there_are_lines_even_if_colours_are_forced(
 @pytest.mark.parametrize("state", ["failed", "interrupted"])
 def test_a_run_that_did_not_end_well_ends_with_1(state: str, mine: Path, job: Job) -> None:
     change(mine / "status.json", state=state)
-    told = job("watch", mine)
-    assert told.code == 1
-    assert told.out.endswith(f"the run has ended ({state}): 8 refreshes are reported\n")
+    result = job("watch", mine)
+    assert result.code == 1
+    assert result.out.endswith(f"the run has ended ({state}): 8 refreshes are reported\n")
 
 
 def test_a_killed_run_says_so_and_one_that_ended_alone_is_done(
@@ -66,8 +66,8 @@ def test_a_killed_run_says_so_and_one_that_ended_alone_is_done(
     change(mine / "status.json", state="running", updated="2026-01-01T00:00:00Z")
     assert job("watch", mine).out.endswith("refreshes are reported\n")  # ended.json is there
     (mine / "ended.json").unlink()
-    told = job("watch", mine)
-    assert told.code == 1 and "no sign of life for " in told.out.splitlines()[-1]
+    result = job("watch", mine)
+    assert result.code == 1 and "no sign of life for " in result.out.splitlines()[-1]
 
 
 def test_a_run_that_goes_on_is_followed_until_it_ends(
@@ -91,7 +91,7 @@ def test_a_run_that_goes_on_is_followed_until_it_ends(
     lines = job.ran("watch", mine).out.splitlines()
     writer.join()
     assert lines[1] == "no report yet: the first comes when its refresh has ended"
-    starts = [told["refresh_start"][11:19] for told in metrics(mine)]
+    starts = [result["refresh_start"][11:19] for result in metrics(mine)]
     assert [line.split()[1] for line in lines[2:-1]] == starts[::-1]
     assert lines[-1].startswith("the run has ended (drained)")
 
@@ -105,9 +105,9 @@ def test_ctrl_c_leaves_the_run_alone_and_ends_with_130(
     monkeypatch.setattr(command.time, "sleep", interrupted)
     change(mine / "status.json", state="running", updated=now())
     (mine / "ended.json").unlink()
-    told = job("watch", mine)
-    assert "no report yet" not in told.out and len(told.out.splitlines()) == 9
-    assert (told.code, told.err) == (130, "stopped watching; the run goes on\n")
+    result = job("watch", mine)
+    assert "no report yet" not in result.out and len(result.out.splitlines()) == 9
+    assert (result.code, result.err) == (130, "stopped watching; the run goes on\n")
 
 
 def test_a_folder_that_is_not_reached_is_told_of_and_looked_at_again(mine: Path) -> None:
@@ -152,9 +152,9 @@ def test_a_file_that_no_run_writes_is_an_error_that_names_it(
     name: str, data: str, mine: Path, job: Job
 ) -> None:
     (mine / name).write_text(data)
-    told = job("watch", mine)
-    assert told.code == 2
-    assert told.error.startswith(f"error: {mine / name}: is not ")
+    result = job("watch", mine)
+    assert result.code == 2
+    assert result.error.startswith(f"error: {mine / name}: is not ")
 
 
 @pytest.mark.parametrize("data", ["", "{", "[]", "{}", '{"format": 2}', '{"a":' * 100_000])

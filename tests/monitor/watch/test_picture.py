@@ -32,30 +32,30 @@ def test_the_table_has_the_figures_of_the_reports(run: Path) -> None:
     start = next(n for n, line in enumerate(lines) if line.startswith("refresh (UTC)"))
     assert lines[start].split()[2:] == list(CELLS)
     rows = [line.split() for line in lines[start + 1 :]]
-    for cells, told in zip(rows, metrics(run), strict=True):
-        assert "T".join(cells[:2]) + "Z" == told["refresh_start"]
-        assert cells[2] == f"{told['rows']:,}"
-        assert cells[3] == (told["model"] or "-")
+    for cells, result in zip(rows, metrics(run), strict=True):
+        assert "T".join(cells[:2]) + "Z" == result["refresh_start"]
+        assert cells[2] == f"{result['rows']:,}"
+        assert cells[3] == (result["model"] or "-")
         for cell, key in zip(cells[4:7], ("mae", "r2", "skill"), strict=True):
             assert (
                 cell == "-"
-                if told[key] is None
-                else float(cell) == pytest.approx(told[key], rel=5e-3)
+                if result[key] is None
+                else float(cell) == pytest.approx(result[key], rel=5e-3)
             )
-        assert cells[-2:] == [str(told["late"]), str(told["rejected"])]
+        assert cells[-2:] == [str(result["late"]), str(result["rejected"])]
 
 
 def test_the_head_tells_the_run_its_state_its_rows_and_its_models(run: Path) -> None:
     head = picture(run, plain(120))[:2]
     assert head[0] == f"people -> {run}  done"[:120]
-    assert f"{sum(told['rows'] for told in metrics(run)):,} rows read (" in head[1]
+    assert f"{sum(result['rows'] for result in metrics(run)):,} rows read (" in head[1]
     assert head[1].endswith(f"models kept: {len(models(run))}, newest {max(models(run))}")
 
 
 def test_the_error_stands_beside_the_baselines(run: Path) -> None:
     lines = {line.split()[0]: line for line in picture(run, plain(120)) if line}
     for label, key in (("MAE", "mae"), ("baseline", "baseline_mae")):
-        values = [told[key] for told in metrics(run)]
+        values = [result[key] for result in metrics(run)]
         assert sparkline(values).strip() in lines[label]
         assert float(lines[label].split()[2].replace(",", "")) == pytest.approx(
             values[-1], rel=0.01

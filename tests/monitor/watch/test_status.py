@@ -61,8 +61,8 @@ def test_a_time_at_the_edge_of_all_times_is_no_error(home: Path) -> None:
 def test_a_live_runs_lag_and_delays_are_told(home: Path) -> None:
     delays = {"scored behind": {"count": 9, "p50": 1.0, "p95": 2.26, "p99": 3.0, "max": 9.0}}
     times = {"watermark": "2026-01-01T00:00:57.5Z", "updated": "2026-01-01T00:01:00Z"}
-    told = standing(home, **times, delays=delays).summary()
-    assert told[1:3] == ["watermark 00:00:57 (2.5 s behind)", "scored 2.3 s behind (p95)"]
+    result = standing(home, **times, delays=delays).summary()
+    assert result[1:3] == ["watermark 00:00:57 (2.5 s behind)", "scored 2.3 s behind (p95)"]
     assert standing(home, live=False, **times).summary()[1] == "watermark 2026-01-01 00:00:57"
     assert standing(home, **times, state="done").summary()[1] == "watermark 2026-01-01 00:00:57"
 
