@@ -26,25 +26,36 @@ NOISE = (
 """Parts of messages that Beam logs in runs without any fault."""
 
 
+LOGGERS = ("apache_beam", "PrismRunner", "root")
+"""The loggers that Beam logs to; what another one logs is shown."""
+JAVA_FRAME = "\n\tat "
+
+
 class NoiseFilter(logging.Filter):
     """Leaves out what Beam logs at every start and nobody can act on.
 
-    And the traceback of what is reported in one line (a full disk, a file that has changed, no
-    memory), or of a connection that ended: a job on Flink is restarted then, which is reported
-    too.
+    And the traceback of what the command line reports in one line: a full disk, a file that has
+    changed, no memory; a connection that ended, upon which Flink restarts the job; the error that a
+    job server sends, a Java stack trace, as of a job that somebody cancelled on Flink's page.
     """
 
     muted = False
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is shown."""
-        if self.muted and record.name.partition(".")[0] in ("apache_beam", "PrismRunner"):
+        logger = record.name.partition(".")[0]
+        if logger not in LOGGERS:
+            return True
+        if self.muted and logger != "root":
             return False
         if record.name == "PrismRunner" and record.levelno < logging.WARNING:
             return False  # Beam sets this logger's own level to Prism's
+        message = record.getMessage()
+        if logger == "root" and record.levelno >= logging.ERROR and JAVA_FRAME in message:
+            return False
         error = record.exc_info[1] if record.exc_info else None
         reported = isinstance(error, OSError | UserError | MemoryError) or _lost_connection(error)
-        return not reported and not any(text in record.getMessage() for text in NOISE)
+        return not reported and not any(text in message for text in NOISE)
 
 
 def configure_logging() -> None:
@@ -52,7 +63,8 @@ def configure_logging() -> None:
     NoiseFilter.muted = False
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger().handlers[0].addFilter(NoiseFilter())
-    warnings.filterwarnings("ignore", module="apache_beam")
+    for category in (FutureWarning, SyntaxWarning):  # of Beam's own code: nobody here can act on it
+        warnings.filterwarnings("ignore", category=category, module="apache_beam")
     threading.excepthook = report_thread_error
 
 

@@ -16,6 +16,7 @@ from apache_beam.runners.worker import sdk_worker
 from model.errors import UserError
 from pipeline.logs import NoiseFilter, configure_logging, report_thread_error
 from pipeline.runners.beam_compat import silence_worker_prints
+from pipeline.runners.cluster import root_cause
 from transforms.coders import OtherVersion
 
 
@@ -28,10 +29,16 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> None:
     silence_worker_prints()
 
 
-def shown(text: str, error: BaseException | None = None) -> bool:
+def shown(
+    text: str,
+    error: BaseException | None = None,
+    logger: str = "apache_beam.runners",
+    level: int = logging.WARNING,
+) -> bool:
     """Whether a record is shown."""
     details = (type(error), error, None) if error else None
-    return NoiseFilter().filter(logging.LogRecord("x", 30, "x", 1, text, None, details))
+    record = logging.LogRecord(logger, level, "x", 1, "%s", (text,), details)
+    return NoiseFilter().filter(record)
 
 
 def lost() -> None:
@@ -54,6 +61,7 @@ def said(work: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_what_beam_says_at_every_start_is_left_out_and_the_rest_is_not() -> None:
     assert not shown("apitools not found, and so on")
+    assert not shown("apitools not found, and so on", logger="root")
     assert shown("your disk smokes")
     assert shown("failed", ValueError("in a bundle"))
 
@@ -68,6 +76,31 @@ def test_what_beam_says_at_every_start_is_left_out_and_the_rest_is_not() -> None
 )
 def test_the_traceback_of_what_is_told_of_otherwise_is_left_out(error: Exception) -> None:
     assert not shown("failed", error)
+
+
+STACK_TRACE = """\
+java.lang.RuntimeException: java.util.concurrent.ExecutionException
+\tat org.apache.beam.runners.flink.FlinkPipelineRunner.run(FlinkPipelineRunner.java:87)
+Caused by: org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job (7)
+\tat org.apache.flink.runtime.dispatcher.Dispatcher.requestJobStatus(Dispatcher.java:919)
+\t... 12 more"""
+
+
+def test_the_stack_trace_that_a_job_server_sends_is_left_out_for_the_line_that_reports_it() -> None:
+    assert not shown(STACK_TRACE, logger="root", level=logging.ERROR)
+    assert shown(STACK_TRACE, logger="root")  # a warning, which nothing else reports
+    assert shown("Pipeline failed: out of slots", logger="root", level=logging.ERROR)
+    error = RuntimeError(f"Pipeline a_1 failed in state FAILED: {STACK_TRACE}")
+    assert root_cause(str(error)).endswith(
+        "FlinkJobNotFoundException: Could not find Flink job (7)"
+    )
+
+
+@pytest.mark.parametrize("logger", ["mine", "pipeline.run", "apache_beamish"])
+def test_what_a_logger_that_is_not_beams_logs_is_shown(logger: str) -> None:
+    assert shown("apitools not found", logger=logger)
+    assert shown("failed", OSError("no space left"), logger=logger)
+    assert shown(STACK_TRACE, logger=logger, level=logging.ERROR)
 
 
 def test_a_thread_that_ends_with_its_connection_says_nothing_and_another_is_told_of(
