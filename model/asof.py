@@ -105,6 +105,7 @@ def format_name(time: int) -> str:
         '20261123T070100Z'
     """
     at = to_datetime(time)
+    # Not %Y: on Linux strftime does not pad years before 1000, and names must sort as times do.
     return f"{at.year:04d}" + at.strftime("%m%dT%H%M%SZ")
 
 

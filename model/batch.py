@@ -204,7 +204,7 @@ def split(
         return
     slots = stamps // edge
     if (slots[1:] < slots[:-1]).any():
-        order = np.argsort(slots, kind="stable")
+        order = np.argsort(slots, kind="stable")  # rows of a slot keep their order
         batch, stamps, slots = batch.take(pa.array(order)), stamps[order], slots[order]
     cuts = [0, *(np.flatnonzero(np.diff(slots)) + 1).tolist(), len(slots)]
     for part, (low, high) in enumerate(pairwise(cuts)):

@@ -124,7 +124,7 @@ class Delays(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What of the labels of trained rows an artefact's manifest says; it merges.
+    """Figures of the labels of trained rows, for an artefact's manifest; they merge.
 
     Attributes:
         newest: the newest label time, microseconds.

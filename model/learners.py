@@ -114,6 +114,7 @@ def make(learner: str, parameters: Parameters, seed: int, rows: int = MANY) -> A
             f"--learner {learner}: gives a {type(estimator).__name__}; "
             "must give a regressor with fit and predict"
         )
+    # Without a seed, a retry would give other digits.
     states = deep_params(estimator, "random_state")
     unseeded = [name for name, state in states.items() if state is None]
     return set_params(estimator, dict.fromkeys(unseeded, seed))
@@ -151,7 +152,9 @@ def check(learner: str, parameters: Parameters, seed: int, features: int = 2) ->
             return
         except Exception as error:  # whatever a regressor raises for its parameters
             first = first or error
-            if type(error.__cause__).__name__ == "InvalidParameterError":  # scikit-learn's
+            if type(error.__cause__).__name__ == "InvalidParameterError":
+                # scikit-learn's, by name: importing it would load scikit-learn for learners
+                # without it. A parameter that it refuses is wrong for any rows.
                 break
     assert first is not None
     reason = first_line(first.__cause__ if isinstance(first.__cause__, Exception) else first)

@@ -190,16 +190,19 @@ def fit_ridge(estimator: Any, sums: Moments, scales: Floats) -> Fitted:
     solve = load_module("scipy.linalg").solve
     rows, scales = sums.counts[0, 0], np.concatenate([[1.0], scales])
     firsts = np.diag(sums.firsts) / scales  # of the target - its mean, and of the standard scores
+    # Centres are rounded means: what the sums about them still have comes off.
     products = sums.products / np.outer(scales, scales) - np.outer(firsts, firsts) / rows
     total, cross, inner = float(products[0, 0]), products[1:, 0], products[1:, 1:]
     weights = solve(inner + estimator.alpha * np.eye(len(inner)), cross, assume_a="pos")
     _set(estimator, weights, float(sums.centre[0] + (firsts[0] - firsts[1:] @ weights) / rows))
     squares = max(0.0, total - float(2 * weights @ cross - weights @ inner @ weights))
+    # Of a constant target only the rounding of its mean is left in the total.
     rounding = rows * (4 * np.finfo(np.float64).eps * sums.centre[0]) ** 2
     r2 = 1 - squares / total if total > rounding else None
     return Fitted(estimator, sqrt(squares / rows), r2)
 
 
 def _set(estimator: Any, weights: Floats, intercept: float) -> None:
+    # All attributes that Ridge.fit sets: what reads a fitted Ridge finds them.
     estimator.coef_, estimator.intercept_ = weights, intercept
     estimator.n_features_in_, estimator.n_iter_, estimator.solver_ = len(weights), None, "cholesky"

@@ -100,6 +100,7 @@ def parse_numbers(
     texts = texts.cast(pa.string())
     trimmed = pc.utf8_trim_whitespace(texts)
     words = pa.array([None, "", *written.nulls], pa.string())
+    # Untrimmed too: a schema may name a null with spaces in it.
     none = pc.or_(pc.is_in(trimmed, value_set=words), pc.is_in(texts, value_set=words))
     trimmed = pc.if_else(none, pa.scalar(None, pa.string()), trimmed)
     if written.decimal == ".":
@@ -110,6 +111,7 @@ def parse_numbers(
         trimmed = pc.if_else(good, trimmed, _rewrite(trimmed, written))
         good = pc.match_substring_regex(trimmed, _NUMBER).fill_null(False)
     numbers = pc.if_else(good, trimmed, pa.scalar(None, pa.string())).cast(pa.float64())
+    # A null such as -999 stands for a null however it is written: -999.0 too.
     words = (word.replace(written.decimal, ".") for word in written.nulls)
     if missing := [float(word) for word in words if is_number(word)]:
         is_missing = pc.is_in(numbers, value_set=pa.array(missing))

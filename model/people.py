@@ -175,6 +175,7 @@ class _Draw:
 
     def below(self, bound: int, stream: str) -> Ints:
         """Integers from 0 to before ``bound`` (far below 2**32)."""
+        # The high half of a product, in place of a remainder: no division.
         scaled = (self.bits(stream) >> np.uint64(32)) * np.uint64(bound)
         return (scaled >> np.uint64(32)).view(np.int64)
 
@@ -315,7 +316,7 @@ def _floor_multiples(step: Fraction, first: int, count: int) -> Ints:
     """``floor(i * step)`` for ``count`` numbers i from ``first`` on, exact."""
     top, bottom = step.numerator, step.denominator
     whole, rest = divmod(top, bottom)
-    piece = 2**62 // bottom  # k * rest stays below 2**62
+    piece = 2**62 // bottom  # k * rest stays below 2**62: no int64 overflows
     floors = np.empty(count, np.int64)
     for low in range(0, count, piece):
         base, carry = divmod((first + low) * top, bottom)

@@ -37,7 +37,7 @@ from model.training import Normalized, dump_with_manifest, fit_artefact, normali
 
 TrainsOn = Literal["window", "all", "first"]
 REDUCED_ROWS = 1_000
-"""Where moments suffice so many rows of a window are kept, for what only rows can tell."""
+"""Number of rows of a window that are kept beside its moments, for the figures that need rows."""
 
 
 class Part(NamedTuple):

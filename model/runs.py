@@ -77,7 +77,7 @@ class Status(BaseModel):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the run itself says that it has ended."""
+        """Whether the run has recorded that it ended."""
         return self.state in ENDED
 
     def age(self, now: datetime) -> float:

@@ -43,5 +43,6 @@ def bottom_k(batches: list[pa.RecordBatch], k: int) -> list[pa.RecordBatch]:
     if total <= k:
         return batches
     hashes = [splitmix64(row_ids(b)) for b in batches]
+    # No two ids have one hash, so exactly k rows are at or below the k-th.
     threshold = np.partition(np.concatenate(hashes), k - 1)[k - 1]
     return [filter_rows(b, h <= threshold) for b, h in zip(batches, hashes, strict=True)]

@@ -379,6 +379,7 @@ class PartialSchema(Schema):
         """The same schema without the columns that are lacking."""
         numeric = tuple(name for name in schema.numeric if name not in lacking)
         categorical = tuple(name for name in schema.categorical if name not in lacking)
+        # Not validated: what is left may be no schema, as one without its time.
         return cls.model_construct(
             name=schema.name,
             time=schema.time,

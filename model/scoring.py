@@ -67,6 +67,7 @@ def find(
         UserError: see ``model.reading.plan``.
     """
     planned = plan(pattern, schema, progress)
+    # A plan is in the order of time; whoever scores a file wants its rows in their order.
     chunks = sorted(planned.chunks, key=lambda chunk: (chunk.file, chunk.start))
     return replace(planned, chunks=tuple(chunks))
 

@@ -22,6 +22,7 @@ FEWEST, ENOUGH = 10, 20
 and more are never asked for."""
 LONGEST = 300
 """Maximum number of characters of a reason."""
+# Addresses differ from process to process; what a retry writes must not.
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 Kind = Literal["few_rows", "fit_failed"]

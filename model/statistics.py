@@ -154,6 +154,7 @@ def summarize(values: npt.NDArray[np.float64]) -> Numeric:
     nulls = len(values) - count
     if count == 0:
         return Numeric(count=0, nulls=nulls, mean=None, variance=None, min=None, max=None)
+    # Where the sum overflows, that of the quotients does not.
     mean = total / count if math.isfinite(total) else float((present / count).sum())
     centred = present - mean
     return Numeric(
@@ -200,6 +201,7 @@ def merge_numeric(a: Numeric, b: Numeric) -> Numeric:
     return Numeric(
         count=count,
         nulls=nulls,
+        # Rounding may put the mean of equal values an ulp beyond them.
         mean=max(low, min(high, a.mean + delta * (b.count / count))),
         variance=min(squares / count, GREATEST),
         min=low,

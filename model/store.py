@@ -62,7 +62,7 @@ class Store:
 
     def newest_of(self, ends: Iterable[int]) -> dict[int, str | None]:
         """``newest`` of each of some times, for one listing of the store."""
-        names = self.names()
+        names = self.names()  # which sort as the times in them do
         places = {end: bisect_right(names, format_name(end)) for end in ends}
         return {end: names[place - 1] if place else None for end, place in places.items()}
 
@@ -74,6 +74,7 @@ class Store:
         Raises:
             OSError: if it cannot be written; then there is no artefact of that name.
         """
+        # First, so that no reader takes the old manifest for the new model's.
         files.remove(self._file(name, MANIFEST))
         within = self.path if self.in_run else None
         files.write_whole(self._file(name, MODEL), model, within)

@@ -294,7 +294,7 @@ def _at_once(values: pa.Array, first: str, form: str | None, zone: str | None) -
     try:
         if iso is None:
             return _numbers_at_once(values, form, zone) if NUMBER.fullmatch(first) else None
-        if len(iso[7] or "") > 6:
+        if len(iso[7] or "") > 6:  # Arrow refuses digits after the microseconds
             values = pc.replace_substring_regex(values, r"(\.\d{6})\d+", r"\1")
         times = _from_timestamps(values.cast(pa.timestamp("us", tz="UTC" if iso[8] else None)))
         return times if iso[8] else localize(times, zone)

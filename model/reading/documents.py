@@ -102,6 +102,7 @@ class _Places:
         lower = codes | 0x20  # a bracket and a brace differ by this bit
         opening, closing = lower == ord("{"), lower == ord("}")
         marks = np.flatnonzero(opening | closing | (codes == ord(",")))
+        # After an even number of quotes a mark is outside strings.
         marks = marks[np.searchsorted(quotes, marks) % 2 == 0]
         steps = opening[marks].astype(np.int64) - closing[marks]
         depth = np.cumsum(steps)

@@ -49,6 +49,7 @@ def with_encoding(file: File, schema: Schema) -> File:
     wanted = "utf-8" if wanted == "utf-8-sig" else wanted
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     encoding = marked or wanted
+    # UTF-16 of mostly ASCII text has a zero in every second byte.
     if encoding == "utf-8" and head.count(0) > len(head) // 4:
         raise UserError(f"{file.path}: holds zero bytes: {_proposal(likely_encoding(head))}")
     notes = file.notes

@@ -163,7 +163,7 @@ def _of_days_and_months(ordered: list[re.Match[str]], place: str, zone: str | No
     if by_second:
         return _guess_order("monthfirst", value, place, zone)
     raise UserError(
-        f"{ask} in the schema: none of the first {len(ordered):,} values tells which comes first"
+        f"{ask} in the schema: none of the first {len(ordered):,} values shows which comes first"
     )
 
 

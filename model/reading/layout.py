@@ -91,7 +91,7 @@ def find_rows(data: bytes, dialect: Dialect, test: RowTest | None = None) -> Lay
     edges = _well_formed(data, dialect)
     if edges is None:
         return _row_by_row(data, dialect, test)
-    inside = np.searchsorted(edges, ends) % 2 == 1
+    inside = np.searchsorted(edges, ends) % 2 == 1  # after an odd number of quotes
     if (
         test
         and inside.any()

@@ -90,6 +90,7 @@ def _footer(file: File) -> tuple[pq.FileMetaData, pa.Schema]:
     return _footer_at(file.path, file.size, file.updated)
 
 
+# By size and time, too: a file that was written anew has another footer.
 @lru_cache(maxsize=32)
 def _footer_at(path: str, size: int, updated: float) -> tuple[pq.FileMetaData, pa.Schema]:
     """A file's footer and columns, read once: with many row groups the footer is large."""
@@ -239,7 +240,7 @@ def _batches(file: File, group: int, columns: list[str], rows: int) -> Iterator[
         )
         stored = _names_in_file(columns, file)
         for batch in parquet.iter_batches(rows, [group], stored, use_threads=False):
-            batch = batch.select(stored)
+            batch = batch.select(stored)  # columns come in the file's order
             yield batch.rename_columns(columns) if file.renamed else batch
 
 
