@@ -29,7 +29,7 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def imported(package: str) -> set[str]:
+def imports_of(package: str) -> set[str]:
     """The top-level names that a package imports, ours and the standard library's apart."""
     found = set()
     for path in (ROOT / package).rglob("*.py"):
@@ -48,7 +48,7 @@ def test_what_a_package_imports_is_declared(package: str) -> None:
     distributions = packages_distributions()
     missing = {
         name
-        for name in imported(package)
+        for name in imports_of(package)
         if not {canonical(one) for one in distributions.get(name, [name])} & declared
     }
     assert missing == set()
@@ -57,7 +57,7 @@ def test_what_a_package_imports_is_declared(package: str) -> None:
 def test_model_and_transforms_need_no_extra() -> None:
     core = {canonical(one.name) for one in DECLARED if one.marker is None or not _extra(one)}
     distributions = packages_distributions()
-    for name in imported("model") | imported("transforms"):
+    for name in imports_of("model") | imports_of("transforms"):
         if name not in OPTIONAL:
             assert {canonical(one) for one in distributions.get(name, [name])} & core, name
 

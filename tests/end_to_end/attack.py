@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.__main__ import main as run_job
-from tests.monitor.serve.kit import JSON, Served, rows, served
+from tests.monitor.serve.kit import JSON, Served, rows, serve
 from tests.pipeline.job import SMALL
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -67,7 +67,7 @@ def silence(connection: socket.socket, chance: random.Random) -> None:
     connection.recv(1)
 
 
-def invented(connection: socket.socket, chance: random.Random) -> None:
+def invent(connection: socket.socket, chance: random.Random) -> None:
     name = "".join(chance.choices("ABCDEFGH", k=chance.choice((8, 8000)))).encode()
     connection.sendall(b"%s /%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (name, name))
     connection.recv(100)
@@ -106,7 +106,7 @@ def trickle(connection: socket.socket, data: bytes) -> None:
 
 
 ATTACKS: tuple[Callable[[socket.socket, random.Random], None], ...] = (
-    *(slow_head, slow_body, unread_body, silence, invented, bomb, events, deaf, garbage),
+    *(slow_head, slow_body, unread_body, silence, invent, bomb, events, deaf, garbage),
 )
 
 
@@ -181,7 +181,7 @@ def main(words: list[str]) -> int:
         folder = Path(place) / "run"
         if run_job([*SMALL, "--output", str(folder)]) != 0:
             return 1
-        with served(folder, "--timeout", 5) as server:
+        with serve(folder, "--timeout", 5) as server:
             seen = attack(server, folder, seconds)
     half = len(seen.memory) // 2
     ranked = sorted(seen.waits)

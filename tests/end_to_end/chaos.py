@@ -152,7 +152,7 @@ def pool(log: Path) -> Iterator[None]:
         process.wait()
 
 
-def disturbed(part: str, kills: int, folder: Path, seed: int, windows: int) -> Path:
+def disturb(part: str, kills: int, folder: Path, seed: int, windows: int) -> Path:
     """Runs a live job of so many refreshes and kills a part of it at random moments.
 
     Args:
@@ -216,18 +216,18 @@ def main() -> int:
         folder = given.folder / part
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        failed += not judged(part, given.kills, folder, given.seed)
+        failed += not judge(part, given.kills, folder, given.seed)
     print(f"{len(given.parts) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
-def judged(part: str, kills: int, folder: Path, seed: int) -> bool:
+def judge(part: str, kills: int, folder: Path, seed: int) -> bool:
     """Disturbs a job and compares it; says how it went."""
     began = time.monotonic()
     each = {"jobmanager": 100, "taskmanager": 70, "worker": 35}[part]
     try:
         with pool(folder / "pool.log"):
-            run = disturbed(part, kills, folder, seed, 8 + kills * each // WINDOW)
+            run = disturb(part, kills, folder, seed, 8 + kills * each // WINDOW)
         assert_nothing_shows(run, undisturbed(run, folder / "undisturbed"))
     except AssertionError as error:
         print(f"{part}: FAILED: {error}", flush=True)

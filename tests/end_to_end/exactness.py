@@ -58,14 +58,14 @@ def violations(folder: Path, cadence: Cadence) -> Frame:
     return due[wrong | unscored]
 
 
-def misplaced(folder: Path, cadence: Cadence) -> Frame:
+def find_misplaced(folder: Path, cadence: Cadence) -> Frame:
     """The predictions in time that lie in another refresh than their own."""
     rows = predictions(folder)
     own = rows["time"].dt.floor(f"{cadence.every}s")
     return rows[~rows["late"] & (own != rows["refresh"])]
 
 
-def mistrained(folder: Path) -> Iterator[str]:
+def find_mistrained(folder: Path) -> Iterator[str]:
     """The models that were not trained on just the labelled rows in time of their window."""
     rows = predictions(folder)
     rows = rows[~rows["late"] & rows["target"].notna()]
@@ -96,5 +96,5 @@ def assert_exact(folder: Path, cadence: Cadence, read: int) -> None:
     assert sum(one["late"] for one in reports) == rows["late"].sum()
     assert sum(one["scored"] for one in reports) == rows["prediction"].notna().sum()
     assert len(violations(folder, cadence)) == 0
-    assert len(misplaced(folder, cadence)) == 0
-    assert list(mistrained(folder)) == []
+    assert len(find_misplaced(folder, cadence)) == 0
+    assert list(find_mistrained(folder)) == []

@@ -63,7 +63,7 @@ def forget_names(root: Path, kept: Path, disk: Path) -> None:
     names = kept / ("names " + str(root).replace("/", "|"))
     for name, what in json.loads(names.read_text() if names.exists() else "{}").items():
         if what:
-            (disk / name).write_bytes(_synced(kept / what))
+            (disk / name).write_bytes(_sync(kept / what))
         else:
             forget_names(root / name, kept, disk / name)
 
@@ -77,10 +77,10 @@ def forget_bytes(root: Path, kept: Path, disk: Path) -> None:
             there.mkdir()
         elif not path.is_symlink():
             about = path.stat()
-            there.write_bytes(_synced(kept / f"bytes {about.st_ino} {about.st_mtime_ns}"))
+            there.write_bytes(_sync(kept / f"bytes {about.st_ino} {about.st_mtime_ns}"))
 
 
-def _synced(path: Path) -> bytes:
+def _sync(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
 
 
@@ -127,7 +127,7 @@ def cut_synced(argv: Sequence[object], seconds: float | None, home: Path) -> lis
     root, kept = home / "root", home / "kept"
     root.mkdir(parents=True)
     running = start([*argv, "--output", root / "run"], root, kept)
-    with _killed(running, seconds):
+    with _kill(running, seconds):
         pass
     found = []
     for number, forget in enumerate((forget_names, forget_bytes)):
@@ -142,14 +142,14 @@ def cut_ext4(argv: Sequence[object], seconds: float | None, home: Path) -> dict[
     home.mkdir(parents=True)
     with ext4(home / "image") as root:
         running = start([*argv, "--output", root / "run"], Path("/nowhere"), home / "kept")
-        with _killed(running, seconds):
+        with _kill(running, seconds):
             shutil.copyfile(home / "image", home / "copy")
     with ext4(home / "copy") as root:
         return content(root / "run") if seconds is None else go_on(argv, root / "run")
 
 
 @contextmanager
-def _killed(running: subprocess.Popen[bytes], seconds: float | None) -> Iterator[None]:
+def _kill(running: subprocess.Popen[bytes], seconds: float | None) -> Iterator[None]:
     """A moment of a run: after so many seconds, or right after its end; then it is killed."""
     with suppress(subprocess.TimeoutExpired):
         running.wait(timeout=seconds)

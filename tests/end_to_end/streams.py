@@ -17,7 +17,7 @@ MADE = Stream("at", "y", ("x", "level", "flat"), ("kind", "place"))
 EPOCH = pd.Timestamp("2026-03-01T00:00:00Z")
 
 
-def made(windows: int, rows_a_window: int, seed: int = 0) -> pd.DataFrame:
+def make_stream(windows: int, rows_a_window: int, seed: int = 0) -> pd.DataFrame:
     """A stream of minutes that has all that is awkward.
 
     Nulls everywhere but in time; rare and unseen categories; unlabelled rows, a minute of

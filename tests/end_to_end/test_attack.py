@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.__main__ import main
 from tests.end_to_end.attack import attack
-from tests.monitor.serve.kit import served
+from tests.monitor.serve.kit import serve
 from tests.pipeline.job import SMALL
 
 pytestmark = pytest.mark.slow
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 def test_hostile_clients_and_a_damaged_folder_stop_nobody(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert main([*SMALL, "--output", str(folder)]) == 0
-    with served(folder, "--timeout", 5) as server:
+    with serve(folder, "--timeout", 5) as server:
         seen = attack(server, folder, 20)
         assert server.running.poll() is None
         lines = server.logged("request")

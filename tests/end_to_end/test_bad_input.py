@@ -27,13 +27,13 @@ from tests.pipeline.job import (
     Job,
     assert_whole,
     content,
-    finished,
+    error_lines,
+    finish,
     metrics,
     models,
     process,
     rejects,
     resume_options,
-    said,
     status,
 )
 
@@ -214,13 +214,13 @@ def test_a_word_is_refused_in_a_line_before_anything_is_written(case: str, job: 
 
 
 def test_a_process_ends_with_2_and_one_line(home: Path) -> None:
-    ended = finished(process("--refreshes", 0))
+    ended = finish(process("--refreshes", 0))
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert ended.err.startswith("error: --refreshes 0 needs a runner that streams")
     assert list(home.iterdir()) == []
 
 
-def rejected(
+def find_rejects(
     job: Job, text: str, name: str = "in.csv", schema: str = SCHEMA
 ) -> list[dict[str, Any]]:
     """Runs the job on good rows and these; gives the rejects, after counting all of them."""
@@ -277,7 +277,7 @@ def test_rows_are_rejected_with_their_lines_and_reasons_and_the_job_goes_on(
     case: str, job: Job
 ) -> None:
     text = "".join(line + "\n" for line, _ in REJECTED[case])
-    found = rejected(job, HEADER + text + GOOD)
+    found = find_rejects(job, HEADER + text + GOOD)
     message = {reject["where"]: reject["reason"] for reject in found}
     assert message == {f"in.csv:{n}": reason for n, (_, reason) in enumerate(REJECTED[case], 2)}
     undated = {reject["reason"] for reject in rejects("o")["undated"]}
@@ -287,7 +287,7 @@ def test_rows_are_rejected_with_their_lines_and_reasons_and_the_job_goes_on(
 
 
 def test_a_column_of_text_targets_rejects_every_row_and_writes_no_model(job: Job) -> None:
-    found = rejected(job, HEADER + "".join(f"2026-01-01T00:0{m}:00Z,a,1,a\n" for m in range(3)))
+    found = find_rejects(job, HEADER + "".join(f"2026-01-01T00:0{m}:00Z,a,1,a\n" for m in range(3)))
     assert len(found) == 3
     assert models("o") == {}
     assert [report["mae"] for report in metrics("o")] == [None] * 3
@@ -305,7 +305,7 @@ def test_ndjson_rejects_have_their_lines_and_reasons(job: Job) -> None:
         ("[1]", "is no JSON object"),
     ]
     lines = [json.dumps(good), "", *(line for line, _ in bad), json.dumps({**good, "x": None})]
-    found = {r["where"]: r["reason"] for r in rejected(job, "\n".join(lines), "in.ndjson")}
+    found = {r["where"]: r["reason"] for r in find_rejects(job, "\n".join(lines), "in.ndjson")}
     assert sorted(found) == [f"in.ndjson:{number}" for number in range(3, 10)]
     for number, (_, reason) in enumerate(bad, 3):
         assert found[f"in.ndjson:{number}"].startswith(reason)
@@ -313,7 +313,7 @@ def test_ndjson_rejects_have_their_lines_and_reasons(job: Job) -> None:
 
 def test_nan_and_empty_are_null_and_no_reject(job: Job) -> None:
     rows = [f"{AT},{y},{x},a" for y, x in [("nan", 1), ("NaN", "NaN"), ("", ""), ("NA", 1)]]
-    assert rejected(job, HEADER + GOOD + "\n".join(rows)) == []
+    assert find_rejects(job, HEADER + GOOD + "\n".join(rows)) == []
     first = metrics("o")[0]
     assert (first["rows"], first["unlabelled"]) == (7, 4)
     assert models("o")["20260101T000100Z"]["rows"] == 3
@@ -328,13 +328,13 @@ def test_times_of_several_zones_and_forms_in_one_column_are_the_same_minute(job:
         "2026-01-01 00:00",
         "2026-01-01",
     ]
-    assert rejected(job, HEADER + "".join(f"{time},1,1,a\n" for time in same)) == []
+    assert find_rejects(job, HEADER + "".join(f"{time},1,1,a\n" for time in same)) == []
     assert [(r["refresh_start"], r["rows"]) for r in metrics("o")] == [("2026-01-01T00:00:00Z", 8)]
 
 
 def test_times_before_1970_fall_into_their_own_refreshes(job: Job) -> None:
     times = ["1965-01-01T00:00:00Z", "1965-01-01T00:00:59.9999Z", "1965-01-01T00:01:00Z"]
-    assert rejected(job, HEADER + "".join(f"{time},1,1,a\n" for time in times)) == []
+    assert find_rejects(job, HEADER + "".join(f"{time},1,1,a\n" for time in times)) == []
     result = [(r["refresh_start"], r["rows"], r["model"]) for r in metrics("o")]
     assert result == [
         ("1965-01-01T00:00:00Z", 2, None),
@@ -343,17 +343,17 @@ def test_times_before_1970_fall_into_their_own_refreshes(job: Job) -> None:
 
 
 def test_a_header_alone_is_a_run_without_a_refresh(job: Job) -> None:
-    assert rejected(job, HEADER) == []
+    assert find_rejects(job, HEADER) == []
     assert metrics("o") == [] and models("o") == {}
     assert status("o")["state"] == "done"
 
 
 def test_an_ndjson_file_of_blank_lines_is_a_run_without_a_refresh(job: Job) -> None:
-    assert rejected(job, "\n \n", "in.ndjson") == []
+    assert find_rejects(job, "\n \n", "in.ndjson") == []
 
 
 def test_rows_without_a_target_are_counted_and_train_no_model(job: Job) -> None:
-    assert rejected(job, HEADER + f"{AT},,1,a\n2026-01-01T00:01:00Z,,1,a\n") == []
+    assert find_rejects(job, HEADER + f"{AT},,1,a\n2026-01-01T00:01:00Z,,1,a\n") == []
     assert [(r["rows"], r["unlabelled"], r["model"]) for r in metrics("o")] == [(1, 1, None)] * 2
     assert models("o") == {}
 
@@ -369,7 +369,7 @@ def test_names_full_of_marks_are_names(job: Job) -> None:
     )
     header = ",".join('"' + name.replace('"', '""') + '"' for name in HOSTILE)
     text = f"{header}\n{GOOD}{AT},1,inf,[/bold]\n"
-    [reject] = rejected(job, text, schema=schema)
+    [reject] = find_rejects(job, text, schema=schema)
     assert list(reject["row"]) == HOSTILE
     assert reject["where"] == "in.csv:12"
     assert set(models("o")["20260101T000100Z"]["statistics"]) == set(HOSTILE[1:])
@@ -448,7 +448,7 @@ def test_a_full_disk_ends_the_run_with_one_line_and_no_half_file(
     assert result.code == 1
     assert "error: the job failed: " in result.error
     assert "[Errno 28] No space left on device" in result.error
-    assert len(said(result)) == 4 and result.out == ""
+    assert len(error_lines(result)) == 4 and result.out == ""
     assert_whole(small_disk / "o")
     assert not [path for path in small_disk.rglob("*") if path.name.startswith(".")]
 
@@ -466,10 +466,10 @@ def test_however_full_the_disk_is_it_is_told_in_a_line(
 
 
 def test_a_process_that_may_not_write_so_much_ends_with_one_line_of_error(home: Path) -> None:
-    result = finished(process(*SMALL, "--output", "o", longest=10_000))
+    result = finish(process(*SMALL, "--output", "o", longest=10_000))
     assert (result.code, result.out) == (1, "")
     assert "the job failed: " in result.error and "[Errno 27] File too large" in result.error
-    assert [line.split()[0] for line in said(result)[:-1]] == ["people", "error:", "what"]
+    assert [line.split()[0] for line in error_lines(result)[:-1]] == ["people", "error:", "what"]
     assert resume_options(result) == [*SMALL, "--output", "o", "--resume"]
     assert_whole("o")
 

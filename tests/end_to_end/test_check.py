@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.runners.prism import prism
 from tests.end_to_end.flink import CLUSTER, WORDS, needs_flink
-from tests.pipeline.job import Told, finished, process
+from tests.pipeline.job import Told, finish, process
 
 pytestmark = pytest.mark.slow
 FIRED = "trial: two windows fired, the second scored by the first one's model"
@@ -26,7 +26,7 @@ def temporary(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home / "tmp"
 
 
-def checked(*words: str) -> Told:
+def run_check(*words: str) -> Told:
     """What the command told; no process that it started lives on."""
     running = process("check", *words)
     seen: set[psutil.Process] = set()
@@ -34,7 +34,7 @@ def checked(*words: str) -> Told:
         seen |= children(running)
         time.sleep(0.2)
     assert seen and psutil.wait_procs(list(seen), timeout=10)[1] == []
-    return finished(running)
+    return finish(running)
 
 
 def children(running: subprocess.Popen[str]) -> set[psutil.Process]:
@@ -57,7 +57,7 @@ def assert_nothing_is_left(home: Path) -> None:
 
 
 def test_windows_fire_on_the_embedded_runner(home: Path, temporary: Path) -> None:
-    result = checked("--runner", "direct")
+    result = run_check("--runner", "direct")
     assert result.code == 0, result.out + result.err
     assert result.out.splitlines()[-1].startswith(f"{FIRED} (")
     assert_nothing_is_left(home)
@@ -65,7 +65,7 @@ def test_windows_fire_on_the_embedded_runner(home: Path, temporary: Path) -> Non
 
 @pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism")
 def test_windows_fire_on_prism_while_the_source_goes_on(home: Path, temporary: Path) -> None:
-    result = checked("--runner", "prism")
+    result = run_check("--runner", "prism")
     assert result.code == 0, result.out + result.err
     assert result.out.splitlines()[-1].startswith(f"{FIRED}, while the source went on (")
     assert_nothing_is_left(home)
@@ -74,7 +74,7 @@ def test_windows_fire_on_prism_while_the_source_goes_on(home: Path, temporary: P
 def test_a_prism_that_is_another_program_fails_its_trial(home: Path, temporary: Path) -> None:
     (home / "prism").write_text("#!/bin/sh\necho no prism >&2\nexit 3\n")
     (home / "prism").chmod(0o755)
-    result = checked("--runner", "prism", "--prism_location", str(home / "prism"))
+    result = run_check("--runner", "prism", "--prism_location", str(home / "prism"))
     assert result.code == 1, result.out + result.err
     assert "trial: the job ended before two windows had fired: " in result.out
     assert list(temporary.iterdir()) == []
@@ -87,7 +87,7 @@ class TestFlink:
 
     def test_windows_fire_while_the_source_goes_on(self, home: Path, temporary: Path) -> None:
         before = trials()
-        result = checked(*WORDS)
+        result = run_check(*WORDS)
         assert result.code == 0, result.out + result.err
         assert result.out.splitlines()[-1].startswith(f"{FIRED}, while the source went on (")
         new = {jid: state for jid, state in trials().items() if jid not in before}
@@ -101,12 +101,12 @@ class TestFlink:
         before = trials()
         running = process("check", *WORDS)
         while not list(temporary.glob("correnteza-check-*/status.json")):
-            assert running.poll() is None, finished(running)
+            assert running.poll() is None, finish(running)
             time.sleep(0.1)
         time.sleep(seconds)  # it is being handed over; it is on its way
         interrupted = time.monotonic()
         running.send_signal(signal.SIGINT)
-        result = finished(running)
+        result = finish(running)
         assert result.code == 130 and "interrupted" in result.err
         assert_nothing_is_left(home)
         time.sleep(max(1, interrupted + 25 - time.monotonic()))  # a job may come so late

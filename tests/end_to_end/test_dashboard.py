@@ -23,7 +23,7 @@ from model.store import Store
 from monitor.serve.options import KEY
 from pipeline.__main__ import main
 from tests.monitor.report.kit import HOSTILE, HOSTILE_SCHEMA, MARKUP
-from tests.monitor.serve.kit import Served, iso_of, served
+from tests.monitor.serve.kit import Served, iso_of, serve
 from tests.pipeline.job import run_on
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Glyph .* missing")]
@@ -161,7 +161,7 @@ def growing(tmp_path: Path, whole: Path) -> Growing:
 @pytest.fixture
 def server(growing: Growing) -> Iterator[Served]:
     """A server of it, as it is by default."""
-    with served(growing.folder) as made:
+    with serve(growing.folder) as made:
         yield made
 
 
@@ -373,14 +373,14 @@ def test_a_phone_shows_error_and_skill_of_each_refresh(browser: Browser, server:
 def test_a_connection_that_is_lost_is_told_and_found_again(
     browser: Browser, growing: Growing
 ) -> None:
-    with served(growing.folder) as first:
+    with serve(growing.folder) as first:
         opened = Opened(browser, first.url)
         page = opened.ready()
         port = first.port
         first.end()
         expect(page.locator("#pulse")).to_contain_text("connection lost, again in")
     growing.report(REFRESHES[3])
-    with served(growing.folder, "--port", port):
+    with serve(growing.folder, "--port", port):
         expect(page.locator("#pulse")).not_to_contain_text("lost", timeout=20_000)
         expect(row(page, REFRESHES[3])).to_be_visible()
         growing.report(REFRESHES[4])
@@ -391,7 +391,7 @@ def test_with_an_api_key_the_page_asks_for_it_and_keeps_it_for_the_session_alone
     browser: Browser, growing: Growing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(KEY, SECRET)
-    with served(growing.folder) as server:
+    with serve(growing.folder) as server:
         opened = Opened(browser, server.url)
         page = opened.page
         key = page.get_by_label("Key", exact=True)
@@ -419,7 +419,7 @@ def test_with_an_api_key_the_page_asks_for_it_and_keeps_it_for_the_session_alone
 @pytest.fixture(scope="module", params=["whole", "hostile"])
 def ended(request: pytest.FixtureRequest) -> Iterator[Served]:
     """A server of a run that has ended."""
-    with served(request.getfixturevalue(request.param)) as made:
+    with serve(request.getfixturevalue(request.param)) as made:
         yield made
 
 
@@ -439,7 +439,7 @@ def test_nothing_reaches_out_of_the_page(
 
 
 def test_what_is_hostile_is_shown_as_text(browser: Browser, hostile: Path) -> None:
-    with served(hostile) as server:
+    with serve(hostile) as server:
         opened = Opened(browser, server.url)
         page = opened.ready()
         assert page.locator("h1").inner_text() == "<i>hostile</i> & co"
@@ -460,7 +460,7 @@ def test_before_the_first_refresh_it_says_so_and_then_comes_to_life(
     browser: Browser, tmp_path: Path, whole: Path
 ) -> None:
     growing = Growing(tmp_path / "run", whole, 0)
-    with served(growing.folder) as server:
+    with serve(growing.folder) as server:
         opened = Opened(browser, server.url)
         expect(opened.page.locator("#lead")).to_contain_text("No refresh has been reported yet")
         expect(field(opened.page, "idade")).to_have_value("")

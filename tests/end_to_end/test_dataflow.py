@@ -29,7 +29,7 @@ from pipeline import runners
 from pipeline.__main__ import main
 from pipeline.graph import build
 from pipeline.source import people_source
-from tests.pipeline.job import ROOT, made
+from tests.pipeline.job import ROOT, make_settings
 
 dataflow = pytest.importorskip("google.cloud.dataflow", reason="needs apache-beam[gcp]")
 pytestmark = pytest.mark.slow
@@ -68,9 +68,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def built(runner: Any, options: Any, **values: Any) -> beam.Pipeline:
+def build_graph(runner: Any, options: Any, **values: Any) -> beam.Pipeline:
     """The job's graph, for any runner."""
-    settings = made(**{"runner": "dataflow", "output": RUN, **values})
+    settings = make_settings(**{"runner": "dataflow", "output": RUN, **values})
     folder = RunFolder(str(settings.output))
     source, span = people_source(settings, folder)
     pipeline = beam.Pipeline(runner=runner, options=options)
@@ -80,9 +80,9 @@ def built(runner: Any, options: Any, **values: Any) -> beam.Pipeline:
 
 def for_dataflow(*words: str, **values: Any) -> beam.Pipeline:
     """The job's graph, for Dataflow."""
-    settings = made(**{"runner": "dataflow", "output": RUN, **values})
+    settings = make_settings(**{"runner": "dataflow", "output": RUN, **values})
     runner, options = runners.make(settings, list(words))
-    return built(runner, options, **values)
+    return build_graph(runner, options, **values)
 
 
 def steps(pipeline: beam.Pipeline) -> list[AppliedPTransform]:
@@ -162,7 +162,7 @@ def test_a_dry_run_is_a_streaming_job_with_runner_v2_and_the_streaming_engine(
     project: Path, values: dict[str, Any]
 ) -> None:
     words = [*DRY, f"--setup_file={project / 'setup.py'}"]
-    runners.preflight(made(**{"runner": "dataflow", "output": RUN, **values}), words)
+    runners.preflight(make_settings(**{"runner": "dataflow", "output": RUN, **values}), words)
     pipeline = for_dataflow(*words, **values)
     result: Any = pipeline.run()
     job = result.job
@@ -228,7 +228,7 @@ def test_steps_have_the_names_of_the_graph_whatever_the_settings_are(template: T
     ]
     names = names_of(template.proto)
     for values in others:
-        graph = built(FnApiRunner(), None, **values)
+        graph = build_graph(FnApiRunner(), None, **values)
         assert sorted(step.full_label for step in steps(graph)) == names
 
 

@@ -20,7 +20,7 @@ from tests.end_to_end.exactness import Cadence, assert_exact, predictions
 from tests.pipeline.job import (
     Told,
     assert_whole,
-    finished,
+    finish,
     metrics,
     process,
     resume_options,
@@ -47,7 +47,7 @@ RUNNERS = [
 ]
 
 
-def drained(run: Path, *words: str) -> Told:
+def drain(run: Path, *words: str) -> Told:
     """Runs a job until it has reported two refreshes more, and drains it."""
     before = len(metrics(run))
     running = process(*LIVE, *words)
@@ -57,7 +57,7 @@ def drained(run: Path, *words: str) -> Told:
             assert time.monotonic() < until, f"no reports in {PATIENCE} s"
             time.sleep(0.1)
         running.send_signal(signal.SIGINT)
-        return finished(running)
+        return finish(running)
     finally:
         running.kill()
 
@@ -82,7 +82,7 @@ def test_a_live_run_is_drained_to_whole_refreshes_and_goes_on_there(
     runner: tuple[str, ...], home: Path
 ) -> None:
     run = home / "run"
-    message = drained(run, *runner, "--output", str(run))
+    message = drain(run, *runner, "--output", str(run))
     end = assert_drained(message, run)
-    again = drained(run, *resume_options(message)[len(LIVE) :])
+    again = drain(run, *resume_options(message)[len(LIVE) :])
     assert assert_drained(again, run) >= end + pd.Timedelta(seconds=2 * EVERY)

@@ -19,8 +19,8 @@ from pipeline.runners.prism import prism
 from pipeline.settings import START, micros_of
 from tests.end_to_end.exactness import Cadence, assert_exact
 from tests.end_to_end.flink import WORDS, needs_flink
-from tests.end_to_end.streams import MADE, made, parquet_files, schema_file
-from tests.pipeline.job import content, finished, process
+from tests.end_to_end.streams import MADE, make_stream, parquet_files, schema_file
+from tests.pipeline.job import content, finish, process
 
 RIDGE = ("--learner", "ridge", "--keep", "0")
 SLIDING = ("--window", "3m", "--every", "1m", "--latency", "20s", "--lag", "2")
@@ -58,7 +58,7 @@ def late_people(folder: Path) -> Case:
 
 def files_with_gaps(folder: Path) -> Case:
     """200 minutes in five files, unsorted, with gaps of some minutes, nulls and rejects."""
-    rows = made(windows=200, rows_a_window=150, seed=5)
+    rows = make_stream(windows=200, rows_a_window=150, seed=5)
     rows.loc[::50, "x"] = float("inf")
     given = parquet_files(rows, folder / "in", pieces=5, group=997)
     schema = schema_file(MADE, folder / "made.toml")
@@ -89,7 +89,7 @@ class Embedded(NamedTuple):
 def embedded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Embedded:
     folder = tmp_path_factory.mktemp("embedded")
     case = CASES[request.param](folder)
-    result = finished(process(*case.words, "--output", folder / "run"))
+    result = finish(process(*case.words, "--output", folder / "run"))
     assert result.code == 0, result.err
     return Embedded(case, folder / "run")
 
@@ -106,7 +106,7 @@ def test_no_row_is_lost_or_scored_by_another_model_than_the_as_of_rule_names(
 def kept(embedded: Embedded) -> Path:
     """The folder of the same run with all its models."""
     folder = embedded.folder.with_name("kept")
-    assert finished(process(*embedded.case.words, "--keep", "0", "--output", folder)).code == 0
+    assert finish(process(*embedded.case.words, "--keep", "0", "--output", folder)).code == 0
     return folder
 
 
@@ -114,11 +114,11 @@ def kept(embedded: Embedded) -> Path:
 def test_another_runner_writes_the_same_files_to_the_byte(
     embedded: Embedded, runner: str, tmp_path: Path
 ) -> None:
-    result = finished(process(*embedded.case.words, *RUNNERS[runner], "--output", tmp_path / "run"))
+    result = finish(process(*embedded.case.words, *RUNNERS[runner], "--output", tmp_path / "run"))
     assert result.code == 0, result.err
     assert content(tmp_path / "run") == content(embedded.folder)
 
 
 def test_the_made_files_have_gaps_of_several_windows() -> None:
-    minutes = np.unique(made(windows=200, rows_a_window=150, seed=5)["at"].dt.floor("min"))
+    minutes = np.unique(make_stream(windows=200, rows_a_window=150, seed=5)["at"].dt.floor("min"))
     assert max(np.diff(minutes)) >= np.timedelta64(4, "m")

@@ -12,7 +12,7 @@ import pytest
 from tests.end_to_end.chaos import (
     KILLS,
     assert_nothing_shows,
-    disturbed,
+    disturb,
     pool,
     undisturbed,
 )
@@ -27,5 +27,5 @@ def test_a_part_that_is_killed_leaves_no_trace_in_what_is_written(
     part: str, tmp_path: Path
 ) -> None:
     with pool(tmp_path / "pool.log"):
-        run = disturbed(part, 1, tmp_path, seed=0, windows=REFRESHES[part])
+        run = disturb(part, 1, tmp_path, seed=0, windows=REFRESHES[part])
     assert_nothing_shows(run, undisturbed(run, tmp_path / "undisturbed"))

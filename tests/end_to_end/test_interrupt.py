@@ -20,7 +20,7 @@ from tests.pipeline.job import (
     Job,
     assert_whole,
     content,
-    finished,
+    finish,
     metrics,
     process,
     resume_options,
@@ -61,7 +61,7 @@ SLOW = [
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The files of a run that nobody disturbs."""
     folder = tmp_path_factory.mktemp("undisturbed") / "o"
-    assert finished(process(*RUN, "--output", folder)).code == 0
+    assert finish(process(*RUN, "--output", folder)).code == 0
     assert len(metrics(folder)) == 20
     return content(folder)
 
@@ -74,11 +74,11 @@ def disturb(running: subprocess.Popen[str], moment: str, signal_: signal.Signals
     running.send_signal(signal_)
 
 
-def interrupted(moment: str, signal_: signal.Signals) -> None:
+def interrupt(moment: str, signal_: signal.Signals) -> None:
     """Disturbs a run and looks at what it left."""
     running = process(*RUN, "--output", "o")
     disturb(running, moment, signal_)
-    result = finished(running)
+    result = finish(running)
     assert_whole("o")
     if result.code == 0:  # the run was quicker than the signal
         return
@@ -92,11 +92,9 @@ def interrupted(moment: str, signal_: signal.Signals) -> None:
     assert "Traceback" not in result.err
 
 
-def interrupted_and_resumed(
-    moment: str, signal_: signal.Signals, undisturbed: dict[str, str]
-) -> None:
-    interrupted(moment, signal_)
-    result = finished(process(*RUN, "--output", "o", "--resume"))
+def interrupt_and_resume(moment: str, signal_: signal.Signals, undisturbed: dict[str, str]) -> None:
+    interrupt(moment, signal_)
+    result = finish(process(*RUN, "--output", "o", "--resume"))
     assert result.code == 0, result.err
     assert content("o") == undisturbed
     assert status("o")["state"] == "done"
@@ -106,7 +104,7 @@ def interrupted_and_resumed(
 def test_a_run_that_is_stopped_leaves_whole_files_and_is_resumed_to_the_same(
     moment: str, signal_: signal.Signals, undisturbed: dict[str, str], home: Path
 ) -> None:
-    interrupted_and_resumed(moment, signal_, undisturbed)
+    interrupt_and_resume(moment, signal_, undisturbed)
 
 
 @pytest.mark.slow
@@ -114,20 +112,20 @@ def test_a_run_that_is_stopped_leaves_whole_files_and_is_resumed_to_the_same(
 def test_a_run_may_be_stopped_at_any_moment(
     moment: str, signal_: signal.Signals, undisturbed: dict[str, str], home: Path
 ) -> None:
-    interrupted_and_resumed(moment, signal_, undisturbed)
+    interrupt_and_resume(moment, signal_, undisturbed)
 
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_is_resumed_to_the_same(
     undisturbed: dict[str, str], home: Path
 ) -> None:
-    interrupted("after its first model", signal.SIGKILL)
+    interrupt("after its first model", signal.SIGKILL)
     for moment in ("after half of its models", "after its first predictions"):
         running = process(*RUN, "--output", "o", "--resume")
         disturb(running, moment, signal.SIGKILL)
-        finished(running)
+        finish(running)
         assert_whole("o")
-    assert finished(process(*RUN, "--output", "o", "--resume")).code == 0
+    assert finish(process(*RUN, "--output", "o", "--resume")).code == 0
     assert content("o") == undisturbed
     shutil.rmtree("o")
 

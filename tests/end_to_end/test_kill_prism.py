@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.runners.prism import prism
 from tests.end_to_end import chaos
-from tests.pipeline.job import assert_whole, content, finished, metrics, process
+from tests.pipeline.job import assert_whole, content, finish, metrics, process
 
 pytestmark = [
     pytest.mark.slow,
@@ -32,7 +32,7 @@ LIVE = (*chaos.LIVE, "--live", "--refreshes", "5")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The files of a replay that nobody disturbs, on the embedded runner."""
     folder = tmp_path_factory.mktemp("undisturbed") / "o"
-    assert finished(process(*REPLAY, "--output", folder)).code == 0
+    assert finish(process(*REPLAY, "--output", folder)).code == 0
     return content(folder)
 
 
@@ -41,7 +41,7 @@ def written(run: Path) -> int:
     return len(glob.glob("**/*.*", root_dir=run, recursive=True))
 
 
-def killed(words: tuple[str, ...], run: Path, moments: random.Random, files: int) -> None:
+def kill(words: tuple[str, ...], run: Path, moments: random.Random, files: int) -> None:
     """Kills a run on Prism at a random moment, and looks at what it left.
 
     Args:
@@ -57,15 +57,15 @@ def killed(words: tuple[str, ...], run: Path, moments: random.Random, files: int
     assert any("prism" in child.name() for child in started)
     time.sleep(moments.uniform(0, 0.5))
     running.kill()
-    result = finished(running)
+    result = finish(running)
     assert result.code == -9, f"it ended before: {result.err}"
     assert psutil.wait_procs(started, timeout=10)[1] == []
     assert_whole(run)
 
 
-def resumed(words: tuple[str, ...], run: Path) -> None:
+def resume(words: tuple[str, ...], run: Path) -> None:
     """Goes on with a run, to its end."""
-    result = finished(process(*words, "--runner", "prism", "--output", run, "--resume"))
+    result = finish(process(*words, "--runner", "prism", "--output", run, "--resume"))
     assert result.code == 0, result.err
 
 
@@ -75,15 +75,15 @@ def test_a_replay_that_is_killed_is_resumed_to_the_same_files(
 ) -> None:
     moments = random.Random(seed)
     run = tmp_path / "run"
-    killed(REPLAY, run, moments, moments.randrange(3, len(undisturbed) * 3 // 4))
-    resumed(REPLAY, run)
+    kill(REPLAY, run, moments, moments.randrange(3, len(undisturbed) * 3 // 4))
+    resume(REPLAY, run)
     assert content(run) == undisturbed
 
 
 def test_a_live_run_that_is_killed_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     moments = random.Random(0)
     run = tmp_path / "run"
-    killed(LIVE, run, moments, moments.randrange(8, 20))
+    kill(LIVE, run, moments, moments.randrange(8, 20))
     assert len(metrics(run)) < 5
-    resumed(LIVE, run)
+    resume(LIVE, run)
     chaos.assert_nothing_shows(run, chaos.undisturbed(run, tmp_path / "undisturbed"))

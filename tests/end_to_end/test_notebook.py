@@ -55,7 +55,7 @@ def test_the_notebook_reads_a_run_and_predicts_with_its_newest_model(tmp_path: P
         notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}}
     )
     client.execute(env={**os.environ, "RUN": str(run)})
-    assert_same(json.loads(printed(notebook.cells[-1])), run)
+    assert_same(json.loads(output_of(notebook.cells[-1])), run)
     kinds = [set(output.get("data", ())) for cell in notebook.cells for output in outputs(cell)]
     assert any("image/png" in kind for kind in kinds)
     assert any("text/html" in kind for kind in kinds)  # tables
@@ -69,7 +69,7 @@ def test_a_notebook_runs_the_job_and_a_pipeline_of_beams(tmp_path: Path) -> None
         notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parents[1])}}
     )
     client.execute(env={**os.environ, "OUTPUT": str(tmp_path / "run")})
-    found = json.loads(printed(notebook.cells[-1]))
+    found = json.loads(output_of(notebook.cells[-1]))
     assert found["rows"] == [60] * 6
     assert sorted(found["keys"]) == sorted(f"gauge-{second}" for second in range(360))
     assert found["error"] < 0.01
@@ -86,7 +86,7 @@ def outputs(cell: Any) -> list[Any]:
     return shown
 
 
-def printed(cell: Any) -> str:
+def output_of(cell: Any) -> str:
     """What a cell has printed."""
     return "".join(output["text"] for output in outputs(cell))
 

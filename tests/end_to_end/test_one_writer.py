@@ -18,7 +18,7 @@ from pipeline.runners.prism import prism
 from tests.pipeline.job import (
     SMALL,
     content,
-    finished,
+    finish,
     metrics,
     process,
     resume_options,
@@ -66,7 +66,7 @@ def test_a_second_writer_is_refused_while_a_run_lives_and_a_crash_frees_its_fold
     with endless() as first:
         before = Path("o/settings.json").read_bytes()
         for more in ((), ("--resume",), ("--overwrite",)):
-            result = finished(process(*MINE, "--output", "o", *more))
+            result = finish(process(*MINE, "--output", "o", *more))
             who = (
                 f"--output o: a run is writing there (host {socket.gethostname()}, pid {first.pid}"
             )
@@ -75,17 +75,17 @@ def test_a_second_writer_is_refused_while_a_run_lives_and_a_crash_frees_its_fold
         assert first.poll() is None and Path("o/settings.json").read_bytes() == before
         first.kill()
         first.wait()
-        result = finished(process(*SMALL, "--output", "o", "--overwrite"))
+        result = finish(process(*SMALL, "--output", "o", "--overwrite"))
         assert result.code == 0, result.err
     assert not Path("o/lock.json").exists()
 
 
 def test_runs_that_begin_at_once_have_a_folder_each_or_are_refused(home: Path) -> None:
     fresh = [process(*SMALL) for _ in range(2)]
-    assert [finished(each).code for each in fresh] == [0, 0]
+    assert [finish(each).code for each in fresh] == [0, 0]
     folders = [path for path in Path("runs").iterdir() if not path.is_symlink()]
     assert len(folders) == 2 and content(folders[0]) == content(folders[1])
-    same = [finished(process_) for process_ in [process(*SMALL, "--output", "o") for _ in range(2)]]
+    same = [finish(process_) for process_ in [process(*SMALL, "--output", "o") for _ in range(2)]]
     assert sorted(each.code for each in same) == [0, 2]
     [refused] = [each for each in same if each.code == 2]
     assert "a run is writing there" in refused.error or "is not empty" in refused.error
@@ -95,7 +95,7 @@ def test_runs_that_begin_at_once_have_a_folder_each_or_are_refused(home: Path) -
 def test_sigterm_interrupts_as_ctrl_c_does(home: Path) -> None:
     with endless() as running:
         running.send_signal(signal.SIGTERM)
-        result = finished(running)
+        result = finish(running)
     assert (result.code, status("o")["state"]) == (143, "interrupted")
     assert result.err.splitlines()[-2] == "interrupted: 0 refreshes are complete in o; go on with:"
     assert resume_options(result) == [*MINE, "--output", "o", "--resume"]
@@ -111,7 +111,7 @@ def test_a_run_on_prism_is_interrupted_without_a_word_but_ours(
     running = process(*LIVE, "--runner", "prism", "--output", "o", own_session=True)
     wait_for(lambda: len(list(Path("o").glob("metrics/*.json"))) >= 2, running)
     os.killpg(running.pid, sent)  # as a terminal does
-    result = finished(running)
+    result = finish(running)
     assert (result.code, status("o")["state"]) == (code, "interrupted")
     lines = [line for line in result.err.splitlines() if not line.startswith(" ")]
     assert lines[0] == "people -> o (prism runner)" and lines[1].startswith("interrupted: ")
@@ -128,7 +128,7 @@ def test_ctrl_c_in_a_terminal_drains_a_run_on_prism(home: Path) -> None:
     running = process(*words, own_session=True)
     wait_for(lambda: len(list(Path("o").glob("metrics/*.json"))) >= 2, running)
     os.killpg(running.pid, signal.SIGINT)
-    result = finished(running)
+    result = finish(running)
     assert (result.code, status("o")["state"]) == (0, "drained"), result.err
     assert "Traceback" not in result.err and len(metrics("o")) >= 3
 
@@ -144,7 +144,7 @@ def test_a_second_signal_ends_a_run_at_once_and_prism_with_it(home: Path) -> Non
         time.sleep(0.5)
         again = time.monotonic()
         running.send_signal(signal.SIGTERM)
-        result = finished(running)
+        result = finish(running)
         assert time.monotonic() - again < 5
     assert (result.code, status("o")["state"]) == (
         143,

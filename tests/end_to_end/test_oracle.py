@@ -86,12 +86,12 @@ def run(folder: Path, source: str, stream: Stream, *options: str, learner: str =
     return folder
 
 
-def reported(folder: Path) -> dict[str, dict[str, Any]]:
+def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
     """The metrics files of a run, by name."""
     return {path.stem: json.loads(path.read_bytes()) for path in folder.glob("metrics/*.json")}
 
 
-def predicted(folder: Path, refresh: str) -> pd.DataFrame:
+def read_predictions(folder: Path, refresh: str) -> pd.DataFrame:
     """The predictions of a refresh in the order of (time, id)."""
     shards = [pd.read_parquet(path) for path in folder.glob(f"predictions/{refresh}/*.parquet")]
     return pd.concat(shards).sort_values(["time", "id"], ignore_index=True)
@@ -99,7 +99,7 @@ def predicted(folder: Path, refresh: str) -> pd.DataFrame:
 
 def check(folder: Path, expected: dict[int, Report]) -> None:
     """Every refresh's figures are those of the oracle, and there is no other refresh."""
-    found = reported(folder)
+    found = read_reports(folder)
     assert sorted(found) == sorted(str(name(start)) for start in expected)
     for start, (model, figures, _) in expected.items():
         message = found[str(name(start))]
@@ -127,7 +127,7 @@ def flat(figures: dict[str, Any], before: str = "") -> dict[str, float | None]:
 def check_predictions(folder: Path, expected: dict[int, Report], stream: Stream) -> None:
     """Every row's prediction is that of the oracle."""
     for start, (model, _, rows) in expected.items():
-        found = predicted(folder, str(name(start)))
+        found = read_predictions(folder, str(name(start)))
         assert found["id"].tolist() == rows.index.tolist()
         assert found["time"].tolist() == rows[stream.time].tolist()
         np.testing.assert_array_equal(found["target"], rows[stream.target])
@@ -138,7 +138,7 @@ def check_predictions(folder: Path, expected: dict[int, Report], stream: Stream)
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    return streams.made(windows=300, rows_a_window=40)
+    return streams.make_stream(windows=300, rows_a_window=40)
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_ridge_over_300_windows_has_the_figures_of_a_plain_loop_whatever_the_chu
 
 
 def test_every_row_and_every_manifest_is_that_of_a_plain_loop(tmp_path: Path) -> None:
-    rows = streams.made(windows=60, rows_a_window=60, seed=3)
+    rows = streams.make_stream(windows=60, rows_a_window=60, seed=3)
     source = streams.parquet_files(rows, tmp_path / "in")
     folder = run(tmp_path / "out", source, streams.MADE, "--keep", "0")
     expected = replay(rows, streams.MADE, MINUTE, Ridge)
@@ -207,12 +207,12 @@ def test_every_row_and_every_manifest_is_that_of_a_plain_loop(tmp_path: Path) ->
         }
         agree(body["training"], training)
         for column in ("y", "x", "level", "flat"):
-            agree(body["statistics"][column], described(model.rows[column]))
+            agree(body["statistics"][column], describe(model.rows[column]))
         counts = model.rows["kind"].value_counts()
         assert body["statistics"]["kind"]["values"] == counts.to_dict()
 
 
-def described(values: pd.Series) -> dict[str, float | None]:
+def describe(values: pd.Series) -> dict[str, float | None]:
     """A column's statistics as a manifest has them."""
     count = int(values.count())
     numbers = {
@@ -254,7 +254,7 @@ def test_windows_lag_and_latency_have_the_figures_of_a_plain_loop(
 def test_trees_have_the_figures_of_a_plain_loop(
     tmp_path: Path, learner: str, regressor: Callable[[], Any], windows: int
 ) -> None:
-    rows = streams.made(windows, rows_a_window=200, seed=1)
+    rows = streams.make_stream(windows, rows_a_window=200, seed=1)
     source = streams.parquet_files(rows, tmp_path / "in")
     folder = run(tmp_path / "out", source, streams.MADE, "--batch-rows", "70", learner=learner)
     expected = replay(rows, streams.MADE, MINUTE, regressor)
@@ -264,7 +264,7 @@ def test_trees_have_the_figures_of_a_plain_loop(
 
 def test_of_many_categories_the_64_most_frequent_count(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
-    rows = streams.made(windows=10, rows_a_window=500, seed=2)
+    rows = streams.make_stream(windows=10, rows_a_window=500, seed=2)
     places = rng.geometric(0.03, len(rows))
     rows = rows.assign(place=[f"p{place}" for place in places], y=rows["y"] + places % 7)
     assert rows["place"].nunique() > 100
@@ -331,16 +331,16 @@ class Shuffled(beam.PTransform[Any, Any]):
         return (
             root
             | beam.Create(self.batches, reshuffle=False)
-            | beam.Map(stamped).with_output_types(pa.RecordBatch)
+            | beam.Map(stamp).with_output_types(pa.RecordBatch)
         )
 
 
-def stamped(batch: pa.RecordBatch) -> Any:
+def stamp(batch: pa.RecordBatch) -> Any:
     """A batch with its stamp."""
     return TimestampedValue(batch, beam_time(tag_of(batch).at))
 
 
-def shuffled(options: list[str], seed: int) -> Path:
+def run_shuffled(options: list[str], seed: int) -> Path:
     """Runs the job on its files' batches in a random order; gives the run's folder."""
     settings, _ = parse(options)
     folder = find_folder(settings)
@@ -382,5 +382,5 @@ def test_batches_in_another_order_give_the_same_bytes(
     words = ["--input", source, "--schema", schema, "--learner", learner, "--keep", "0", *options]
     words += ["--min-rows", "1"]
     for seed in (1, 2):
-        again = shuffled([*words, "--output", str(tmp_path / f"again{seed}")], seed)
+        again = run_shuffled([*words, "--output", str(tmp_path / f"again{seed}")], seed)
         assert {**dict(contents(again)), **files} == first

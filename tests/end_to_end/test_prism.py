@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from pipeline.runners.prism import prism
-from tests.end_to_end.streams import MADE, made, parquet_files, schema_file
-from tests.pipeline.job import assert_whole, content, finished, process
+from tests.end_to_end.streams import MADE, make_stream, parquet_files, schema_file
+from tests.pipeline.job import assert_whole, content, finish, process
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,19 +41,19 @@ def test_prism_writes_the_same_files_as_the_embedded_runner(
     tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     for runner in ("direct", "prism"):
-        result = finished(process(*options, "--runner", runner, "--output", tmp_path / runner))
+        result = finish(process(*options, "--runner", runner, "--output", tmp_path / runner))
         assert result.code == 0, result.err
     assert content(tmp_path / "prism") == content(tmp_path / "direct")
 
 
 def test_several_files_with_gaps_and_rejects_give_the_same_files_on_prism(tmp_path: Path) -> None:
-    rows = made(windows=40, rows_a_window=60, seed=5)
+    rows = make_stream(windows=40, rows_a_window=60, seed=5)
     rows.loc[::50, "x"] = float("inf")
     given = parquet_files(rows, tmp_path / "in", pieces=3, group=97)
     schema = schema_file(MADE, tmp_path / "made.toml")
     for runner in ("direct", "prism"):
         words = ("--input", given, "--schema", schema, "--learner", "ridge", "--runner", runner)
-        result = finished(process(*words, "--output", tmp_path / runner))
+        result = finish(process(*words, "--output", tmp_path / runner))
         assert result.code == 0, result.err
     assert content(tmp_path / "prism") == content(tmp_path / "direct")
 
@@ -70,7 +70,7 @@ def test_live_windows_are_reported_while_the_job_runs_and_ctrl_c_ends_it_cleanly
     started = psutil.Process(running.pid).children(recursive=True)
     assert any("prism" in child.name() for child in started)
     running.send_signal(signal.SIGINT)
-    result = finished(running)
+    result = finish(running)
     assert psutil.wait_procs(started, timeout=10)[1] == []
     assert result.code == 130 and "interrupted" in result.err
     assert json.loads((run / "status.json").read_text())["state"] == "interrupted"
@@ -108,7 +108,7 @@ def test_with_a_lag_a_fit_slower_than_a_refresh_holds_up_no_prediction(
     live = (*LIVE[:3], "--window", "2", "--latency", "1", "--refreshes", "8", "--rate", "200")
     for lag in ("1", "3"):
         words = (*live, "--learner", "slow_learner:Slow", "--lag", lag)
-        result = finished(process(*words, "--output", f"lag {lag}"))
+        result = finish(process(*words, "--output", f"lag {lag}"))
         assert result.code == 0, result.err
     # a fit takes 3 s, a refresh 2 s: with lag 1 each refresh waits for the fit before it
     assert lateness(tmp_path / "lag 1") > lateness(tmp_path / "lag 3") + 1.5

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from pipeline.__main__ import main
-from tests.monitor.serve.kit import Served, served, until
+from tests.monitor.serve.kit import Served, serve, until
 from tests.pipeline.job import ROOT, SMALL
 
 pytestmark = pytest.mark.slow
@@ -102,7 +102,7 @@ def test_the_rules_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("scraped") / "run"
     assert main([*SMALL, "--output", str(folder)]) == 0
-    with served(folder) as made:
+    with serve(folder) as made:
         yield made
 
 

@@ -29,7 +29,7 @@ from tests.monitor.serve.kit import (
     commit,
     constant,
     rows,
-    served,
+    serve,
     until,
     window,
 )
@@ -59,11 +59,11 @@ def run(original: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def server(run: Path) -> Iterator[Served]:
     """A server of it with short limits, which looks at it often."""
-    with served(run, "--timeout", 5, "--refresh", 0.05, "--max-body", 4) as made:
+    with serve(run, "--timeout", 5, "--refresh", 0.05, "--max-body", 4) as made:
         yield made
 
 
-def asked(
+def ask(
     server: Served, method: str, path: str, body: Any = None, media: str = JSON
 ) -> tuple[int, Any]:
     """A request on a connection of its own: status and body."""
@@ -75,8 +75,8 @@ def asked(
     return answer.status, json.loads(data)
 
 
-def predicted(server: Served) -> Any:
-    status, answer = asked(server, "POST", "/predict", json.dumps(rows()))
+def predict(server: Served) -> Any:
+    status, answer = ask(server, "POST", "/predict", json.dumps(rows()))
     assert status == 200, answer
     return answer
 
@@ -95,7 +95,7 @@ def children(server: Served) -> list[int]:
 
 @pytest.mark.parametrize(("by", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
 def test_it_ends_cleanly_and_leaves_no_process(server: Served, by: Any, code: int) -> None:
-    asked(server, "POST", "/predict", arrow_body(), ARROW)
+    ask(server, "POST", "/predict", arrow_body(), ARROW)
     started = children(server)
     assert started
     assert server.end(by) == code
@@ -167,7 +167,7 @@ def test_a_body_of_a_gigabyte_is_refused_before_it_is_sent(server: Served) -> No
         open_socket.sendall(head.encode())
         answer = read_all(open_socket)
     assert answer.startswith(b"HTTP/1.1 413 ") and b'"code":"body_too_large"' in answer
-    assert predicted(server)["model"] == NEWEST
+    assert predict(server)["model"] == NEWEST
     assert memory(server) - before < 64 * MIB
 
 
@@ -183,7 +183,7 @@ def test_a_gigabyte_in_pieces_is_cut_off_and_never_held(server: Served) -> None:
                 open_socket.sendall(piece)
                 sent += MIB
     assert sent < 64 * MIB
-    assert predicted(server)["model"] == NEWEST
+    assert predict(server)["model"] == NEWEST
     assert memory(server) - before < 64 * MIB
     assert [line["status"] for line in server.logged("request")] == [413, 200]
 
@@ -191,9 +191,9 @@ def test_a_gigabyte_in_pieces_is_cut_off_and_never_held(server: Served) -> None:
 def test_json_of_very_many_empty_rows_is_refused_and_let_go(server: Served) -> None:
     before = memory(server)
     body = b"[" + b",".join([b"{}"] * (4 * MIB // 3 - 1)) + b"]"
-    status, result = asked(server, "POST", "/predict", body)
+    status, result = ask(server, "POST", "/predict", body)
     assert (status, result["code"]) == (422, "too_many_rows")
-    assert predicted(server)["model"] == NEWEST
+    assert predict(server)["model"] == NEWEST
     assert memory(server) - before < 256 * MIB
 
 
@@ -202,7 +202,7 @@ def test_a_slow_body_is_given_up_while_others_are_answered(server: Served) -> No
         slow.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n[")
         began = time.monotonic()
         for _ in range(5):
-            predicted(server)
+            predict(server)
         answer = read_all(slow)
         assert 4 < time.monotonic() - began < 15
     assert answer.startswith(b"HTTP/1.1 408 ") and b'"code":"too_slow"' in answer
@@ -216,7 +216,7 @@ def test_a_head_that_does_not_come_is_given_up(server: Served, head: bytes) -> N
         began = time.monotonic()
         assert read_all(slow) == b""
         assert 8 < time.monotonic() - began < 30
-    predicted(server)
+    predict(server)
 
 
 def test_many_slow_clients_leave_room_for_others(server: Served) -> None:
@@ -224,7 +224,7 @@ def test_many_slow_clients_leave_room_for_others(server: Served) -> None:
     slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
     for each in slow:
         each.sendall(head)
-    predicted(server)  # they have no place before their bodies have come
+    predict(server)  # they have no place before their bodies have come
     assert {read_all(each)[9:12] for each in slow} == {b"408"}
     for each in slow:
         each.close()
@@ -235,7 +235,7 @@ def test_a_client_that_goes_away_harms_nothing(server: Served) -> None:
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 400\r\n\r\n"
             client.sendall(head + cut)
-    predicted(server)
+    predict(server)
     server.end()
     assert {line["event"] for line in server.log} == {"model", "request"}
 
@@ -249,16 +249,16 @@ def test_what_is_no_http_is_refused(server: Served, garbage: bytes) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(garbage)
         assert read_all(client)[:12] in (b"", b"HTTP/1.1 400")
-    predicted(server)
+    predict(server)
 
 
 def test_a_reader_of_bodies_that_is_killed_costs_one_request_at_the_most(run: Path) -> None:
-    with served(run) as server:
-        assert asked(server, "POST", "/predict", arrow_body(), ARROW)[0] == 200
+    with serve(run) as server:
+        assert ask(server, "POST", "/predict", arrow_body(), ARROW)[0] == 200
         for pid in children(server):
             if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGKILL)
-        statuses = [asked(server, "POST", "/predict", arrow_body(), ARROW)[0] for _ in range(4)]
+        statuses = [ask(server, "POST", "/predict", arrow_body(), ARROW)[0] for _ in range(4)]
     assert statuses.count(200) >= 3 and set(statuses) <= {200, 400}
 
 
@@ -287,10 +287,10 @@ def test_models_that_are_damaged_in_every_way_are_refused_logged_and_do_not_stop
     (models / "20260101T000905Z").symlink_to(outside)
     wanted = {*damages, "20260101T000905Z"}
     until(lambda: {line["model"] for line in server.logged("model refused")} == wanted)
-    assert predicted(server)["model"] == NEWEST
+    assert predict(server)["model"] == NEWEST
     name = commit(run, 10, 77.0)
-    until(lambda: predicted(server)["model"] == name)
-    assert predicted(server)["predictions"] == pytest.approx([77.0] * 4)
+    until(lambda: predict(server)["model"] == name)
+    assert predict(server)["predictions"] == pytest.approx([77.0] * 4)
 
 
 def test_a_model_file_that_is_code_is_not_run(server: Served, run: Path, tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_a_thousand_changes_of_model_under_load_fail_no_request_and_mix_no_answe
 
     commit(run, 10, 10.0)
     names["20260101T001000Z"] = 10.0
-    with served(run, "--refresh", 0.01) as server:
+    with serve(run, "--refresh", 0.01) as server:
         threads = [threading.Thread(target=load, args=(server.port,)) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -341,7 +341,7 @@ def test_a_thousand_changes_of_model_under_load_fail_no_request_and_mix_no_answe
             assert commit(run, minute, float(minute)) == name
             if change >= 2:
                 shutil.rmtree(run / "models" / name_of(minute - 2), ignore_errors=True)
-            until(lambda: asked(server, "GET", "/health")[1]["model"] == name)  # noqa: B023
+            until(lambda: ask(server, "GET", "/health")[1]["model"] == name)  # noqa: B023
         over.set()
         for thread in threads:
             thread.join()
@@ -362,12 +362,12 @@ def test_a_server_beside_a_run_follows_it_from_its_first_model_to_its_end(tmp_pa
     running = process(*words, "--rate", 2000, "--output", folder)
     try:
         until(lambda: (folder / "settings.json").exists(), 30)
-        with served(folder, "--refresh", 0.02) as server:
-            until(lambda: asked(server, "GET", "/health")[0] == 200, 60)
-            until(lambda: asked(server, "GET", "/status")[1]["ended"], 120)
+        with serve(folder, "--refresh", 0.02) as server:
+            until(lambda: ask(server, "GET", "/health")[0] == 200, 60)
+            until(lambda: ask(server, "GET", "/status")[1]["ended"], 120)
             last = max(path.name for path in (folder / "models").iterdir())
-            until(lambda: asked(server, "GET", "/health")[1]["model"] == last)
-            assert len(asked(server, "GET", "/windows")[1]) == 40
+            until(lambda: ask(server, "GET", "/health")[1]["model"] == last)
+            assert len(ask(server, "GET", "/windows")[1]) == 40
             taken = [line["model"] for line in server.logged("model")]
             assert taken == sorted(taken) and len(taken) > 1
             assert server.logged("model refused") == []

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi import checks
 
 from monitor.serve.problems import ProblemDetails
 from pipeline.__main__ import main
-from tests.monitor.serve.kit import ARROW, JSON, PARQUET, Served, arrow, parquet, served
+from tests.monitor.serve.kit import ARROW, JSON, PARQUET, Served, arrow, parquet, serve
 from tests.pipeline.job import SMALL
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,7 @@ def tables() -> st.SearchStrategy[pa.Table]:
 
 
 @st.composite
-def damaged(draw: Any, bodies: st.SearchStrategy[bytes]) -> bytes:
+def damage(draw: Any, bodies: st.SearchStrategy[bytes]) -> bytes:
     """Bodies, of which some bytes are others."""
     body = bytearray(draw(bodies))
     for at in draw(st.lists(st.integers(0, len(body) - 1), max_size=3)):
@@ -55,7 +55,7 @@ def damaged(draw: Any, bodies: st.SearchStrategy[bytes]) -> bytes:
 
 for media, written in ((ARROW, arrow), (PARQUET, parquet)):
     bodies = tables().map(written)
-    schemathesis.openapi.media_type(media, st.one_of(bodies, damaged(bodies)))
+    schemathesis.openapi.media_type(media, st.one_of(bodies, damage(bodies)))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("fuzz")
     assert main([*SMALL, "--output", str(folder / "run")]) == 0
     Path(folder / "key").write_text(KEY)
-    with served(folder / "run", "--api-key-file", folder / "key", "--max-rows", 50) as made:
+    with serve(folder / "run", "--api-key-file", folder / "key", "--max-rows", 50) as made:
         yield made
 
 

@@ -20,7 +20,7 @@ Y = [3 * x + 5 * red for x, red in zip(X, RED, strict=True)]
 WORDS = ("--schema", "s.toml", "--learner", "ridge", "--window", "60", "--min-rows", "1")
 
 
-def made(job: Job, name: str) -> dict[str, Any]:
+def run_values(job: Job, name: str) -> dict[str, Any]:
     """What a run on a file made, but for the hashes of its reports' files."""
     result = job.ran("--input", name, *WORDS, "--output", f"run-{name}")
     folder = Path(f"run-{name}")
@@ -39,7 +39,7 @@ def test_times_and_categories_are_the_same_in_every_format(job: Job) -> None:
     Path("in.ndjson").write_text("\n".join([*lines, ""]))
     typed = {"t": pa.array(TIMES.tz_localize(None)), "y": Y, "x": X, "c": RED}
     pq.write_table(pa.table(typed), "in.parquet")
-    csv, ndjson, parquet = (made(job, f"in.{kind}") for kind in ("csv", "ndjson", "parquet"))
+    csv, ndjson, parquet = (run_values(job, f"in.{kind}") for kind in ("csv", "ndjson", "parquet"))
     assert len(csv["reports"]) == 4
     assert csv["reports"] == ndjson["reports"] == parquet["reports"]
     assert csv["models"] == ndjson["models"] == parquet["models"]

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.runners.prism import prism
-from tests.pipeline.job import ROOT, finished, process
+from tests.pipeline.job import ROOT, finish, process
 
 pytestmark = pytest.mark.slow
 LIVE = (
@@ -117,7 +117,7 @@ def test_a_live_runs_new_refreshes_are_seen_within_two_seconds(home: Path) -> No
             assert "the run has ended (interrupted)" in seen.shown.partition(LEFT)[2]
     finally:
         running.send_signal(signal.SIGINT)
-        finished(running)
+        finish(running)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_who_stops_watching_gets_the_terminal_back_and_leaves_the_run_alone(
     running = process(
         *("--learner", "ridge", "--refreshes", "3", "--rate", "20", "--output", str(folder))
     )
-    assert finished(running).code == 0
+    assert finish(running).code == 0
     status = folder / "status.json"
     status.write_text(re.sub('"done"', '"running"', status.read_text()))
     (folder / "ended.json").unlink()

@@ -32,7 +32,7 @@ RIDES = Schema(
 NOON = int(datetime(2026, 11, 23, 12, tzinfo=timezone.utc).timestamp()) * SECOND
 
 
-def accepted(
+def accept(
     schema: Schema,
     columns: dict[str, Any],
     ids: Sequence[int] | None = None,
@@ -56,7 +56,7 @@ def rides(rows: int, seed: int = 0) -> pa.RecordBatch:
     x, z = rng.normal(10, 2, rows), rng.normal(size=rows)
     c = rng.choice(["bus", "car", "tram"], rows)
     y = 3 * x - z + 5 * (c == "bus") + rng.normal(size=rows)
-    return accepted(RIDES, {"y": y, "x": x, "z": z, "c": c.tolist()})
+    return accept(RIDES, {"y": y, "x": x, "z": z, "c": c.tolist()})
 
 
 RIDGE = Learner("ridge", {"alpha": 0.5}, 1)
@@ -65,14 +65,14 @@ LEARNERS = [RIDGE, SMALL_FOREST, Learner("boosting", {"max_iter": 5}, 1)]
 WINDOW = Window(NOON, NOON + 400 * SECOND)
 
 
-def normalized(batch: pa.RecordBatch) -> Normalized:
+def normalize_rows(batch: pa.RecordBatch) -> Normalized:
     """A window of just these rows."""
     return normalize(batch, summarize_batch(batch, RIDES), RIDES, WINDOW)
 
 
-def trained(learner: Learner, batch: pa.RecordBatch) -> tuple[bytes, Manifest]:
+def train_model(learner: Learner, batch: pa.RecordBatch) -> tuple[bytes, Manifest]:
     """An artefact of just these rows."""
-    return train(normalized(batch), RIDES, learner)
+    return train(normalize_rows(batch), RIDES, learner)
 
 
 class _Upload(io.BytesIO):
@@ -88,7 +88,7 @@ class _Upload(io.BytesIO):
         super().close()
 
 
-def _opened(file: BinaryIO, path: str, compression: str) -> Any:
+def _open(file: BinaryIO, path: str, compression: str) -> Any:
     if compression == CompressionTypes.AUTO:
         compression = CompressionTypes.detect_compression_type(path)
     if compression == CompressionTypes.UNCOMPRESSED:
@@ -129,7 +129,7 @@ class InMemory(FileSystem):
         mime_type: str = "application/octet-stream",
         compression_type: str = CompressionTypes.AUTO,
     ) -> Any:
-        return _opened(_Upload(path), path, compression_type)
+        return _open(_Upload(path), path, compression_type)
 
     def open(
         self,
@@ -137,7 +137,7 @@ class InMemory(FileSystem):
         mime_type: str = "application/octet-stream",
         compression_type: str = CompressionTypes.AUTO,
     ) -> Any:
-        return _opened(io.BytesIO(self.files[path]), path, compression_type)
+        return _open(io.BytesIO(self.files[path]), path, compression_type)
 
     def copy(self, source_file_names: list[str], destination_file_names: list[str]) -> None:
         raise NotImplementedError

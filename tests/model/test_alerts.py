@@ -28,13 +28,13 @@ def refresh(prediction: Shift, **features: Shift) -> Metrics:
     return result.model_copy(update={"drift": Drift(features=features, prediction=prediction)})
 
 
-def found(prediction: Shift, thresholds: Thresholds = BOTH, **features: Shift) -> list[Any]:
+def find(prediction: Shift, thresholds: Thresholds = BOTH, **features: Shift) -> list[Any]:
     result = find_alerts(refresh(prediction, **features), thresholds)
     return [(one.column, one.what, one.value, one.threshold) for one in result]
 
 
 def test_each_figure_over_its_threshold_is_an_alert_in_the_order_of_features() -> None:
-    result = found(column(0.26, -0.6), x=column(0.3, 0.5), z=column(0.25, 0.51), c=column(7.0))
+    result = find(column(0.26, -0.6), x=column(0.3, 0.5), z=column(0.25, 0.51), c=column(7.0))
     assert result == [
         ("x", "psi", 0.3, 0.25),
         ("z", "mean_shift", 0.51, 0.5),
@@ -45,8 +45,8 @@ def test_each_figure_over_its_threshold_is_an_alert_in_the_order_of_features() -
 
 
 def test_what_chance_may_do_is_no_alert() -> None:
-    assert found(column(), x=column(0.9, 0.9, chance=1.0)) == []
-    assert found(column(), x=column(1.1, -1.1, chance=1.0)) == [
+    assert find(column(), x=column(0.9, 0.9, chance=1.0)) == []
+    assert find(column(), x=column(1.1, -1.1, chance=1.0)) == [
         ("x", "psi", 1.1, 1.0),
         ("x", "mean_shift", -1.1, 1.0),
     ]
@@ -57,7 +57,7 @@ def test_what_chance_may_do_is_no_alert() -> None:
     [((None, 0.5), ["mean_shift"]), ((0.25, None), ["psi"]), ((None, None), [])],
 )
 def test_a_threshold_of_none_has_no_alerts(thresholds: Any, left: list[str]) -> None:
-    result = found(column(), Thresholds(*thresholds), x=column(9.0, 9.0))
+    result = find(column(), Thresholds(*thresholds), x=column(9.0, 9.0))
     assert [what for _, what, _, _ in result] == left
 
 
@@ -92,7 +92,7 @@ def test_an_alert_is_told_in_one_line() -> None:
 
 
 def test_a_feature_called_prediction_keeps_its_name_and_the_models_own_has_another() -> None:
-    result = found(column(0.3), prediction_=column(0.3))
+    result = find(column(0.3), prediction_=column(0.3))
     assert [name for name, *_ in result] == ["prediction_", "prediction"]
     metrics = refresh(column(0.4))
     drift = Drift(features={"prediction": column(0.3)}, prediction=column(0.4))

@@ -27,10 +27,10 @@ from tests.model.core_kit import (
     RIDGE,
     SMALL_FOREST,
     WINDOW,
-    accepted,
-    normalized,
+    accept,
+    normalize_rows,
     rides,
-    trained,
+    train_model,
 )
 
 
@@ -46,7 +46,7 @@ def close(got: Fit, target: Any, prediction: Any) -> None:
 
 def test_raw_rows_go_in_and_the_predictions_of_a_scikit_learn_pipeline_come_out() -> None:
     past, future = rides(400), rides(50, seed=1)
-    model = load_bytes(trained(RIDGE, rides(400))[0])
+    model = load_bytes(train_model(RIDGE, rides(400))[0])
 
     def matrix(batch: Any) -> Any:
         numbers = np.stack([column(batch, n) for n in ("x", "z")], axis=1)
@@ -62,19 +62,19 @@ def test_raw_rows_go_in_and_the_predictions_of_a_scikit_learn_pipeline_come_out(
 
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_the_training_report_is_that_of_sklearn_metrics_on_the_same_rows(learner: Learner) -> None:
-    model, manifest = trained(learner, rides(400))
+    model, manifest = train_model(learner, rides(400))
     close(manifest.training, column(rides(400), "y"), load_bytes(model).predict(rides(400)))
 
 
 def test_no_row_has_no_prediction() -> None:
-    assert load_bytes(trained(RIDGE, rides(400))[0]).predict(rides(0)).shape == (0,)
+    assert load_bytes(train_model(RIDGE, rides(400))[0]).predict(rides(0)).shape == (0,)
 
 
 def test_columns_by_name_are_predicted_as_the_same_rows_of_a_batch() -> None:
     nan = math.nan
-    model = load_bytes(trained(SMALL_FOREST, rides(400))[0])
+    model = load_bytes(train_model(SMALL_FOREST, rides(400))[0])
     rows = {"x": [9.0, nan, 11.0], "z": [0.0, 1.0, nan], "c": ["bus", None, "zeppelin"]}
-    want = model.predict(accepted(RIDES, {"y": [0.0] * 3, **rows}))
+    want = model.predict(accept(RIDES, {"y": [0.0] * 3, **rows}))
     asked = {"x": [9, None, 11.0], "z": np.array(rows["z"]), "c": pd.Series(rows["c"]), "extra": 1}
     assert model.predict_columns(asked).tobytes() == want.tobytes()
     missing = {"x": pd.Series([9, pd.NA, 11], dtype="Int64"), "z": [0.0, 1.0, pd.NA]}
@@ -143,16 +143,16 @@ def test_a_fingerprint_names_the_data_and_what_is_fitted_to_it() -> None:
     assert fingerprint(batch, statistics, other) != base
     assert fingerprint(batch, summarize_batch(rides(21), RIDES), RIDES) != base
     plain = {n: batch.column(n).to_pylist() for n in ("y", "x", "z", "c")}
-    assert fingerprint(accepted(RIDES, plain), statistics, RIDES) == base
+    assert fingerprint(accept(RIDES, plain), statistics, RIDES) == base
     for name in plain:
         changed = [*plain[name][:-1], "boat" if name == "c" else plain[name][-1] + 1e-9]
-        assert fingerprint(accepted(RIDES, plain | {name: changed}), statistics, RIDES) != base
+        assert fingerprint(accept(RIDES, plain | {name: changed}), statistics, RIDES) != base
     for moved in ({"ids": range(1, 21)}, {"times": range(20)}):
-        assert fingerprint(accepted(RIDES, plain, **moved), statistics, RIDES) != base
+        assert fingerprint(accept(RIDES, plain, **moved), statistics, RIDES) != base
 
 
 def test_another_learner_parameter_or_seed_has_another_fingerprint() -> None:
-    data = normalized(rides(400))
+    data = normalize_rows(rides(400))
     learners = [RIDGE, Learner("ridge", {"alpha": 1.0}, 1), Learner("ridge", {"alpha": 0.5}, 2)]
     learners.append(Learner("forest", {"alpha": 0.5}, 1))
     assert len({training_fingerprint(data, learner) for learner in learners}) == 4
@@ -163,13 +163,13 @@ def test_another_learner_parameter_or_seed_has_another_fingerprint() -> None:
 
 
 def test_a_forest_is_committed_with_one_job() -> None:
-    estimator = load_bytes(trained(SMALL_FOREST, rides(400))[0]).estimator
+    estimator = load_bytes(train_model(SMALL_FOREST, rides(400))[0]).estimator
     assert isinstance(estimator, RandomForestRegressor)
     assert estimator.n_jobs == 1
 
 
 def test_the_manifest_has_the_fields_of_the_contract() -> None:
-    data, manifest = trained(SMALL_FOREST, rides(400))
+    data, manifest = train_model(SMALL_FOREST, rides(400))
     body = json.loads(manifest.as_json(), parse_constant=pytest.fail)
     contract = {
         *("format", "window_start", "window_end", "rows", "learner", "parameters", "features"),
@@ -196,7 +196,7 @@ def test_the_manifest_has_the_fields_of_the_contract() -> None:
 def test_a_manifest_has_null_where_a_figure_is_no_number() -> None:
     nothing = Numeric(count=0, nulls=3, mean=None, variance=None, min=None, max=None)
     parameters = to_printable({"missing": math.nan, "most": math.inf, "loss": math.sqrt, "n": None})
-    manifest = trained(RIDGE, rides(400))[1].model_copy(
+    manifest = train_model(RIDGE, rides(400))[1].model_copy(
         update={
             "parameters": parameters,
             "statistics": {"x": nothing},

@@ -21,7 +21,7 @@ from model.pickling import SteadyPickler, dump, without_gaps
 from model.schema import Features, Schema
 from model.statistics import Statistics, summarize_batch
 from model.training import train
-from tests.model.core_kit import LEARNERS, RIDES, normalized, rides, trained
+from tests.model.core_kit import LEARNERS, RIDES, normalize_rows, rides, train_model
 
 OTHER_PROCESS = """
 import numpy as np
@@ -48,7 +48,7 @@ def test_the_bytes_are_the_same_in_another_process_with_another_hash_seed_and_ot
         env=os.environ | {"PYTHONHASHSEED": "12345", "PYTHONPATH": root},
     )
     assert other.returncode == 0, other.stderr
-    here = [sha256(trained(learner, rides(400))[0]).hexdigest() for learner in LEARNERS]
+    here = [sha256(train_model(learner, rides(400))[0]).hexdigest() for learner in LEARNERS]
     assert other.stdout.split() == here
 
 
@@ -85,7 +85,7 @@ def test_equal_texts_give_the_same_bytes_whether_they_are_one_object_or_two() ->
 def test_what_is_loaded_predicts_the_same_digits_and_dumps_to_the_same_bytes(
     learner: Learner,
 ) -> None:
-    data = trained(learner, rides(400))[0]
+    data = train_model(learner, rides(400))[0]
     loaded = load_bytes(data)
     assert dump(loaded) == data
     assert (loaded.schema, loaded.statistics) == (RIDES, summarize_batch(rides(400), RIDES))
@@ -96,8 +96,8 @@ def test_what_is_loaded_predicts_the_same_digits_and_dumps_to_the_same_bytes(
 def test_data_that_went_from_one_process_to_another_before_the_fit_gives_the_same_bytes(
     learner: Learner,
 ) -> None:
-    carried = pickle.loads(pickle.dumps(normalized(rides(400))))
-    assert train(carried, RIDES, learner) == trained(learner, rides(400))
+    carried = pickle.loads(pickle.dumps(normalize_rows(rides(400))))
+    assert train(carried, RIDES, learner) == train_model(learner, rides(400))
 
 
 def test_a_joblib_file_of_something_else_is_refused() -> None:

@@ -34,7 +34,7 @@ from model.batch import (
     to_plain,
     with_tag,
 )
-from tests.model.core_kit import NOON, RIDES, accepted, rides
+from tests.model.core_kit import NOON, RIDES, accept, rides
 
 LEAST = -(2**63)
 TAG = Tag(Key(3, 40, 0), 0, "gs://bucket/a,b=ç/rows.csv", 2)
@@ -113,7 +113,7 @@ def test_a_batch_without_a_tag_is_refused() -> None:
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1000)), unique_by=lambda r: r[1]))
 @settings(max_examples=80, deadline=None)
 def test_by_time_orders_by_event_time_then_row_id(rows: list[tuple[int, int]]) -> None:
-    batch = accepted(
+    batch = accept(
         RIDES,
         {"y": [float(i) for _, i in rows], "x": [0.0] * len(rows), "z": [0.0] * len(rows)}
         | {"c": [str(i) for _, i in rows]},
@@ -140,7 +140,7 @@ def test_a_batch_or_a_slice_of_it_comes_back_from_bytes(
 ) -> None:
     rows = len(values)
     numbers = [float("nan") if v is None else len(v) / 3 for v in values]
-    batch = accepted(RIDES, {"y": numbers, "x": numbers, "z": numbers, "c": values})
+    batch = accept(RIDES, {"y": numbers, "x": numbers, "z": numbers, "c": values})
     low = data.draw(st.integers(0, rows))
     part = with_tag(batch.slice(low, data.draw(st.integers(0, rows - low))), TAG)
     back = decode(encode(part))
@@ -160,7 +160,7 @@ def test_concat_unites_different_dictionaries_and_keeps_the_first_metadata() -> 
     parts: list[list[str | None]] = [["a", None], ["b", "a"], [], ["c"], [None]]
     batches = [
         with_tag(
-            accepted(RIDES, {n: [float(i)] * len(c) for n in ("y", "x", "z")} | {"c": c}),
+            accept(RIDES, {n: [float(i)] * len(c) for n in ("y", "x", "z")} | {"c": c}),
             TAG._replace(line=i),
         )
         for i, c in enumerate(parts)

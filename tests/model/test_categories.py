@@ -26,7 +26,7 @@ from model.reading import plan, read
 from model.rows import from_dicts
 from model.schema import Features, Schema
 from model.validation import validate
-from tests.model.core_kit import RIDGE, rides, trained
+from tests.model.core_kit import RIDGE, rides, train_model
 
 SCHEMA = Schema(
     name="s", time="t", target="y", features=Features(numeric=("x",), categorical=("k",))
@@ -34,7 +34,7 @@ SCHEMA = Schema(
 NFD = unicodedata.normalize("NFD", "São")
 
 
-def checked(raw: pa.RecordBatch) -> list[str | None]:
+def validate_column(raw: pa.RecordBatch) -> list[str | None]:
     """The categories that validation makes of a raw batch whose rows all fit."""
     accepted, rejects = validate(with_tag(raw, Tag(Key(0, 0, 0), 0, "x", 0)), SCHEMA)
     assert rejects == []
@@ -50,7 +50,7 @@ def in_file(path: Path) -> list[str | None]:
         for chunk in planned.chunks
         for batch in read(planned.files[chunk.file], chunk, SCHEMA, 1_000)
     ]
-    return [category for part in parts for category in checked(part)]
+    return [category for part in parts for category in validate_column(part)]
 
 
 def table(values: pa.Array) -> pa.Table:
@@ -74,7 +74,7 @@ def through_every_door(folder: Path, values: pa.Array) -> dict[str, list[str | N
     names = ("arrow.csv", "pandas.csv", "arrow.parquet", "encoded.parquet", "lines.ndjson")
     return {
         **{name: in_file(folder / name) for name in names},
-        "rows": checked(from_dicts(dicts, np.arange(len(dicts)), SCHEMA)),
+        "rows": validate_column(from_dicts(dicts, np.arange(len(dicts)), SCHEMA)),
         "columns": category_array(values.to_pylist()).to_pylist(),
         "series": category_array(frame["k"]).to_pylist(),
     }
@@ -201,7 +201,7 @@ def test_values_of_many_types_are_taken_at_once() -> None:
 
 
 def test_predict_columns_takes_the_types_that_files_have() -> None:
-    model, _ = loaded()
+    model, _ = load_old()
     numbers = {"x": [1.0, 1.0], "z": [0.0, 0.0]}
     wanted = model.predict_columns({**numbers, "c": ["bus", None]})
     assert model.predict_columns({**numbers, "c": [" bus ", 7]}).tolist() == wanted.tolist()
@@ -211,14 +211,14 @@ def test_predict_columns_takes_the_types_that_files_have() -> None:
     assert model.unknown_columns({**numbers, "c": [True, 1.5]}) == {"c": 2}
 
 
-def loaded() -> tuple[Artefact, Any]:
-    data, manifest = trained(RIDGE, rides(300))
+def load_old() -> tuple[Artefact, Any]:
+    data, manifest = train_model(RIDGE, rides(300))
     return load_bytes(data), manifest
 
 
 def earlier(names: dict[str, str]) -> Artefact:
     """An artefact as if its categories had had other names when it was trained."""
-    model, _ = loaded()
+    model, _ = load_old()
     column = model.statistics.categorical("c")
     values = {names.get(value, value): count for value, count in column.values.items()}
     changed = model.statistics.model_copy(
@@ -233,7 +233,7 @@ def earlier(names: dict[str, str]) -> Artefact:
 
 
 def test_a_model_from_before_knows_its_categories_by_their_canonical_names() -> None:
-    model, _ = loaded()
+    model, _ = load_old()
     old = earlier({"bus": "True", "car": " 2.0", "tram": ""})
     numbers = {"x": [1.0] * 3, "z": [0.0] * 3}
     wanted = model.predict_columns({**numbers, "c": ["bus", "car", "tram"]}).tolist()

@@ -70,7 +70,7 @@ class Input:
         assert (self.rows["__time"] == times).all()
 
 
-def refused(path: Path, content: str | bytes, schema: Schema = SCHEMA) -> str:
+def refusal(path: Path, content: str | bytes, schema: Schema = SCHEMA) -> str:
     with pytest.raises(UserError) as caught:
         Input(path, content, schema)
     message = str(caught.value)
@@ -83,7 +83,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "in.csv"
 
 
-def found(*keys: str) -> list[str]:
+def notes_on(*keys: str) -> list[str]:
     return [f"read as [csv] {', '.join(keys)} (found in the file; set it to fix it)"]
 
 
@@ -108,7 +108,7 @@ def test_a_dialect_is_found_and_noted(
     content = FRAME.to_csv(**({"index": False} | written))  # type: ignore[call-overload]
     seen = Input(path, content)
     seen.assert_same()
-    assert seen.notes == (found(*keys) if keys else [])
+    assert seen.notes == (notes_on(*keys) if keys else [])
 
 
 def test_what_is_found_does_not_depend_on_the_size_of_blocks(
@@ -123,7 +123,7 @@ def test_what_the_schema_says_wins(path: Path) -> None:
     seen = Input(path, semicolons, schema(delimiter=";", decimal=","))
     seen.assert_same()
     assert seen.notes == []
-    assert "has no column 'ts'" in refused(path, semicolons, schema(delimiter=","))
+    assert "has no column 'ts'" in refusal(path, semicolons, schema(delimiter=","))
     points = schema(delimiter=";", decimal=".")
     fractions = FRAME["x"].mod(1).ne(0) | FRAME["y"].mod(1).ne(0)
     assert len(Input(path, semicolons, points).rejects) == fractions.sum()
@@ -146,7 +146,7 @@ def test_marks_between_thousands_are_found(path: Path, marks: str, keys: list[st
     content["y"] = [f"{y}".replace(".", marks[1]) for y in want["y"]]
     seen = Input(path, content.to_csv(index=False, sep=";"))
     seen.assert_same(want)
-    assert seen.notes == found('delimiter = ";"', *keys)
+    assert seen.notes == notes_on('delimiter = ";"', *keys)
 
 
 def test_a_number_that_may_have_two_meanings_is_refused_until_the_schema_says_which(
@@ -155,7 +155,7 @@ def test_a_number_that_may_have_two_meanings_is_refused_until_the_schema_says_wh
     want = FRAME.assign(x=1234.0, y=1.0)
     content = want.assign(x="1,234", y="1").to_csv(index=False)
     message = ": column 'x': '1,234' may be 1234 or 1.234: set [csv] thousands = \",\" or decimal"
-    assert refused(path, content).startswith(message)
+    assert refusal(path, content).startswith(message)
     Input(path, content, schema(thousands=",")).assert_same(want)
     Input(path, content, schema(decimal=",")).assert_same(want.assign(x=1.234))
 
@@ -163,7 +163,7 @@ def test_a_number_that_may_have_two_meanings_is_refused_until_the_schema_says_wh
 def test_decimal_commas_beside_decimal_points_are_refused(path: Path) -> None:
     mixed = FRAME.assign(x=["1,5", "2.5", "3,25"] * (ROWS // 3), y=1)
     content = mixed.to_csv(index=False, sep=";")
-    assert "column 'x' has '1,5' and '2.5': set [csv] decimal" in refused(path, content)
+    assert "column 'x' has '1,5' and '2.5': set [csv] decimal" in refusal(path, content)
 
 
 def test_a_few_numbers_of_another_form_are_rejected(path: Path) -> None:
@@ -193,7 +193,7 @@ def test_quotes_that_spark_escapes_are_read(
     lines = [",".join(spark(str(cell)) for cell in row) for row in want[names].to_numpy()]
     seen = Input(path, "\n".join([",".join(names), *lines]), schema(**given))
     seen.assert_same(want)
-    assert seen.notes == ([] if given else found(r'escape = "\\"'))
+    assert seen.notes == ([] if given else notes_on(r'escape = "\\"'))
 
 
 def test_escapes_as_pythons_csv_module_writes_them_are_read(path: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_quote_that_is_escaped_outside_quotes_is_a_quote(path: Path) -> None:
     content = escaped.to_csv(index=False, quoting=csv.QUOTE_NONE, quotechar="'", escapechar="~")
     seen = Input(path, content)
     seen.assert_same(want)
-    assert seen.notes == found(r'escape = "\\"')
+    assert seen.notes == notes_on(r'escape = "\\"')
 
 
 def test_an_escape_stands_for_itself_before_what_need_not_be_escaped(path: Path) -> None:
@@ -244,7 +244,7 @@ def test_spaces_behind_delimiters_are_no_part_of_a_field(
     want = pd.read_csv(io.StringIO(text), skipinitialspace=True)
     seen = Input(path, text, schema(**given))
     seen.assert_same(want)
-    assert seen.notes == ([] if given else found("skipinitialspace = true"))
+    assert seen.notes == ([] if given else notes_on("skipinitialspace = true"))
 
 
 def test_a_stray_quote_behind_a_space_loses_its_own_line_alone(path: Path) -> None:
@@ -403,7 +403,7 @@ def test_row_names_without_a_header_as_r_writes_them_are_left_out(path: Path, ep
 def test_rows_with_a_field_too_many_are_refused_with_the_numbers_of_fields(path: Path) -> None:
     header, *lines = lines_of()
     content = header + "".join(line.rstrip("\n") + ",more\n" for line in lines)
-    message = refused(path, content)
+    message = refusal(path, content)
     assert message.startswith(": most rows have more fields than the header: expected 4 fields, ")
     assert f"found 5 in '{lines[0].strip()},more'" in message
 
@@ -412,7 +412,7 @@ def test_decimal_commas_without_quotes_between_commas_are_refused(path: Path) ->
     """Else the whole numbers alone would be left."""
     rows = FRAME.assign(x=[at / 10 for at in range(ROWS)])
     lines = [",".join(str(cell).replace(".", ",") for cell in row) for row in rows.to_numpy()]
-    message = refused(path, "\n".join(["ts,y,x,c", *lines]))
+    message = refusal(path, "\n".join(["ts,y,x,c", *lines]))
     assert "found 6" in message
     assert message.endswith("a decimal comma, must be in quotes")
 
@@ -444,7 +444,7 @@ def test_names_are_the_same_in_either_normal_form(path: Path) -> None:
 def test_a_name_that_only_looks_alike_is_quoted_with_what_differs(
     path: Path, name: str, reason_given: str
 ) -> None:
-    message = refused(path, FRAME.rename(columns={"x": name}).to_csv(index=False))
+    message = refusal(path, FRAME.rename(columns={"x": name}).to_csv(index=False))
     assert message.startswith(": has no column 'x': its columns are ts, y, ")
     assert message.endswith(reason_given)
 
@@ -452,11 +452,11 @@ def test_a_name_that_only_looks_alike_is_quoted_with_what_differs(
 def test_the_nearest_name_is_proposed(path: Path) -> None:
     near = SCHEMA.model_copy(update={"target": "delay_minutes"})
     content = FRAME.rename(columns={"y": "delay_minute"}).to_csv(index=False)
-    assert refused(path, content, near).endswith("(did you mean 'delay_minute'?)")
+    assert refusal(path, content, near).endswith("(did you mean 'delay_minute'?)")
 
 
 def test_a_file_without_a_header_row_is_refused(path: Path) -> None:
-    assert "its first row looks like data" in refused(path, FRAME.to_csv(index=False, header=False))
+    assert "its first row looks like data" in refusal(path, FRAME.to_csv(index=False, header=False))
 
 
 def test_a_file_with_one_row_has_a_dialect(path: Path) -> None:
@@ -474,7 +474,7 @@ def test_points_that_may_part_thousands_are_refused_until_the_schema_says_which(
     sales = [f"{at * 10:,}".replace(",", ".") for at in range(ROWS)]
     content = FRAME.assign(x=sales, y="1").to_csv(index=False, sep=";")
     message = ": column 'x': '1.000' may be 1000 or 1.000: set [csv] thousands = \".\" or decimal"
-    assert refused(path, content).startswith(message)
+    assert refusal(path, content).startswith(message)
     want = FRAME.assign(x=[at * 10 for at in range(ROWS)], y=1)
     Input(path, content, schema(thousands=".")).assert_same(want)
     Input(path, content, schema(decimal=".")).assert_same(want.assign(x=[float(s) for s in sales]))

@@ -30,7 +30,7 @@ from model.drift import (
 )
 from model.encoder import Encoder
 from model.metrics import Sums, merge, sum_batch
-from tests.model.core_kit import RIDES, RIDGE, accepted, rides, trained
+from tests.model.core_kit import RIDES, RIDGE, accept, rides, train_model
 
 EDGES = np.arange(-4.25, 4.5, 0.5)
 KINDS = ["bus", "car", "tram"]
@@ -61,7 +61,7 @@ def psi(now: list[int], then: list[int]) -> float:
 
 @pytest.fixture(scope="module")
 def model() -> Artefact:
-    return load_bytes(trained(RIDGE, rides(400))[0])
+    return load_bytes(train_model(RIDGE, rides(400))[0])
 
 
 def profile_of(model: Artefact) -> Profile:
@@ -69,7 +69,7 @@ def profile_of(model: Artefact) -> Profile:
     return model.profile
 
 
-def summed(model: Artefact, batches: list[pa.RecordBatch]) -> Sums:
+def sum_batches(model: Artefact, batches: list[pa.RecordBatch]) -> Sums:
     """The sums of scored batches, merged."""
     body = profile_of(model).model_dump_json()
     scored = [(column(batch, "y"), model.score(batch)) for batch in batches]
@@ -85,7 +85,7 @@ def test_the_profile_of_a_model_is_the_histogram_of_its_training_rows(model: Art
     assert list(result.features["c"]) == kinds(batch)
     assert list(result.prediction) == histogram(standard(prediction, prediction))
     assert list(result.features) == ["x", "z", "c"]
-    assert trained(RIDGE, batch)[1].profile == result
+    assert train_model(RIDGE, batch)[1].profile == result
 
 
 def test_of_many_rows_that_come_by_turns_a_profile_is_of_a_fair_part() -> None:
@@ -117,10 +117,10 @@ columns = st.fixed_dictionaries(
 def test_drift_is_that_of_numpys_histograms_for_any_cut_into_batches(
     model: Artefact, rows: list[dict[str, Any]], cuts: list[float]
 ) -> None:
-    batch, then = accepted(RIDES, {n: [row[n] for row in rows] for n in rows[0]}), rides(400)
+    batch, then = accept(RIDES, {n: [row[n] for row in rows] for n in rows[0]}), rides(400)
     places = [0, *sorted(int(cut * len(rows)) for cut in cuts), len(rows)]
     pieces = [batch.slice(a, b - a) for a, b in pairwise(places)]
-    found = summed(model, pieces)
+    found = sum_batches(model, pieces)
     whole = measure_drift(Histogram(found.bins, found.sums), profile_of(model))
     past = profile_of(model)
     predicted, was = model.predict(batch), model.predict(then)
@@ -141,7 +141,7 @@ def test_counts_add_up_exactly_however_rows_are_cut(model: Artefact, sizes: list
     batch = rides(sum(sizes), seed=7)
     starts = np.cumsum([0, *sizes])
     pieces = [batch.slice(a, n) for a, n in zip(starts.tolist(), sizes, strict=False)]
-    cut, whole = summed(model, pieces), summed(model, [batch])
+    cut, whole = sum_batches(model, pieces), sum_batches(model, [batch])
     assert cut.bins == whole.bins and sum(cut.bins[:BINS]) == len(batch)
     assert cut.sums == pytest.approx(whole.sums, rel=1e-9, abs=1e-9)
     assert cut.profile == whole.profile
@@ -150,7 +150,7 @@ def test_counts_add_up_exactly_however_rows_are_cut(model: Artefact, sizes: list
 def test_unlabelled_and_late_rows_count_in_drift_too(model: Artefact) -> None:
     batch = rides(50, seed=3)
     bare = batch.set_column(batch.schema.get_field_index("y"), "y", pa.array([math.nan] * 50))
-    assert summed(model, [bare]).bins == summed(model, [batch]).bins
+    assert sum_batches(model, [bare]).bins == sum_batches(model, [batch]).bins
 
 
 def test_a_score_is_what_is_predicted_with_how_the_rows_lie(model: Artefact) -> None:
@@ -162,7 +162,7 @@ def test_a_score_is_what_is_predicted_with_how_the_rows_lie(model: Artefact) -> 
 
 
 def test_an_artefact_from_before_there_were_profiles_scores_without_drift() -> None:
-    model = load_bytes(trained(RIDGE, rides(400))[0])
+    model = load_bytes(train_model(RIDGE, rides(400))[0])
     build, parts = model.__reduce__()
     old = build(*parts[:4])
     assert old.profile is None
@@ -171,7 +171,7 @@ def test_an_artefact_from_before_there_were_profiles_scores_without_drift() -> N
 
 
 def test_the_same_rows_have_no_drift(model: Artefact) -> None:
-    found = summed(model, [rides(400)])
+    found = sum_batches(model, [rides(400)])
     result = measure_drift(Histogram(found.bins, found.sums), profile_of(model))
     for one in (*result.features.values(), result.prediction):
         assert one.psi == 0.0
@@ -181,7 +181,7 @@ def test_the_same_rows_have_no_drift(model: Artefact) -> None:
 def test_rows_that_moved_by_two_deviations_say_so(model: Artefact) -> None:
     batch = rides(400, seed=1)
     moved = pa.array(column(batch, "x") + 4)
-    found = summed(model, [batch.set_column(batch.schema.get_field_index("x"), "x", moved)])
+    found = sum_batches(model, [batch.set_column(batch.schema.get_field_index("x"), "x", moved)])
     result = measure_drift(Histogram(found.bins, found.sums), profile_of(model))
     assert result.features["x"].mean_shift == pytest.approx(2, abs=0.2)
     assert result.features["x"].psi > 2 and result.prediction.psi > 1
@@ -205,7 +205,7 @@ def test_a_mean_that_is_no_number_is_null() -> None:
 def test_predictions_that_are_all_the_same_are_told_by_their_distance() -> None:
     target = np.full(40, 0.1)
     plain = {"x": np.zeros(40), "z": np.zeros(40), "c": ["bus"] * 40}
-    model = load_bytes(trained(RIDGE, accepted(RIDES, {"y": target, **plain}))[0])
+    model = load_bytes(train_model(RIDGE, accept(RIDES, {"y": target, **plain}))[0])
     assert profile_of(model).scale == 1.0
     assert profile_of(model).prediction == (*[0] * 8, 40, *[0] * 8)
     assert profile_of(model).features["x"] == (*[0] * 8, 40, *[0] * 8)

@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from model.encoder import BOUND, Encoder, codes, fit_encoder
 from model.schema import Features, Schema
 from model.statistics import MAX_CATEGORIES, count_values, frequent, merge, summarize_batch
-from tests.model.core_kit import RIDES, accepted
+from tests.model.core_kit import RIDES, accept
 
 Floats = npt.NDArray[np.float64]
 NAN = float("nan")
@@ -29,7 +29,7 @@ Rows = list[tuple[float, float, str | None]]
 
 def batch_of(rows: Rows) -> pa.RecordBatch:
     x, z, c = zip(*rows, strict=True)
-    return accepted(RIDES, {"y": [0.0] * len(rows), "x": x, "z": z, "c": list(c)})
+    return accept(RIDES, {"y": [0.0] * len(rows), "x": x, "z": z, "c": list(c)})
 
 
 def by_sklearn(train: Rows, test: Rows) -> Floats:
@@ -136,7 +136,7 @@ def test_codes_are_the_same_for_plain_and_dictionary_columns_and_slices(
 
 def test_several_categorical_features_stand_side_by_side() -> None:
     schema = Schema(name="n", time="t", target="y", features=Features(categorical=("c", "d")))
-    batch = accepted(schema, {"y": [0.0] * 3, "c": ["q", "p", None], "d": ["p", "p", "r"]})
+    batch = accept(schema, {"y": [0.0] * 3, "c": ["q", "p", None], "d": ["p", "p", "r"]})
     encoder = fit_encoder(summarize_batch(batch, schema), schema)
     assert encoder.names == ["c=p", "c=q", "c=other", "d=p", "d=r", "d=other"]
     assert encoder.transform(batch).tolist() == [

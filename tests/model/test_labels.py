@@ -46,7 +46,7 @@ SCHEMA = Schema(
 MINUTE = 60 * SECOND
 
 
-def made(rows: list[tuple[float, float | None]], late: bool = False, stamp: int = 0) -> Any:
+def make_rows(rows: list[tuple[float, float | None]], late: bool = False, stamp: int = 0) -> Any:
     """Accepted rows of (time, label time) in seconds, the label being the label time."""
     asked, known = zip(*rows, strict=True)
     raw = pa.record_batch(
@@ -95,7 +95,7 @@ seconds = st.integers(0, 600)
 @given(st.lists(st.tuples(seconds, st.none() | st.integers(0, 300)), min_size=1, max_size=40))
 def test_each_question_is_answered_or_expires_once(delays: list[tuple[int, int | None]]) -> None:
     rows = [(at, None if delay is None else at + delay) for at, delay in delays]
-    batch = made(rows)  # type: ignore[arg-type]
+    batch = make_rows(rows)  # type: ignore[arg-type]
     asked = Asked(batch, np.zeros(len(rows)), 0.0, "m")
     found = list(find_outcomes(asked, SCHEMA, MINUTE, 0))
     starts = [outcome.refresh for outcome in found]
@@ -122,7 +122,7 @@ def test_each_question_is_answered_or_expires_once(delays: list[tuple[int, int |
 def test_no_lesson_holds_a_label_of_another_refresh(delays: list[tuple[int, int | None]]) -> None:
     rows = [(at, None if delay is None else at + delay) for at, delay in delays]
     learnt = []
-    for lesson in cut_lessons(made(rows), SCHEMA, MINUTE, 0):  # type: ignore[arg-type]
+    for lesson in cut_lessons(make_rows(rows), SCHEMA, MINUTE, 0):  # type: ignore[arg-type]
         labels = lesson.rows.column("y").to_numpy()
         assert len(set(labels // 60)) == 1 and lesson.stamp == labels.min() * SECOND
         assert lesson.known.newest == labels.max() * SECOND
@@ -133,7 +133,7 @@ def test_no_lesson_holds_a_label_of_another_refresh(delays: list[tuple[int, int 
 
 
 def test_a_late_question_is_answered_and_is_in_no_lesson() -> None:
-    batch = made([(10, 20), (30, 400)], late=True, stamp=300 * SECOND)
+    batch = make_rows([(10, 20), (30, 400)], late=True, stamp=300 * SECOND)
     assert not list(cut_lessons(batch, SCHEMA, MINUTE, 300 * SECOND))
     events = find_events(batch, SCHEMA, 300 * SECOND)
     assert (events.at // SECOND).tolist() == [300, 300]  # where the watermark stood
@@ -141,13 +141,13 @@ def test_a_late_question_is_answered_and_is_in_no_lesson() -> None:
 
 
 def test_a_label_at_the_end_of_the_wait_counts_and_one_a_microsecond_later_does_not() -> None:
-    events = find_events(made([(0, 120), (0, 120.000001)]), SCHEMA, 0)
+    events = find_events(make_rows([(0, 120), (0, 120.000001)]), SCHEMA, 0)
     assert events.answered.tolist() == [True, False]
     assert events.at.tolist() == [120 * SECOND, 120 * SECOND]
 
 
 def test_a_window_with_a_label_that_it_cannot_know_makes_no_model() -> None:
-    batch = made([(number, 50) for number in range(20)])
+    batch = make_rows([(number, 50) for number in range(20)])
     statistics, window = summarize_batch(batch, SCHEMA), Window(0, MINUTE)
     known = merge_known(lesson.known for lesson in cut_lessons(batch, SCHEMA, MINUTE, 0))
     assert normalize(batch, statistics, SCHEMA, window, known=known).known == known
@@ -159,7 +159,7 @@ def test_a_window_with_a_label_that_it_cannot_know_makes_no_model() -> None:
 
 
 def test_targets_are_shown_only_where_they_were_known_at_the_questions_time() -> None:
-    rows = hide_unknown(made([(10, 10), (10, 11), (10, None)]), SCHEMA)
+    rows = hide_unknown(make_rows([(10, 10), (10, 11), (10, None)]), SCHEMA)
     assert rows.column("y").to_numpy()[0] == 10.0
     assert np.isnan(rows.column("y").to_numpy()[1:]).all()
 
@@ -178,7 +178,7 @@ def test_a_cohort_is_its_questions_however_they_are_cut_and_wherever_the_stream_
     parts = []
     for number, some in enumerate((rows[:cut], rows[cut:])):
         if some:
-            asked = Asked(made(some), np.zeros(len(some)), 1.0, "m")  # type: ignore[arg-type]
+            asked = Asked(make_rows(some), np.zeros(len(some)), 1.0, "m")  # type: ignore[arg-type]
             found = tuple(find_outcomes(asked, SCHEMA, MINUTE, 0))
             parts.append(Part(Key(0, number, 0), len(some), "m", found))
     clock = Clock(MINUTE, 120 * SECOND)
@@ -329,7 +329,7 @@ def test_a_wait_that_is_no_number_is_refused_in_python_too() -> None:
 
 
 def test_sums_of_outcomes_merge_to_those_of_all() -> None:
-    asked = Asked(made([(0, 30), (10, 70), (20, None)]), np.array([1.0, 2.0, 3.0]), 0.0, "m")
+    asked = Asked(make_rows([(0, 30), (10, 70), (20, None)]), np.array([1.0, 2.0, 3.0]), 0.0, "m")
     merged = merge(outcome.sums for outcome in find_outcomes(asked, SCHEMA, MINUTE, 0))
     assert merged.labels is not None
     assert (merged.labelled, merged.labels.answered, merged.labels.expired) == (2, 2, 1)

@@ -31,7 +31,7 @@ def rows(sentinel: str) -> pd.DataFrame:
     return pd.DataFrame({"t": times, "y": np.arange(11.0), "x": 1.0})
 
 
-def timed(frame: pd.DataFrame) -> pa.Table:
+def table_of(frame: pd.DataFrame) -> pa.Table:
     times = pa.array(frame["t"]).cast(TIME_TYPE)
     return pa.table({"t": times, "y": frame["y"], "x": frame["x"]})
 
@@ -47,7 +47,7 @@ def ndjson(frame: pd.DataFrame, folder: Path) -> Path:
 
 
 def parquet(frame: pd.DataFrame, folder: Path, statistics: bool = True) -> Path:
-    pq.write_table(timed(frame), folder / "a.parquet", 6, write_statistics=statistics)
+    pq.write_table(table_of(frame), folder / "a.parquet", 6, write_statistics=statistics)
     return folder / "a.parquet"
 
 

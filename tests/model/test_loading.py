@@ -12,7 +12,7 @@ import pytest
 from model import learners
 from model.artefact import load_bytes
 from model.manifest import Learner
-from tests.model.core_kit import rides, trained
+from tests.model.core_kit import rides, train_model
 
 LEARNER = "slow_package.inner:Mean"
 MODULES = {
@@ -43,7 +43,7 @@ def test_a_learner_is_made_while_another_thread_opens_a_model_of_its_package(
     for name, text in MODULES.items():
         (tmp_path / "slow_package" / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    model, _ = trained(Learner(LEARNER, {}, 0), rides(20))
+    model, _ = train_model(Learner(LEARNER, {}, 0), rides(20))
     forget()
     with ThreadPoolExecutor(2) as threads:
         made = threads.submit(learners.make, LEARNER, {}, 0)

@@ -12,10 +12,10 @@ from model.asof import format_name
 from model.batch import SECOND
 from model.manifest import Reference
 from model.store import DamagedArtefact, ModelCache, Store, model_cache
-from tests.model.core_kit import NOON, RIDGE, rides, trained
+from tests.model.core_kit import NOON, RIDGE, rides, train_model
 
 NAMES = [format_name(NOON + i * 60 * SECOND) for i in range(1, 5)]
-OLD, NEW = trained(RIDGE, rides(30, 0)), trained(RIDGE, rides(30, 1))
+OLD, NEW = train_model(RIDGE, rides(30, 0)), train_model(RIDGE, rides(30, 1))
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class CountingStore(Store):
         return super().read_verified(name, sha256)
 
 
-def filled(path: Path, artefacts: int) -> tuple[CountingStore, list[Reference]]:
+def fill_store(path: Path, artefacts: int) -> tuple[CountingStore, list[Reference]]:
     store = CountingStore(str(path))
     for name in NAMES[:artefacts]:
         store.commit(name, *OLD)
@@ -35,7 +35,7 @@ def filled(path: Path, artefacts: int) -> tuple[CountingStore, list[Reference]]:
 
 
 def test_a_cache_keeps_the_models_used_last(tmp_path: Path) -> None:
-    store, (a, b, c) = filled(tmp_path, 3)
+    store, (a, b, c) = fill_store(tmp_path, 3)
     kept = ModelCache(store, capacity=2 * len(OLD[0]))
     first = kept.get(a)
     kept.get(b)
@@ -47,7 +47,7 @@ def test_a_cache_keeps_the_models_used_last(tmp_path: Path) -> None:
 
 
 def test_an_artefact_larger_than_the_cache_is_kept_alone(tmp_path: Path) -> None:
-    store, (a, b) = filled(tmp_path, 2)
+    store, (a, b) = fill_store(tmp_path, 2)
     kept = ModelCache(store, capacity=1)
     assert kept.get(a) is kept.get(a)
     kept.get(b)
@@ -56,7 +56,7 @@ def test_an_artefact_larger_than_the_cache_is_kept_alone(tmp_path: Path) -> None
 
 
 def test_threads_that_take_the_same_artefacts_open_each_once(tmp_path: Path) -> None:
-    store, references = filled(tmp_path, 4)
+    store, references = fill_store(tmp_path, 4)
     taken: list[tuple[str, int]] = []
     kept, start = ModelCache(store), threading.Barrier(6)
 
@@ -74,7 +74,7 @@ def test_threads_that_take_the_same_artefacts_open_each_once(tmp_path: Path) -> 
 
 
 def test_a_cache_refuses_an_artefact_that_was_replaced(tmp_path: Path) -> None:
-    store, [old] = filled(tmp_path, 1)
+    store, [old] = fill_store(tmp_path, 1)
     store.commit(old.name, *NEW)
     with pytest.raises(DamagedArtefact, match="changed since it was referred to"):
         ModelCache(store).get(old)
@@ -84,7 +84,7 @@ def test_a_cache_refuses_an_artefact_that_was_replaced(tmp_path: Path) -> None:
 
 
 def test_an_artefact_that_failed_to_open_is_tried_again(tmp_path: Path) -> None:
-    store, [reference] = filled(tmp_path, 1)
+    store, [reference] = fill_store(tmp_path, 1)
     kept, model = ModelCache(store), tmp_path / reference.name / "model.joblib"
     model.write_bytes(b"damaged")
     with pytest.raises(DamagedArtefact):
@@ -94,7 +94,7 @@ def test_an_artefact_that_failed_to_open_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_what_was_put_there_is_not_opened_and_makes_room_like_any_other(tmp_path: Path) -> None:
-    store, (a, b) = filled(tmp_path, 2)
+    store, (a, b) = fill_store(tmp_path, 2)
     made = store.load(a.name)
     store.loads.clear()
     kept = ModelCache(store, capacity=len(OLD[0]))

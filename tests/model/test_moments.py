@@ -20,7 +20,7 @@ from model.moments import Moments, fit_ridge, from_bytes, merge, moments, suffic
 from model.schema import Features, Schema
 from model.statistics import merge as merge_statistics
 from model.statistics import summarize_batch
-from tests.model.core_kit import RIDES, accepted
+from tests.model.core_kit import RIDES, accept
 
 SCHEMA = Schema(name="s", time="t", target="y", features=Features(numeric=("a", "b", "c")))
 
@@ -34,7 +34,7 @@ def rows(count: int, seed: int, nulls: float = 0.0, shift: float = 0.0) -> pa.Re
     columns = {"a": a, "b": b, "c": c}
     for values in columns.values():
         values[rng.random(count) < nulls] = np.nan
-    return accepted(SCHEMA, {"y": y, **columns})
+    return accept(SCHEMA, {"y": y, **columns})
 
 
 def matrix(batch: pa.RecordBatch) -> Any:
@@ -90,7 +90,7 @@ def test_statistics_and_moments_in_one_go_are_each_alone_to_the_last_digit(
 ) -> None:
     columns = np.tile(np.array(features).T, times)
     columns = columns + noise * np.random.default_rng(times).normal(size=columns.shape)
-    batch = accepted(SCHEMA, dict(zip("yabc", [columns[0][::-1], *columns], strict=True)))
+    batch = accept(SCHEMA, dict(zip("yabc", [columns[0][::-1], *columns], strict=True)))
     batch = batch.filter(pa.array(~np.isnan(column(batch, "y"))))
     if batch.num_rows:
         statistics, sums = summary(batch, SCHEMA)
@@ -126,7 +126,7 @@ def test_merged_moments_are_those_of_the_rows_together(
 
 def test_products_are_over_the_rows_that_have_both_columns() -> None:
     nan = np.nan
-    batch = accepted(
+    batch = accept(
         SCHEMA,
         {"y": [1.0, 2.0, 3.0], "a": [1.0, nan, 5.0], "b": [nan, 4.0, 8.0], "c": [nan, nan, nan]},
     )

@@ -49,10 +49,10 @@ def window(number: int, kind: str = "learnable", seed: int = 42) -> pd.DataFrame
 
 
 def ridge(frame: pd.DataFrame) -> Any:
-    return fitted(Ridge(), frame)
+    return fit_rows(Ridge(), frame)
 
 
-def fitted(estimator: Any, frame: pd.DataFrame) -> Any:
+def fit_rows(estimator: Any, frame: pd.DataFrame) -> Any:
     encoder = make_column_transformer(
         (StandardScaler(), list(SCHEMA.numeric)),
         (OneHotEncoder(sparse_output=False), list(SCHEMA.categorical)),
@@ -313,7 +313,7 @@ def test_a_fresh_ridge_does_well_and_a_stale_one_clearly_worse(seed: int) -> Non
 def test_a_fresh_forest_does_well_too() -> None:
     trained, scored = window(0), window(1)
     forest = RandomForestRegressor(10, min_samples_leaf=20, max_features=1 / 3, random_state=0)
-    model = fitted(forest, trained)
+    model = fit_rows(forest, trained)
     assert r2_score(scored.salario, model.predict(scored)) > 0.7
     assert skill(model, trained, scored) > 0.5
 

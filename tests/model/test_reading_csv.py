@@ -34,7 +34,7 @@ def write(tmp_path: Path, content: str | bytes, name: str = "in.csv") -> str:
     return str(path)
 
 
-def refused(path: str, **changes: object) -> str:
+def refusal(path: str, **changes: object) -> str:
     with pytest.raises(UserError) as caught:
         plan(path, SCHEMA.model_copy(update=changes))
     message = str(caught.value)
@@ -184,7 +184,7 @@ def test_a_compressed_file_is_one_chunk_of_the_same_rows_and_lines(
 def test_a_cut_off_compressed_file_is_refused(tmp_path: Path) -> None:
     data = gzip.compress((HEADER + ROW * 1000).encode())
     path = write(tmp_path, data[:-20], "in.csv.gz")
-    assert refused(path).startswith(f"{path}: cannot be read: ")
+    assert refusal(path).startswith(f"{path}: cannot be read: ")
 
 
 def test_a_row_may_be_longer_than_arrows_own_blocks(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_rows_with_too_few_or_too_many_fields_are_problems_in_their_places(
 
 def test_a_file_of_bad_rows_alone_has_no_time(tmp_path: Path) -> None:
     path = write(tmp_path, HEADER + "1,2\n")
-    assert "none of the 1 rows has a readable time (the first is null)" in refused(path)
+    assert "none of the 1 rows has a readable time (the first is null)" in refusal(path)
 
 
 def test_text_in_a_numeric_column_leaves_the_other_rows_as_they_are(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_header_may_be_quoted_over_two_lines(tmp_path: Path) -> None:
 def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
     path = write(tmp_path, "t,y,X,k\n" + ROW)
     assert (
-        refused(path)
+        refusal(path)
         == f"{path}: has no column 'x': its columns are t, y, X, k ('X' differs from 'x' in case)"
     )
 
@@ -286,13 +286,13 @@ def test_a_header_of_another_delimiter_is_given_a_hint(
     tmp_path: Path, mark: str, message: str
 ) -> None:
     path = write(tmp_path, (HEADER + ROW).replace(",", mark))
-    assert refused(path, csv=Csv(delimiter=",")).endswith(f"(is it [csv] delimiter = {message}?)")
+    assert refusal(path, csv=Csv(delimiter=",")).endswith(f"(is it [csv] delimiter = {message}?)")
     assert columns_of(path) == [["2024-03-01T00:00:00Z", 1.5, 2.0, "a"]]
 
 
 def test_a_column_that_the_schema_names_must_be_there_once(tmp_path: Path) -> None:
     path = write(tmp_path, "t,y,x,k,x\n")
-    assert refused(path) == f"{path}: has 2 columns 'x': it must have one"
+    assert refusal(path) == f"{path}: has 2 columns 'x': it must have one"
     twice = write(tmp_path, "t,y,x,k,z,z\n0,1,2,a,b,c\n")
     assert columns_of(twice) == [["0", 1.0, 2.0, "a"]]
 
@@ -303,9 +303,9 @@ def test_text_that_is_not_utf8_is_refused_with_its_offset(
     monkeypatch.setattr(text, "BLOCK", 64)
     content = (HEADER + ROW * 20 + "0,1,2,S").encode() + "ão\n".encode("latin-1")
     path = write(tmp_path, content)
-    message = refused(path)
+    message = refusal(path)
     assert message.startswith(f"{path}: is not UTF-8 text: byte {content.index(0xE3)} is 0xe3")
-    assert "byte 8 is 0xe3" in refused(write(tmp_path, "t,y,x,k,ã\n".encode("latin-1")))
+    assert "byte 8 is 0xe3" in refusal(write(tmp_path, "t,y,x,k,ã\n".encode("latin-1")))
 
 
 def test_a_quote_that_is_never_closed_is_refused_with_its_line(
@@ -313,24 +313,24 @@ def test_a_quote_that_is_never_closed_is_refused_with_its_line(
 ) -> None:
     path = write(tmp_path, HEADER + ROW + '0,1,2,"a\n' + ROW * 10)
     want = f"{path}:3: a quote that is opened in this row is never closed"
-    assert refused(path) == want
+    assert refusal(path) == want
     monkeypatch.setattr(text, "BLOCK", 50)
-    assert refused(path) == want
+    assert refusal(path) == want
     monkeypatch.setattr(text, "LONGEST", 100)
-    assert refused(path).startswith(f"{path}:3: no row ends in the ")
+    assert refusal(path).startswith(f"{path}:3: no row ends in the ")
 
 
 @pytest.mark.parametrize("delimiter", ['"', "\n", "\r", "é"])
 def test_a_delimiter_that_cannot_be_one_is_refused(tmp_path: Path, delimiter: str) -> None:
     path = write(tmp_path, HEADER)
-    assert "[csv] delimiter" in refused(path, csv=Csv(delimiter=delimiter))
+    assert "[csv] delimiter" in refusal(path, csv=Csv(delimiter=delimiter))
 
 
 def test_a_first_line_that_is_no_header_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "z" * 200_000 + "\n" + ROW)
-    assert refused(path).startswith(f"{path}: its header row is none: ")
+    assert refusal(path).startswith(f"{path}: its header row is none: ")
 
 
 def test_a_file_of_blank_lines_has_no_header(tmp_path: Path) -> None:
     path = write(tmp_path, "\n\n\r\n")
-    assert refused(path) == f"{path}: has no header row: it holds blank lines only"
+    assert refusal(path) == f"{path}: has no header row: it holds blank lines only"

@@ -153,7 +153,7 @@ WHOLE = {
 }
 
 
-def accepted(path: Path) -> list[tuple[Any, ...]]:
+def accept_rows(path: Path) -> list[tuple[Any, ...]]:
     planned = plan(str(path), SCHEMA)
     rows: Rows = []
     for chunk in planned.chunks:
@@ -192,4 +192,4 @@ def test_whoever_wrote_a_table_its_rows_are_the_same(
         )
         for row in rows
     ]
-    assert accepted(path) == want
+    assert accept_rows(path) == want

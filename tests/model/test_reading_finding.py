@@ -34,7 +34,7 @@ def make(folder: Path, *names: str) -> None:
         path.write_text(ROW)
 
 
-def found(pattern: str) -> list[str]:
+def find_names(pattern: str) -> list[str]:
     return list(match(pattern).files)
 
 
@@ -74,19 +74,19 @@ def test_a_glob_finds_what_pythons_does_without_hidden_names(
         for path in want
     ]
     want = [path for path, marks in zip(want, hidden, strict=True) if not any(marks)]
-    assert found(f"{top}/{pattern}") == sorted({f"{top}/{path}" for path in want})
+    assert find_names(f"{top}/{pattern}") == sorted({f"{top}/{path}" for path in want})
 
 
 def test_files_in_the_folder_itself_match_any_depth(here: Path) -> None:
     make(here, "data/a.csv", "data/2024/b.csv", "data/2024/01/c.csv", "data/c.json")
     want = ["data/2024/01/c.csv", "data/2024/b.csv", "data/a.csv"]
-    assert found("data/**/*.csv") == want
-    assert found("data/**.csv") == want  # what Beam's own globs allow
+    assert find_names("data/**/*.csv") == want
+    assert find_names("data/**.csv") == want  # what Beam's own globs allow
     bash = subprocess.run(
         ["bash", "-O", "globstar", "-c", "echo data/**/*.csv"], capture_output=True, text=True
     )
     assert sorted(bash.stdout.split()) == want
-    assert found("**/b.csv") == ["data/2024/b.csv"]
+    assert find_names("**/b.csv") == ["data/2024/b.csv"]
 
 
 def test_what_tools_leave_beside_data_is_left_out_and_counted(here: Path) -> None:
@@ -107,19 +107,21 @@ def test_what_tools_leave_beside_data_is_left_out_and_counted(here: Path) -> Non
 
 def test_a_hidden_file_is_read_if_the_pattern_names_it(here: Path) -> None:
     make(here, "_a.csv", ".b.csv", "a.csv", "_d/a.csv", "_d/_c.csv")
-    assert found("_a.csv") == ["_a.csv"]
-    assert found("_*.csv") == ["_a.csv"]
-    assert found(".*.csv") == [".b.csv"]
-    assert found("_d/*.csv") == ["_d/a.csv"]  # hidden above the first mark is the user's choice
-    assert found("*.csv") == ["a.csv"]
-    assert found("_d") == ["_d/a.csv"]
+    assert find_names("_a.csv") == ["_a.csv"]
+    assert find_names("_*.csv") == ["_a.csv"]
+    assert find_names(".*.csv") == [".b.csv"]
+    assert find_names("_d/*.csv") == [
+        "_d/a.csv"
+    ]  # hidden above the first mark is the user's choice
+    assert find_names("*.csv") == ["a.csv"]
+    assert find_names("_d") == ["_d/a.csv"]
 
 
 @pytest.mark.parametrize("name", ["data[1].csv", "a*.csv", "what?.csv", "{a,b}.csv", "a b.csv"])
 def test_a_path_that_exists_is_read_whatever_its_name(here: Path, name: str) -> None:
     make(here, name, "data1.csv", "ab.csv", "a.csv")
-    assert found(name) == [name]
-    assert found(f"{here}/{name}") == [f"{here}/{name}"]
+    assert find_names(name) == [name]
+    assert find_names(f"{here}/{name}") == [f"{here}/{name}"]
     assert [file.path for file in plan(name, SCHEMA).files] == [name]
     assert plan(name, SCHEMA).notes == ()
 
@@ -144,13 +146,13 @@ def test_braces_are_expanded_as_bash_does(pattern: str) -> None:
 
 def test_braces_find_each_file_once(here: Path) -> None:
     make(here, "a.csv", "b.csv", "d/c.csv")
-    assert found("{a,b,a}.csv") == ["a.csv", "b.csv"]
-    assert found("{*.csv,d,a.csv}") == ["a.csv", "b.csv", "d/c.csv"]
+    assert find_names("{a,b,a}.csv") == ["a.csv", "b.csv"]
+    assert find_names("{*.csv,d,a.csv}") == ["a.csv", "b.csv", "d/c.csv"]
 
 
 def test_a_folder_stands_for_all_data_below_it(here: Path) -> None:
     make(here, "d/a.csv", "d/e/b.csv.gz", "d/README.md", "d/e/c.parquet")
-    assert found("d") == ["d/README.md", "d/a.csv", "d/e/b.csv.gz", "d/e/c.parquet"]
+    assert find_names("d") == ["d/README.md", "d/a.csv", "d/e/b.csv.gz", "d/e/c.parquet"]
     (here / "d/e/b.csv.gz").unlink()
     (here / "d/e/c.parquet").unlink()
     planned = plan("d", SCHEMA)
@@ -160,15 +162,15 @@ def test_a_folder_stands_for_all_data_below_it(here: Path) -> None:
 
 def test_a_glob_that_matches_a_folder_named_as_data_reads_what_is_in_it(here: Path) -> None:
     make(here, "out.csv/part-0.csv", "out.csv/_SUCCESS", "other/a.csv")
-    assert found("*.csv") == ["out.csv/part-0.csv"]
-    assert found("o*") == ["out.csv/part-0.csv"]
+    assert find_names("*.csv") == ["out.csv/part-0.csv"]
+    assert find_names("o*") == ["out.csv/part-0.csv"]
 
 
 def test_the_home_folder_is_expanded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(here))
     make(here, "d/a.csv")
     for pattern in ("~/d/a.csv", "~/d/*.csv", "~/d", "{~/d/a.csv,~/d}"):
-        assert found(pattern) == [f"{here}/d/a.csv"]
+        assert find_names(pattern) == [f"{here}/d/a.csv"]
 
 
 def test_links_are_followed_once_and_broken_ones_are_counted(here: Path) -> None:
@@ -231,9 +233,9 @@ def test_file_addresses_are_local_paths(here: Path) -> None:
     make(here, "d/a b.csv")
     path = f"{here}/d/a b.csv"
     quoted = path.replace(" ", "%20")
-    assert found(f"file://{quoted}") == [path]
-    assert found(f"file://localhost{quoted}") == found(f"file:{quoted}") == [path]
-    assert found(f"file://{here}/d/*.csv") == [path]
+    assert find_names(f"file://{quoted}") == [path]
+    assert find_names(f"file://localhost{quoted}") == find_names(f"file:{quoted}") == [path]
+    assert find_names(f"file://{here}/d/*.csv") == [path]
     assert local_path("a.csv") == "a.csv"
 
 
@@ -272,12 +274,12 @@ def test_all_of_it_holds_on_other_file_systems(here: Path) -> None:
     make(here, "d/a.csv", "d/e/b.csv", "d/_c.csv", "d/data[1].csv", "d/k=1/x.csv")
     top = f"bucket:/{here}"
     every = ["a.csv", "data[1].csv", "e/b.csv", "k=1/x.csv"]
-    assert found(f"{top}/d/**/*.csv") == [f"{top}/d/{name}" for name in every]
-    assert found(f"{top}/d") == [f"{top}/d/{name}" for name in every]
+    assert find_names(f"{top}/d/**/*.csv") == [f"{top}/d/{name}" for name in every]
+    assert find_names(f"{top}/d") == [f"{top}/d/{name}" for name in every]
     assert match(f"{top}/d/*.csv").left_out == [f"{top}/d/_c.csv"]
-    assert found(f"{top}/d/data[1].csv") == [f"{top}/d/data[1].csv"]
-    assert found(f"{top}/d/{{a,e/b}}.csv") == [f"{top}/d/a.csv", f"{top}/d/e/b.csv"]
-    assert found(f"{top}/d/a.csv") == [f"{top}/d/a.csv"]
+    assert find_names(f"{top}/d/data[1].csv") == [f"{top}/d/data[1].csv"]
+    assert find_names(f"{top}/d/{{a,e/b}}.csv") == [f"{top}/d/a.csv", f"{top}/d/e/b.csv"]
+    assert find_names(f"{top}/d/a.csv") == [f"{top}/d/a.csv"]
     with pytest.raises(UserError, match="no file matches"):
         plan(f"{top}/d/none.csv", SCHEMA)
 

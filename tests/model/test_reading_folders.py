@@ -45,7 +45,7 @@ def without(*names: str) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key not in names} for row in ROWS]
 
 
-def accepted(pattern: str, schema: Schema = SCHEMA) -> list[dict[str, Any]]:
+def accept_rows(pattern: str, schema: Schema = SCHEMA) -> list[dict[str, Any]]:
     """Every row as the job takes it, in the order of time."""
     planned = plan(pattern, schema)
     rows = []
@@ -65,8 +65,8 @@ def test_a_column_of_any_role_may_be_a_folders(tmp_path: Path, form: str, column
         folder = tmp_path / "d" / f"{column}={row[column]}"
         name = f"{row['t']:03d}.{form}"
         write(folder / name, [{k: v for k, v in row.items() if k != column}])
-    whole = accepted(write(tmp_path / f"all.{form}", ROWS))
-    found = accepted(f"{tmp_path}/d/**/*.{form}")
+    whole = accept_rows(write(tmp_path / f"all.{form}", ROWS))
+    found = accept_rows(f"{tmp_path}/d/**/*.{form}")
     drop = {ID}
     assert [{k: v for k, v in row.items() if k not in drop} for row in found] == [
         {k: v for k, v in row.items() if k not in drop} for row in whole
@@ -79,7 +79,7 @@ def test_a_folder_is_read_as_arrow_reads_it(tmp_path: Path, form: str) -> None:
     for number, (k, x) in enumerate([("São Paulo/Rio", 1), ("a=b c%", 2), ("é", 3)]):
         folder = top / f"k={quote(k, safe='')}" / f"x={x}"
         write(folder / f"{number}.{form}", without("k", "x"))
-    found = accepted(str(top))
+    found = accept_rows(str(top))
     pairs = sorted({(row["k"], row["x"]) for row in found})
     assert pairs == [("São Paulo/Rio", 1), ("a=b c%", 2), ("é", 3)] and len(found) == 12
     if form == "parquet":
@@ -93,14 +93,14 @@ def test_hives_default_partition_is_null(tmp_path: Path, form: str) -> None:
     for column in ("k", "x", "y"):
         folder = tmp_path / column / f"{column}=__HIVE_DEFAULT_PARTITION__"
         path = write(folder / f"in.{form}", without(column))
-        assert {str(row[column]) for row in accepted(path)} <= {"None", "nan"}
+        assert {str(row[column]) for row in accept_rows(path)} <= {"None", "nan"}
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_folder_that_the_schema_does_not_name_is_a_folder(tmp_path: Path, form: str) -> None:
     path = write(tmp_path / "z=1" / f"in.{form}", ROWS)
     assert plan(path, SCHEMA).files[0].constants == ()
-    assert [row["x"] for row in accepted(path)] == [0, 2, 4, 6]
+    assert [row["x"] for row in accept_rows(path)] == [0, 2, 4, 6]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -109,7 +109,7 @@ def test_a_column_of_file_and_folder_may_agree(
     tmp_path: Path, form: str, column: str, value: str
 ) -> None:
     path = write(tmp_path / f"{column}={value}" / f"in.{form}", ROWS)
-    assert len(accepted(path)) == 4
+    assert len(accept_rows(path)) == 4
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -43,7 +43,7 @@ def write(tmp_path: Path, content: str | bytes, name: str = "in.json") -> str:
     return str(path)
 
 
-def refused(path: str) -> str:
+def refusal(path: str) -> str:
     with pytest.raises(UserError) as caught:
         plan(path, SCHEMA)
     assert "\n" not in str(caught.value)
@@ -140,7 +140,7 @@ def test_json_that_is_cut_off_or_something_else_is_refused(
 ) -> None:
     data = content.encode()
     path = write(tmp_path, gzip.compress(data) if packed else data, "in.json" + ".gz" * packed)
-    assert message in refused(path) and refused(path).startswith(path)
+    assert message in refusal(path) and refusal(path).startswith(path)
 
 
 def test_an_empty_array_has_no_rows(tmp_path: Path) -> None:

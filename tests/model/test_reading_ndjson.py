@@ -30,7 +30,7 @@ def as_lines(*rows: object) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def refused(path: str) -> str:
+def refusal(path: str) -> str:
     with pytest.raises(UserError) as caught:
         plan(path, SCHEMA)
     assert "\n" not in str(caught.value)
@@ -140,7 +140,7 @@ def test_a_column_that_no_row_of_any_file_has_is_refused(tmp_path: Path, column:
     row = {name: value for name, value in GOOD.items() if name != column}
     paths = [write(tmp_path, as_lines(row, row), name) for name in ("a.ndjson", "b.ndjson")]
     names = ", ".join(row)
-    assert refused(str(tmp_path)) == (
+    assert refusal(str(tmp_path)) == (
         f"{paths[0]}: has no column '{column}': its columns are {names}"
     )
 
@@ -165,12 +165,12 @@ def test_ndjson_is_known_by_its_suffix(tmp_path: Path, name: str) -> None:
 
 def test_a_file_in_which_no_line_is_an_object_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, json.dumps([GOOD, GOOD], indent=1).replace("{", "").replace("}", ""))
-    assert "lines is a JSON object: must be NDJSON, an object on each line" in refused(path)
+    assert "lines is a JSON object: must be NDJSON, an object on each line" in refusal(path)
 
 
 def test_a_column_that_no_object_has_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, as_lines({"t": 1, "y": 2, "z": 1}, {"t": 1, "y": 2, "k": "a"}))
-    assert refused(path) == f"{path}: has no column 'x': its columns are t, y, z, k"
+    assert refusal(path) == f"{path}: has no column 'x': its columns are t, y, z, k"
 
 
 def test_a_file_of_blank_lines_has_no_rows(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_file_of_blank_lines_has_no_rows(tmp_path: Path) -> None:
 def test_text_that_is_not_utf8_is_refused_with_its_offset(tmp_path: Path) -> None:
     content = as_lines(GOOD).encode() + b'{"t": "\xe3"}\n'
     path = write(tmp_path, content)
-    assert f"byte {content.index(0xE3)} is 0xe3" in refused(path)
+    assert f"byte {content.index(0xE3)} is 0xe3" in refusal(path)
 
 
 JSON_VALUES = st.recursive(

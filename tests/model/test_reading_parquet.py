@@ -41,7 +41,7 @@ def write(tmp_path: Path, rows: pa.Table, name: str = "in.parquet", **how: objec
     return path
 
 
-def refused(path: str) -> str:
+def refusal(path: str) -> str:
     with pytest.raises(UserError) as caught:
         plan(path, SCHEMA)
     assert "\n" not in str(caught.value)
@@ -49,7 +49,7 @@ def refused(path: str) -> str:
 
 
 @pytest.fixture
-def scanned(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def scan_extents(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The row groups of which a plan read the time's column, noted as it goes."""
     groups: list[int] = []
     really = parquet._batches
@@ -290,7 +290,7 @@ def test_a_column_of_a_type_that_cannot_serve_is_refused(
     path = write(tmp_path, table(pa.array([1]), **{name: values}))
     kind = pq.read_schema(path).field(name).type
     start = f"{path}: column '{name}' is of type {kind}: {allowed}"
-    assert refused(path).startswith(start)
+    assert refusal(path).startswith(start)
 
 
 @pytest.mark.parametrize(
@@ -316,9 +316,9 @@ def test_a_column_of_a_type_that_can_serve_is_read(
 def test_a_missing_or_doubled_column_is_refused(tmp_path: Path) -> None:
     rows = table(STAMPS)
     path = write(tmp_path, rows.drop_columns("x"))
-    assert refused(path) == f"{path}: has no column 'x': its columns are t, other, k, y"
+    assert refusal(path) == f"{path}: has no column 'x': its columns are t, other, k, y"
     path = write(tmp_path, rows.append_column("x", rows["x"]))
-    assert refused(path) == f"{path}: has 2 columns 'x': it must have one"
+    assert refusal(path) == f"{path}: has 2 columns 'x': it must have one"
 
 
 def test_a_file_that_is_cut_off_or_is_not_parquet_is_refused(tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_a_file_that_is_cut_off_or_is_not_parquet_is_refused(tmp_path: Path) -> 
     data = path.read_bytes()
     for content in (data[:-10], data[: len(data) // 2], b"t,y,x,k\n", b"PAR1", b"x" * 1000):
         path.write_bytes(content)
-        assert refused(str(path)).startswith(f"{path}: is no Parquet file, or is cut off: ")
+        assert refusal(str(path)).startswith(f"{path}: is no Parquet file, or is cut off: ")
 
 
 def test_a_file_that_was_replaced_is_noticed(tmp_path: Path) -> None:

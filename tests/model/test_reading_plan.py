@@ -31,7 +31,7 @@ def write(path: Path, *times: object) -> str:
     return str(path)
 
 
-def refused(pattern: str) -> str:
+def refusal(pattern: str) -> str:
     with pytest.raises(UserError) as caught:
         plan(pattern, SCHEMA)
     assert "\n" not in str(caught.value)
@@ -134,7 +134,7 @@ def test_no_row_is_earlier_than_its_chunk_and_none_is_lost(
         write(tmp_path / f"{number}.csv", *times)
     every = [time for times in files for time in times]
     if every and all(time == "x" for time in every):
-        assert "has a readable time" in refused(str(tmp_path / "*.csv"))
+        assert "has a readable time" in refusal(str(tmp_path / "*.csv"))
         return
     planned = plan(str(tmp_path / "*.csv"), SCHEMA)
     assert planned.rows == len(every)
@@ -189,32 +189,32 @@ def test_a_file_that_is_not_local_is_read_through_beam(tmp_path: Path, name: str
 def test_no_file_is_refused(tmp_path: Path) -> None:
     for pattern in ("none.csv", "*.csv", "none/*.csv"):
         path = str(tmp_path / pattern)
-        assert refused(path) == f"--input {path}: no file matches"
+        assert refusal(path) == f"--input {path}: no file matches"
 
 
 def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
     (tmp_path / "README.md").touch()
-    assert refused(str(tmp_path)).startswith(f"--input {tmp_path}: no file below it is of a known")
+    assert refusal(str(tmp_path)).startswith(f"--input {tmp_path}: no file below it is of a known")
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     for name in ("a.csv", "a.ndjson", "a.parquet", "a.csv.gz"):
         path = tmp_path / name
         path.touch()
-        assert refused(str(path)) == f"{path}: is empty (0 bytes)"
+        assert refusal(str(path)) == f"{path}: is empty (0 bytes)"
 
 
 @pytest.mark.parametrize("name", ["a.dat", "a", "a.csv.lz4", "a.parquet.gz", "a.gz", "_SUCCESS"])
 def test_an_unknown_suffix_is_refused_with_those_allowed(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text(HEADER)
-    message = refused(str(path))
+    message = refusal(str(path))
     assert message.startswith(f"{path}: ")
     assert ".csv, .tsv, .txt, .ndjson, .jsonl, .json, .parquet, .pq (text may have" in message
 
 
 def test_an_unknown_file_system_is_refused() -> None:
-    assert refused("nowhere://a/*.csv").startswith("--input nowhere://a/*.csv: nowhere:// is not")
+    assert refusal("nowhere://a/*.csv").startswith("--input nowhere://a/*.csv: nowhere:// is not")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.ndjson", "a.parquet"])
@@ -228,7 +228,7 @@ def test_a_file_that_cannot_be_read_is_refused(
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr("model.reading.streams.pa.OSFile", denied)
-    message = refused(str(path))
+    message = refusal(str(path))
     assert message.startswith(f"{path}: cannot be read: ")
     assert "Permission denied" in message
 
@@ -236,7 +236,7 @@ def test_a_file_that_cannot_be_read_is_refused(
 def test_an_input_without_a_readable_time_is_refused_with_an_example(tmp_path: Path) -> None:
     write(tmp_path / "a.csv")
     path = write(tmp_path / "b.csv", "May", "Jun")
-    message = refused(str(tmp_path / "*.csv"))
+    message = refusal(str(tmp_path / "*.csv"))
     assert message.startswith(f"{path}: column 't' (the time): none of the 2 rows")
     assert "(the first is 'May')" in message
 

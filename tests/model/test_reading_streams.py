@@ -43,11 +43,11 @@ def write(tmp_path: Path, content: bytes, name: str) -> str:
     return str(path)
 
 
-def encoded_as(encoding: str) -> Schema:
+def schema_of(encoding: str) -> Schema:
     return SCHEMA.model_copy(update={"csv": Csv(encoding=encoding)})
 
 
-def refused(path: str, schema: Schema = SCHEMA) -> str:
+def refusal(path: str, schema: Schema = SCHEMA) -> str:
     with pytest.raises(UserError) as caught:
         plan(path, schema)
     assert "\n" not in str(caught.value)
@@ -102,7 +102,7 @@ def test_a_damaged_file_is_refused_and_loses_nothing_in_silence(
     if suffix == "zst" and case == "damaged":  # a frame without a checksum need not notice
         return
     path = write(tmp_path, content, f"in.csv.{suffix}")
-    assert refused(path).startswith(f"{path}: cannot be read: ")
+    assert refusal(path).startswith(f"{path}: cannot be read: ")
 
 
 @given(st.lists(st.binary(max_size=50), max_size=5), st.integers(1, 40), st.sampled_from("gbx"))
@@ -116,7 +116,7 @@ def test_streams_are_decompressed_whatever_the_pieces(
     assert b"".join(decompress(pieces, NAMES[suffix])) == b"".join(parts)
 
 
-def zipped(*files: tuple[str, bytes], **how: Any) -> bytes:
+def zip_files(*files: tuple[str, bytes], **how: Any) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, **how) as archive:
         for name, content in files:
@@ -125,7 +125,7 @@ def zipped(*files: tuple[str, bytes], **how: Any) -> bytes:
 
 
 def test_all_members_of_a_zip_archive_are_files(tmp_path: Path, plain: list[list[object]]) -> None:
-    content = zipped(
+    content = zip_files(
         ("d/b.csv", CONTENT.encode()),
         ("a.ndjson", b'{"t": 1, "y": 2, "x": 3, "k": "a"}\n'),
         ("__MACOSX/d/._b.csv", b"x"),
@@ -145,24 +145,24 @@ def test_all_members_of_a_zip_archive_are_files(tmp_path: Path, plain: list[list
     ("content", "message"),
     [
         (b"PK\x03\x04 but no archive", "cannot be read: is no zip archive, or is cut off"),
-        (zipped(("a.csv", CONTENT.encode()))[:-30], "cannot be read: is no zip archive, or"),
-        (zipped(("a.parquet", b"PAR1")), "a zip archive must hold plain CSV or NDJSON"),
-        (zipped(("README", b"x")), "a zip archive must hold plain CSV or NDJSON"),
-        (zipped((".a.csv", b"x")), "holds no file with data"),
+        (zip_files(("a.csv", CONTENT.encode()))[:-30], "cannot be read: is no zip archive, or"),
+        (zip_files(("a.parquet", b"PAR1")), "a zip archive must hold plain CSV or NDJSON"),
+        (zip_files(("README", b"x")), "a zip archive must hold plain CSV or NDJSON"),
+        (zip_files((".a.csv", b"x")), "holds no file with data"),
     ],
 )
 def test_a_zip_archive_that_cannot_serve_is_refused(
     tmp_path: Path, content: bytes, message: str
 ) -> None:
     path = write(tmp_path, content, "in.zip")
-    assert message in refused(path) and refused(path).startswith(path)
+    assert message in refusal(path) and refusal(path).startswith(path)
 
 
 def test_a_damaged_member_is_refused(tmp_path: Path) -> None:
-    content = bytearray(zipped(("a.csv", CONTENT.encode())))
+    content = bytearray(zip_files(("a.csv", CONTENT.encode())))
     content[60] ^= 0xFF
     path = write(tmp_path, bytes(content), "in.zip")
-    assert refused(path).startswith(f"{path}/a.csv: cannot be read: is damaged: ")
+    assert refusal(path).startswith(f"{path}/a.csv: cannot be read: is damaged: ")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-be", "utf-16-le"])
@@ -175,12 +175,12 @@ def test_a_byte_order_mark_tells_the_encoding(
     content = gzip.compress(content) if suffix else content
     path = write(tmp_path, content, f"in.csv{suffix}")
     assert columns_of(path) == plain
-    assert columns_of(path, encoded_as("cp1252")) == plain
+    assert columns_of(path, schema_of("cp1252")) == plain
 
 
 def test_a_mark_that_contradicts_the_schema_is_noted(tmp_path: Path) -> None:
     path = write(tmp_path, CONTENT.encode("utf-8-sig"), "in.csv")
-    assert plan(path, encoded_as("cp1252")).messages == (
+    assert plan(path, schema_of("cp1252")).messages == (
         f"{path}: is utf-8, by its byte order mark, and not cp1252",
     )
 
@@ -200,7 +200,7 @@ def test_the_schema_names_an_encoding(
         )
     data = content.encode(encoding)
     path = write(tmp_path, gzip.compress(data) if name.endswith("gz") else data, name)
-    planned = plan(path, encoded_as(encoding))
+    planned = plan(path, schema_of(encoding))
     rows = rows_of(planned)
     assert [row["k"] for row in rows] == [row[3] for row in plain]
     assert [row["y"] for row in rows] == [row[1] for row in plain]
@@ -228,7 +228,7 @@ def test_text_is_decoded_whatever_the_pieces(
     words = [word.encode("cp1252", "ignore").decode("cp1252").strip() for word in words]
     content = HEADER + "".join(f"{n},1,2,{word}\n" for n, word in enumerate(["a", *words]))
     path = write(tmp_path, content.encode(encoding), "in.csv")
-    found = [row[3] for row in columns_of(path, encoded_as(encoding))]
+    found = [row[3] for row in columns_of(path, schema_of(encoding))]
     assert found == ["a", *(word or None for word in words)]
 
 
@@ -247,7 +247,7 @@ def test_text_of_another_encoding_is_refused_with_a_proposal(
     tmp_path: Path, content: bytes, encoding: str, message: str
 ) -> None:
     path = write(tmp_path, content, "in.csv")
-    assert message in refused(path, encoded_as(encoding))
+    assert message in refusal(path, schema_of(encoding))
 
 
 def test_the_offset_of_a_wrong_byte_is_that_in_the_file(
@@ -256,7 +256,7 @@ def test_the_offset_of_a_wrong_byte_is_that_in_the_file(
     monkeypatch.setattr(streams, "_PIECE", 7)
     content = (CONTENT * 3).replace("ã", "a").encode() + b"\xff"
     path = write(tmp_path, content, "in.csv")
-    assert f"byte {len(content) - 1}: " in refused(path, encoded_as("ascii"))
+    assert f"byte {len(content) - 1}: " in refusal(path, schema_of("ascii"))
 
 
 @pytest.mark.parametrize("encoding", ["none", "zip", "", "hex", "rot13"])
@@ -277,7 +277,7 @@ def test_a_checksum_of_a_stream_is_checked(tmp_path: Path) -> None:
     whole = bytearray(gzip.compress(CONTENT.encode()))
     whole[-8:-4] = zlib.crc32(b"other").to_bytes(4, "little")
     path = write(tmp_path, bytes(whole), "in.csv.gz")
-    assert "incorrect data check" in refused(path)
+    assert "incorrect data check" in refusal(path)
 
 
 @pytest.mark.parametrize("suffix", COMPRESS)
@@ -285,7 +285,7 @@ def test_a_compressed_file_without_text_is_noted_and_alone_it_is_refused(
     tmp_path: Path, suffix: str, plain: list[list[object]]
 ) -> None:
     empty = write(tmp_path / "d", COMPRESS[suffix](b""), f"a.csv.{suffix}")
-    assert refused(empty) == f"{empty}: has no text in it"
+    assert refusal(empty) == f"{empty}: has no text in it"
     write(tmp_path / "d", CONTENT.encode(), "b.csv")
     assert columns_of(str(tmp_path / "d")) == plain
     assert plan(str(tmp_path / "d"), SCHEMA).messages == (f"{empty}: has no text in it",)
@@ -295,7 +295,7 @@ def test_a_compressed_file_without_text_is_noted_and_alone_it_is_refused(
     ("content", "suffix"),
     [
         *((COMPRESS[name](CONTENT.encode()), f".{name}") for name in COMPRESS),
-        (zipped(("a.csv", b"x")), ".zip, or save the spreadsheet as CSV"),
+        (zip_files(("a.csv", b"x")), ".zip, or save the spreadsheet as CSV"),
         (b"PAR1 and more", ".parquet"),
     ],
 )
@@ -304,4 +304,4 @@ def test_what_is_no_text_by_its_content_says_how_to_name_it(
     tmp_path: Path, content: bytes, suffix: str, name: str
 ) -> None:
     path = write(tmp_path, content, name)
-    assert refused(path).endswith(f"by its content: rename it so that its name ends with {suffix}")
+    assert refusal(path).endswith(f"by its content: rename it so that its name ends with {suffix}")

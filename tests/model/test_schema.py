@@ -20,14 +20,14 @@ categorical = ["carrier"]
 """
 
 
-def written(folder: Path, text: str) -> str:
+def write_schema(folder: Path, text: str) -> str:
     path = folder / "schema.toml"
     path.write_text(text, encoding="utf-8")
     return str(path)
 
 
 def test_the_toml_of_the_contract_is_read(tmp_path: Path) -> None:
-    schema = load_schema(written(tmp_path, FLIGHTS))
+    schema = load_schema(write_schema(tmp_path, FLIGHTS))
     assert schema == Schema(
         name="flights",
         time="time_hour",
@@ -39,13 +39,13 @@ def test_the_toml_of_the_contract_is_read(tmp_path: Path) -> None:
 
 
 def test_a_csv_delimiter_can_be_named(tmp_path: Path) -> None:
-    schema = load_schema(written(tmp_path, FLIGHTS + '[csv]\ndelimiter = ";"\n'))
+    schema = load_schema(write_schema(tmp_path, FLIGHTS + '[csv]\ndelimiter = ";"\n'))
     assert schema.csv.delimiter == ";"
 
 
 def test_column_names_may_be_any_text(tmp_path: Path) -> None:
     text = FLIGHTS.replace("arr_delay", "atraso à chegada ✈")
-    assert load_schema(written(tmp_path, text)).target == "atraso à chegada ✈"
+    assert load_schema(write_schema(tmp_path, text)).target == "atraso à chegada ✈"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_wrong_schema_is_told_in_one_line_with_file_and_key(
     tmp_path: Path, change: tuple[str, str], reason_given: str
 ) -> None:
     assert change[0] in FLIGHTS
-    path = written(tmp_path, FLIGHTS.replace(*change))
+    path = write_schema(tmp_path, FLIGHTS.replace(*change))
     with pytest.raises(UserError) as caught:
         load_schema(path)
     message = str(caught.value)
@@ -86,13 +86,13 @@ def test_a_wrong_schema_is_told_in_one_line_with_file_and_key(
 
 
 def test_a_delimiter_of_two_characters_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path, FLIGHTS + '[csv]\ndelimiter = "||"\n')
+    path = write_schema(tmp_path, FLIGHTS + '[csv]\ndelimiter = "||"\n')
     with pytest.raises(UserError, match=r"csv\.delimiter: .* 1 character \(it is '\|\|'\)"):
         load_schema(path)
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
-    path = written(tmp_path, 'name = "x"\ncolour = "red"\n[features]\nnumeric = ["a"]\n')
+    path = write_schema(tmp_path, 'name = "x"\ncolour = "red"\n[features]\nnumeric = ["a"]\n')
     with pytest.raises(UserError) as caught:
         load_schema(path)
     for result in ("time: is missing", "target: is missing", "colour: is not a known key"):
@@ -111,7 +111,7 @@ def test_a_folder_is_no_schema(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is not TOML: .*line 2"):
-        load_schema(written(tmp_path, 'name = "x"\nname: x\n'))
+        load_schema(write_schema(tmp_path, 'name = "x"\nname: x\n'))
 
 
 def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from model.statistics import (
     summarize,
     summarize_batch,
 )
-from tests.model.core_kit import RIDES, accepted, rides
+from tests.model.core_kit import RIDES, accept, rides
 
 Floats = npt.NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
@@ -210,7 +210,7 @@ def test_no_part_has_no_statistics() -> None:
 
 def test_nulls_of_an_accepted_batch_are_counted_in_every_column() -> None:
     empty = float("nan")
-    batch = accepted(RIDES, {"y": [1, empty], "x": [empty, empty], "z": [0, 2], "c": [None, "bus"]})
+    batch = accept(RIDES, {"y": [1, empty], "x": [empty, empty], "z": [0, 2], "c": [None, "bus"]})
     found = summarize_batch(batch, RIDES)
     assert [found.columns[name].nulls for name in ("y", "x", "z", "c")] == [1, 2, 0, 1]
     assert [found.columns[name].count for name in ("y", "x", "z", "c")] == [1, 0, 2, 1]

@@ -19,13 +19,13 @@ from model.asof import format_name
 from model.batch import SECOND
 from model.manifest import Reference
 from model.store import DamagedArtefact, ModelCache, Store, is_name
-from tests.model.core_kit import NOON, RIDGE, InMemory, rides, trained
+from tests.model.core_kit import NOON, RIDGE, InMemory, rides, train_model
 
 MINUTE = 60 * SECOND
 NAMES = [format_name(NOON + i * MINUTE) for i in range(1, 13)]
 
 
-OLD, NEW = trained(RIDGE, rides(30, 0)), trained(RIDGE, rides(30, 1))
+OLD, NEW = train_model(RIDGE, rides(30, 0)), train_model(RIDGE, rides(30, 1))
 
 
 @pytest.fixture(params=["local", "remote"])
@@ -67,7 +67,7 @@ def test_an_artefact_that_was_committed_is_there_and_predicts(store: Store) -> N
 
 def test_a_retry_writes_the_same_bytes(local: Store) -> None:
     before = [file(local, name).read_bytes() for name in ("manifest.json", "model.joblib")]
-    local.commit(NAMES[0], *trained(RIDGE, rides(30, 0)))
+    local.commit(NAMES[0], *train_model(RIDGE, rides(30, 0)))
     assert before == [file(local, n).read_bytes() for n in ("manifest.json", "model.joblib")]
     assert sha256(before[1]).hexdigest() == json.loads(before[0])["sha256"]
 
@@ -185,7 +185,7 @@ def test_a_name_that_is_a_path_out_of_the_store_is_refused(local: Store, name: s
     assert (outside / "manifest.json").exists()
 
 
-def seen(store: Store) -> str:
+def read_first(store: Store) -> str:
     """What a reader sees of the first artefact."""
     try:
         data = store.read_verified(NAMES[0])
@@ -197,12 +197,12 @@ def seen(store: Store) -> str:
 def test_a_commit_over_an_older_artefact_is_never_seen_half_done(
     local: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = [seen(local)]
+    steps = [read_first(local)]
 
     def watched(honest: Callable[..., Any]) -> Callable[..., Any]:
         def step(path: Path, *given: Any, **named: Any) -> Any:
             result = honest(path, *given, **named)
-            steps.append(seen(local) if NAMES[0] in local.names() else "absent")
+            steps.append(read_first(local) if NAMES[0] in local.names() else "absent")
             return result
 
         return step
@@ -232,7 +232,7 @@ def test_a_disk_that_fills_in_the_middle_leaves_no_artefact_of_that_name(
     assert local.names() == []
     assert [p.name for p in Path(local.path, NAMES[0]).iterdir()] == ["model.joblib"]
     local.commit(NAMES[0], *NEW)
-    assert seen(local) == "new"
+    assert read_first(local) == "new"
 
 
 def test_a_folder_in_the_model_files_place_leaves_no_artefact(local: Store) -> None:

@@ -18,7 +18,7 @@ from model.alerts import Alert, as_ndjson
 from model.runs import RunFolder
 from monitor import alerts
 from monitor.alerts import AlertWatch, NotReached, Webhook, lines, post
-from tests.pipeline.job import HEADER, SCHEMA, Job, content, made, metrics
+from tests.pipeline.job import HEADER, SCHEMA, Job, content, make_settings, metrics
 
 FILE = ("--input", "in.csv", "--schema", "s.toml", "--learner", "ridge", "--output", "o")
 REFRESHES = [f"20260101T000{minute}00Z" for minute in range(8)]
@@ -107,7 +107,7 @@ def alert(minute: int, column: str = "x") -> Alert:
     )
 
 
-def reported(folder: RunFolder, minute: int, *columns: str) -> None:
+def write_report(folder: RunFolder, minute: int, *columns: str) -> None:
     """Writes a refresh's alerts and, as the job does, its report after them."""
     name = REFRESHES[minute]
     for path in (folder.alerts, folder.metrics):
@@ -185,15 +185,15 @@ def test_resume_makes_alerts_anew_to_the_byte_and_tells_only_of_what_was_not_rep
 
 def test_an_alert_is_told_once_its_refresh_is_reported_and_not_twice(home: Path) -> None:
     folder, messages = RunFolder("o"), list[str]()
-    reported(folder, 0, "old")
+    write_report(folder, 0, "old")
     with AlertWatch(folder, messages.append):
-        reported(folder, 1, "x", "z")
+        write_report(folder, 1, "x", "z")
         early = Path(folder.alerts, f"{REFRESHES[2]}.ndjson")
         early.write_bytes(as_ndjson([alert(2, "early")]))
         until(lambda: len(messages) == 2)
         Path(folder.metrics, f"{REFRESHES[2]}.json").write_text("{}")
         until(lambda: len(messages) == 3)
-        reported(folder, 3, "last")
+        write_report(folder, 3, "last")
     assert messages == [
         f"alert: {one}" for one in (alert(1, "x"), alert(1, "z"), alert(2, "early"))
     ] + [f"alert: {alert(3, 'last')}"]
@@ -204,13 +204,13 @@ def test_a_file_of_alerts_that_is_damaged_is_passed_over(home: Path) -> None:
     with AlertWatch(folder, messages.append):
         Path("o/alerts").mkdir(parents=True)
         Path(folder.alerts, f"{REFRESHES[0]}.ndjson").write_text("[")
-        reported(folder, 1, "x")
+        write_report(folder, 1, "x")
         Path(folder.metrics, f"{REFRESHES[0]}.json").write_text("{}")
     assert messages == [f"alert: {alert(1)}"]
 
 
 def test_a_refresh_without_alerts_has_none_to_read(home: Path) -> None:
-    reported(RunFolder("o"), 0, "x")
+    write_report(RunFolder("o"), 0, "x")
     assert RunFolder("o").read_alerts(REFRESHES[0]) == [alert(0)]
     assert RunFolder("o").read_alerts(REFRESHES[1]) == []
 
@@ -290,14 +290,14 @@ def test_the_end_of_a_run_does_not_wait_for_a_webhook_for_long(
     folder, messages = RunFolder("o"), list[str]()
     began = time.monotonic()
     with AlertWatch(folder, messages.append, "http://127.0.0.1:1/s3cret"):
-        reported(folder, 0, "x")
+        write_report(folder, 0, "x")
     assert time.monotonic() - began < 30
     assert messages[1:] == ["the webhook did not take 1 alert: Connection refused"]
 
 
 @pytest.mark.parametrize("value", ["https://example.org/a?b=c", "http://localhost:8000"])
 def test_an_address_is_http_or_https_and_hidden_in_settings(value: str) -> None:
-    settings = made(webhook=value)
+    settings = make_settings(webhook=value)
     assert settings.webhook is not None and settings.webhook.get_secret_value() == value
     assert value not in repr(settings) + settings.model_dump_json()
 

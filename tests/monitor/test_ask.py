@@ -63,7 +63,7 @@ def people(first: int, rows: int, seed: int = 42) -> pa.RecordBatch:
     return made.rows(first, first + rows, SCHEMA.columns)
 
 
-def shown(out: str) -> tuple[list[list[str]], str]:
+def split_table(out: str) -> tuple[list[list[str]], str]:
     """The lines of the table below its head, and the closing line."""
     head, *lines, closing = out.splitlines()
     assert head.split() == ["row", "prediction", "salario", "error", "model"]
@@ -79,7 +79,7 @@ def test_the_people_after_the_models_window_are_asked_for(
     batch: int, folder: Path, url: str, job: Job
 ) -> None:
     result = job.ran("ask", url, "--count", 7, "--batch", batch, "--pace", 0)
-    lines, closing = shown(result.out)
+    lines, closing = split_table(result.out)
     rows = people(3600, 7)  # 20 a second, after three minutes
     salaries = np.array(rows.column("salario"))
     artefact = Store(str(folder / "models")).load(NEWEST)
@@ -98,7 +98,7 @@ FEATURES = (*SCHEMA.numeric, *SCHEMA.categorical)
 
 
 def test_another_seed_gives_other_people(url: str, job: Job) -> None:
-    lines, _ = shown(job.ran("ask", url, "--count", 2, "--pace", 0, "--seed", 7).out)
+    lines, _ = split_table(job.ran("ask", url, "--count", 2, "--pace", 0, "--seed", 7).out)
     assert [number(line[2]) for line in lines] == people(3600, 2, 7).column("salario").to_pylist()
 
 
@@ -122,7 +122,7 @@ def test_the_rows_of_a_file_are_asked_for_and_unknown_targets_are_not_counted(
         pa.parquet.write_table(table, path)
     else:
         Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    lines, closing = shown(job.ran("ask", url, "--rows", path, "--pace", 0, "--batch", 4).out)
+    lines, closing = split_table(job.ran("ask", url, "--rows", path, "--pace", 0, "--batch", 4).out)
     assert [line[0] for line in lines] == ["0", "1", "2", "3", "4", "5"]
     wanted = [row["salario"] for row in rows]
     assert [None if w == "-" else number(w) for w in (line[2] for line in lines)] == wanted
@@ -145,7 +145,7 @@ def test_ctrl_c_ends_it_with_the_closing_line(
             raise KeyboardInterrupt
 
     monkeypatch.setattr("monitor.ask.time.sleep", interrupt)
-    lines, closing = shown(job.ran("ask", url, "--count", 0, "--pace", 5).out)
+    lines, closing = split_table(job.ran("ask", url, "--count", 0, "--pace", 5).out)
     assert len(lines) == 1 and closing.startswith("1 row in ")
 
 

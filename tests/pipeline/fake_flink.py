@@ -133,7 +133,7 @@ def serving() -> Iterator[FakeFlink]:
         server.shutdown()
 
 
-def closed_port() -> int:
+def find_closed_port() -> int:
     """A port of this machine at which nothing answers."""
     with socket.create_server(("localhost", 0)) as server:
         port: int = server.getsockname()[1]

@@ -46,7 +46,7 @@ GOOD = "".join(
 """Nine rows of three minutes."""
 
 
-def made(**values: Any) -> Settings:
+def make_settings(**values: Any) -> Settings:
     """Settings with some options; the types are those that a command line or TOML gives."""
     return Settings.model_validate(values)
 
@@ -74,7 +74,7 @@ def resume_options(result: Told) -> list[str]:
     return words[words.index("pipeline") + 1 :]
 
 
-def said(result: Told) -> list[str]:
+def error_lines(result: Told) -> list[str]:
     """The lines of standard error, but for that on Prism and those of a slow run's progress."""
     passing = re.compile(r"--runner prism shows|^ *\d+ s  ")
     return [line for line in result.err.splitlines() if not passing.search(line)]
@@ -137,7 +137,7 @@ def _begin(longest: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (longest, -1))
 
 
-def finished(running: subprocess.Popen[str]) -> Told:
+def finish(running: subprocess.Popen[str]) -> Told:
     """What a process told in the end; one that does not end tells where it stands instead."""
     try:
         out, err = running.communicate(timeout=SECONDS)

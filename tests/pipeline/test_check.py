@@ -17,8 +17,8 @@ from pipeline import check
 from pipeline.check import fired, last, merged, process, trial, trial_folder, watched
 from pipeline.runners import prism
 from pipeline.runners.needs import Need
-from tests.pipeline.fake_flink import FakeFlink, closed_port, serving
-from tests.pipeline.job import Job, Told, made
+from tests.pipeline.fake_flink import FakeFlink, find_closed_port, serving
+from tests.pipeline.job import Job, Told, make_settings
 
 QUIET = Console(file=io.StringIO())
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -53,8 +53,8 @@ def untried(monkeypatch: pytest.MonkeyPatch) -> None:
 def nowhere() -> tuple[str, ...]:
     """Beam's options for a Flink that is not there."""
     return (
-        *("--job_endpoint", f"localhost:{closed_port()}"),
-        *("--flink_master", f"localhost:{closed_port()}"),
+        *("--job_endpoint", f"localhost:{find_closed_port()}"),
+        *("--flink_master", f"localhost:{find_closed_port()}"),
     )
 
 
@@ -279,12 +279,12 @@ def test_the_process_of_a_trial_ends_when_the_command_is_interrupted(tmp_path: P
 
 
 def test_the_folder_of_a_trial_is_where_workers_reach_it_and_is_removed(home: Path) -> None:
-    with trial_folder(made(output="runs/a")) as here:
+    with trial_folder(make_settings(output="runs/a")) as here:
         report(Path(here.path), 0, None)
         assert home not in Path(here.path).parents
     assert not Path(here.path).exists()
     for output, beside in (("runs/a/", "runs/a-correnteza-check-"), (None, "runs/correnteza-")):
-        with trial_folder(made(output=output, shared=True)) as there:
+        with trial_folder(make_settings(output=output, shared=True)) as there:
             assert there.path.startswith(beside)
             Path(there.path).mkdir(parents=True)
             report(Path(there.path), 0, None)
@@ -304,12 +304,12 @@ def test_a_trial_is_not_the_run_that_a_checkpoint_or_a_name_is_of(
     monkeypatch.setattr(check, "process", start)
     words = ["--savepoint_path=file:/a", "--job_name", "mine", "--parallelism=4"]
     with pytest.raises(InterruptedError):
-        trial(made(runner="flink", shared=True, output="a"), words, QUIET)
+        trial(make_settings(runner="flink", shared=True, output="a"), words, QUIET)
     assert seen[-1] == "--parallelism=4" and {"--live", "--shared", "flink"} < {*seen}
     assert not any("savepoint" in word or "mine" in word for word in seen)
 
 
 def test_a_trial_that_is_refused_tells_why() -> None:
-    ended = trial(made(), ["--qwxyz"], QUIET)
+    ended = trial(make_settings(), ["--qwxyz"], QUIET)
     assert not ended.fired
     assert "unknown option --qwxyz" in ended.told

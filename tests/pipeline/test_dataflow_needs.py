@@ -18,7 +18,7 @@ from pipeline import runners
 from pipeline.arguments import parse
 from pipeline.runners import dataflow
 from pipeline.settings import RENAMED, Settings
-from tests.pipeline.job import ROOT, SCHEMA, Job, made
+from tests.pipeline.job import ROOT, SCHEMA, Job, make_settings
 
 NEEDED = ("--project=my-project", "--region=europe-west1", "--temp_location=gs://my-bucket/tmp")
 RUN = "gs://my-bucket/runs/a"
@@ -30,10 +30,12 @@ def google(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataflow, "find_spec", lambda name: ModuleSpec(name, None))
 
 
-def refused(*words: str, **values: object) -> str:
+def refusal(*words: str, **values: object) -> str:
     """What a job is refused with."""
     with pytest.raises(UserError) as error:
-        runners.preflight(made(**{"runner": "dataflow", "output": RUN, **values}), list(words))
+        runners.preflight(
+            make_settings(**{"runner": "dataflow", "output": RUN, **values}), list(words)
+        )
     return str(error.value)
 
 
@@ -42,7 +44,7 @@ def refused(*words: str, **values: object) -> str:
 def test_a_job_a_dry_run_and_a_template_with_all_that_is_needed_are_refused_nothing(
     more: list[str], values: dict[str, object]
 ) -> None:
-    settings = made(**{"runner": "dataflow", "output": RUN, **values})
+    settings = make_settings(**{"runner": "dataflow", "output": RUN, **values})
     runners.preflight(settings, [*NEEDED, *more])
 
 
@@ -50,7 +52,7 @@ def test_a_job_a_dry_run_and_a_template_with_all_that_is_needed_are_refused_noth
 @pytest.mark.parametrize("missing", NEEDED)
 def test_what_is_missing_is_named_with_a_value_to_give(missing: str, more: tuple[str]) -> None:
     name = missing.split("=")[0]
-    message = refused(*(word for word in NEEDED if word != missing), *more)
+    message = refusal(*(word for word in NEEDED if word != missing), *more)
     assert message.startswith(f"--runner dataflow: {name} is missing: ")
     assert f", as {name} " in message
 
@@ -64,18 +66,18 @@ def test_without_beams_part_for_google_the_version_to_install_is_told(
             raise there
 
     monkeypatch.setattr(dataflow, "find_spec", find)
-    message = refused(*NEEDED)
+    message = refusal(*NEEDED)
     assert message.endswith(f"pip install 'apache-beam[gcp]=={beam.__version__}'")
 
 
 def test_a_folder_of_this_machine_is_refused_since_workers_do_not_reach_it() -> None:
-    message = refused(*NEEDED, output="runs/a")
+    message = refusal(*NEEDED, output="runs/a")
     assert message.startswith("--output runs/a: is on this machine")
     assert "--output gs://" in message
 
 
 def test_a_run_without_a_folder_is_refused() -> None:
-    message = refused(*NEEDED, output=None)
+    message = refusal(*NEEDED, output=None)
     assert message.startswith("--runner dataflow: --output is missing: ")
     assert "--output gs://" in message
 
@@ -83,16 +85,18 @@ def test_a_run_without_a_folder_is_refused() -> None:
 def test_files_of_this_machine_are_refused_and_those_in_a_bucket_are_not(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(SCHEMA)
     schema = str(tmp_path / "s.toml")
-    message = refused(*NEEDED, input="in/*.csv", schema_file=schema)
+    message = refusal(*NEEDED, input="in/*.csv", schema_file=schema)
     assert message.startswith("--input in/*.csv: is on this machine")
-    bucket = made(runner="dataflow", output=RUN, input="gs://my-bucket/*.csv", schema_file=schema)
+    bucket = make_settings(
+        runner="dataflow", output=RUN, input="gs://my-bucket/*.csv", schema_file=schema
+    )
     runners.preflight(bucket, list(NEEDED))
 
 
 @pytest.mark.parametrize("name", ["--temp_location", "--staging_location"])
 @pytest.mark.parametrize("value", ["/tmp/x", "gs://my-bucket", "gs://b/tmp", "s3://my-bucket/tmp"])
 def test_a_place_that_is_no_folder_in_a_bucket_is_refused(name: str, value: str) -> None:
-    message = refused(*NEEDED, f"{name}={value}")
+    message = refusal(*NEEDED, f"{name}={value}")
     assert name[2:] in message
     assert message.endswith(f"a folder in a bucket is allowed, as {name} gs://my-bucket/tmp")
 
@@ -102,16 +106,16 @@ def test_a_place_that_is_no_folder_in_a_bucket_is_refused(name: str, value: str)
     [("--project=1234", "project number"), ("--job_name=My_Job", "job_name (My_Job)")],
 )
 def test_a_name_that_dataflow_does_not_take_is_refused(word: str, why: str) -> None:
-    assert why in refused(*NEEDED, word)
+    assert why in refusal(*NEEDED, word)
 
 
 def test_without_a_setup_file_beside_the_package_an_image_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dataflow, "setup_file", lambda: None)
-    assert "--sdk_container_image IMAGE" in refused(*NEEDED)
+    assert "--sdk_container_image IMAGE" in refusal(*NEEDED)
     image = [*NEEDED, "--sdk_container_image=eu.gcr.io/my-project/correnteza:1"]
-    settings = made(runner="dataflow", output=RUN)
+    settings = make_settings(runner="dataflow", output=RUN)
     runners.preflight(settings, image)
     assert not any("setup_file" in word for word in dataflow.words_for(settings, image))
 
@@ -124,7 +128,7 @@ def test_a_refused_job_writes_nothing(job: Job, home: Path) -> None:
 
 def words_for(*words: str, output: str | None = RUN) -> dict[str, str]:
     """Beam's options for a job, by name."""
-    given = dataflow.words_for(made(runner="dataflow", output=output), list(words))
+    given = dataflow.words_for(make_settings(runner="dataflow", output=output), list(words))
     return dict(word.partition("=")[::2] for word in given)
 
 
@@ -148,7 +152,7 @@ def test_what_is_given_stays() -> None:
 
 
 def test_every_option_that_is_added_is_one_of_beams() -> None:
-    given = dataflow.words_for(made(runner="dataflow", output=RUN), list(NEEDED))
+    given = dataflow.words_for(make_settings(runner="dataflow", output=RUN), list(NEEDED))
     assert parse(["--runner=dataflow", *given])[1] == given  # else it is refused as unknown
 
 

@@ -22,10 +22,10 @@ from pipeline.folder import (
     sweep,
 )
 from pipeline.settings import Settings, settings_from
-from tests.pipeline.job import SCHEMA, SMALL, Job, content, made, metrics
+from tests.pipeline.job import SCHEMA, SMALL, Job, content, make_settings, metrics
 
 
-def opened(**values: Any) -> RunFolder:
+def open_run(**values: Any) -> RunFolder:
     settings = settings_from(values)
     folder, lock = lock_folder(find_folder(settings), settings)
     with lock:
@@ -33,9 +33,9 @@ def opened(**values: Any) -> RunFolder:
     return folder
 
 
-def refused(**values: Any) -> str:
+def refusal(**values: Any) -> str:
     with pytest.raises(UserError) as raised:
-        opened(**values)
+        open_run(**values)
     return str(raised.value)
 
 
@@ -48,7 +48,7 @@ def test_a_run_without_an_output_has_a_fresh_folder_and_latest_points_to_it(job:
 
 
 def test_two_runs_in_one_second_have_two_folders_and_latest_is_the_second(home: Path) -> None:
-    first, second = opened(), opened()
+    first, second = open_run(), open_run()
     assert first.path != second.path
     assert Path("runs/latest").resolve() == Path(second.path).resolve()
     assert sorted(os.listdir("runs")) == sorted(
@@ -70,7 +70,7 @@ def test_runs_that_is_a_file_is_told_of(job: Job) -> None:
 @pytest.mark.parametrize("name", ["notes.txt", ".hidden", "metrics"])
 def test_a_folder_that_holds_anything_needs_resume_or_overwrite(name: str, home: Path) -> None:
     Path("o", name).mkdir(parents=True)
-    message = refused(output="o")
+    message = refusal(output="o")
     assert message == (
         "--output o: is not empty; --resume goes on with its run, --overwrite replaces it"
     )
@@ -80,7 +80,7 @@ def test_a_folder_that_holds_anything_needs_resume_or_overwrite(name: str, home:
 @pytest.mark.parametrize("path", ["o", "o/", "o//", "deep/er/o"])
 def test_an_empty_or_missing_folder_is_taken(path: str, home: Path) -> None:
     Path("o").mkdir()
-    folder = opened(output=path)
+    folder = open_run(output=path)
     assert not folder.path.endswith("/")
     assert json.loads(Path(folder.settings).read_text())["format"] == 1
 
@@ -113,21 +113,21 @@ def test_overwrite_of_a_folder_without_a_run_is_refused(name: str, job: Job) -> 
 
 def test_overwrite_of_an_empty_or_missing_folder_takes_it(home: Path) -> None:
     Path("o").mkdir()
-    assert [opened(output=path, overwrite=True).path for path in ("o", "p")] == ["o", "p"]
+    assert [open_run(output=path, overwrite=True).path for path in ("o", "p")] == ["o", "p"]
 
 
 @pytest.mark.parametrize("path", ["runs/a", "o", "deep/er/o", "ABSOLUTE"])
 def test_latest_points_to_the_last_run_wherever_it_is(path: str, home: Path) -> None:
-    opened()
+    open_run()
     given = str(home / "elsewhere") if path == "ABSOLUTE" else path
-    opened(output=given)
+    open_run(output=given)
     assert Path("runs/latest").resolve() == Path(given).resolve()
     assert not Path("runs/latest").readlink().is_absolute()
 
 
 def test_a_latest_of_the_users_own_hinders_no_run(home: Path) -> None:
     Path("runs/latest/mine").mkdir(parents=True)
-    assert opened(output="o").path == "o"
+    assert open_run(output="o").path == "o"
     assert os.listdir("runs/latest") == ["mine"] and os.listdir("runs") == ["latest"]
 
 
@@ -164,14 +164,14 @@ def test_an_error_in_the_input_makes_no_folder(job: Job) -> None:
 def test_a_file_is_no_folder(home: Path) -> None:
     Path("o").write_text("mine")
     for more in ({}, {"overwrite": True}, {"resume": True}):
-        assert refused(output="o", **more) == "--output o: is a file; a folder is allowed"
+        assert refusal(output="o", **more) == "--output o: is a file; a folder is allowed"
     assert Path("o").read_text() == "mine"
 
 
 @pytest.mark.parametrize("path", ["file/o", "/proc/o", "/dev/null/o", "/proc/version/o"])
 def test_a_folder_that_cannot_be_written_is_told_of(path: str, home: Path) -> None:
     Path("file").write_text("")
-    message = refused(output=path)
+    message = refusal(output=path)
     assert message.startswith(f"--output {path}: cannot be ") and "\n" not in message
 
 
@@ -183,7 +183,7 @@ def test_a_file_system_that_is_unknown_is_told_of(job: Job) -> None:
 def test_resume_of_a_folder_without_a_run_is_refused(home: Path) -> None:
     Path("o").mkdir()
     for path in ("o", "missing"):
-        message = refused(output=path, resume=True)
+        message = refusal(output=path, resume=True)
         assert message == f"{path}: holds no run: no settings.json in it"
     assert os.listdir("o") == []
 
@@ -192,13 +192,13 @@ def test_resume_of_a_folder_without_a_run_is_refused(home: Path) -> None:
 def test_resume_of_settings_that_are_none_is_refused(text: str, home: Path) -> None:
     Path("o").mkdir()
     Path("o/settings.json").write_text(text)
-    assert refused(output="o", resume=True).startswith("o/settings.json: is not a run's: ")
+    assert refusal(output="o", resume=True).startswith("o/settings.json: is not a run's: ")
     assert Path("o/settings.json").read_text() == text
 
 
 def test_resume_with_other_settings_names_each_difference(home: Path) -> None:
-    opened(output="o", learner="ridge", window="2m")
-    message = refused(output="o", resume=True, learner="boosting", window="2m", lag=2)
+    open_run(output="o", learner="ridge", window="2m")
+    message = refusal(output="o", resume=True, learner="boosting", window="2m", lag=2)
     assert message == (
         "--resume o: its run had other settings: "
         "--learner was 'ridge', is 'boosting'; --lag was 1, is 2"
@@ -208,37 +208,37 @@ def test_resume_with_other_settings_names_each_difference(home: Path) -> None:
 def test_resume_with_another_schema_names_it(home: Path) -> None:
     schema = 'name = "{}"\ntime = "t"\ntarget = "y"\n[features]\nnumeric = ["x"]\n'
     Path("s.toml").write_text(schema.format("one"))
-    opened(output="o", input="a.csv", schema_file="s.toml")
-    opened(output="o", input="a.csv", schema_file="s.toml", resume=True)
+    open_run(output="o", input="a.csv", schema_file="s.toml")
+    open_run(output="o", input="a.csv", schema_file="s.toml", resume=True)
     Path("s.toml").write_text(schema.format("two"))
-    message = refused(output="o", input="a.csv", schema_file="s.toml", resume=True)
+    message = refusal(output="o", input="a.csv", schema_file="s.toml", resume=True)
     assert "--schema was {'name': 'one'" in message and "is {'name': 'two'" in message
 
 
 def test_resume_with_settings_that_lack_an_option_names_it(home: Path) -> None:
-    opened(output="o")
+    open_run(output="o")
     written = json.loads(Path("o/settings.json").read_text())
     del written["shards"]
     Path("o/settings.json").write_text(json.dumps(written))
-    assert "--shards was None, is 4" in refused(output="o", resume=True)
+    assert "--shards was None, is 4" in refusal(output="o", resume=True)
 
 
 def test_a_run_may_be_resumed_on_another_runner_and_under_another_path(home: Path) -> None:
-    opened(output="o", runner="prism")
+    open_run(output="o", runner="prism")
     Path("o").rename("p")
-    assert opened(output="p", runner="direct", resume=True).path == "p"
+    assert open_run(output="p", runner="direct", resume=True).path == "p"
 
 
 def test_settings_are_the_same_bytes_again(home: Path) -> None:
     values = {"learner_param": {"alpha": 2.0}, "learner": "ridge"}
-    first = Path(opened(output="o", **values).settings).read_bytes()
-    assert Path(opened(output="p", **values).settings).read_bytes() == first
+    first = Path(open_run(output="o", **values).settings).read_bytes()
+    assert Path(open_run(output="p", **values).settings).read_bytes() == first
     assert json.loads(first) == {"format": 1, **kept(settings_from(values))}
     assert RunFolder("o").read_settings() == json.loads(first)
 
 
 def test_settings_leave_out_what_changes_nothing() -> None:
-    result = set(kept(made()))
+    result = set(kept(make_settings()))
     left_out = {"output", "resume", "overwrite", "runner", "schema_file", "on_interrupt", "shared"}
     left_out |= {"webhook", "strict", "max_rejected"}
     left_out |= {"source_param"}  # if there are none
@@ -247,7 +247,7 @@ def test_settings_leave_out_what_changes_nothing() -> None:
 
 
 def test_halves_that_a_killed_run_left_are_swept_away_and_others_stay(home: Path) -> None:
-    opened(output="o")
+    open_run(output="o")
     names = [".settings.json.1.2.part", "metrics/.20260101T000000Z.json.1.2.part"]
     names += ["models/20260101T000000Z/.model.joblib.1.2.part", "rejected/undated/.a.ndjson.1.part"]
     names += ["predictions/20260101T000000Z/.00000.parquet.1.2.part"]
@@ -277,9 +277,9 @@ def test_how_long_a_fit_took_is_none_if_it_was_not_noted(home: Path) -> None:
 
 
 def test_spelling_a_default_out_is_no_other_setting(home: Path) -> None:
-    opened(output="o")
+    open_run(output="o")
     spelt = {"source": "people", "every": "60", "latency": "1m", "refreshes": 12}
-    assert opened(output="o", resume=True, start="2026-01-01", **spelt).path == "o"
+    assert open_run(output="o", resume=True, start="2026-01-01", **spelt).path == "o"
 
 
 @pytest.mark.parametrize("command", [["report"], ["models"], ["watch"], ["serve"], ["--output"]])

@@ -13,8 +13,8 @@ from model.runs import RunFolder
 from pipeline.runners import guides
 from pipeline.runners.cluster import Cluster
 from pipeline.runners.guides import FlinkGuide, RunGuide
-from tests.pipeline.fake_flink import FakeFlink, FakeJob, closed_port, serving
-from tests.pipeline.job import made
+from tests.pipeline.fake_flink import FakeFlink, FakeJob, find_closed_port, serving
+from tests.pipeline.job import make_settings
 from transforms.coders import OtherVersion
 
 NAME = "correnteza-a"
@@ -37,12 +37,12 @@ def messages() -> list[str]:
 def flink_guide(
     cluster: FakeFlink, folder: Path, messages: list[str], on_interrupt: str = "cancel"
 ) -> FlinkGuide:
-    settings = made(runner="flink", on_interrupt=on_interrupt)
+    settings = make_settings(runner="flink", on_interrupt=on_interrupt)
     found = Cluster(f"localhost:{cluster.port}")
     return FlinkGuide(RunFolder(str(folder)), settings, messages.append, found, NAME)
 
 
-def started(cluster: FakeFlink, guide: FlinkGuide, **values: str) -> FakeJob:
+def start_job(cluster: FakeFlink, guide: FlinkGuide, **values: str) -> FakeJob:
     """The guide's job, after it has been seen."""
     job = FakeJob(NAME, id="b", start=2, **values)
     cluster.jobs.append(job)
@@ -53,7 +53,7 @@ def started(cluster: FakeFlink, guide: FlinkGuide, **values: str) -> FakeJob:
 def test_the_first_ctrl_c_drains_and_the_second_cancels(
     tmp_path: Path, messages: list[str]
 ) -> None:
-    settings = made(runner="prism", on_interrupt="drain", window="3m", every="1m")
+    settings = make_settings(runner="prism", on_interrupt="drain", window="3m", every="1m")
     guide = RunGuide(RunFolder(str(tmp_path)), settings, messages.append)
     assert guide.interrupted() and guide.draining
     assert json.loads((tmp_path / "drain.json").read_text())["format"] == 1
@@ -64,7 +64,7 @@ def test_the_first_ctrl_c_drains_and_the_second_cancels(
 
 
 def test_without_on_interrupt_the_first_ctrl_c_cancels(tmp_path: Path, messages: list[str]) -> None:
-    guide = RunGuide(RunFolder(str(tmp_path)), made(runner="prism"), messages.append)
+    guide = RunGuide(RunFolder(str(tmp_path)), make_settings(runner="prism"), messages.append)
     assert not guide.interrupted() and not guide.draining
     assert messages == [] and list(tmp_path.iterdir()) == []
 
@@ -73,7 +73,7 @@ def test_a_savepoint_ends_the_job_and_the_way_on_starts_from_it(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
     guide = flink_guide(cluster, tmp_path, messages, "savepoint")
-    job = started(cluster, guide, saved="file:/s/savepoint-1")
+    job = start_job(cluster, guide, saved="file:/s/savepoint-1")
     assert not guide.interrupted()  # the job is over: no more waiting
     assert " ".join(guide.resume_options) == (
         f"--output {tmp_path} --resume --savepoint_path=file:/s/savepoint-1"
@@ -85,7 +85,7 @@ def test_after_a_drain_the_run_goes_on_without_the_checkpoint_of_the_ended_strea
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
     guide = flink_guide(cluster, tmp_path, messages, "drain")
-    started(cluster, guide, checkpoint="file:/c/b/chk-1")
+    start_job(cluster, guide, checkpoint="file:/c/b/chk-1")
     assert " ".join(guide.resume_options).endswith("--savepoint_path=file:/c/b/chk-1")
     assert guide.interrupted()
     assert " ".join(guide.resume_options) == f"--output {tmp_path} --resume"
@@ -95,7 +95,7 @@ def test_a_savepoint_that_fails_leaves_the_job_running_and_the_next_ctrl_c_cance
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
     guide = flink_guide(cluster, tmp_path, messages, "savepoint")
-    job = started(cluster, guide)
+    job = start_job(cluster, guide)
     assert guide.interrupted()
     assert job.state == "RUNNING"
     assert messages[-1].startswith(
@@ -124,7 +124,7 @@ def test_an_earlier_job_of_the_same_folder_is_not_taken_for_this_one(
     guide = flink_guide(cluster, tmp_path, messages)
     guide.tick()
     assert guide.checkpoint is None
-    job = started(cluster, guide, checkpoint="file:/c/b/chk-1")
+    job = start_job(cluster, guide, checkpoint="file:/c/b/chk-1")
     assert guide.checkpoint == "file:/c/b/chk-1"
     assert " ".join(guide.resume_options).endswith("--resume --savepoint_path=file:/c/b/chk-1")
     guide.cancelling()
@@ -135,7 +135,7 @@ def test_each_restart_is_told_of_once(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
     guide = flink_guide(cluster, tmp_path, messages)
-    job = started(cluster, guide)
+    job = start_job(cluster, guide)
     for restarts in (0, 1, 1, 3):
         job.restarts = restarts
         guide.tick()
@@ -172,7 +172,7 @@ def test_a_restart_is_told_of_with_its_root_cause(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
     guide = flink_guide(cluster, tmp_path, messages)
-    job = started(cluster, guide)
+    job = start_job(cluster, guide)
     job.restarts, job.trace = 1, python_trace("ZeroDivisionError: division by zero")
     guide.tick()
     assert messages[-1].endswith("(1 times): ZeroDivisionError: division by zero")
@@ -182,7 +182,7 @@ def test_a_job_that_meets_bytes_of_another_version_is_given_up_and_can_be_cancel
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
     guide = flink_guide(cluster, tmp_path, messages)
-    job = started(cluster, guide, checkpoint="file:/c/b/chk-1")
+    job = start_job(cluster, guide, checkpoint="file:/c/b/chk-1")
     why = "a batch of version 1: this program reads a batch of version 2"
     job.trace = python_trace(f"transforms.coders.OtherVersion: {why}")
     with pytest.raises(OtherVersion, match=why):
@@ -220,7 +220,7 @@ def test_a_job_that_cannot_be_cancelled_is_told(
 ) -> None:
     monkeypatch.setattr("pipeline.runners.cluster.CANCEL_SECONDS", 0.2)
     guide = flink_guide(cluster, tmp_path, messages)
-    started(cluster, guide).refusals = 1_000
+    start_job(cluster, guide).refusals = 1_000
     guide.cancelling()
     [line] = messages
     assert line.startswith("not known to be cancelled, look at the cluster: job b is not cancelled")
@@ -239,8 +239,8 @@ def test_a_cluster_that_is_away_for_a_while_does_not_end_the_run(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
     guide = flink_guide(cluster, tmp_path, messages)
-    started(cluster, guide, checkpoint="file:/c/b/chk-1")
-    guide.cluster = Cluster(f"localhost:{closed_port()}")
+    start_job(cluster, guide, checkpoint="file:/c/b/chk-1")
+    guide.cluster = Cluster(f"localhost:{find_closed_port()}")
     guide._job = None  # what knows the cluster by its old address
     guide.tick()
     guide.cancelling()

@@ -26,7 +26,7 @@ from pipeline.inputs import (
     known_files,
 )
 from pipeline.source import file_source
-from tests.pipeline.job import HEADER, SCHEMA, made
+from tests.pipeline.job import HEADER, SCHEMA, make_settings
 
 FOLDER = RunFolder("o")
 MINUTE = 60_000_000
@@ -130,14 +130,14 @@ def test_a_new_file_with_rows_in_what_is_reported_is_named(known: list[KnownFile
         check_none_new(found, known, FOLDER)
 
 
-def resumed(known: list[KnownFile], reported: set[int]) -> int | None:
+def resume_from(known: list[KnownFile], reported: set[int]) -> int | None:
     """From where a resumed run reports, in minutes from the start."""
     Path("s.toml").write_text(SCHEMA)
     for minute in reported:
         Path("o/metrics").mkdir(parents=True, exist_ok=True)
         name = format_name(START + minute * MINUTE)
         Path(f"o/metrics/{name}.json").write_text("{}")
-    settings = made(input="*.csv", schema_file="s.toml", resume=True, output="o")
+    settings = make_settings(input="*.csv", schema_file="s.toml", resume=True, output="o")
     _, span = file_source(settings, FOLDER, lambda line: None, known=known)
     return None if span.report_from is None else (span.report_from - START) // MINUTE
 
@@ -147,12 +147,12 @@ def test_a_new_file_in_a_gap_of_what_is_reported_is_refused(home: Path) -> None:
     known = known_files(plan("*.csv", COLUMNS))
     write("b.csv", 3)
     with pytest.raises(UserError, match=r"b\.csv"):
-        resumed(known, {0, 1, 5})
+        resume_from(known, {0, 1, 5})
 
 
 def test_a_run_that_had_reported_nothing_takes_any_new_file(known: list[KnownFile]) -> None:
     write("0.csv", 0)
-    assert resumed(known, set()) == 0
+    assert resume_from(known, set()) == 0
 
 
 def test_a_run_without_the_entry_is_resumed_as_ever(home: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from model.runs import RunFolder
 from pipeline.integrity import check_whole, find_losses
-from tests.pipeline.job import SMALL, Job, finished, process
+from tests.pipeline.job import SMALL, Job, finish, process
 
 MINUTE = 60_000_000
 
@@ -25,7 +25,7 @@ def test_a_folder_that_is_removed_while_a_run_writes_is_not_made_again_and_the_r
         assert running.poll() is None
     while run.exists():  # the job goes on to write into it
         shutil.rmtree(run, ignore_errors=True)
-    ended = finished(running)
+    ended = finish(running)
     assert ended.code == 1 and str(run) in ended.error
     assert not run.exists()
 

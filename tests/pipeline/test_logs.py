@@ -29,7 +29,7 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> None:
     silence_worker_prints()
 
 
-def shown(
+def is_shown(
     text: str,
     error: BaseException | None = None,
     logger: str = "apache_beam.runners",
@@ -51,7 +51,7 @@ def broken() -> None:
     raise ValueError("a bug")
 
 
-def said(work: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> str:
+def stderr_of(work: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> str:
     """What is on standard error when a thread has done some work, and failed."""
     thread = threading.Thread(target=work, name="worker")
     thread.start()
@@ -60,10 +60,10 @@ def said(work: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_what_beam_says_at_every_start_is_left_out_and_the_rest_is_not() -> None:
-    assert not shown("apitools not found, and so on")
-    assert not shown("apitools not found, and so on", logger="root")
-    assert shown("your disk smokes")
-    assert shown("failed", ValueError("in a bundle"))
+    assert not is_shown("apitools not found, and so on")
+    assert not is_shown("apitools not found, and so on", logger="root")
+    assert is_shown("your disk smokes")
+    assert is_shown("failed", ValueError("in a bundle"))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_beam_says_at_every_start_is_left_out_and_the_rest_is_not() -> None
     ],
 )
 def test_the_traceback_of_what_is_told_of_otherwise_is_left_out(error: Exception) -> None:
-    assert not shown("failed", error)
+    assert not is_shown("failed", error)
 
 
 STACK_TRACE = """\
@@ -87,9 +87,9 @@ Caused by: org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could no
 
 
 def test_the_stack_trace_that_a_job_server_sends_is_left_out_for_the_line_that_reports_it() -> None:
-    assert not shown(STACK_TRACE, logger="root", level=logging.ERROR)
-    assert shown(STACK_TRACE, logger="root")  # a warning, which nothing else reports
-    assert shown("Pipeline failed: out of slots", logger="root", level=logging.ERROR)
+    assert not is_shown(STACK_TRACE, logger="root", level=logging.ERROR)
+    assert is_shown(STACK_TRACE, logger="root")  # a warning, which nothing else reports
+    assert is_shown("Pipeline failed: out of slots", logger="root", level=logging.ERROR)
     error = RuntimeError(f"Pipeline a_1 failed in state FAILED: {STACK_TRACE}")
     assert root_cause(str(error)).endswith(
         "FlinkJobNotFoundException: Could not find Flink job (7)"
@@ -98,17 +98,20 @@ def test_the_stack_trace_that_a_job_server_sends_is_left_out_for_the_line_that_r
 
 @pytest.mark.parametrize("logger", ["mine", "pipeline.run", "apache_beamish"])
 def test_what_a_logger_that_is_not_beams_logs_is_shown(logger: str) -> None:
-    assert shown("apitools not found", logger=logger)
-    assert shown("failed", OSError("no space left"), logger=logger)
-    assert shown(STACK_TRACE, logger=logger, level=logging.ERROR)
+    assert is_shown("apitools not found", logger=logger)
+    assert is_shown("failed", OSError("no space left"), logger=logger)
+    assert is_shown(STACK_TRACE, logger=logger, level=logging.ERROR)
 
 
 def test_a_thread_that_ends_with_its_connection_says_nothing_and_another_is_told_of(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listening(monkeypatch)
-    assert said(lost, capsys) == ""
-    assert "in thread worker" in (result := said(broken, capsys)) and "ValueError: a bug" in result
+    assert stderr_of(lost, capsys) == ""
+    assert (
+        "in thread worker" in (result := stderr_of(broken, capsys))
+        and "ValueError: a bug" in result
+    )
 
 
 def test_in_the_log_a_connection_that_ended_is_found(
@@ -118,7 +121,7 @@ def test_in_the_log_a_connection_that_ended_is_found(
 ) -> None:
     monkeypatch.setattr(threading, "excepthook", report_thread_error)
     with caplog.at_level(logging.DEBUG, "pipeline.logs"):
-        said(lost, capsys)
+        stderr_of(lost, capsys)
     assert "UNAVAILABLE" in caplog.text
 
 

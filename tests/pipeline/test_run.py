@@ -20,8 +20,8 @@ from tests.pipeline.job import (
     Job,
     assert_whole,
     content,
-    finished,
-    made,
+    finish,
+    make_settings,
     metrics,
     models,
     process,
@@ -149,7 +149,7 @@ def test_two_runs_differ_in_timing_and_status_alone_whatever_the_hash_seed(
 ) -> None:
     words = [*SMALL, "--learner", learner, "--batch-rows", 500]
     both = [process(*words, "--output", f"o{seed}", seed=seed) for seed in ("1", "2")]
-    assert [finished(each).code for each in both] == [0, 0]
+    assert [finish(each).code for each in both] == [0, 0]
     assert content("o1") == content("o2")
     assert len(content("o1")) == 2 + 2 * 3 + 3 * 2 + len(list(Path("o1/predictions").glob("*/*")))
 
@@ -244,11 +244,11 @@ def test_an_interrupt_while_the_progress_begins_is_told_as_any_other(
 
 
 def test_a_live_run_starts_now_unless_its_start_is_given() -> None:
-    live = made(live=True, runner="prism")
+    live = make_settings(live=True, runner="prism")
     now = at_launch(live).start
     assert now is not None
     assert abs(pd.Timestamp(now) - pd.Timestamp.now(tz="UTC")) < pd.Timedelta(minutes=1)
-    assert at_launch(made()).start is None
+    assert at_launch(make_settings()).start is None
     assert at_launch(live.model_copy(update={"start": "2026-01-01"})).start == "2026-01-01"
 
 

@@ -17,8 +17,8 @@ from pipeline import runners
 from pipeline.runners import flink, prism
 from pipeline.runners.guides import FlinkGuide, RunGuide
 from pipeline.runners.needs import Need
-from tests.pipeline.fake_flink import FakeFlink, closed_port, serving
-from tests.pipeline.job import Job, made
+from tests.pipeline.fake_flink import FakeFlink, find_closed_port, serving
+from tests.pipeline.job import Job, make_settings
 
 FILES = {"input": "a.csv", "schema_file": "s.toml"}
 GOOGLE = ("--project=my-project", "--region=europe-west1", "--temp_location=gs://my-bucket/tmp")
@@ -31,10 +31,10 @@ def cluster() -> Iterator[FakeFlink]:
         yield fake
 
 
-def refused(*words: str, **values: object) -> str:
+def refusal(*words: str, **values: object) -> str:
     """What a job is refused with."""
     with pytest.raises(UserError) as error:
-        runners.preflight(made(**values), list(words))
+        runners.preflight(make_settings(**values), list(words))
     return str(error.value)
 
 
@@ -56,7 +56,9 @@ def test_a_runner_that_streams_is_refused_nothing_if_it_is_there(cluster: FakeFl
         ("prism", [f"--prism_location={sys.executable}"]),
         ("flink", cluster.words),
     ):
-        runners.preflight(made(runner=runner, live=True, refreshes=0, on_interrupt="drain"), words)
+        runners.preflight(
+            make_settings(runner=runner, live=True, refreshes=0, on_interrupt="drain"), words
+        )
 
 
 def test_draining_is_refused_where_windows_show_only_at_the_end(job: Job) -> None:
@@ -67,7 +69,7 @@ def test_draining_is_refused_where_windows_show_only_at_the_end(job: Job) -> Non
 
 @pytest.mark.parametrize("runner", ["direct", "prism", "flink", "dataflow"])
 def test_an_unsafe_trigger_is_refused_on_every_runner_with_the_reason(runner: str) -> None:
-    message = refused("--allow_unsafe_triggers", *GOOGLE, runner=runner, output="gs://b/o")
+    message = refusal("--allow_unsafe_triggers", *GOOGLE, runner=runner, output="gs://b/o")
     assert message.startswith(
         "--allow_unsafe_triggers: a window with an unsafe trigger may fire once"
     )
@@ -83,9 +85,9 @@ def test_prism_that_is_not_at_hand_is_named_with_what_builds_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(prism, "prism", lambda: None)
-    message = refused(runner="prism")
+    message = refusal(runner="prism")
     assert message.startswith("--runner prism: Prism is not at hand: make prism builds it")
-    runners.preflight(made(runner="prism"), ["--prism_location=https://a.b/prism.zip"])
+    runners.preflight(make_settings(runner="prism"), ["--prism_location=https://a.b/prism.zip"])
 
 
 def test_a_prism_that_is_no_program_is_refused_and_the_zip_of_a_release_is_not(
@@ -93,18 +95,18 @@ def test_a_prism_that_is_no_program_is_refused_and_the_zip_of_a_release_is_not(
 ) -> None:
     (tmp_path / "text").write_text("no program")
     for given in (tmp_path, tmp_path / "text", tmp_path / "gone"):
-        message = refused(f"--prism_location={given}", runner="prism")
+        message = refusal(f"--prism_location={given}", runner="prism")
         assert message == f"--prism_location {given}: is no program: make prism builds one"
     with zipfile.ZipFile(tmp_path / "prism.zip", "w") as release:
         release.writestr("prism", "a program")
-    runners.preflight(made(runner="prism"), [f"--prism_location={tmp_path / 'prism.zip'}"])
+    runners.preflight(make_settings(runner="prism"), [f"--prism_location={tmp_path / 'prism.zip'}"])
 
 
 def test_beam_is_told_of_the_prism_at_hand_unless_the_words_name_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(prism, "prism", lambda: "/at/hand")
-    settings = made(runner="prism")
+    settings = make_settings(runner="prism")
     for_ever = f"--job_server_timeout={prism.FOR_EVER}"
     assert prism.words_for(settings, []) == ["--prism_location=/at/hand", for_ever]
     assert prism.words_for(settings, ["--prism_location=/mine"])[1:] == [for_ever]
@@ -131,16 +133,20 @@ def test_beam_is_told_of_the_prism_at_hand_unless_the_words_name_one(
 def test_a_value_with_which_flink_would_lose_rows_or_hang_is_refused(
     words: list[str], message: str, cluster: FakeFlink
 ) -> None:
-    found = refused(*cluster.words, *words, runner="flink")
+    found = refusal(*cluster.words, *words, runner="flink")
     assert found.startswith("=".join(words) if len(words) == 1 else words[0])
     assert message in found
-    lacking = [n for n in runners.needed(made(runner="flink"), [*cluster.words, *words]) if n.lacks]
+    lacking = [
+        n
+        for n in runners.needed(make_settings(runner="flink"), [*cluster.words, *words])
+        if n.lacks
+    ]
     assert len(lacking) == 1  # told once, and the needs behind it can be looked at all the same
 
 
 def folder_need(*words: str, **values: object) -> Need:
     """What Flink needs of a run's folder."""
-    needs = flink.needs(made(runner="flink", **values), list(words))
+    needs = flink.needs(make_settings(runner="flink", **values), list(words))
     return next(need for need in needs if need.what == "a run folder that the workers reach")
 
 
@@ -170,37 +176,37 @@ def test_a_checkpoint_to_start_from_goes_with_its_runs_folder(
 ) -> None:
     kept = tmp_path / "chk-7"
     word = f"--savepoint_path=file:{kept}"
-    message = refused(*cluster.words, word, runner="flink")
+    message = refusal(*cluster.words, word, runner="flink")
     assert message.startswith(f"{word}: goes with its run's folder: --output FOLDER --resume")
     again = {"runner": "flink", "output": str(tmp_path), "resume": True}
-    message = refused(*cluster.words, word, **again)
+    message = refusal(*cluster.words, word, **again)
     assert message.startswith(f"{word}: no checkpoint of Flink's is there: ")
     assert "without --savepoint_path the run goes on from its first missing report" in message
     kept.mkdir()
     (kept / "_metadata").touch()
-    runners.preflight(made(**again), [*cluster.words, word])
+    runners.preflight(make_settings(**again), [*cluster.words, word])
 
 
 def test_a_job_server_that_is_not_there_is_refused_with_what_starts_one(
     cluster: FakeFlink,
 ) -> None:
-    endpoint = f"localhost:{closed_port()}"
-    message = refused(*cluster.words, f"--job_endpoint={endpoint}", runner="flink")
+    endpoint = f"localhost:{find_closed_port()}"
+    message = refusal(*cluster.words, f"--job_endpoint={endpoint}", runner="flink")
     assert message.startswith(f"no job server of Beam's answers at {endpoint} (")
     assert message.endswith("make flink-up starts one here; another: --job_endpoint=HOST:PORT")
 
 
 def test_a_cluster_that_is_not_there_is_refused_with_what_starts_one(cluster: FakeFlink) -> None:
-    page = f"localhost:{closed_port()}"
-    message = refused(*cluster.words, f"--flink_master={page}", runner="flink")
+    page = f"localhost:{find_closed_port()}"
+    message = refusal(*cluster.words, f"--flink_master={page}", runner="flink")
     assert message.startswith(f"http://{page} does not answer as Flink does: ")
     assert message.endswith("make flink-up starts one; another: --flink_master=HOST:PORT")
 
 
 def test_a_cluster_with_too_few_free_slots_is_refused(cluster: FakeFlink) -> None:
     cluster.free = 2
-    runners.preflight(made(runner="flink"), cluster.words)
-    message = refused(*cluster.words, "--parallelism=3", runner="flink")
+    runners.preflight(make_settings(runner="flink"), cluster.words)
+    message = refusal(*cluster.words, "--parallelism=3", runner="flink")
     assert message.startswith("2 of 8 task slots are free at http://localhost:")
     assert ", 3 are needed: cancel another job there, or give a smaller --parallelism" in message
 
@@ -210,9 +216,9 @@ def test_a_cluster_that_keeps_checkpoints_in_memory_is_refused(
     key: str, cluster: FakeFlink
 ) -> None:
     cluster.config = {key: "file:///c"}
-    runners.preflight(made(runner="flink"), cluster.words)
+    runners.preflight(make_settings(runner="flink"), cluster.words)
     cluster.config = {}
-    message = refused(*cluster.words, runner="flink")
+    message = refusal(*cluster.words, runner="flink")
     assert "keeps checkpoints in memory, where each over 5 MB fails" in message
     assert message.endswith(
         "set state.checkpoints.dir in its configuration, as deploy/flink/config.yaml does"
@@ -220,7 +226,7 @@ def test_a_cluster_that_keeps_checkpoints_in_memory_is_refused(
 
 
 def test_flink_is_told_what_a_job_needs_and_words_that_are_given_stay() -> None:
-    words = flink.words_for(made(runner="flink", output="runs/a"), ["--parallelism=4"])
+    words = flink.words_for(make_settings(runner="flink", output="runs/a"), ["--parallelism=4"])
     assert words[0] == "--parallelism=4" and "--parallelism=2" not in words
     assert {"--checkpointing_interval=3000", "--finish_bundle_before_checkpointing"} < {*words}
     assert {"--environment_type=LOOPBACK", "--job_endpoint=localhost:8099"} < {*words}
@@ -233,7 +239,7 @@ def test_a_job_on_flink_is_found_by_its_name_and_others_need_no_cluster(
 ) -> None:
     def guide(runner: str, *words: str) -> RunGuide:
         given = [*cluster.words, *words]
-        return runners.guide(made(runner=runner), given, RunFolder("runs/a"), print)
+        return runners.guide(make_settings(runner=runner), given, RunFolder("runs/a"), print)
 
     found = guide("flink")
     assert isinstance(found, FlinkGuide) and found.name == flink.job_name("runs/a")
@@ -243,14 +249,14 @@ def test_a_job_on_flink_is_found_by_its_name_and_others_need_no_cluster(
 
 
 def test_files_end_by_themselves_so_windows_0_is_no_matter() -> None:
-    runners.preflight(made(**FILES, refreshes=0), [])
-    runners.preflight(made(**FILES), [])
+    runners.preflight(make_settings(**FILES, refreshes=0), [])
+    runners.preflight(make_settings(**FILES), [])
     with pytest.raises(UserError):
-        runners.preflight(made(refreshes=0), [])
+        runners.preflight(make_settings(refreshes=0), [])
 
 
 def test_the_embedded_runner_is_the_fn_api_runner_itself_and_does_not_stream() -> None:
-    runner, options = runners.make(made(), ["--direct_num_workers=2"])
+    runner, options = runners.make(make_settings(), ["--direct_num_workers=2"])
     assert type(runner) is FnApiRunner
     assert options.view_as(StandardOptions).streaming is False
     assert options.view_as(DirectOptions).direct_num_workers == 2
@@ -261,13 +267,13 @@ def test_the_embedded_runner_is_the_fn_api_runner_itself_and_does_not_stream() -
     [("prism", "PrismRunner"), ("flink", "PortableRunner"), ("dataflow", "DataflowRunner")],
 )
 def test_other_runners_are_named_to_beam_and_stream(name: str, beams: str) -> None:
-    runner, options = runners.make(made(runner=name), [])
+    runner, options = runners.make(make_settings(runner=name), [])
     assert runner == beams
     assert options.view_as(StandardOptions).streaming is True
 
 
 @pytest.mark.parametrize("number", ["0", "2", "8"])
 def test_more_workers_than_one_are_refused_on_the_embedded_runner(number: str) -> None:
-    runners.preflight(made(), ["--direct_num_workers=1"])
+    runners.preflight(make_settings(), ["--direct_num_workers=1"])
     with pytest.raises(UserError, match=f"--direct_num_workers {number}: .* loses what a source"):
-        runners.preflight(made(), [f"--direct_num_workers={number}"])
+        runners.preflight(make_settings(), [f"--direct_num_workers={number}"])

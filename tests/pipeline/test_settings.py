@@ -14,7 +14,7 @@ from model.asof import Cadence
 from model.errors import UserError
 from model.people import SCHEMA as PEOPLE
 from pipeline.settings import Settings, divisors, micros_of, option, settings_from
-from tests.pipeline.job import made
+from tests.pipeline.job import make_settings
 
 FILES = {"input": "a.csv", "schema_file": "s.toml"}
 DEFAULTS: dict[str, Any] = {
@@ -60,7 +60,7 @@ ADDRESSES = [
 """What is no address of a webhook."""
 
 
-def refused(**values: Any) -> str:
+def refusal(**values: Any) -> str:
     with pytest.raises(UserError) as raised:
         settings_from(values)
     assert "\n" not in str(raised.value)
@@ -69,7 +69,7 @@ def refused(**values: Any) -> str:
 
 @pytest.mark.parametrize(("name", "value"), DEFAULTS.items())
 def test_each_default_is_that_of_the_design(name: str, value: object) -> None:
-    assert getattr(made(), name) == value
+    assert getattr(make_settings(), name) == value
 
 
 def test_every_option_is_known_to_these_tests() -> None:
@@ -83,10 +83,10 @@ def test_every_option_is_known_to_these_tests() -> None:
 
 
 def test_files_are_the_source_where_an_input_is_given_and_are_all_read() -> None:
-    assert not made().reads_files
-    assert made(**FILES).reads_files
-    assert made(**FILES).refresh_count == 0
-    assert made(**FILES, refreshes=5).refresh_count == 5
+    assert not make_settings().reads_files
+    assert make_settings(**FILES).reads_files
+    assert make_settings(**FILES).refresh_count == 0
+    assert make_settings(**FILES, refreshes=5).refresh_count == 5
 
 
 @pytest.mark.parametrize(
@@ -101,20 +101,20 @@ def test_a_duration_is_whole_seconds_minutes_hours_or_days(text: object, seconds
     "value", ["0", "-60", "1w", "5 m", "1.5", "1.5m", "", "m", "60sm", "1e3", 1.5, True, None, []]
 )
 def test_what_is_no_duration_is_refused_by_name_and_value(value: object) -> None:
-    message = refused(window=value)
+    message = refusal(window=value)
     assert message.startswith(f"--window {value}: ")
     assert "60, 90s, 5m, 1h, 1d" in message or "must be >= 1" in message
 
 
 @pytest.mark.parametrize("option", ["every", "latency"])
 def test_no_time_may_be_zero_but_disorder(option: str) -> None:
-    assert refused(**{option: "0"}).startswith(f"--{option} 0: ")
+    assert refusal(**{option: "0"}).startswith(f"--{option} 0: ")
     assert settings_from({"disorder": "0"}).disorder == 0
 
 
 @pytest.mark.parametrize("option", ["window", "every", "latency", "disorder"])
 def test_no_time_may_be_longer_than_a_hundred_years(option: str) -> None:
-    assert refused(**{option: "99999999999d"}).startswith(f"--{option} 99999999999d: ")
+    assert refusal(**{option: "99999999999d"}).startswith(f"--{option} 99999999999d: ")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_no_time_may_be_longer_than_a_hundred_years(option: str) -> None:
 def test_a_bad_value_names_the_option_the_value_and_what_is_allowed(
     values: dict[str, Any], words: list[str]
 ) -> None:
-    message = refused(**values)
+    message = refusal(**values)
     assert [word for word in words if word not in message] == []
 
 
@@ -193,18 +193,18 @@ def test_beams_class_names_are_runners_too(name: str, runner: str) -> None:
 
 
 def test_a_refresh_is_a_window_and_a_serve_window_is_a_refresh_unless_told() -> None:
-    assert (made(window=300).refresh, made(window=300).serve_window) == (300, 300)
-    assert made(window=300, every=60).serve_window == 60
-    cut = made(window="3m", every="1m", latency="20s", lag=2)
+    assert (make_settings(window=300).refresh, make_settings(window=300).serve_window) == (300, 300)
+    assert make_settings(window=300, every=60).serve_window == 60
+    cut = make_settings(window="3m", every="1m", latency="20s", lag=2)
     assert cut.cadence == Cadence(window=180_000_000, every=60_000_000, latency=20_000_000, lag=2)
 
 
 @examples(max_examples=50, deadline=None)
 @given(st.integers(1, 200_000))
 def test_a_live_serve_window_is_a_second_or_the_600th_part_of_a_refresh(every: int) -> None:
-    result = made(live=True, window=every).serve_window
+    result = make_settings(live=True, window=every).serve_window
     assert result == min(d for d in range(1, every + 1) if every % d == 0 and every / d <= 600)
-    assert made(live=True, window=600, latency=60).serve_window == 60
+    assert make_settings(live=True, window=600, latency=60).serve_window == 60
 
 
 @examples(max_examples=50, deadline=None)
@@ -235,8 +235,13 @@ def test_a_start_without_a_zone_is_utc_and_none_is_the_default() -> None:
 @pytest.mark.parametrize("name", ["drift_psi", "drift_shift"])
 def test_a_threshold_is_a_number_or_none(name: str) -> None:
     given = ("0.1", 3, "none", None)
-    assert [getattr(made(**{name: value}), name) for value in given] == [0.1, 3.0, None, None]
+    assert [getattr(make_settings(**{name: value}), name) for value in given] == [
+        0.1,
+        3.0,
+        None,
+        None,
+    ]
 
 
 def test_people_have_their_own_schema() -> None:
-    assert made().meaning == PEOPLE
+    assert make_settings().meaning == PEOPLE

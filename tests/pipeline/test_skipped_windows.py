@@ -71,7 +71,7 @@ def skips(folder: str = "o") -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text()) for path in found}
 
 
-def served(folder: str = "o") -> list[str | None]:
+def serving_models(folder: str = "o") -> list[str | None]:
     """The last digits of the model that served in each refresh: its window's minute."""
     return [None if one["model"] is None else one["model"][11:13] for one in metrics(folder)]
 
@@ -108,7 +108,7 @@ def test_an_inclusive_export_leaves_the_newest_model_of_a_whole_window(
 def test_the_older_model_serves_until_a_window_has_rows_enough(job: Job, write: Any) -> None:
     write([60, 60, 9, 1, 0, 3, 60, 60])
     job.ran(*WORDS, "--learner", "ridge", "--keep", "1")
-    assert served() == [None, "01", "02", "02", "02", "02", "07"]
+    assert serving_models() == [None, "01", "02", "02", "02", "02", "07"]
     assert {name[11:13]: one["rows"] for name, one in skips().items()} == {
         "03": 9,
         "04": 1,
@@ -137,7 +137,7 @@ def test_sliding_windows_and_a_lag_skip_by_the_rows_of_the_window(job: Job, writ
         **{"01": 4, "02": 8, "03": 8}
     }
     assert [name[11:13] for name in models("o")] == ["04", "05", "06"]
-    assert served() == [None, None, None, None, None, "04"]
+    assert serving_models() == [None, None, None, None, None, "04"]
 
 
 def test_only_labelled_rows_count_and_the_sample_does_not(job: Job, write: Any) -> None:
@@ -158,7 +158,7 @@ def test_a_window_whose_fit_fails_is_skipped_and_the_older_model_serves(
     name = learner if ":" in learner else f"my_learner:{learner}"
     param = ("--learner-param", "n_neighbors=55") if ":" in learner else ()
     result = job.ran(*WORDS, "--learner", name, *param, "--keep", "0")
-    assert served() == [None, "01", "01", "03"]
+    assert serving_models() == [None, "01", "01", "03"]
     [skipped] = skips().values()
     assert (skipped["rows"], skipped["kind"]) == (50, "fit_failed")
     assert skipped["reason"] == {
@@ -185,7 +185,7 @@ def test_strict_ends_the_job_at_a_fit_that_fails_and_without_it_the_run_goes_on(
         "and the older model serves)"
     ) in result.error
     job.ran(*words, "--resume")
-    assert served() == [None, "01", "01"]
+    assert serving_models() == [None, "01", "01"]
     Path("mended").touch()
     job.ran(*words[:-4], "--learner", "my_learner:Picky", "--output", "p")
     Path("mended").unlink()
@@ -297,7 +297,7 @@ def test_a_run_with_gaps_of_centuries_is_resumed_where_rows_are_missing(
     whole = content("o")
     assert [report["rows"] for report in metrics("o")] == [1, 1, 1, 60, 60, 60]
     assert [one["rows"] for one in skips().values()] == [1, 1, 1]
-    assert served() == [None, None, None, None, "01", "02"]
+    assert serving_models() == [None, None, None, None, "01", "02"]
     sorted(Path("o").glob("metrics/*.json"))[-1].unlink()
     result = job.ran(*words, "--resume")
     assert content("o") == whole

@@ -19,8 +19,8 @@ from model.runs import RunFolder
 from model.store import Store
 from pipeline.settings import micros_of
 from pipeline.source import ALL, Span, file_source, people_source, span_of
-from tests.model.core_kit import rides, trained
-from tests.pipeline.job import GOOD, HEADER, SCHEMA, made
+from tests.model.core_kit import rides, train_model
+from tests.pipeline.job import GOOD, HEADER, SCHEMA, make_settings
 from transforms.sources.planner import Extent
 
 MINUTE = 60_000_000
@@ -45,7 +45,7 @@ def folder_with(path: Path, reported: set[int], windows: set[int]) -> RunFolder:
 @cache
 def an_artefact() -> tuple[bytes, Manifest]:
     """Some model, with its manifest."""
-    return trained(Learner("ridge", {}, 0), rides(20))
+    return train_model(Learner("ridge", {}, 0), rides(20))
 
 
 def always(refresh: int) -> bool:
@@ -56,13 +56,13 @@ def always(refresh: int) -> bool:
 def test_a_fresh_run_reads_from_the_first_refresh_for_so_many(
     windows: int, end: int | None, home: Path
 ) -> None:
-    settings = made(refreshes=windows)
+    settings = make_settings(refreshes=windows)
     span = span_of(START + 7, None, settings, RunFolder("o"), always)
     assert span == Span(Extent(START, end), None, None)
 
 
-def resumed(path: Path, reported: set[int], trained: set[int], **options: object) -> Span:
-    settings = made(resume=True, output="o", **options)
+def resume(path: Path, reported: set[int], trained: set[int], **options: object) -> Span:
+    settings = make_settings(resume=True, output="o", **options)
     folder = folder_with(
         path, {START + n * MINUTE for n in reported}, {START + n * MINUTE for n in trained}
     )
@@ -70,25 +70,25 @@ def resumed(path: Path, reported: set[int], trained: set[int], **options: object
 
 
 def test_a_resumed_run_reports_from_the_first_refresh_without_a_report(home: Path) -> None:
-    span = resumed(home / "a", {0, 1, 2, 4}, {1, 2, 3})
+    span = resume(home / "a", {0, 1, 2, 4}, {1, 2, 3})
     assert span.report_from == START + 3 * MINUTE
     assert span.extent == Extent(START + 2 * MINUTE, START + 12 * MINUTE)
     assert span.begin == START + 2 * MINUTE
 
 
 def test_a_run_that_had_reported_nothing_is_read_from_the_start(home: Path) -> None:
-    span = resumed(home / "a", set(), {1, 2})
+    span = resume(home / "a", set(), {1, 2})
     assert span == Span(Extent(START, START + 12 * MINUTE), None, START)
 
 
 def test_a_resumed_run_without_an_older_model_is_read_from_the_start(home: Path) -> None:
-    assert resumed(home / "a", {0, 1, 2}, set()).extent.begin == START
+    assert resume(home / "a", {0, 1, 2}, set()).extent.begin == START
 
 
 def test_a_refresh_that_can_hold_no_row_is_not_missing(home: Path) -> None:
     folder = folder_with(home / "a", {START, START + 3 * MINUTE}, {START + MINUTE})
     gap = {START + MINUTE, START + 2 * MINUTE}
-    settings = made(resume=True, output="o")
+    settings = make_settings(resume=True, output="o")
     span = span_of(START, START + 5 * MINUTE, settings, folder, lambda at: at not in gap)
     assert span.report_from == START + 4 * MINUTE
 
@@ -99,7 +99,7 @@ def test_a_resumed_run_reads_the_whole_window_of_each_model_that_the_store_may_l
     tmp_path_factory: pytest.TempPathFactory, done: int, trained: set[int], window: int, lag: int
 ) -> None:
     path = tmp_path_factory.mktemp("span")
-    span = resumed(path, set(range(done)), trained, window=60 * window, every=60, lag=lag)
+    span = resume(path, set(range(done)), trained, window=60 * window, every=60, lag=lag)
     assert span.report_from == START + done * MINUTE
     begin = span.begin if span.begin is not None else START
     older = [
@@ -117,7 +117,7 @@ def test_a_resumed_run_reads_the_whole_window_of_each_model_that_the_store_may_l
 def test_people_come_in_batches_and_live_ones_in_those_of_200_ms(
     option: dict[str, bool], rows: int, home: Path
 ) -> None:
-    settings = made(rate=25, refreshes=1, window=30, **option)
+    settings = make_settings(rate=25, refreshes=1, window=30, **option)
     source, span = people_source(settings, RunFolder("o"))
     ticket = source.tickets.get(0)
     assert ticket is not None and (ticket.start, ticket.stop) == (0, rows)
@@ -130,14 +130,14 @@ def test_people_come_in_batches_and_live_ones_in_those_of_200_ms(
 def test_a_schema_of_columns_that_people_have_not_is_refused(home: Path) -> None:
     Path("s.toml").write_text(SCHEMA)
     with pytest.raises(UserError, match="column 't': people have nome, idade, salario"):
-        people_source(made(schema_file="s.toml"), RunFolder("o"))
+        people_source(make_settings(schema_file="s.toml"), RunFolder("o"))
 
 
 def files(text: str, **options: object) -> tuple[list[int], Span]:
     """The rows of each ticket of a CSV file, and the span."""
     Path("s.toml").write_text(SCHEMA)
     Path("in.csv").write_text(HEADER + text)
-    settings = made(input="in.csv", schema_file="s.toml", **options)
+    settings = make_settings(input="in.csv", schema_file="s.toml", **options)
     source, span = file_source(settings, RunFolder("o"), lambda line: None)
     rows, position = [], 0
     while (ticket := source.tickets.get(position)) is not None:

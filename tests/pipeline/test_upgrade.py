@@ -48,7 +48,7 @@ from model.reading import Chunk, File, Plan
 from model.runs import RunFolder
 from pipeline.graph import build
 from pipeline.source import file_source, people_source
-from tests.pipeline.job import GOOD, HEADER, SCHEMA, made
+from tests.pipeline.job import GOOD, HEADER, SCHEMA, make_settings
 from tests.transforms.streams import MINUTE, row
 from tests.transforms.streams import SCHEMA as STREAM
 from transforms.coders import (
@@ -97,7 +97,7 @@ def graph(job: str) -> tuple[Any, Any]:
         Path(home, "schema.toml").write_text(SCHEMA)
         for name in {"input", "schema_file"} & set(options):
             options[name] = str(Path(home, options[name]))
-        settings, folder = made(**options), RunFolder("nowhere")
+        settings, folder = make_settings(**options), RunFolder("nowhere")
         if settings.reads_files:
             source, span = file_source(settings, folder, lambda line: None)
         else:
@@ -228,7 +228,7 @@ def test_only_the_planner_keeps_anything_beside_the_shuffles(job: str) -> None:
 # The bytes.
 
 
-def described(batch: pa.RecordBatch) -> str:
+def describe(batch: pa.RecordBatch) -> str:
     """A batch's columns, types and values (times in microseconds), and its metadata."""
     lines = []
     for field, column in zip(batch.schema, batch.columns, strict=True):
@@ -238,7 +238,7 @@ def described(batch: pa.RecordBatch) -> str:
     return "\n".join([*lines, *(f"{k.decode()} = {v.decode()}" for k, v in metadata.items())])
 
 
-def written_batches() -> dict[str, pa.RecordBatch]:
+def make_batches() -> dict[str, pa.RecordBatch]:
     """A batch of each kind that is shuffled, as the job makes it of two rows."""
     rows = [row(0, 1.5, 2.0, "a"), row(0.25, None, None, None)]
     [batch] = accepted(batches(rows, STREAM, MINUTE), STREAM)
@@ -368,7 +368,7 @@ class Case(NamedTuple):
         Arrow may write other bytes in another release, which say the same.
         """
         written = self.coder.encode(self.value)
-        if self.seen is not described:
+        if self.seen is not describe:
             return bool(written == golden)
         return bool(self.seen(self.coder.decode(golden)) == self.seen(self.coder.decode(written)))
 
@@ -380,11 +380,11 @@ def mark_seen(mark: Mark) -> tuple[int, int]:
 
 def cases() -> list[Case]:
     """All values of which the golden bytes are kept."""
-    made_batches = written_batches()
+    made_batches = make_batches()
     ticket = Ticket(3, 10_000, 20_000, 30_000, 40_000, 50_001, -1_000_000, 2**63 - 1)
     sums, nothing = KeyedSums(Key(-1, 2, 3), SOME[0]), KeyedSums(Key(0, 0, 0), SOME[1])
     return [
-        *(Case(RecordBatchCoder(), n, made_batches[n], MEANT[n], described) for n in MEANT),
+        *(Case(RecordBatchCoder(), n, made_batches[n], MEANT[n], describe) for n in MEANT),
         Case(TicketCoder(), "ticket", ticket, ticket),
         Case(SumsCoder(), "sums", sums, sums),
         Case(SumsCoder(), "no sums", nothing, nothing),
@@ -454,7 +454,7 @@ def test_bytes_of_every_other_older_version_are_refused(case: Case) -> None:
 
 def planners() -> dict[str, Planner]:
     """A planner of each source."""
-    people = people_source(made(start="2026-11-23T07:00:00Z"), RunFolder("o"))[0].tickets
+    people = people_source(make_settings(start="2026-11-23T07:00:00Z"), RunFolder("o"))[0].tickets
     plan = Plan(
         (File("in.csv", "csv", 100, 5.0, None, 0, ("t", "y"), 4, 2),),
         (Chunk(0, 4, 100, 0, 9, 2, 1_000_000, 9_000_000),),

@@ -14,7 +14,7 @@ from model.errors import UserError
 from model.reading.outlook import RowTimes
 from model.wording import format_duration
 from pipeline.window import option, refuse_absurd
-from tests.pipeline.job import SCHEMA, Job, content, made, metrics
+from tests.pipeline.job import SCHEMA, Job, content, make_settings, metrics
 
 FILES = ("--input", "in.csv", "--schema", "s.toml", "--learner", "ridge")
 
@@ -112,7 +112,7 @@ def test_few_rows_that_no_window_would_suit_are_not_refused(job: Job) -> None:
 def test_more_windows_than_anyone_can_want_are_refused() -> None:
     outlook = RowTimes(np.arange(100_001) * 60 * SECOND, np.full(100_001, 50.0))
     seen = outlook.windows(60, 10)
-    settings = made(refreshes=0)
+    settings = make_settings(refreshes=0)
     with pytest.raises(UserError, match="makes 100,001 windows of about 50 rows each: at most 100"):
         refuse_absurd(60, seen, 86_400, outlook, settings)
     refuse_absurd(60, seen._replace(number=100_000), 86_400, outlook, settings)
@@ -124,4 +124,4 @@ def test_more_windows_than_anyone_can_want_are_refused() -> None:
 )
 def test_a_duration_is_shown_as_the_option_takes_it(seconds: int, written: str, words: str) -> None:
     assert (option(seconds), format_duration(seconds)) == (written, words)
-    assert made(window=written).window == seconds
+    assert make_settings(window=written).window == seconds

@@ -28,7 +28,7 @@ def refresh(minute: int, psi: float) -> tuple[int, Metrics]:
     return minute * MINUTE, result.model_copy(update={"drift": drift})
 
 
-def written(refreshes: list[tuple[int, Metrics]], folder: Path) -> list[Any]:
+def write_alerts(refreshes: list[tuple[int, Metrics]], folder: Path) -> list[Any]:
     """Runs refreshes through ``WriteAlerts``; gives what comes out."""
     with embedded() as pipeline:
         message = pipeline | beam.Create(refreshes) | WriteAlerts(str(folder), THRESHOLDS)
@@ -39,7 +39,7 @@ def written(refreshes: list[tuple[int, Metrics]], folder: Path) -> list[Any]:
 def test_each_refresh_with_alerts_has_a_file_of_them_and_all_go_on(tmp_path: Path) -> None:
     refreshes = [refresh(0, 0.5), refresh(1, 0.25), refresh(2, 0.75)]
     for _ in range(2):
-        gone_on = written(refreshes, tmp_path)
+        gone_on = write_alerts(refreshes, tmp_path)
         found = files_of(tmp_path)
         for (start, before), (same, after) in zip(refreshes, gone_on, strict=True):
             named = {
@@ -59,4 +59,4 @@ def test_each_refresh_with_alerts_has_a_file_of_them_and_all_go_on(tmp_path: Pat
 def test_alerts_that_cannot_be_written_hold_up_their_report(tmp_path: Path) -> None:
     tmp_path.joinpath("alerts").write_text("a file, where a folder should be")
     with pytest.raises(Exception, match=r"exists|Not a directory"):
-        written([refresh(0, 0.5)], tmp_path / "alerts")
+        write_alerts([refresh(0, 0.5)], tmp_path / "alerts")

@@ -43,7 +43,7 @@ def model_of(at: int) -> str | None:
     return None if at < MINUTE else f"m{at // MINUTE}"
 
 
-def evaluated(
+def evaluate(
     rows: list[Any],
     batch_rows: int = 1000,
     rejected: list[Rejects] | None = None,
@@ -89,7 +89,7 @@ def rejects(number: int, at: int) -> Rejects:
 @pytest.mark.parametrize("batch_rows", [1, 7, 1000])
 def test_each_refreshs_figures_are_those_of_scikit_learn(batch_rows: int) -> None:
     rows = stream(150, 240, shuffled=True)
-    seen = evaluated(rows, batch_rows)
+    seen = evaluate(rows, batch_rows)
     assert [one.window for one in seen] == [
         Window(minute * MINUTE, (minute + 1) * MINUTE) for minute in range(4)
     ]
@@ -119,7 +119,7 @@ def test_each_refreshs_figures_are_those_of_scikit_learn(batch_rows: int) -> Non
 
 def test_the_order_of_arrival_changes_no_digit() -> None:
     rows = stream(150, 240, shuffled=True)
-    first, again = (evaluated(rows, 7, seed=seed) for seed in (1, 2))
+    first, again = (evaluate(rows, 7, seed=seed) for seed in (1, 2))
     assert [one.value[1].as_json() for one in first] == [one.value[1].as_json() for one in again]
 
 
@@ -147,14 +147,14 @@ def test_sums_merge_in_the_order_of_batches_however_they_are_bundled(
 
 def test_late_rows_count_where_they_came_and_in_the_figures() -> None:
     rows = [row(0), row(60, y=1980), row(130, y=1990, x=1000), row(5, y=2010, x=1000)]
-    seen = evaluated(rows, 1, disorder=5 * SECOND)
+    seen = evaluate(rows, 1, disorder=5 * SECOND)
     metrics: Metrics = seen[2].value[1]
     assert (metrics.rows, metrics.late, metrics.scored) == (2, 1, 2)
     assert metrics.mae == pytest.approx((abs(2000.25 - 1990) + abs(2000.25 - 2010)) / 2)
 
 
 def test_a_refresh_of_rejects_alone_has_a_report_and_nothing_but_their_number() -> None:
-    seen = evaluated([row(0)], rejected=[rejects(2, 300 * SECOND), rejects(1, 310 * SECOND)])
+    seen = evaluate([row(0)], rejected=[rejects(2, 300 * SECOND), rejects(1, 310 * SECOND)])
     assert [one.value[0] // SECOND for one in seen] == [0, 300]
     body = seen[1].value[1].model_dump()
     assert body.pop("rejected") == 3
@@ -168,16 +168,16 @@ def test_a_refresh_of_rejects_alone_has_a_report_and_nothing_but_their_number() 
 
 def test_rows_and_rejects_of_one_batch_are_counted_together() -> None:
     rows = [row(60, y=None), row(61, y=None)]
-    [one] = evaluated(rows, rejected=[rejects(4, 60 * SECOND)])
+    [one] = evaluate(rows, rejected=[rejects(4, 60 * SECOND)])
     metrics = one.value[1]
     assert (metrics.rows, metrics.scored, metrics.unlabelled, metrics.rejected) == (2, 2, 2, 4)
     assert metrics.mae is metrics.baseline_mae is metrics.r2 is None
 
 
 def test_r2_needs_two_rows_and_a_target_that_varies() -> None:
-    [one] = evaluated([row(60, y=3)])
+    [one] = evaluate([row(60, y=3)])
     assert one.value[1].r2 is None and one.value[1].mae is not None
-    [one] = evaluated([row(60, y=3), row(61, y=3)], 1)
+    [one] = evaluate([row(60, y=3), row(61, y=3)], 1)
     assert one.value[1].r2 is None
 
 
@@ -189,12 +189,12 @@ def test_two_models_in_one_refresh_are_an_error() -> None:
 
 
 def test_nothing_at_all_gives_no_report() -> None:
-    assert evaluated([]) == []
+    assert evaluate([]) == []
 
 
 def test_the_files_of_a_refresh_stand_in_its_figures_and_change_none() -> None:
     rows = stream(60, 120)
-    alone, beside = evaluated(rows), evaluated(rows, written=[0, 1, 2 * MINUTE - 1])
+    alone, beside = evaluate(rows), evaluate(rows, written=[0, 1, 2 * MINUTE - 1])
     reports = [one.value[1] for one in beside]
     plain = [report.model_copy(update={"files": {}}) for report in reports]
     assert plain == [one.value[1] for one in alone] and len(plain) == 2

@@ -34,14 +34,14 @@ def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
     return [{"t": float(t), "a": p, "b": q, "y": z} for t, p, q, z in result]
 
 
-def fitted(some: list[dict[str, Any]]) -> tuple[Any, Any, Any]:
+def fit_rows(some: list[dict[str, Any]]) -> tuple[Any, Any, Any]:
     """scikit-learn's model of the rows, the features and the target."""
     x = np.array([[row["a"], row["b"]] for row in some])
     y = np.array([row["y"] for row in some])
     return Ridge(alpha=2.0).fit(StandardScaler().fit_transform(x), y), x, y
 
 
-def trained(some: list[dict[str, Any]], folder: Path, batch_rows: int) -> tuple[Manifest, Any]:
+def train_rows(some: list[dict[str, Any]], folder: Path, batch_rows: int) -> tuple[Manifest, Any]:
     """The manifest of the window, and what its artefact predicts of each row."""
     source = accepted(batches(some, SCHEMA, MINUTE, batch_rows), SCHEMA)
     store = Store(str(folder))
@@ -61,8 +61,8 @@ def test_a_ridge_is_fitted_to_all_rows_though_a_sample_travels(
     tmp_path: Path, batch_rows: int
 ) -> None:
     some = rows(5_000)
-    manifest, prediction = trained(some, tmp_path, batch_rows)
-    ridge, x, y = fitted(some)
+    manifest, prediction = train_rows(some, tmp_path, batch_rows)
+    ridge, x, y = fit_rows(some)
     wanted = ridge.predict(StandardScaler().fit_transform(x))
     np.testing.assert_allclose(prediction, wanted, rtol=1e-9)
     assert manifest.rows == 5_000
@@ -73,8 +73,8 @@ def test_a_ridge_is_fitted_to_all_rows_though_a_sample_travels(
 
 def test_a_window_whose_rows_all_travel_is_trained_on_them(tmp_path: Path) -> None:
     some = rows(SAMPLE_ROWS)
-    manifest, prediction = trained(some, tmp_path, 300)
-    ridge, x, y = fitted(some)
+    manifest, prediction = train_rows(some, tmp_path, 300)
+    ridge, x, y = fit_rows(some)
     wanted = ridge.predict(StandardScaler().fit_transform(x))
     np.testing.assert_allclose(prediction, wanted, rtol=1e-11)
     assert manifest.training.mae == pytest.approx(mean_absolute_error(y, wanted), rel=1e-9)
@@ -82,9 +82,9 @@ def test_a_window_whose_rows_all_travel_is_trained_on_them(tmp_path: Path) -> No
 
 def test_the_fingerprint_names_the_rows_that_do_not_travel_too(tmp_path: Path) -> None:
     some = rows(3_000)
-    first, _ = trained(some, tmp_path / "one", 1_000)
+    first, _ = train_rows(some, tmp_path / "one", 1_000)
     some[1_234]["b"] += 1e-6  # the sample may well not have it
-    second, _ = trained(some, tmp_path / "two", 1_000)
+    second, _ = train_rows(some, tmp_path / "two", 1_000)
     assert first.fingerprint != second.fingerprint
 
 

@@ -23,7 +23,7 @@ from transforms.statistics import CollectWindows
 from transforms.testing import FromBatches, Gather, accepted, batches, embedded
 
 
-def normalized(
+def normalize_rows(
     rows: list[Any], batch_rows: int = 1000, seed: int = 0, **options: Any
 ) -> dict[int, Normalized]:
     """Normalised windows by their end in seconds."""
@@ -49,7 +49,7 @@ def test_each_window_is_what_scikit_learn_makes_of_its_rows_in_order_of_time(
     batch_rows: int,
 ) -> None:
     rows = stream(150, 300, shuffled=True)
-    found = normalized(rows, batch_rows, seed=batch_rows)
+    found = normalize_rows(rows, batch_rows, seed=batch_rows)
     assert sorted(found) == [60, 120, 180, 240, 300]
     for end, data in found.items():
         ids = labelled(rows, end - 60, end)
@@ -62,7 +62,7 @@ def test_each_window_is_what_scikit_learn_makes_of_its_rows_in_order_of_time(
 
 def test_the_order_of_arrival_changes_no_digit_and_no_fingerprint() -> None:
     rows = stream(100, 300, shuffled=True)
-    first, again = normalized(rows, 7, seed=1), normalized(rows, 7, seed=2)
+    first, again = normalize_rows(rows, 7, seed=1), normalize_rows(rows, 7, seed=2)
     for end, data in first.items():
         assert data.fingerprint == again[end].fingerprint
         np.testing.assert_array_equal(data.matrix, again[end].matrix)
@@ -71,15 +71,15 @@ def test_the_order_of_arrival_changes_no_digit_and_no_fingerprint() -> None:
 
 def test_another_value_gives_another_fingerprint() -> None:
     rows = [row(t, x=t) for t in range(9)]
-    first = normalized(rows)[60].fingerprint
+    first = normalize_rows(rows)[60].fingerprint
     for change in ({"y": 2.0}, {"x": 99.0}, {"c": "b"}, {"t": 0.5}):
         rows[0] = {**row(0, x=0), **change}
-        assert normalized(rows)[60].fingerprint != first
+        assert normalize_rows(rows)[60].fingerprint != first
 
 
 def test_a_sample_is_normalised_by_the_statistics_of_all_rows() -> None:
     rows = [row(t, x=t) for t in range(60)]
-    [data] = normalized(rows, sample_rows=5).values()
+    [data] = normalize_rows(rows, sample_rows=5).values()
     everyone = np.arange(60.0)
     assert (data.rows, data.matrix.shape[0], len(data.target)) == (60, 5, 5)
     scores = (everyone - everyone.mean()) / everyone.std()
@@ -87,7 +87,7 @@ def test_a_sample_is_normalised_by_the_statistics_of_all_rows() -> None:
 
 
 def test_one_row_constants_and_nulls_alone_are_defined() -> None:
-    [data] = normalized([row(0, y=5, x=None, c=None)]).values()
+    [data] = normalize_rows([row(0, y=5, x=None, c=None)]).values()
     assert data.matrix.tolist() == [[0.0, 0.0, 1.0]]
     assert data.target.tolist() == [5.0]
-    assert normalized([]) == {}
+    assert normalize_rows([]) == {}

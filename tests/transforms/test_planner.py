@@ -243,7 +243,7 @@ def test_an_extent_holds_its_begin_and_not_its_end(extent: Extent, kept: list[in
     assert [tag_of(batch).at for batch in extent.within(iter(batches))] == kept
 
 
-def drained(ats: list[int], path: Path, after: int, resumed: bool) -> list[Ticket]:
+def drain(ats: list[int], path: Path, after: int, resumed: bool) -> list[Ticket]:
     """What a planner gives that is asked to drain after so many tickets; refreshes of 10 µs."""
     clock = [1000.0]
     planner = Planner(Listed(ats), lambda: clock[0], Drain(str(path), every=10))
@@ -274,7 +274,7 @@ def test_a_planner_asked_to_drain_ends_with_the_refresh_that_has_begun(
     after = data.draw(st.integers(0, len(ats)))
     for resumed in (False, True):
         with TemporaryDirectory() as folder:
-            found = drained(ats, Path(folder, "drain.json"), after, resumed)
+            found = drain(ats, Path(folder, "drain.json"), after, resumed)
         reach = ats[after - 1] + 1 if after else 0
         end = -(-reach // 10) * 10
         assert [one.at for one in found] == [at for at in ats if at < end]

@@ -13,7 +13,7 @@ from model.manifest import Reference
 from model.store import DamagedArtefact, Store, model_cache
 from tests.transforms.streams import SCHEMA, labelled, stream, values
 from tests.transforms.test_normalize import by_hand
-from tests.transforms.test_train import RIDGE, committed, flip
+from tests.transforms.test_train import RIDGE, commit_rows, flip
 from transforms.coders import near_bytes
 from transforms.predict import ArtefactHandler, Predict
 from transforms.testing import Gather, accepted, batches, embedded
@@ -26,7 +26,7 @@ NAMES = [f"19700101T000{minute}00Z" for minute in (1, 2, 3, 4)]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of four windows' models."""
     path = tmp_path_factory.mktemp("store")
-    assert sorted(committed(ROWS, path, RIDGE)) == NAMES
+    assert sorted(commit_rows(ROWS, path, RIDGE)) == NAMES
     return path / "models"
 
 
@@ -34,7 +34,7 @@ def reference(folder: Path, name: str) -> Reference:
     return Store(str(folder)).reference(name)
 
 
-def made(batch_rows: int = 50) -> list[Any]:
+def make_batches(batch_rows: int = 50) -> list[Any]:
     return accepted(batches(ROWS, SCHEMA, 240_000_000, batch_rows), SCHEMA)
 
 
@@ -57,7 +57,7 @@ def by_scikit_learn(name: str, ids: list[int]) -> Any:
 def test_interleaved_windows_are_each_scored_by_their_own_model(folder: Path) -> None:
     requests = [
         (reference(folder, NAMES[(i + j) % 4]), batch)
-        for i, batch in enumerate(made(50))
+        for i, batch in enumerate(make_batches(50))
         for j in range(4)
     ]
     handler = ArtefactHandler(str(folder))
@@ -75,7 +75,7 @@ def test_interleaved_windows_are_each_scored_by_their_own_model(folder: Path) ->
 
 
 def test_a_batch_without_a_reference_passes_unscored(folder: Path) -> None:
-    [batch] = made(1000)
+    [batch] = make_batches(1000)
     handler = ArtefactHandler(str(folder))
     [result] = handler.run_inference([(None, batch)], handler.load_model())
     assert (result.example, result.inference, result.model_id) == (batch, None, None)
@@ -86,7 +86,7 @@ def test_a_rows_prediction_does_not_depend_on_its_neighbours(folder: Path) -> No
     ask = reference(folder, NAMES[0])
 
     def predicted(batch_rows: int) -> Any:
-        requests = [(ask, batch) for batch in made(batch_rows)]
+        requests = [(ask, batch) for batch in make_batches(batch_rows)]
         results = handler.run_inference(requests, handler.load_model())
         return np.concatenate([result.inference.prediction for result in results])
 
@@ -96,7 +96,7 @@ def test_a_rows_prediction_does_not_depend_on_its_neighbours(folder: Path) -> No
 def test_beams_run_inference_scores_lists_of_requests_and_counts_in_our_namespace(
     folder: Path,
 ) -> None:
-    [one, two, *_] = made(50)
+    [one, two, *_] = make_batches(50)
     lists = [
         [(reference(folder, NAMES[0]), one), (None, two)],
         [(reference(folder, NAMES[1]), two)],
@@ -116,7 +116,7 @@ def test_beams_run_inference_scores_lists_of_requests_and_counts_in_our_namespac
 
 def test_the_handler_batches_nothing_more_and_counts_bytes_without_pickling(folder: Path) -> None:
     handler = ArtefactHandler(str(folder))
-    [one, two, *_] = made(50)
+    [one, two, *_] = make_batches(50)
     assert handler.should_skip_batching()
     assert handler.get_metrics_namespace() == "correnteza"
     assert handler.get_num_bytes([(None, one), (None, two)]) == near_bytes(one) + near_bytes(two)
@@ -125,18 +125,18 @@ def test_the_handler_batches_nothing_more_and_counts_bytes_without_pickling(fold
 
 
 def test_a_model_of_which_a_byte_has_changed_is_not_opened(tmp_path: Path) -> None:
-    committed(ROWS, tmp_path, RIDGE)
+    commit_rows(ROWS, tmp_path, RIDGE)
     store = tmp_path / "models"
     ask = reference(store, NAMES[0])
     flip(store / NAMES[0] / "model.joblib")
     model_cache.cache_clear()  # as in another process: this one has made it
     handler = ArtefactHandler(str(store))
     with pytest.raises(DamagedArtefact, match="is not opened"):
-        list(handler.run_inference([(ask, made()[0])], handler.load_model()))
+        list(handler.run_inference([(ask, make_batches()[0])], handler.load_model()))
 
 
 def test_a_reference_to_other_content_of_that_name_is_refused(folder: Path) -> None:
     handler = ArtefactHandler(str(folder))
     with pytest.raises(DamagedArtefact, match="changed since"):
-        request = (Reference(NAMES[0], "0" * 64), made()[0])
+        request = (Reference(NAMES[0], "0" * 64), make_batches()[0])
         list(handler.run_inference([request], handler.load_model()))

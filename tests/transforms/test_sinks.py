@@ -31,7 +31,7 @@ from tests.transforms.streams import (
 )
 from tests.transforms.test_evaluate import model_of, rejects, result
 from tests.transforms.test_statistics import splitmix
-from tests.transforms.test_train import RIDGE, committed, files_of
+from tests.transforms.test_train import RIDGE, commit_rows, files_of
 from transforms.handover import shard_of
 from transforms.predict import ArtefactHandler
 from transforms.sinks import WriteEnd, WritePredictions, WriteRejects, WriteReports, WriteSample
@@ -52,13 +52,13 @@ def sunk(results: list[Any], sink: Any, seed: int = 0) -> None:
         stamped | sink
 
 
-def scored(rows: list[Any], batch_rows: int = 1000, disorder: int | None = None) -> list[Any]:
+def score_rows(rows: list[Any], batch_rows: int = 1000, disorder: int | None = None) -> list[Any]:
     """Scored batches: the first minute has no model, every other one its own."""
     made = accepted(batches(rows, SCHEMA, MINUTE, batch_rows, disorder), SCHEMA)
     return [result(batch, model_of(tag_of(batch).at)) for batch in made]
 
 
-def written(folder: Path) -> dict[tuple[str, str], pa.Table]:
+def read_written(folder: Path) -> dict[tuple[str, str], pa.Table]:
     return {(p.parent.name, p.name): pq.read_table(p) for p in folder.rglob("*.parquet")}
 
 
@@ -67,8 +67,8 @@ def test_predictions_have_just_the_contracts_columns_and_all_rows_in_order(
     tmp_path: Path, batch_rows: int
 ) -> None:
     rows = stream(150, 240, shuffled=True)
-    sunk(scored(rows, batch_rows), WritePredictions(str(tmp_path), SCHEMA, MINUTE, 2))
-    found = written(tmp_path)
+    sunk(score_rows(rows, batch_rows), WritePredictions(str(tmp_path), SCHEMA, MINUTE, 2))
+    found = read_written(tmp_path)
     assert {name for name, _ in found} == set(HOUR[:4])
     assert {shard for _, shard in found} <= {"00000.parquet", "00001.parquet"}
     for (refresh, _), table in found.items():
@@ -100,11 +100,11 @@ def test_predictions_have_just_the_contracts_columns_and_all_rows_in_order(
 
 
 def test_two_shards_part_the_batches_by_their_keys(tmp_path: Path) -> None:
-    results = scored(stream(150, 240), 10)
+    results = score_rows(stream(150, 240), 10)
     sunk(results, WritePredictions(str(tmp_path), SCHEMA, MINUTE, 2))
     found = {
         i: int(shard[:5])
-        for (_, shard), table in written(tmp_path).items()
+        for (_, shard), table in read_written(tmp_path).items()
         for i in table["id"].to_pylist()
     }
     assert set(found.values()) == {0, 1}
@@ -115,9 +115,9 @@ def test_two_shards_part_the_batches_by_their_keys(tmp_path: Path) -> None:
 
 def test_late_rows_are_written_where_they_came(tmp_path: Path) -> None:
     rows = [row(0), row(130), row(5)]
-    results = scored(rows, 1, disorder=5 * SECOND)
+    results = score_rows(rows, 1, disorder=5 * SECOND)
     sunk(results, WritePredictions(str(tmp_path), SCHEMA, MINUTE, 1))
-    found = written(tmp_path)
+    found = read_written(tmp_path)
     assert set(found) == {(HOUR[0], "00000.parquet"), (HOUR[2], "00000.parquet")}
     table = found[HOUR[2], "00000.parquet"]
     assert table["id"].to_pylist() == [2, 1]
@@ -133,7 +133,7 @@ def sinks(folder: str, store: str) -> list[Any]:
 
 
 def test_a_sink_that_is_run_twice_or_in_another_order_writes_the_same_files(tmp_path: Path) -> None:
-    committed(ROWS, tmp_path / "m", RIDGE)
+    commit_rows(ROWS, tmp_path / "m", RIDGE)
     store = str(tmp_path / "m" / "models")
     results = really_scored(store, 7)
     for name in ("a", "b"):
@@ -164,7 +164,7 @@ def really_scored(store: str, batch_rows: int = 1000) -> list[PredictionResult]:
 def test_a_sample_shows_rows_raw_and_normalised_by_the_model_that_scored_them(
     tmp_path: Path,
 ) -> None:
-    committed(ROWS, tmp_path, RIDGE)
+    commit_rows(ROWS, tmp_path, RIDGE)
     store = str(tmp_path / "models")
     sunk(really_scored(store, 20), WriteSample(str(tmp_path / "s"), SCHEMA, MINUTE, store))
     assert sorted(p.name for p in (tmp_path / "s").iterdir()) == [f"{n}.parquet" for n in HOUR[:4]]
@@ -198,7 +198,7 @@ def test_a_sample_has_at_most_a_thousand_rows_the_same_whatever_the_batches(tmp_
     made = {}
     for batch_rows in (250, 1300):
         folder = tmp_path / str(batch_rows)
-        results = [result(r.example, None) for r in scored(rows, batch_rows)]
+        results = [result(r.example, None) for r in score_rows(rows, batch_rows)]
         sunk(results, WriteSample(str(folder), SCHEMA, MINUTE, str(tmp_path)))
         made[batch_rows] = pq.read_table(folder / f"{HOUR[0]}.parquet")
     wanted = sorted(range(1300), key=splitmix)[:1000]

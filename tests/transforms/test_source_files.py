@@ -18,7 +18,7 @@ from transforms.sources.planner import Extent, ReadTickets, Ticket
 from transforms.testing import Gather, embedded
 
 
-def written(folder: Path, form: str, rows: list[dict[str, Any]], pieces: int = 3) -> str:
+def write_files(folder: Path, form: str, rows: list[dict[str, Any]], pieces: int = 3) -> str:
     """Writes rows into some files, in their order; returns their glob."""
     frame = pd.DataFrame(rows)
     size = -(-len(rows) // pieces)
@@ -33,7 +33,7 @@ def written(folder: Path, form: str, rows: list[dict[str, Any]], pieces: int = 3
     return str(folder / f"*.{form}")
 
 
-def planned(tickets: FileTickets) -> list[Ticket]:
+def all_tickets(tickets: FileTickets) -> list[Ticket]:
     """All tickets of a plan."""
     found = []
     while (ticket := tickets.get(len(found))) is not None:
@@ -58,9 +58,9 @@ def test_each_row_is_read_once_with_its_ordinal_as_its_id(
     tmp_path: Path, form: str, batch_rows: int
 ) -> None:
     rows = stream(100, 400, shuffled=True)
-    files = plan(written(tmp_path, form, rows), SCHEMA)
+    files = plan(write_files(tmp_path, form, rows), SCHEMA)
     tickets, reader = source(files, Extent(), batch_rows)
-    found = [batch for ticket in planned(tickets) for batch in reader(ticket)]
+    found = [batch for ticket in all_tickets(tickets) for batch in reader(ticket)]
     assert times_by_id(found) == {i: int(r["t"] * SECOND) for i, r in enumerate(rows)}
     assert max(batch.num_rows for batch in found) <= batch_rows
     assert not any(late_mask(batch).any() for batch in found)
@@ -72,7 +72,7 @@ def test_each_row_is_read_once_with_its_ordinal_as_its_id(
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, list[dict[str, Any]]]:
     """A plan of unsorted Parquet files, and their rows."""
     rows = stream(200, 600, seed=5, shuffled=True)
-    return plan(written(tmp_path_factory.mktemp("files"), "parquet", rows), SCHEMA), rows
+    return plan(write_files(tmp_path_factory.mktemp("files"), "parquet", rows), SCHEMA), rows
 
 
 @given(st.integers(0, 10), st.integers(0, 11), st.sampled_from([1, 5, 100]))
@@ -82,7 +82,7 @@ def test_of_unsorted_files_just_the_rows_within_the_extent_are_read(
 ) -> None:
     extent = Extent(begin * MINUTE, end * MINUTE)
     tickets, reader = source(files[0], extent, batch_rows)
-    found = [batch for ticket in planned(tickets) for batch in reader(ticket)]
+    found = [batch for ticket in all_tickets(tickets) for batch in reader(ticket)]
     inside = {
         i: int(r["t"] * SECOND) for i, r in enumerate(files[1]) if begin * 60 <= r["t"] < end * 60
     }
@@ -93,7 +93,7 @@ def test_tickets_leave_in_the_order_of_their_least_time_and_no_row_is_before_its
     files: Any,
 ) -> None:
     tickets, reader = source(files[0], Extent(2 * MINUTE, None), 4)
-    plan = planned(tickets)
+    plan = all_tickets(tickets)
     assert len(plan) > 5
     assert [t.at for t in plan] == sorted(t.at for t in plan)
     for ticket in plan:
@@ -105,7 +105,7 @@ def test_tickets_leave_in_the_order_of_their_least_time_and_no_row_is_before_its
 
 def test_a_ticket_gives_the_same_bytes_on_every_retry(files: Any) -> None:
     tickets, reader = source(files[0], Extent(), 4)
-    for ticket in planned(tickets):
+    for ticket in all_tickets(tickets):
         assert [encode(b) for b in reader(ticket)] == [encode(b) for b in reader(ticket)]
 
 
@@ -125,7 +125,7 @@ def test_a_rows_tag_says_where_it_stood(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("t,y,x,z,c\n0,1,2,3,a\n1,1,2,3,a\n70,1,2,3,a\n")
     files = plan(str(tmp_path / "a.csv"), SCHEMA)
     tickets, reader = source(files, Extent(), 10)
-    [first, second] = [batch for ticket in planned(tickets) for batch in reader(ticket)]
+    [first, second] = [batch for ticket in all_tickets(tickets) for batch in reader(ticket)]
     assert [tag_of(b).where for b in (first, second)] == [str(tmp_path / "a.csv")] * 2
     assert [i + tag_of(first).line for i in first[ID].to_pylist()] == [2, 3]
     assert [i + tag_of(second).line for i in second[ID].to_pylist()] == [4]

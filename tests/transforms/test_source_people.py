@@ -19,7 +19,7 @@ def people(rate: float = 5, disorder: int = 0) -> People:
     return People("learnable", 42, rate, START, disorder)
 
 
-def planned(tickets: PeopleTickets) -> list[Ticket]:
+def all_tickets(tickets: PeopleTickets) -> list[Ticket]:
     """All tickets of a plan that ends."""
     found = []
     while (ticket := tickets.get(len(found))) is not None:
@@ -37,7 +37,7 @@ def source(
 
 def rows_read(table: People, extent: Extent, batch_rows: int) -> list[pa.RecordBatch]:
     tickets, reader = source(table, extent, batch_rows)
-    return [batch for ticket in planned(tickets) for batch in reader(ticket)]
+    return [batch for ticket in all_tickets(tickets) for batch in reader(ticket)]
 
 
 @given(
@@ -68,7 +68,7 @@ def test_no_batch_is_stamped_before_its_ticket_nor_straddles_a_serve_window(
 ) -> None:
     table = people(5, disorder * SECOND)
     tickets, reader = source(table, Extent(START, START + 3 * MINUTE), batch_rows, latency * SECOND)
-    plan = planned(tickets)
+    plan = all_tickets(tickets)
     assert [t.at for t in plan] == sorted(t.at for t in plan)
     for ticket in plan:
         for batch in reader(ticket):
@@ -82,7 +82,7 @@ def test_no_batch_is_stamped_before_its_ticket_nor_straddles_a_serve_window(
 def test_a_ticket_gives_the_same_bytes_on_every_retry() -> None:
     tickets, reader = source(people(), Extent(START, START + 5 * MINUTE), 333)
     again = source(people(), Extent(START, START + 5 * MINUTE), 333)[1]
-    for ticket in planned(tickets):
+    for ticket in all_tickets(tickets):
         assert [encode(b) for b in reader(ticket)] == [encode(b) for b in again(ticket)]
 
 

@@ -24,7 +24,7 @@ class Named(NamedTuple):
     c: str
 
 
-def made(rows: list[Any], stamps: list[float] | None = None, **arguments: Any) -> list[Any]:
+def make_batches(rows: list[Any], stamps: list[float] | None = None, **arguments: Any) -> list[Any]:
     """What ``FromRows`` makes of rows, stamped or not, in the order of batch stamps."""
     with embedded() as pipeline:
         created = pipeline | beam.Create(list(enumerate(rows)), reshuffle=False)
@@ -43,7 +43,7 @@ def values_of(seen: list[Any], name: str) -> list[Any]:
 @pytest.mark.parametrize("batch_rows", [1, 7, 1000])
 def test_each_row_is_in_one_batch_that_is_stamped_with_its_least_time(batch_rows: int) -> None:
     rows = stream(60, 300, shuffled=True)
-    seen = made(rows, batch_rows=batch_rows)
+    seen = make_batches(rows, batch_rows=batch_rows)
     key = lambda r: repr(sorted(r.items()))  # noqa: E731
     columns = [values_of(seen, name) for name in ("t", "y", "x", "z", "c")]
     found = [dict(zip("tyxzc", values, strict=True)) for values in zip(*columns, strict=True)]
@@ -61,15 +61,15 @@ def test_dicts_beam_rows_and_named_tuples_give_the_same_rows() -> None:
     values = {"t": 1.0, "y": 2.0, "x": 3.0, "z": 4.0, "c": "a"}
     kinds = [values, beam.Row(**values), Named(**values)]
     assert [as_dict(kind) for kind in kinds] == [values] * 3
-    found = [made([kind])[0].value for kind in kinds]
+    found = [make_batches([kind])[0].value for kind in kinds]
     assert found[0].equals(found[1]) and found[1].equals(found[2])
 
 
 def test_a_beam_timestamp_is_a_time() -> None:
     rest = {"y": 2.0, "x": 3.0, "z": 4.0, "c": "a"}
-    [one] = made([{"t": Timestamp(1_704_067_200.25), **rest}])
+    [one] = make_batches([{"t": Timestamp(1_704_067_200.25), **rest}])
     assert event_times(one.value).tolist() == [1_704_067_200_250_000]
-    [one] = made([{"t": MIN_TIMESTAMP, **rest}])
+    [one] = make_batches([{"t": MIN_TIMESTAMP, **rest}])
     assert PROBLEM in one.value.schema.names
 
 
@@ -88,13 +88,13 @@ def test_a_row_has_the_same_id_on_every_retry_and_another_row_another() -> None:
 
 def test_a_column_may_name_the_rows() -> None:
     rows = [{**row(t), "number": 90 - t} for t in (0, 5)]
-    seen = made(rows, id_column="number")
+    seen = make_batches(rows, id_column="number")
     assert values_of(seen, ID) == [90, 85]
     assert tag_of(seen[0].value).key == (0, 85, 0)
 
 
 def test_a_row_behind_its_stamp_is_late_and_counts_where_it_is_stamped() -> None:
-    seen = made([row(10), row(70), row(5)], stamps=[10, 70, 65])
+    seen = make_batches([row(10), row(70), row(5)], stamps=[10, 70, 65])
     assert [(one.at // SECOND, one.value["t"].to_pylist()) for one in seen] == [
         (10, [10.0]),
         (65, [70.0, 5.0]),
@@ -103,16 +103,16 @@ def test_a_row_behind_its_stamp_is_late_and_counts_where_it_is_stamped() -> None
 
 
 def test_a_row_without_a_time_counts_where_it_is_stamped_or_with_the_first_that_has_one() -> None:
-    [one] = made([row("soon"), row(10)], stamps=[20, 10])  # type: ignore[arg-type]
+    [one] = make_batches([row("soon"), row(10)], stamps=[20, 10])  # type: ignore[arg-type]
     assert one.at == 10 * SECOND and values_of([one], "__time").count(None) == 1
-    [one] = made([row("soon"), row(130)])  # type: ignore[arg-type]
+    [one] = make_batches([row("soon"), row(130)])  # type: ignore[arg-type]
     assert one.at == 130 * SECOND
-    [one] = made([row("soon")])  # type: ignore[arg-type]
+    [one] = make_batches([row("soon")])  # type: ignore[arg-type]
     assert one.at == 0
 
 
 def test_no_row_gives_no_batch() -> None:
-    assert made([]) == []
+    assert make_batches([]) == []
 
 
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=30), st.integers(1, 9))
@@ -137,7 +137,7 @@ def test_a_row_without_a_usable_id_takes_the_hash_of_its_content() -> None:
         {**row(3), "number": "six"},
         {**row(4), "number": 2**63},
     ]
-    seen = made(rows, id_column="number")
+    seen = make_batches(rows, id_column="number")
     assert sorted(values_of(seen, ID)) == sorted([5, *map(row_id, rows[1:])])
 
 
@@ -152,7 +152,7 @@ def test_a_row_of_the_year_9999_is_rejected_where_its_neighbours_stand(
     rows = [row(1.0), row(YEAR_9999), row(2.0)]
     stamps = [r["t"] for r in rows] if stamped else None
     latest = 100 * SECOND
-    seen = made(rows, stamps, batch_rows=batch_rows, latest=latest)
+    seen = make_batches(rows, stamps, batch_rows=batch_rows, latest=latest)
     marked = [one for one in seen if PROBLEM in one.value.schema.names]
     [problem] = [found for found in values_of(marked, PROBLEM) if found is not None]
     assert problem == (
@@ -166,9 +166,9 @@ def test_a_row_of_the_year_9999_is_rejected_where_its_neighbours_stand(
 
 
 def test_rows_that_end_may_be_a_day_ahead_and_rows_that_do_not_may_be_of_any_time() -> None:
-    assert PROBLEM in made([row(YEAR_9999), row(1.0)])[0].value.schema.names
+    assert PROBLEM in make_batches([row(YEAR_9999), row(1.0)])[0].value.schema.names
     now = time.time()
-    assert PROBLEM not in made([row(now), row(now + 86_400)])[0].value.schema.names
+    assert PROBLEM not in make_batches([row(now), row(now + 86_400)])[0].value.schema.names
     with embedded() as pipeline:
         flow = pipeline | beam.Create([row(YEAR_9999)])
         flow.is_bounded = False

@@ -52,11 +52,11 @@ SIZES = [1, 7, 1000]
 TWO_MINUTES = replace(EACH_MINUTE, window=2 * MINUTE)
 
 
-def made(rows: list[Any], batch_rows: int = 1000, disorder: int | None = None) -> list[Any]:
+def make_batches(rows: list[Any], batch_rows: int = 1000, disorder: int | None = None) -> list[Any]:
     return accepted(batches(rows, SCHEMA, MINUTE, batch_rows, disorder), SCHEMA)
 
 
-def collected(
+def collect(
     source: list[pa.RecordBatch], cadence: Cadence = EACH_MINUTE, **options: Any
 ) -> dict[Any, Any]:
     """What ``CollectWindows`` gives, by the windows' bounds in seconds."""
@@ -102,8 +102,8 @@ def test_each_window_has_its_rows_and_the_statistics_that_numpy_gives(
     batch_rows: int, length: int, every: int
 ) -> None:
     rows = stream(150, 500, shuffled=True)
-    source = shuffle(made(rows, batch_rows), seed=batch_rows)
-    found = collected(
+    source = shuffle(make_batches(rows, batch_rows), seed=batch_rows)
+    found = collect(
         source, Cadence(window=length * SECOND, every=every * SECOND, latency=every * SECOND)
     )
     wanted = windows_of(rows, length, every)
@@ -115,15 +115,15 @@ def test_each_window_has_its_rows_and_the_statistics_that_numpy_gives(
 
 
 def test_the_order_in_which_batches_arrive_changes_no_byte() -> None:
-    source = made(stream(150, 500, shuffled=True), 7)
-    first, *others = [collected(shuffle(source, seed), TWO_MINUTES) for seed in range(3)]
+    source = make_batches(stream(150, 500, shuffled=True), 7)
+    first, *others = [collect(shuffle(source, seed), TWO_MINUTES) for seed in range(3)]
     for other in others:
         assert {w: encode(one.value) for w, one in other.items()} == {
             w: encode(one.value) for w, one in first.items()
         }
 
 
-def combined(source: list[pa.RecordBatch], fn: WindowData, seed: int) -> pa.RecordBatch:
+def combine(source: list[pa.RecordBatch], fn: WindowData, seed: int) -> pa.RecordBatch:
     """Combines batches by a random tree of merges, cut down and through the coder now and then."""
     rng = random.Random(seed)
     parts = [fn.create_accumulator()]
@@ -157,7 +157,7 @@ some_rows = st.lists(
 
 
 def inputs(rows: list[Any], batch_rows: int) -> list[pa.RecordBatch]:
-    summed = [summarized(batch, SCHEMA) for batch in made(rows, batch_rows)]
+    summed = [summarized(batch, SCHEMA) for batch in make_batches(rows, batch_rows)]
     return [batch for batch in summed if batch is not None]
 
 
@@ -167,7 +167,7 @@ def test_any_cut_agrees_with_numpy_and_any_order_of_it_to_the_last_digit(
     rows: list[Any], batch_rows: int, seed: int
 ) -> None:
     source = inputs(rows, batch_rows)
-    data = combined(source, WindowData(), seed)
+    data = combine(source, WindowData(), seed)
     ids = labelled(rows, 0, 60)
     assert data[ID].to_pylist() == sorted(ids)
     for name in ("y", "x", "z"):
@@ -197,7 +197,7 @@ def test_a_sample_bounds_the_rows_but_statistics_are_over_all(
     rows: list[Any], batch_rows: int, sample_rows: int, seed: int
 ) -> None:
     source = inputs(rows, batch_rows)
-    data = combined(source, WindowData(sample_rows), seed)
+    data = combine(source, WindowData(sample_rows), seed)
     ids = labelled(rows, 0, 60)
     assert data[ID].to_pylist() == sorted(sorted(ids, key=splitmix)[:sample_rows])
     everything = WindowData().extract_output(source)
@@ -218,43 +218,43 @@ def test_what_waits_in_an_accumulator_is_bounded_too(monkeypatch: pytest.MonkeyP
 
 def test_a_sample_keeps_its_windows_metadata_through_the_graph() -> None:
     rows = [row(t, y=t) for t in range(60)]
-    [one] = collected(made(rows, 7), sample_rows=3).values()
+    [one] = collect(make_batches(rows, 7), sample_rows=3).values()
     assert one.value.num_rows == 3
     assert statistics_of(one.value).numeric("y").mean == pytest.approx(29.5)
 
 
 def test_late_and_unlabelled_rows_are_left_out() -> None:
     rows = [row(0, y=1), row(50, y=None), row(55, y=3), row(10, y=100), row(59, y=5)]
-    source = made(rows, disorder=10 * SECOND)
-    [one] = collected(source).values()
+    source = make_batches(rows, disorder=10 * SECOND)
+    [one] = collect(source).values()
     assert one.value["y"].to_pylist() == [1.0, 3.0, 5.0]
     assert statistics_of(one.value).numeric("y").mean == 3.0
 
 
 def test_a_window_without_a_labelled_row_and_a_stream_without_any_give_nothing() -> None:
     rows = [row(0, y=None), row(61), row(121, y=None)]
-    assert set(collected(made(rows))) == {(60, 120)}
-    assert collected([]) == {}
-    assert summarized(made([row(0, y=None)])[0], SCHEMA) is None
+    assert set(collect(make_batches(rows))) == {(60, 120)}
+    assert collect([]) == {}
+    assert summarized(make_batches([row(0, y=None)])[0], SCHEMA) is None
 
 
 def test_windows_that_begin_before_a_resumed_run_are_left_out() -> None:
-    source = made([row(t) for t in (0, 60, 120, 180)])
-    found = collected(source, TWO_MINUTES, begin=MINUTE)
+    source = make_batches([row(t) for t in (0, 60, 120, 180)])
+    found = collect(source, TWO_MINUTES, begin=MINUTE)
     assert set(found) == {(60, 180), (120, 240), (180, 300)}
 
 
 def test_windows_that_end_after_the_stream_are_left_out() -> None:
-    source = made([row(t) for t in (0, 60, 120, 180)])
-    found = collected(source, TWO_MINUTES, until=4 * MINUTE)
+    source = make_batches([row(t) for t in (0, 60, 120, 180)])
+    found = collect(source, TWO_MINUTES, until=4 * MINUTE)
     assert set(found) == {(-60, 60), (0, 120), (60, 180), (120, 240)}
 
 
 @pytest.mark.parametrize(("lag", "later"), [(1, 0), (2, 60), (4, 180)])
 def test_a_lag_stamps_a_windows_data_later_and_leaves_its_bounds(lag: int, later: int) -> None:
-    source = made(stream(60, 240))
-    plain = collected(source, TWO_MINUTES)
-    found = collected(source, replace(TWO_MINUTES, lag=lag))
+    source = make_batches(stream(60, 240))
+    plain = collect(source, TWO_MINUTES)
+    found = collect(source, replace(TWO_MINUTES, lag=lag))
     assert set(found) == set(plain)
     for (_, end), one in found.items():
         assert one.at // 1000 == (end + later) * 1000 - 1
@@ -269,7 +269,7 @@ def test_sliding_windows_end_at_every_refresh_and_each_row_is_in_all_of_its_wind
     pipeline_of: Any,
 ) -> None:
     rows = [row(t) for t in (-61, -1, 0, 59, 60, 200)]
-    source = made(sorted(rows, key=lambda r: r["t"]), 1)
+    source = make_batches(sorted(rows, key=lambda r: r["t"]), 1)
     wanted: dict[tuple[int, int], list[int]] = {
         (start * SECOND, end * SECOND): [len(ids)]
         for (start, end), ids in windows_of(rows, 180, 60).items()
@@ -289,7 +289,7 @@ def test_sliding_windows_end_at_every_refresh_and_each_row_is_in_all_of_its_wind
 
 def test_windows_leave_as_the_watermark_passes_their_end_before_later_rows_come() -> None:
     rows = [row(t) for t in (0, 30, 60, 400, 410)]
-    source = made(rows, 1)
+    source = make_batches(rows, 1)
     with streamed() as pipeline:
         flow = pipeline | replay(source)
         seen = flow | CollectWindows(SCHEMA, EACH_MINUTE) | Gather()
@@ -302,7 +302,7 @@ def test_windows_leave_as_the_watermark_passes_their_end_before_later_rows_come(
 def test_a_batch_lies_in_one_window_whole_whatever_the_times(
     times: list[int], batch_rows: int
 ) -> None:
-    source = made([row(t) for t in times], batch_rows)
+    source = make_batches([row(t) for t in times], batch_rows)
     again = [decode(encode(batch)) for batch in source]
     for batch in again:
         stamps = [t.timestamp() for t in batch["__time"].to_pylist()]

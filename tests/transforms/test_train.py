@@ -35,7 +35,7 @@ MEANS = Learner(COUNTING, {}, 1)
 RIDGE = Learner("ridge", {"alpha": 0.5}, 1)
 
 
-def committed(
+def commit_rows(
     rows: list[Any],
     folder: Path,
     learner: Learner = MEANS,
@@ -68,7 +68,7 @@ def test_a_models_predictions_are_those_of_scikit_learn_fitted_to_the_same_rows(
     tmp_path: Path, batch_rows: int
 ) -> None:
     rows = stream(150, 240, shuffled=True)
-    found = committed(rows, tmp_path, RIDGE, batch_rows)
+    found = commit_rows(rows, tmp_path, RIDGE, batch_rows)
     assert sorted(found) == [f"19700101T000{m}00Z" for m in range(1, 5)]
     everyone = accepted(batches(rows, SCHEMA, 240 * SECOND), SCHEMA)[0]
     for one in found.values():
@@ -82,7 +82,7 @@ def test_a_models_predictions_are_those_of_scikit_learn_fitted_to_the_same_rows(
 
 def test_the_manifest_says_what_was_trained_on(tmp_path: Path) -> None:
     rows = [row(t, y=None if t % 10 == 0 else t, x=t) for t in range(60)]
-    [one] = committed(rows, tmp_path, RIDGE).values()
+    [one] = commit_rows(rows, tmp_path, RIDGE).values()
     manifest = Store(str(tmp_path / "models")).manifest("19700101T000100Z")
     assert (manifest.window_start, manifest.window_end) == (
         "1970-01-01T00:00:00Z",
@@ -96,10 +96,10 @@ def test_the_manifest_says_what_was_trained_on(tmp_path: Path) -> None:
 def test_a_retry_fits_nothing_and_gives_the_same_references_and_bytes(tmp_path: Path) -> None:
     rows = stream(100, 240, shuffled=True)
     fits()
-    first, before = committed(rows, tmp_path, batch_rows=7), files_of(tmp_path)
+    first, before = commit_rows(rows, tmp_path, batch_rows=7), files_of(tmp_path)
     assert fits() == 4
     stamps = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
-    assert committed(rows, tmp_path, batch_rows=7, seed=9) == first
+    assert commit_rows(rows, tmp_path, batch_rows=7, seed=9) == first
     assert fits() == 0
     assert files_of(tmp_path) == before
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
@@ -111,19 +111,19 @@ def test_a_window_that_is_trained_twice_has_the_same_bytes(
 ) -> None:
     rows = stream(200, 120, shuffled=True)
     for name in ("a", "b"):
-        committed(rows, tmp_path / name, learner, batch_rows=20, seed=ord(name))
+        commit_rows(rows, tmp_path / name, learner, batch_rows=20, seed=ord(name))
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b") != {}
 
 
 def test_other_rows_or_another_learner_are_trained_anew(tmp_path: Path) -> None:
     rows = [row(t, y=t) for t in range(0, 120, 2)]
-    first = committed(rows, tmp_path)
+    first = commit_rows(rows, tmp_path)
     fits()
-    changed = committed([row(0, y=77), *rows[1:]], tmp_path)
+    changed = commit_rows([row(0, y=77), *rows[1:]], tmp_path)
     assert fits() == 1
     assert changed["19700101T000100Z"] != first["19700101T000100Z"]
     assert changed["19700101T000200Z"] == first["19700101T000200Z"]
-    committed([row(0, y=77), *rows[1:]], tmp_path, Learner(COUNTING, {"strategy": "median"}, 1))
+    commit_rows([row(0, y=77), *rows[1:]], tmp_path, Learner(COUNTING, {"strategy": "median"}, 1))
     assert fits() == 2
 
 
@@ -145,44 +145,44 @@ def test_a_damaged_artefact_is_trained_again_to_the_same_bytes(
     tmp_path: Path, name: str, damage: Any
 ) -> None:
     rows = [row(t, y=t) for t in range(60)]
-    first, before = committed(rows, tmp_path), files_of(tmp_path)
+    first, before = commit_rows(rows, tmp_path), files_of(tmp_path)
     damage(tmp_path / "models" / "19700101T000100Z" / name)
     with pytest.raises((DamagedArtefact, FileNotFoundError)):
         Store(str(tmp_path / "models")).load("19700101T000100Z")
     fits()
-    assert committed(rows, tmp_path) == first
+    assert commit_rows(rows, tmp_path) == first
     assert fits() == 1
     assert files_of(tmp_path) == before
 
 
 def test_a_window_without_a_labelled_row_writes_no_model(tmp_path: Path) -> None:
     rows = [row(0), row(61, y=None), row(121)]
-    assert sorted(committed(rows, tmp_path)) == ["19700101T000100Z", "19700101T000300Z"]
+    assert sorted(commit_rows(rows, tmp_path)) == ["19700101T000100Z", "19700101T000300Z"]
     assert sorted(p.name for p in (tmp_path / "models").iterdir()) == [
         "19700101T000100Z",
         "19700101T000300Z",
     ]
-    assert committed([], tmp_path / "none") == {}
+    assert commit_rows([], tmp_path / "none") == {}
 
 
 def test_timing_is_kept_apart_and_only_for_what_was_fitted(tmp_path: Path) -> None:
     rows = [row(t, y=t) for t in range(0, 120, 2)]
-    committed(rows, tmp_path)
+    commit_rows(rows, tmp_path)
     assert not (tmp_path / "timing").exists()
-    committed(rows, tmp_path / "kept", timing=True)
+    commit_rows(rows, tmp_path / "kept", timing=True)
     output = json.loads((tmp_path / "kept" / "timing" / "19700101T000200Z.json").read_text())
     assert datetime.fromisoformat(output.pop("committed").replace("Z", "+00:00")).year >= 2024
     assert output.pop("fit_seconds") >= 0 and output.pop("commit_seconds") >= 0
     assert output == {"format": 1, "window_end": "1970-01-01T00:02:00Z", "rows": 30}
     before = files_of(tmp_path / "kept")
-    committed(rows, tmp_path / "kept", timing=True)
+    commit_rows(rows, tmp_path / "kept", timing=True)
     assert files_of(tmp_path / "kept") == before
 
 
 def test_models_are_counted_as_trained_or_found(tmp_path: Path) -> None:
     rows = [row(t) for t in (0, 60, 120)]
     tally.reset()
-    committed(rows, tmp_path)
+    commit_rows(rows, tmp_path)
     assert tally.tally() == {"models trained": 3}
-    committed(rows, tmp_path)
+    commit_rows(rows, tmp_path)
     assert tally.tally() == {"models trained": 3, "models found": 3}

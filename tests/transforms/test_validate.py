@@ -20,7 +20,7 @@ def broken(count: int = 40) -> list[dict[str, Any]]:
     return [{**r, **BROKEN.get(i, {})} for i, r in enumerate(rows)]
 
 
-def parted(rows: list[dict[str, Any]], batch_rows: int) -> tuple[list[Any], list[Any]]:
+def part_rows(rows: list[dict[str, Any]], batch_rows: int) -> tuple[list[Any], list[Any]]:
     with embedded() as pipeline:
         source = FromBatches(batches(rows, SCHEMA, MINUTE, batch_rows))
         accepted, rejected = pipeline | source | Validate(SCHEMA)
@@ -33,7 +33,7 @@ def test_rows_that_break_the_schema_leave_with_their_reason_and_the_others_go_on
     batch_rows: int,
 ) -> None:
     rows = broken()
-    good, bad = parted(rows, batch_rows)
+    good, bad = part_rows(rows, batch_rows)
     ids = sorted(i for one in good for i in one.value["__id"].to_pylist())
     assert ids == [i for i in range(40) if i not in BROKEN]
     message = {item.where: item.reason for one in bad for item in one.value.items}
@@ -44,7 +44,7 @@ def test_rows_that_break_the_schema_leave_with_their_reason_and_the_others_go_on
 
 def test_accepted_and_rejected_rows_keep_their_batchs_tag_and_stamp() -> None:
     made = {tag_of(batch).key: batch for batch in batches(broken(), SCHEMA, MINUTE, 7)}
-    good, bad = parted(broken(), 7)
+    good, bad = part_rows(broken(), 7)
     for one in good:
         tag = tag_of(one.value)
         assert tag == tag_of(made[tag.key])
@@ -58,7 +58,7 @@ def test_accepted_and_rejected_rows_keep_their_batchs_tag_and_stamp() -> None:
 
 def test_it_says_the_same_as_the_plain_function() -> None:
     made = batches(broken(), SCHEMA, MINUTE, 7)
-    good, bad = parted(broken(), 7)
+    good, bad = part_rows(broken(), 7)
     plain = [validate(batch, SCHEMA) for batch in made]
     by_key = lambda one: tag_of(one.value).key  # noqa: E731
     assert [repr(one.value.to_pylist()) for one in sorted(good, key=by_key)] == [
@@ -70,11 +70,11 @@ def test_it_says_the_same_as_the_plain_function() -> None:
 
 def test_rejects_are_counted() -> None:
     tally.reset()
-    parted(broken(), 7)
+    part_rows(broken(), 7)
     assert tally.tally() == {"rows rejected": len(BROKEN)}
 
 
 def test_no_row_gives_neither_and_a_batch_of_bad_rows_nothing_accepted() -> None:
-    assert parted([], 10) == ([], [])
-    good, bad = parted([row(0, x=float("inf"))], 10)
+    assert part_rows([], 10) == ([], [])
+    good, bad = part_rows([row(0, x=float("inf"))], 10)
     assert good == [] and [len(one.value.items) for one in bad] == [1]

@@ -16,7 +16,7 @@ from monitor.report import artefacts, columns, history
 from monitor.report.columns import Described
 
 
-def described(folder: Path) -> Described:
+def describe(folder: Path) -> Described:
     """The columns of a run over time."""
     run = RunFolder(str(folder))
     manifests = artefacts.manifests(Store(run.models))
@@ -24,7 +24,7 @@ def described(folder: Path) -> Described:
 
 
 def test_each_refresh_is_told_by_its_sample(run: Path) -> None:
-    found = described(run)
+    found = describe(run)
     places, numeric, categorical = columns.over_time(found, "idade")
     assert [place.start for place in places] == [f"2026-01-01T00:0{m}:00Z" for m in range(4)]
     assert not categorical and found.source == "up to 1,000 rows of each refresh"
@@ -40,7 +40,7 @@ def test_each_refresh_is_told_by_its_sample(run: Path) -> None:
 
 def test_without_samples_the_manifests_of_the_models_tell(mine: Path) -> None:
     shutil.rmtree(mine / "sample")
-    found = described(mine)
+    found = describe(mine)
     names = Store(str(mine / "models")).names()
     places, numeric, _ = columns.over_time(found, "idade")
     assert len(places) == len(names) == 4
@@ -54,7 +54,7 @@ def test_of_many_refreshes_the_last_of_as_many_in_a_row_stands_for_them_without_
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(columns, "PLACES", 3)  # of four refreshes: in twos, from the newest back
-    found = described(run)
+    found = describe(run)
     places, numeric, _ = columns.over_time(found, "idade")
     assert places == [
         ("2026-01-01T00:00:00Z", "2026-01-01T00:02:00Z"),
@@ -69,7 +69,7 @@ def test_of_many_refreshes_the_last_of_as_many_in_a_row_stands_for_them_without_
 def test_a_run_without_anything_tells_nothing(mine: Path) -> None:
     for name in ("sample", "models"):
         shutil.rmtree(mine / name)
-    assert columns.over_time(described(mine), "idade") == ([], [], [])
+    assert columns.over_time(describe(mine), "idade") == ([], [], [])
 
 
 def test_a_file_that_is_no_sample_is_named(mine: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_file_that_is_no_sample_is_named(mine: Path) -> None:
     for data in (pa.table({"idade": [1.0]}), pa.table({"salario": ["x"]})):
         pq.write_table(data, path)
         with pytest.raises(UserError, match=rf"{path.name}: is no sample of this run"):
-            described(mine)
+            describe(mine)
     path.write_bytes(b"PAR1")
     with pytest.raises(UserError, match=rf"{path.name}: is no sample of this run"):
-        described(mine)
+        describe(mine)

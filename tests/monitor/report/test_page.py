@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Glyph .* missing")
 """Names are measured in a font that lacks most letters, and shown in one that has them."""
 
 
-def made(folder: Path, shown: int = 50) -> str:
+def make_report(folder: Path, shown: int = 50) -> str:
     """The report of a run."""
     return page.made(RunFolder(str(folder)), shown, lambda line: None)
 
@@ -32,7 +32,7 @@ def made(folder: Path, shown: int = 50) -> str:
 @pytest.fixture(scope="module")
 def html(run: Path) -> str:
     """The report of the run of people."""
-    return made(run)
+    return make_report(run)
 
 
 def test_the_summary_tells_what_ran_and_how_well_it_did(html: str, run: Path) -> None:
@@ -83,11 +83,11 @@ def test_every_model_has_its_page(html: str, run: Path) -> None:
 
 
 def test_only_the_newest_models_are_shown_and_the_others_counted(run: Path) -> None:
-    two = made(run, 2)
+    two = make_report(run, 2)
     assert re.findall(r'id="model-(\w+)"', two) == ["20260101T000400Z", "20260101T000300Z"]
     assert "The newest 2 of the 4 that are kept." in Page(two).words
     assert re.findall(r'href="#model-(\w+)"', two) == ["20260101T000300Z"]
-    none = made(run, 0)
+    none = make_report(run, 0)
     assert "<details>" not in none and "No model is shown." in Page(none).words
 
 
@@ -108,7 +108,7 @@ def test_all_pictures_are_there(html: str) -> None:
 def test_a_page_asks_for_nothing_and_runs_nothing(
     folder: str, request: pytest.FixtureRequest
 ) -> None:
-    parsed = Page(made(request.getfixturevalue(folder)))
+    parsed = Page(make_report(request.getfixturevalue(folder)))
     assert not parsed.all("script", "img", "iframe", "object", "embed", "form")
     for _, attributes in parsed.tags:
         assert not any(name.startswith("on") for name in attributes)
@@ -119,7 +119,7 @@ def test_a_page_asks_for_nothing_and_runs_nothing(
 
 
 def test_markup_in_names_values_and_reasons_is_shown_as_it_stands(hostile: Path) -> None:
-    html = made(hostile)
+    html = make_report(hostile)
     words = Page(html).words
     assert "<i>hostile</i> & co" in words and MARKUP in words and '$x$ & "q"' in words
     assert "column 'y': '<img src=x onerror=alert(1)>': a finite number" in words
@@ -130,7 +130,7 @@ def test_markup_in_names_values_and_reasons_is_shown_as_it_stands(hostile: Path)
 
 @pytest.mark.parametrize("folder", ["run", "hostile"])
 def test_a_page_can_be_read_by_machines(folder: str, request: pytest.FixtureRequest) -> None:
-    html = made(request.getfixturevalue(folder))
+    html = make_report(request.getfixturevalue(folder))
     parsed = Page(html)
     assert parsed.all("html") == [{"lang": "en"}] and len(parsed.all("h1")) == 1
     levels = [int(tag[1]) for tag, _ in parsed.tags if re.fullmatch(r"h\d", tag)]
@@ -149,13 +149,13 @@ def test_a_page_can_be_read_by_machines(folder: str, request: pytest.FixtureRequ
 
 
 def test_the_same_folder_gives_the_same_page(run: Path, html: str) -> None:
-    assert made(run) == html
+    assert make_report(run) == html
 
 
 def test_a_run_that_has_just_begun_has_a_page_that_says_so(home: Path, run: Path) -> None:
     Path("new").mkdir()
     shutil.copy(run / "settings.json", "new/settings.json")
-    words = Page(made(Path("new"))).words
+    words = Page(make_report(Path("new"))).words
     for result in (
         "No refresh has been reported yet.",
         "State unknown",
@@ -170,7 +170,7 @@ def test_a_run_that_has_just_begun_has_a_page_that_says_so(home: Path, run: Path
 
 def test_one_window_has_rows_and_a_model_but_no_figure(job: Job) -> None:
     job.ran("--refreshes", "1", "--rate", "20", "--learner", "ridge", "--output", "run")
-    html = made(Path("run"))
+    html = make_report(Path("run"))
     assert "No row has been scored that has a target" in Page(html).words
     assert "<h3>Rows</h3>" in html and "<h3>Mean absolute error</h3>" not in html
     assert "<h3>Feature importance</h3>" in html
@@ -186,7 +186,7 @@ def files_run(job: Job, rows: str) -> Path:
 
 
 def test_a_run_whose_rows_are_all_rejected_says_so(job: Job) -> None:
-    html = made(files_run(job, "2026-01-01T00:00:00Z,x,1,a\n2026-01-01T00:00:01Z,y,1,a\n"))
+    html = make_report(files_run(job, "2026-01-01T00:00:00Z,x,1,a\n2026-01-01T00:00:01Z,y,1,a\n"))
     words = Page(html).words
     assert "No row was accepted: every row broke the schema." in words
     assert "2 rejected rows by reason" in words and "No model is kept." in words
@@ -197,7 +197,7 @@ def test_a_constant_target_has_an_error_and_no_r2(job: Job) -> None:
     rows = [line.split(",") for line in GOOD.splitlines()]
     folder = files_run(job, "".join(f"{t},5,{x},{c}\n" for t, _, x, c in rows))
     assert [r["r2"] for r in metrics(folder)] == [None] * 3
-    html = made(folder)
+    html = make_report(folder)
     assert "the models missed by 0 on average" in Page(html).words
     assert "a skill of" not in Page(html).words
     assert "<h3>Mean absolute error</h3>" in html
@@ -205,14 +205,16 @@ def test_a_constant_target_has_an_error_and_no_r2(job: Job) -> None:
 
 def test_rows_without_a_target_give_a_run_without_a_model(job: Job) -> None:
     rows = [line.split(",") for line in GOOD.splitlines()]
-    words = Page(made(files_run(job, "".join(f"{t},,{x},{c}\n" for t, _, x, c in rows)))).words
+    words = Page(
+        make_report(files_run(job, "".join(f"{t},,{x},{c}\n" for t, _, x, c in rows)))
+    ).words
     assert "No row has been scored that has a target" in words and "No model is kept." in words
 
 
 def test_a_run_without_predictions_has_no_pictures_of_them(job: Job) -> None:
     words = ("--refreshes", "3", "--rate", "20", "--learner", "ridge", "--predictions", "none")
     job.ran(*words, "--output", "run")
-    html = made(Path("run"))
+    html = make_report(Path("run"))
     assert "No predictions of rows with a target" in Page(html).words
     assert "all labelled rows of the windows whose models are kept" in Page(html).words
     assert "<h3>idade</h3>" in html and "<h3>Residuals</h3>" not in html
@@ -221,7 +223,7 @@ def test_a_run_without_predictions_has_no_pictures_of_them(job: Job) -> None:
 def test_a_damaged_model_is_told_of_in_its_section(mine: Path) -> None:
     model = mine / "models" / "20260101T000400Z" / "model.joblib"
     model.write_bytes(model.read_bytes() + b"x")
-    words = Page(made(mine)).words
+    words = Page(make_report(mine)).words
     assert "Not opened: model.joblib has SHA-256" in words
     assert "Feature importance of model 20260101T000400Z: it cannot be opened" in words
 
@@ -261,7 +263,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def keyed_html(keyed: Path) -> str:
-    return made(keyed)
+    return make_report(keyed)
 
 
 def test_importance_is_by_column_whatever_categories_are_called(keyed: Path) -> None:
@@ -300,14 +302,14 @@ def test_words_are_explained_in_a_glossary_and_at_headings(keyed_html: str) -> N
 
 
 def test_alerts_are_counted_beside_the_link_and_listed(mine: Path) -> None:
-    assert "Alerts None: no column has drifted" in Page(made(mine)).words
+    assert "Alerts None: no column has drifted" in Page(make_report(mine)).words
     refresh = "20260101T000200Z"
     alert = {"format": 1, "refresh_start": "2026-01-01T00:02:00Z", "model": "20260101T000200Z"}
     alert |= {"what": "psi", "value": 0.512, "threshold": 0.25}
     (mine / "alerts").mkdir(exist_ok=True)
     lines = [json.dumps({**alert, "column": column}) for column in ("idh", MARKUP)]
     (mine / "alerts" / f"{refresh}.ndjson").write_text("\n".join(lines) + "\n")
-    html = made(mine)
+    html = make_report(mine)
     words = Page(html).words
     assert "Alerts 2 Glossary" in words
     assert "In 1 of 4 refreshes a column has drifted by more than is allowed." in words
@@ -315,7 +317,7 @@ def test_alerts_are_counted_beside_the_link_and_listed(mine: Path) -> None:
     assert MARKUP in words and MARKUP not in html
     (mine / "alerts" / f"{refresh}.ndjson").write_text("{}")
     with pytest.raises(UserError, match="holds no alerts"):
-        made(mine)
+        make_report(mine)
 
 
 def test_windows_without_a_model_are_listed_with_the_reason(mine: Path) -> None:
@@ -323,7 +325,7 @@ def test_windows_without_a_model_are_listed_with_the_reason(mine: Path) -> None:
     skip |= {"window_end": "2026-01-01T00:05:00Z", "kind": "few_rows", "reason": "3 labelled rows"}
     (mine / "skipped").mkdir(exist_ok=True)
     (mine / "skipped" / "20260101T000500Z.json").write_text(json.dumps(skip))
-    words = Page(made(mine)).words
+    words = Page(make_report(mine)).words
     assert "Windows without a model 1 of them" in words
     assert "2026-01-01 00:05:00 3 too few rows: 3 labelled rows" in words
 
@@ -332,4 +334,4 @@ def test_a_run_that_was_killed_is_not_said_to_be_running(mine: Path) -> None:
     status = json.loads((mine / "status.json").read_text())
     status |= {"state": "running", "updated": "2026-01-01T00:00:00Z"}
     (mine / "status.json").write_text(json.dumps(status))
-    assert "State running, but no sign of life for " in Page(made(mine)).words
+    assert "State running, but no sign of life for " in Page(make_report(mine)).words

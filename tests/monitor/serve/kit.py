@@ -33,7 +33,7 @@ from monitor.serve.app import app_of
 from monitor.serve.core import core_of
 from monitor.serve.options import Options
 from pipeline.settings import START, micros_of
-from tests.model.core_kit import accepted
+from tests.model.core_kit import accept
 from tests.pipeline.job import ROOT
 
 URL = "http://127.0.0.1"
@@ -87,7 +87,7 @@ def client(folder: Path | str, **options: Any) -> Iterator[TestClient]:
         yield made
 
 
-def refused(answer: Any, status: int, code: str) -> dict[str, Any]:
+def problem_of(answer: Any, status: int, code: str) -> dict[str, Any]:
     """The problem with which a request was refused, in the one shape that errors have."""
     assert answer.headers["content-type"] == "application/problem+json", answer.text
     body: dict[str, Any] = answer.json()
@@ -121,7 +121,7 @@ def window(minute: int) -> Window:
 
 def constant(minute: int, value: float, kind: str = "ridge") -> tuple[bytes, Any]:
     """The model file and the manifest of a model that predicts one number."""
-    batch = accepted(
+    batch = accept(
         SCHEMA,
         {
             "salario": [value] * 4,
@@ -177,7 +177,7 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path | str, *words: object) -> Iterator[Served]:
+def serve(folder: Path | str, *words: object) -> Iterator[Served]:
     """``python -m pipeline serve`` on a port that is free."""
     command = [sys.executable, "-m", "pipeline", "serve", folder, "--port", 0, *words]
     with TemporaryFile() as errors:
@@ -211,7 +211,7 @@ def flip(path: Path, at: int = 100) -> None:
     path.write_bytes(data)
 
 
-def opened(folder: Path, name: str) -> Artefact:
+def open_model(folder: Path, name: str) -> Artefact:
     """A model of a run."""
     return Store(str(folder / "models")).load(name)
 

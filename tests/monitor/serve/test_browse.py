@@ -22,8 +22,8 @@ from tests.monitor.serve.kit import (
     close,
     expected,
     flip,
-    opened,
-    refused,
+    open_model,
+    problem_of,
     rows,
     until,
 )
@@ -54,7 +54,7 @@ def test_status_of_a_run_that_has_just_begun_has_nulls(mine: Path) -> None:
         assert found["run"] is None
         assert get_json(api, "/models") == get_json(api, "/windows") == []
         for path in ("/data", "/normalized"):
-            refused(api.get(path), 404, "not_found")
+            problem_of(api.get(path), 404, "not_found")
 
 
 def test_models_are_listed_newest_first_with_their_manifests(api: TestClient, run: Path) -> None:
@@ -96,16 +96,16 @@ def test_a_damaged_model_is_listed_with_the_reason(mine: Path) -> None:
         listed = get_json(api, "/models")[2]
         assert (listed["name"], listed["manifest"]) == (NAMES[0], None)
         assert listed["damaged"].startswith(f"{NAMES[0]}: manifest.json: ")
-        refused(api.get(f"/models/{NAMES[0]}"), 409, "model_damaged")
+        problem_of(api.get(f"/models/{NAMES[0]}"), 409, "model_damaged")
 
 
 def test_a_model_is_its_manifest(api: TestClient, run: Path) -> None:
     for name, manifest in models(run).items():
         assert get_json(api, f"/models/{name}") == manifest
-    refused(api.get("/models/20300101T000000Z"), 404, "not_found")
-    refused(api.get("/models/20301301T000000Z"), 404, "not_found")
-    refused(api.get("/models/nonsense"), 422, "bad_parameter")
-    refused(api.get("/models/..%2f..%2fsettings.json"), 404, "not_found")
+    problem_of(api.get("/models/20300101T000000Z"), 404, "not_found")
+    problem_of(api.get("/models/20301301T000000Z"), 404, "not_found")
+    problem_of(api.get("/models/nonsense"), 422, "bad_parameter")
+    problem_of(api.get("/models/..%2f..%2fsettings.json"), 404, "not_found")
 
 
 def test_windows_are_the_reports_newest_first(api: TestClient, run: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_new_report_is_seen_and_a_removed_one_is_forgotten(mine: Path) -> None
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "x", "1.5"])
 @pytest.mark.parametrize("path", ["/models", "/windows", "/data", "/normalized"])
 def test_a_limit_that_is_not_allowed_is_refused(path: str, limit: str, api: TestClient) -> None:
-    problem = refused(api.get(path, params={"limit": limit}), 422, "bad_parameter")
+    problem = problem_of(api.get(path, params={"limit": limit}), 422, "bad_parameter")
     assert problem["errors"][0]["where"] == "query.limit"
 
 
@@ -242,13 +242,13 @@ def test_figures_that_a_report_has_not_are_not_shown(mine: Path) -> None:
     assert ("correnteza_refresh_mae", ()) not in found
 
 
-def resolved(api: TestClient) -> dict[str, Any]:
+def resolve(api: TestClient) -> dict[str, Any]:
     found: dict[str, Any] = get_json(api, "/openapi.json")
     return found
 
 
 def test_every_route_describes_its_errors_in_the_one_shape(api: TestClient) -> None:
-    described = resolved(api)
+    described = resolve(api)
     for path, methods in described["paths"].items():
         for method in methods.values():
             errors = {k: v for k, v in method["responses"].items() if k not in ("200",)}
@@ -261,17 +261,17 @@ def test_every_route_describes_its_errors_in_the_one_shape(api: TestClient) -> N
 
 
 def test_the_examples_of_the_api_can_be_asked_for(api: TestClient, run: Path) -> None:
-    content = resolved(api)["paths"]["/predict"]["post"]["requestBody"]["content"][JSON]
+    content = resolve(api)["paths"]["/predict"]["post"]["requestBody"]["content"][JSON]
     for example in content["examples"].values():
         jsonschema.validate(example["value"], content["schema"])
         assert api.post("/predict", json=example["value"]).status_code == 200
     one = content["examples"]["one row"]["value"]
-    assert one["idade"] == opened(run, NAMES[2]).statistics.numeric("idade").mean
+    assert one["idade"] == open_model(run, NAMES[2]).statistics.numeric("idade").mean
     assert set(one) == {"idade", "idh", "estado", "cargo"}
 
 
 def test_answers_are_as_the_api_describes_them(api: TestClient) -> None:
-    described = resolved(api)
+    described = resolve(api)
     asked = [("post", "/predict"), *(("get", f"/{name}") for name in ROUTES)]
     for method, path in asked:
         answer = api.request(method, path, json=rows() if method == "post" else None)
@@ -294,7 +294,7 @@ def test_the_api_of_a_server_with_a_key_says_where_it_is_asked_for(run: Path) ->
 
 
 def test_the_predictions_of_the_example_are_the_models(api: TestClient, run: Path) -> None:
-    content = resolved(api)["paths"]["/predict"]["post"]["requestBody"]["content"][JSON]
+    content = resolve(api)["paths"]["/predict"]["post"]["requestBody"]["content"][JSON]
     one = content["examples"]["one row"]["value"]
     columns = {name: [value] for name, value in one.items()}
     assert api.post("/predict", json=one).json()["predictions"] == expected(run, NAMES[2], columns)

@@ -14,7 +14,7 @@ from model.errors import UserError
 from monitor.serve.app import app_of
 from monitor.serve.core import core_of
 from monitor.serve.options import Options
-from tests.monitor.serve.kit import NAMES, URL, client, commit, refused, rows, until
+from tests.monitor.serve.kit import NAMES, URL, client, commit, problem_of, rows, until
 
 DEEP = b'{"a":' * 100_000
 DAMAGES = {
@@ -43,7 +43,7 @@ def sound(api: TestClient, mine: Path, pictures: bool = False) -> None:
     assert api.post("/predict", json=rows()).json()["model"] == name
 
 
-def damaged(api: TestClient) -> dict[str, str]:
+def damage(api: TestClient) -> dict[str, str]:
     return {one["file"]: one["reason"] for one in api.get("/status").json()["damaged"]}
 
 
@@ -55,7 +55,7 @@ def test_a_damaged_report_is_skipped_and_shown_and_the_rest_goes_on(
     with client(mine) as api:
         sound(api, mine, pictures=data == b"{}")
         assert len(api.get("/windows").json()) == 3
-        assert list(damaged(api)) == ["metrics/20260101T000500Z.json"]
+        assert list(damage(api)) == ["metrics/20260101T000500Z.json"]
         health = api.get("/health").json()
         assert (health["status"], health["damaged"]) == ("ok", 1)
 
@@ -79,7 +79,7 @@ def test_a_report_with_a_wrong_value_is_skipped(change: dict[str, Any], mine: Pa
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with client(mine) as api:
         assert len(api.get("/windows").json()) == 2
-        assert list(damaged(api)) == [f"metrics/{NEWEST}.json"]
+        assert list(damage(api)) == [f"metrics/{NEWEST}.json"]
 
 
 @pytest.mark.parametrize("value", ["1e999", "NaN", "-Infinity", "9" * 400])
@@ -98,7 +98,7 @@ def test_a_report_that_is_mended_is_shown(mine: Path) -> None:
         assert len(api.get("/windows").json()) == 2
         path.write_bytes(whole)
         until(lambda: len(api.get("/windows").json()) == 3)
-        until(lambda: damaged(api) == {})
+        until(lambda: damage(api) == {})
 
 
 @pytest.mark.parametrize("data", ["empty object", "deep", "not text"])
@@ -148,7 +148,7 @@ def test_a_sample_that_cannot_be_read_gives_way_to_the_one_before(mine: Path) ->
     (mine / "sample" / f"{NEWEST}.parquet").write_bytes(b"no parquet")
     with client(mine) as api:
         assert api.get("/data").json()["refresh"] == "20260101T000100Z"
-        assert list(damaged(api)) == [f"sample/{NEWEST}.parquet"]
+        assert list(damage(api)) == [f"sample/{NEWEST}.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -214,4 +214,4 @@ def test_a_model_that_cannot_be_read_is_answered_as_damaged(mine: Path) -> None:
     os.mkfifo(path)
     with client(mine) as api:
         answer = api.post("/predict", params={"model": NAMES[0]}, json=rows())
-        refused(answer, 409, "model_damaged")
+        problem_of(answer, 409, "model_damaged")

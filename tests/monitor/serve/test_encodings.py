@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from monitor.serve.encodings import UNPACK, unpack
 from monitor.serve.problems import Problem
-from tests.monitor.serve.kit import ARROW, JSON, PEOPLE, arrow, refused, rows
+from tests.monitor.serve.kit import ARROW, JSON, PEOPLE, arrow, problem_of, rows
 
 
 def bare_deflate(data: bytes) -> bytes:
@@ -51,7 +51,7 @@ def test_a_compressed_body_is_answered_as_the_plain_one(encoding: str, api: Test
 def test_encodings_are_undone_last_first(api: TestClient) -> None:
     packed = zstandard.compress(gzip.compress(BODY))
     assert post(api, packed, "gzip, zstd").status_code == 200
-    refused(post(api, packed, "zstd, gzip"), 400, "bad_body")
+    problem_of(post(api, packed, "zstd, gzip"), 400, "bad_body")
 
 
 @pytest.mark.parametrize("encoding", ["br", "gzip, br", "compress", "gzip, gzip, gzip, gzip"])
@@ -59,7 +59,7 @@ def test_an_encoding_that_is_not_taken_is_refused(encoding: str, api: TestClient
     answer = post(api, BODY, encoding)
     assert (
         "must be one of gzip, deflate, zstd"
-        in refused(answer, 415, "unsupported_encoding")["detail"]
+        in problem_of(answer, 415, "unsupported_encoding")["detail"]
     )
     assert answer.headers["accept-encoding"] == "gzip, deflate, zstd"
 
@@ -68,23 +68,23 @@ def test_an_encoding_that_is_not_taken_is_refused(encoding: str, api: TestClient
 def test_what_unpacks_to_too_much_is_refused_and_never_held(encoding: str, api: TestClient) -> None:
     bomb = PACK[encoding](bytes(200 << 20))
     tracemalloc.start()
-    refused(post(api, bomb, encoding), 413, "body_too_large")  # 1 MiB is allowed
+    problem_of(post(api, bomb, encoding), 413, "body_too_large")  # 1 MiB is allowed
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 32 << 20
     inner = PACK[encoding](bomb)
-    refused(post(api, inner, f"{encoding}, {encoding}"), 413, "body_too_large")
+    problem_of(post(api, inner, f"{encoding}, {encoding}"), 413, "body_too_large")
 
 
 @pytest.mark.parametrize("encoding", PACK)
 @pytest.mark.parametrize("cut", [0, 1, 10, -1, -5])
 def test_what_is_cut_off_is_refused(encoding: str, cut: int, api: TestClient) -> None:
-    refused(post(api, PACK[encoding](BODY)[:cut], encoding), 400, "bad_body")
+    problem_of(post(api, PACK[encoding](BODY)[:cut], encoding), 400, "bad_body")
 
 
 @pytest.mark.parametrize("encoding", PACK)
 def test_what_is_not_packed_so_is_refused(encoding: str, api: TestClient) -> None:
-    refused(post(api, BODY, encoding), 400, "bad_body")
+    problem_of(post(api, BODY, encoding), 400, "bad_body")
 
 
 @given(parts=st.lists(st.binary(max_size=300), min_size=1, max_size=3))

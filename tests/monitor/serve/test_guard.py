@@ -13,7 +13,7 @@ import pytest
 from monitor.program import remedy
 from monitor.serve.logs import JsonLines
 from monitor.serve.options import KEY, options_from
-from tests.monitor.serve.kit import client, refused, rows, until
+from tests.monitor.serve.kit import client, problem_of, rows, until
 from tests.pipeline.job import Job
 
 SECRET = "correct-horse-battery-staple"
@@ -48,7 +48,7 @@ PATHS = (
 def test_without_the_key_nothing_is_told(run: Path, path: str, headers: dict[str, str]) -> None:
     with client(run, key=SECRET) as api:
         answer = api.get(path, headers={k: v.encode() for k, v in headers.items()})
-        refused(answer, 401, "no_key")
+        problem_of(answer, 401, "no_key")
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
@@ -70,7 +70,7 @@ def test_with_the_key_all_is_answered(run: Path, headers: dict[str, str]) -> Non
 
 def test_without_the_key_no_row_is_predicted_but_health_is_open(run: Path) -> None:
     with client(run, key=SECRET) as api:
-        refused(api.post("/predict", json=rows()), 401, "no_key")
+        problem_of(api.post("/predict", json=rows()), 401, "no_key")
         assert api.get("/health").json()["status"] == "ok"
 
 
@@ -91,8 +91,8 @@ def test_the_key_is_in_no_log_and_no_answer(run: Path, caplog: pytest.LogCapture
 )
 def test_a_local_server_answers_under_no_other_name(run: Path, host: str) -> None:
     with client(run) as api:
-        refused(api.get("/status", headers={"host": host}), 400, "wrong_host")
-        refused(api.post("/predict", json=rows(), headers={"host": host}), 400, "wrong_host")
+        problem_of(api.get("/status", headers={"host": host}), 400, "wrong_host")
+        problem_of(api.post("/predict", json=rows(), headers={"host": host}), 400, "wrong_host")
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:8000", "127.0.0.2"])

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.serve.logs import JsonLines
-from tests.monitor.serve.kit import NAMES, URL, client, refused, rows
+from tests.monitor.serve.kit import NAMES, URL, client, problem_of, rows
 
 GETS = ("/health", "/status", "/models", "/windows", "/data", "/normalized", "/metrics")
 
@@ -32,14 +32,14 @@ GETS = ("/health", "/status", "/models", "/windows", "/data", "/normalized", "/m
 def test_a_parameter_that_a_path_does_not_take_is_refused(
     path: str, message: str, api: TestClient
 ) -> None:
-    assert refused(api.get(path), 400, "unknown_parameter")["detail"] == message
+    assert problem_of(api.get(path), 400, "unknown_parameter")["detail"] == message
 
 
 def test_a_slip_in_the_models_name_is_refused_and_the_newest_does_not_answer(
     api: TestClient,
 ) -> None:
     answer = api.post("/predict", params={"modle": NAMES[0]}, json=rows())
-    problem = refused(answer, 400, "unknown_parameter")
+    problem = problem_of(answer, 400, "unknown_parameter")
     assert problem["detail"] == "unknown parameter 'modle': did you mean 'model'?"
 
 
@@ -66,7 +66,7 @@ def test_head_is_refused_where_get_is_and_allowed_where_it_is(api: TestClient) -
     answer = api.head("/predict")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert api.head("/nothing").status_code == 404
-    assert refused(api.post("/status"), 405, "method_not_allowed")
+    assert problem_of(api.post("/status"), 405, "method_not_allowed")
     assert api.post("/status").headers["allow"] == "GET, HEAD"
 
 
@@ -75,9 +75,9 @@ def test_head_is_refused_where_get_is_and_allowed_where_it_is(api: TestClient) -
     ["[::1]evil", "[::1", "::1", "localhost:", "localhost:80:80", "localhost@evil", "a b", "[x]:1"],
 )
 def test_a_malformed_host_is_refused(host: str, run: Path, api: TestClient) -> None:
-    refused(api.get("/status", headers={"host": host}), 400, "wrong_host")
+    problem_of(api.get("/status", headers={"host": host}), 400, "wrong_host")
     with client(run, host="0.0.0.0", key="0123456789abcdef") as beyond:
-        refused(beyond.get("/status", headers={"host": host}), 400, "wrong_host")
+        problem_of(beyond.get("/status", headers={"host": host}), 400, "wrong_host")
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000"])
@@ -101,7 +101,7 @@ def test_a_page_of_another_origin_gets_no_prediction_without_a_key(
 ) -> None:
     body = json.dumps(rows())
     sent = {**headers, **({"content-type": media} if media else {})}
-    refused(api.post("/predict", content=body, headers=sent), 403, "other_origin")
+    problem_of(api.post("/predict", content=body, headers=sent), 403, "other_origin")
     key = "0123456789abcdef"
     with client(run, key=key) as asked:
         sent["x-api-key"] = key  # no page of another origin can send it
@@ -123,14 +123,14 @@ def test_pages_of_the_server_and_programs_are_answered(
 def test_a_length_with_chunks_is_refused(api: TestClient) -> None:
     headers = {"content-length": "2", "transfer-encoding": "chunked"}
     answer = api.post("/predict", content=b"[]", headers=headers)
-    refused(answer, 400, "bad_request")
+    problem_of(answer, 400, "bad_request")
     assert answer.headers["connection"] == "close"
 
 
 def test_methods_that_a_client_invents_are_counted_as_one(run: Path) -> None:
     with client(run) as api:
         for number in range(50):
-            refused(api.request(f"INVENTED{number}", "/status"), 405, "method_not_allowed")
+            problem_of(api.request(f"INVENTED{number}", "/status"), 405, "method_not_allowed")
             api.request(f"INVENTED{number}", f"/nothing/{number}")
         api.request("X" * 50_000, "/status")
         families = text_string_to_metric_families(api.get("/metrics").text)
@@ -148,7 +148,7 @@ def test_a_log_line_repeats_no_more_than_a_part_of_a_method_or_a_path(
     api: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "monitor.serve")
-    problem = refused(api.request("X" * 5000, "/" + "y" * 5000), 404, "not_found")
+    problem = problem_of(api.request("X" * 5000, "/" + "y" * 5000), 404, "not_found")
     assert len(problem["detail"]) < 500
     assert max(len(JsonLines().format(record)) for record in caplog.records) < 1000
 

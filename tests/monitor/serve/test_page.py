@@ -25,7 +25,7 @@ from monitor.report.pictures.palette import PALETTE
 from monitor.serve.page import drawing as module
 from monitor.serve.page.drawing import Drawing
 from tests.monitor.report.kit import HOSTILE, HOSTILE_SCHEMA, Page
-from tests.monitor.serve.kit import client, expected, iso_of, refused, until
+from tests.monitor.serve.kit import client, expected, iso_of, problem_of, until
 from tests.pipeline.job import run_on
 
 SECRET = "correct-horse-battery-staple"
@@ -67,7 +67,7 @@ def test_the_page_is_open_to_all_and_tells_nothing_of_the_run(hostile: Path, pat
 @pytest.mark.parametrize("path", ["/alerts", "/form", *(f"/pictures/{name}" for name in GROUPS)])
 def test_what_the_page_asks_for_needs_the_key(run: Path, path: str) -> None:
     with client(run, key=SECRET) as api:
-        refused(api.get(path), 401, "no_key")
+        problem_of(api.get(path), 401, "no_key")
         assert api.get(path, headers={"X-API-Key": SECRET}).status_code == 200
 
 
@@ -147,7 +147,7 @@ def test_a_message_about_a_field_begins_as_the_form_says(
         good = {field["name"]: field["value"] for field in fields}
         for field in fields:
             bad = "not a number" if field["kind"] == "numeric" else [1]
-            reason_given = refused(
+            reason_given = problem_of(
                 api.post("/predict", json={**good, field["name"]: bad}), 422, "bad_rows"
             )
             [message] = [error["message"] for error in reason_given["errors"]]
@@ -214,7 +214,7 @@ def test_the_pictures_are_the_report_s(api: TestClient, group: str) -> None:
 
 
 def test_a_group_that_there_is_not_is_refused(api: TestClient) -> None:
-    refused(api.get("/pictures/secrets"), 422, "bad_parameter")
+    problem_of(api.get("/pictures/secrets"), 422, "bad_parameter")
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing")
@@ -287,7 +287,7 @@ class Counting:
         return str(self.newest).encode()
 
 
-def drawn(test: Callable[[Drawing, Counting], Awaitable[None]], seconds: float = 0.0) -> None:
+def draw(test: Callable[[Drawing, Counting], Awaitable[None]], seconds: float = 0.0) -> None:
     """Runs a test of a drawing in an event loop."""
 
     async def run() -> None:
@@ -306,7 +306,7 @@ def test_a_hundred_viewers_cost_one_drawing_in_one_thread_for_drawing() -> None:
         assert await drawing.take() == b"0" and len(counting.times) == 1
         assert counting.threads == {"draw_0"}
 
-    drawn(test, 0.05)
+    draw(test, 0.05)
 
 
 def test_it_is_drawn_again_if_there_is_something_new() -> None:
@@ -316,7 +316,7 @@ def test_it_is_drawn_again_if_there_is_something_new() -> None:
             assert await drawing.take() == str(number).encode()
         assert len(counting.times) == 3
 
-    drawn(test)
+    draw(test)
 
 
 def test_drawing_takes_no_more_than_a_fifth_of_the_time() -> None:
@@ -327,7 +327,7 @@ def test_drawing_takes_no_more_than_a_fifth_of_the_time() -> None:
         apart = [b - a for a, b in zip(counting.times, counting.times[1:], strict=False)]
         assert min(apart) >= 5 * 0.05
 
-    drawn(test, 0.05)
+    draw(test, 0.05)
 
 
 def test_a_slow_drawing_is_made_again_after_the_longest_pause(
@@ -341,7 +341,7 @@ def test_a_slow_drawing_is_made_again_after_the_longest_pause(
         await drawing.take()
         assert counting.times[1] - counting.times[0] < 0.5 + 4 * 0.5
 
-    drawn(test, 0.5)
+    draw(test, 0.5)
 
 
 def test_a_drawing_that_failed_is_told_and_made_again() -> None:
@@ -352,7 +352,7 @@ def test_a_drawing_that_failed_is_told_and_made_again() -> None:
         counting.failing = False
         assert await drawing.take() == b"0"
 
-    drawn(test)
+    draw(test)
 
 
 def test_a_viewer_that_goes_takes_the_drawing_from_nobody() -> None:
@@ -363,4 +363,4 @@ def test_a_viewer_that_goes_takes_the_drawing_from_nobody() -> None:
         leaves.cancel()
         assert await stays == b"0" and len(counting.times) == 1
 
-    drawn(test, 0.1)
+    draw(test, 0.1)

@@ -25,7 +25,7 @@ from tests.monitor.serve.kit import (
     client,
     expected,
     parquet,
-    refused,
+    problem_of,
     rows,
 )
 
@@ -37,7 +37,7 @@ def ask(api: TestClient, body: bytes, media: str, accept: str = JSON, model: str
     return api.post("/predict", params={"model": model}, content=body, headers=headers)
 
 
-def answered(answer: Any) -> list[float]:
+def predictions_of(answer: Any) -> list[float]:
     assert answer.status_code == 200, answer.text
     found: list[float] = answer.json()["predictions"]
     return found
@@ -45,14 +45,14 @@ def answered(answer: Any) -> list[float]:
 
 def test_one_row_is_answered_as_the_newest_model_predicts(api: TestClient, run: Path) -> None:
     answer = api.post("/predict", json=rows()[0])
-    assert answered(answer) == expected(run, NAMES[2])[:1]
+    assert predictions_of(answer) == expected(run, NAMES[2])[:1]
     assert answer.json()["model"] == answer.headers["correnteza-model"] == NAMES[2]
 
 
 def test_many_rows_with_nulls_and_unseen_values_are_answered_in_order(
     api: TestClient, run: Path
 ) -> None:
-    assert answered(api.post("/predict", json=rows())) == expected(run, NAMES[2])
+    assert predictions_of(api.post("/predict", json=rows())) == expected(run, NAMES[2])
 
 
 def test_the_answer_names_the_hash_of_the_model_file(api: TestClient, run: Path) -> None:
@@ -70,7 +70,7 @@ def test_columns_are_answered_in_the_type_that_is_asked_for(
     answer = ask(api, body, media, accept)
     assert answer.headers["content-type"] == accept
     if accept == JSON:
-        found = answered(answer)
+        found = predictions_of(answer)
     else:
         data = io.BytesIO(answer.content)
         table = pa.ipc.open_stream(data).read_all() if accept == ARROW else pq.read_table(data)
@@ -113,14 +113,14 @@ def test_columns_of_any_type_that_can_serve_give_the_same_digits(
         values = values.cast(kind)
     table = TABLE.set_column(TABLE.column_names.index(column), column, values)
     body = arrow(table) if media == ARROW else parquet(table)
-    assert answered(ask(api, body, media)) == expected(run, NAMES[2])
+    assert predictions_of(ask(api, body, media)) == expected(run, NAMES[2])
 
 
 def test_several_batches_and_row_groups_are_one_answer(api: TestClient, run: Path) -> None:
     table = pa.concat_tables([TABLE] * 3)
     wanted = expected(run, NAMES[2]) * 3
-    assert answered(ask(api, arrow(table), ARROW)) == wanted
-    assert answered(ask(api, parquet(table, row_group_size=2), PARQUET)) == wanted
+    assert predictions_of(ask(api, arrow(table), ARROW)) == wanted
+    assert predictions_of(ask(api, parquet(table, row_group_size=2), PARQUET)) == wanted
 
 
 @pytest.mark.parametrize("media", [ARROW, PARQUET])
@@ -131,12 +131,12 @@ def test_what_is_no_feature_is_ignored_even_if_it_could_not_be_read(
         "list", pa.array([[1]] * 4)
     )
     body = arrow(table) if media == ARROW else parquet(table)
-    assert answered(ask(api, body, media)) == expected(run, NAMES[2])
+    assert predictions_of(ask(api, body, media)) == expected(run, NAMES[2])
 
 
 def test_target_time_and_other_keys_of_a_row_change_nothing(api: TestClient, run: Path) -> None:
     row = {**rows()[0], "salario": "x", "timestamp": "never", "nome": {"a": [1]}}
-    assert answered(api.post("/predict", json=row)) == expected(run, NAMES[2])[:1]
+    assert predictions_of(api.post("/predict", json=row)) == expected(run, NAMES[2])[:1]
 
 
 @pytest.mark.parametrize(
@@ -145,32 +145,32 @@ def test_target_time_and_other_keys_of_a_row_change_nothing(api: TestClient, run
     ids=["json", "arrow", "parquet"],
 )
 def test_no_row_has_no_prediction(body: bytes, media: str, api: TestClient) -> None:
-    assert answered(ask(api, body, media)) == []
+    assert predictions_of(ask(api, body, media)) == []
 
 
 def test_booleans_and_integers_serve_as_in_the_job(api: TestClient, run: Path) -> None:
     row = {"idade": True, "idh": 1, "estado": 7, "cargo": False}
     same = {"idade": [1.0], "idh": [1.0], "estado": ["7"], "cargo": ["false"]}
-    assert answered(api.post("/predict", json=row)) == expected(run, NAMES[2], same)
+    assert predictions_of(api.post("/predict", json=row)) == expected(run, NAMES[2], same)
 
 
 def test_every_row_may_be_normalised_beyond_what_was_seen(api: TestClient, run: Path) -> None:
     row = {"idade": 1e150, "idh": -1e150, "estado": "x" * 1000, "cargo": ""}
     wanted = expected(run, NAMES[2], {name: [value] for name, value in row.items()})
-    assert answered(api.post("/predict", json=row)) == wanted
+    assert predictions_of(api.post("/predict", json=row)) == wanted
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_named_model_answers_and_says_so(name: str, api: TestClient, run: Path) -> None:
     answer = api.post("/predict", params={"model": name}, json=rows())
-    assert answered(answer) == expected(run, name)
+    assert predictions_of(answer) == expected(run, name)
     assert answer.json()["model"] == name
 
 
 def test_a_chosen_model_serves_though_there_are_newer_ones(run: Path) -> None:
     with client(run, model=NAMES[0]) as api:
         assert api.get("/health").json()["model"] == NAMES[0]
-        assert answered(api.post("/predict", json=rows())) == expected(run, NAMES[0])
+        assert predictions_of(api.post("/predict", json=rows())) == expected(run, NAMES[0])
 
 
 def test_a_body_without_a_media_type_is_json(api: TestClient, run: Path) -> None:
@@ -178,19 +178,19 @@ def test_a_body_without_a_media_type_is_json(api: TestClient, run: Path) -> None
         "/predict", content=b'{"idade": 25, "idh": 0.61, "estado": "Bahia", "cargo": "Dentista"}'
     )
     assert "content-type" not in answer.request.headers
-    assert answered(answer) == expected(run, NAMES[2])[:1]
+    assert predictions_of(answer) == expected(run, NAMES[2])[:1]
 
 
 def test_a_model_whose_answer_is_not_finite_gives_null(
     api: TestClient, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fitting, "predict", lambda estimator, matrix: matrix[:, 0] * float("nan"))
-    assert answered(api.post("/predict", json=rows())) == [None] * 4
+    assert predictions_of(api.post("/predict", json=rows())) == [None] * 4
 
 
 def test_a_model_that_is_not_there_is_told(api: TestClient) -> None:
     for name in ("20300101T000000Z", "99999999T999999Z"):
-        message = refused(
+        message = problem_of(
             api.post("/predict", params={"model": name}, json=rows()), 404, "not_found"
         )
         assert name in message["detail"]
@@ -199,7 +199,7 @@ def test_a_model_that_is_not_there_is_told(api: TestClient) -> None:
 @pytest.mark.parametrize("name", ["", "..", "../../etc/passwd", "newest ", NAMES[0] + "\n"])
 def test_a_name_that_is_none_is_refused(name: str, api: TestClient) -> None:
     answer = api.post("/predict", params={"model": name}, json=rows())
-    message = refused(answer, 422, "bad_parameter")
+    message = problem_of(answer, 422, "bad_parameter")
     assert message["errors"][0]["where"] == "query.model"
 
 
@@ -234,4 +234,4 @@ def test_text_as_polars_writes_it_is_taken(api: TestClient, run: Path) -> None:
         for values in TABLE.columns
     ]
     table = pa.table(dict(zip(TABLE.column_names, views, strict=True)))
-    assert answered(ask(api, arrow(table), ARROW)) == expected(run, NAMES[2])
+    assert predictions_of(ask(api, arrow(table), ARROW)) == expected(run, NAMES[2])

@@ -42,7 +42,7 @@ class Short(Deadlines):
 
 
 @contextmanager
-def served_here(run: Path, protocol: type[Deadlines] = Short, app: Any = None) -> Iterator[int]:
+def serve_here(run: Path, protocol: type[Deadlines] = Short, app: Any = None) -> Iterator[int]:
     """A server in a thread of this process; its port."""
     options = Options(str(run), port=0, timeout=0.5)
     core = core_of(options)
@@ -62,7 +62,7 @@ def served_here(run: Path, protocol: type[Deadlines] = Short, app: Any = None) -
 
 @pytest.fixture(scope="module")
 def port(run: Path) -> Iterator[int]:
-    with served_here(run) as found:
+    with serve_here(run) as found:
         yield found
 
 
@@ -72,7 +72,7 @@ def connect(port: int) -> socket.socket:
     return made
 
 
-def received(connection: socket.socket) -> bytes:
+def receive_all(connection: socket.socket) -> bytes:
     """Everything until the other side ends the connection."""
     data = b""
     with suppress(ConnectionResetError):
@@ -81,7 +81,7 @@ def received(connection: socket.socket) -> bytes:
     return data
 
 
-def answered(connection: socket.socket) -> bool:
+def is_answered(connection: socket.socket) -> bool:
     """Whether the answer to one request has come, whole, and is of status 200."""
     answer = HTTPResponse(connection)
     answer.begin()
@@ -131,7 +131,7 @@ def test_silence_keeps_no_connection_open(start: bytes, port: int) -> None:
     with connect(port) as silent:
         silent.sendall(start)
         began = time.monotonic()
-        answer = received(silent)
+        answer = receive_all(silent)
         assert time.monotonic() - began < 3.0
     assert answer.startswith(b"HTTP/1.1 200 ") == (b"\r\n\r\n" in start)
 
@@ -147,19 +147,19 @@ async def endless(scope: Any, receive: Any, send: Any) -> None:
 
 
 def test_who_takes_nothing_of_a_long_answer_is_cut_off(run: Path) -> None:
-    with served_here(run, app=endless) as port, connect(port) as deaf:
+    with serve_here(run, app=endless) as port, connect(port) as deaf:
         deaf.sendall(HEALTH + b"\r\n")
         time.sleep(1.5)
-        assert len(received(deaf)) < 50_000_000
+        assert len(receive_all(deaf)) < 50_000_000
 
 
 def test_requests_on_one_connection_are_answered_one_after_the_other(port: int) -> None:
     with connect(port) as client:
         for _ in range(3):
             client.sendall(WHOLE)
-            assert answered(client)
+            assert is_answered(client)
         client.sendall(WHOLE * 3)
-        assert received(client).count(b"HTTP/1.1 200 ") == 3
+        assert receive_all(client).count(b"HTTP/1.1 200 ") == 3
 
 
 def test_slow_bodies_take_no_place_from_others(port: int) -> None:
@@ -169,8 +169,8 @@ def test_slow_bodies_take_no_place_from_others(port: int) -> None:
         each.sendall(head)
     with connect(port) as client:
         client.sendall(WHOLE)
-        assert answered(client)
-    assert {received(each)[9:12] for each in slow} == {b"408"}
+        assert is_answered(client)
+    assert {receive_all(each)[9:12] for each in slow} == {b"408"}
 
 
 def test_a_new_connection_takes_the_place_of_the_one_that_waits_longest(run: Path) -> None:
@@ -178,22 +178,22 @@ def test_a_new_connection_takes_the_place_of_the_one_that_waits_longest(run: Pat
         head_seconds = 60.0
         most = 8
 
-    with served_here(run, Patient) as port:
+    with serve_here(run, Patient) as port:
         held = [connect(port) for _ in range(30)]
         time.sleep(0.2)
         with connect(port) as client:
             client.sendall(WHOLE)
-            assert answered(client)
-        assert received(held[0]) == b""
+            assert is_answered(client)
+        assert receive_all(held[0]) == b""
         held[-1].sendall(WHOLE)
-        assert answered(held[-1])
+        assert is_answered(held[-1])
 
 
 @pytest.mark.parametrize("garbage", [b"GET\r\n\r\n", b"\x16\x03\x01\r\n\r\n", b"A B C D\r\n\r\n"])
 def test_what_is_no_http_is_refused_in_the_one_shape(garbage: bytes, port: int) -> None:
     with connect(port) as client:
         client.sendall(garbage)
-        head, _, body = received(client).partition(b"\r\n\r\n")
+        head, _, body = receive_all(client).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: application/problem+json" in head
     assert b"connection: close" in head.lower()
@@ -206,7 +206,7 @@ def test_a_length_and_chunks_end_the_connection(port: int) -> None:
     head = POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
     with connect(port) as client:
         client.sendall(head + smuggled)
-        answer = received(client)
+        answer = receive_all(client)
     assert answer.count(b"HTTP/1.1 ") == 1 and b"bad_request" in answer
 
 

@@ -31,7 +31,7 @@ from tests.monitor.serve.kit import (
     commit,
     flip,
     parquet,
-    refused,
+    problem_of,
     rows,
     until,
 )
@@ -71,14 +71,14 @@ def still_serves(api: TestClient) -> None:
 def test_a_row_that_breaks_the_schema_is_told_with_its_place(
     row: object, message: str, api: TestClient
 ) -> None:
-    problem = refused(api.post("/predict", json=[GOOD, row]), 422, "bad_rows")
+    problem = problem_of(api.post("/predict", json=[GOOD, row]), 422, "bad_rows")
     [fault] = problem["errors"]
     assert fault["where"] == "row 1" and fault["message"].startswith(message)
 
 
 def test_of_many_bad_rows_ten_are_told_and_all_are_counted(api: TestClient) -> None:
     bad = [GOOD, *[{**GOOD, "idade": "x"}] * 20]
-    problem = refused(api.post("/predict", json=bad), 422, "bad_rows")
+    problem = problem_of(api.post("/predict", json=bad), 422, "bad_rows")
     assert problem["detail"].startswith("20 of 21 rows; row 1: column 'idade': 'x': ")
     assert [fault["where"] for fault in problem["errors"]] == [f"row {i}" for i in range(1, 11)]
 
@@ -99,7 +99,7 @@ def test_of_many_bad_rows_ten_are_told_and_all_are_counted(api: TestClient) -> N
     ids=["empty", "half", "word", "utf-16", "NaN", "lists", "objects", "digits", "arrow"],
 )
 def test_what_is_not_json_is_refused(body: bytes, api: TestClient) -> None:
-    refused(post(api, body), 400, "bad_body")
+    problem_of(post(api, body), 400, "bad_body")
 
 
 def test_half_a_surrogate_pair_is_refused_or_read_but_does_no_harm(api: TestClient) -> None:
@@ -111,7 +111,7 @@ def test_half_a_surrogate_pair_is_refused_or_read_but_does_no_harm(api: TestClie
 @pytest.mark.parametrize("cut", [0, 1, 8, 100, -1, -100], ids=str)
 def test_a_columnar_body_that_is_cut_off_is_refused(cut: int, media: str, api: TestClient) -> None:
     body = arrow(TABLE)[:-8] if media == ARROW else parquet(TABLE)  # without the end's mark
-    refused(post(api, body[:cut], media), 400, "bad_body")
+    problem_of(post(api, body[:cut], media), 400, "bad_body")
 
 
 @pytest.mark.parametrize("media", [ARROW, PARQUET])
@@ -140,18 +140,18 @@ def test_a_column_that_cannot_serve_is_refused(
     table: pa.Table, message: str, media: str, api: TestClient
 ) -> None:
     body = arrow(table) if media == ARROW else parquet(table)
-    assert message in refused(post(api, body, media), 422, "bad_rows")["detail"]
+    assert message in problem_of(post(api, body, media), 422, "bad_rows")["detail"]
 
 
 def test_a_column_that_is_there_twice_is_refused(api: TestClient) -> None:
     body = arrow(TABLE.append_column("idh", TABLE.column("idh")))
-    problem = refused(post(api, body, ARROW), 422, "bad_rows")
+    problem = problem_of(post(api, body, ARROW), 422, "bad_rows")
     assert "column 'idh' is there 2 times: once is allowed" in problem["detail"]
 
 
 def test_a_value_in_a_column_is_told_with_its_row(api: TestClient) -> None:
     table = TABLE.set_column(1, "idh", pa.array([0.5, 0.5, float("inf"), 0.5]))
-    problem = refused(post(api, parquet(table), PARQUET), 422, "bad_rows")
+    problem = problem_of(post(api, parquet(table), PARQUET), 422, "bad_rows")
     assert problem["errors"] == [
         {
             "where": "row 2",
@@ -165,7 +165,7 @@ def test_too_many_rows_are_refused(media: str, api: TestClient) -> None:
     table = pa.concat_tables([TABLE] * 1250 + [TABLE[:1]])
     bodies = {JSON: b"[" + b",".join([b"{}"] * 5001) + b"]", ARROW: arrow(table)}
     body = bodies.get(media) or parquet(table)
-    problem = refused(post(api, body, media), 422, "too_many_rows")
+    problem = problem_of(post(api, body, media), 422, "too_many_rows")
     assert "up to 5,000 are allowed" in problem["detail"]
     whole = pa.concat_tables([TABLE] * 1250)
     assert post(api, arrow(whole), ARROW).status_code == 200
@@ -177,7 +177,7 @@ def test_too_large_a_body_is_refused_whether_its_length_is_told_or_not(
 ) -> None:
     size = (1 << 20) + 1
     body: Any = b" " * size if known else (b" " * (size // 4 + 1) for _ in range(4))
-    problem = refused(post(api, body), 413, "body_too_large")
+    problem = problem_of(post(api, body), 413, "body_too_large")
     assert problem["detail"] == "the body has more than 1,048,576 bytes"
 
 
@@ -220,36 +220,36 @@ def test_an_arrow_body_that_unpacks_to_much_ends_no_server(rows: int, api: TestC
     assert len(body) < 200_000
     answer = post(api, body, ARROW)
     many = rows < 10_000_000  # as many do not fit into the memory that reading may take
-    refused(answer, *((422, "too_many_rows") if many else (413, "body_too_large")))
+    problem_of(answer, *((422, "too_many_rows") if many else (413, "body_too_large")))
     still_serves(api)
 
 
 def test_the_rows_of_a_parquet_body_are_counted_before_they_are_read(api: TestClient) -> None:
     body = parquet(zeros(20_000_000), compression="zstd")
     assert len(body) < 500_000
-    refused(post(api, body, PARQUET), 422, "too_many_rows")
+    problem_of(post(api, body, PARQUET), 422, "too_many_rows")
     still_serves(api)
 
 
 @pytest.mark.parametrize("media", ["text/plain", "application/xml", "multipart/form-data", "x"])
 def test_another_media_type_is_refused(media: str, api: TestClient) -> None:
-    problem = refused(post(api, b"{}", media), 415, "unsupported_media_type")
+    problem = problem_of(post(api, b"{}", media), 415, "unsupported_media_type")
     assert f"{JSON}, {ARROW}, {PARQUET} are allowed" in problem["detail"]
 
 
 def test_other_paths_and_methods_are_refused_in_the_same_shape(api: TestClient) -> None:
-    refused(api.get("/nothing"), 404, "not_found")
+    problem_of(api.get("/nothing"), 404, "not_found")
     answer = api.get("/predict")
-    refused(answer, 405, "method_not_allowed")
+    problem_of(answer, 405, "method_not_allowed")
     assert answer.headers["allow"] == "POST"
 
 
 def test_without_a_model_it_says_so_until_there_is_one(mine: Path) -> None:
     shutil.rmtree(mine / "models")
     with client(mine) as api:
-        assert refused(api.get("/health"), 503, "no_model")
+        assert problem_of(api.get("/health"), 503, "no_model")
         answer = api.post("/predict", json=GOOD)
-        refused(answer, 503, "no_model")
+        problem_of(answer, 503, "no_model")
         assert answer.headers["retry-after"] == "1"
         name = commit(mine, 9, 1234.0)
         until(lambda: api.get("/health").status_code == 200)
@@ -262,7 +262,7 @@ def test_a_named_model_that_is_damaged_is_refused_and_not_opened(mine: Path) -> 
         (mine / "models" / NAMES[1] / "manifest.json").write_bytes(b"{")
         for name in NAMES[:2]:
             answer = api.post("/predict", params={"model": name}, json=GOOD)
-            assert name in refused(answer, 409, "model_damaged")["detail"]
+            assert name in problem_of(answer, 409, "model_damaged")["detail"]
         assert api.post("/predict", json=GOOD).status_code == 200
 
 
@@ -276,7 +276,7 @@ def test_a_mistake_of_ours_is_told_in_the_same_shape_without_its_details(
     app = app_of(core_of(Options(str(run))))
     with TestClient(app, URL, raise_server_exceptions=False) as api:
         answer = api.post("/predict", json=GOOD)
-        problem = refused(answer, 500, "internal")
+        problem = problem_of(answer, 500, "internal")
     assert "secret" not in json.dumps(problem)
     [line] = [JsonLines().format(record) for record in caplog.records if record.msg == "failed"]
     assert "secret detail" in json.loads(line)["trace"]
@@ -290,13 +290,13 @@ def test_a_large_body_of_json_is_read_elsewhere_and_answered_the_same(run: Path)
         assert len(body) > 256 << 10
         large = post(api, b"\xef\xbb\xbf" + body).json()
         assert large["predictions"] == pytest.approx(small["predictions"] * 1500, rel=1e-12)
-        problem = refused(post(api, json.dumps([*many, 7]).encode()), 422, "bad_rows")
+        problem = problem_of(post(api, json.dumps([*many, 7]).encode()), 422, "bad_rows")
         assert problem["errors"] == [
             {"where": "row 6000", "message": "int: an object with the features is allowed"}
         ]
         bad = json.dumps([*many, {**GOOD, "idade": "x"}]).encode()
-        assert refused(post(api, bad), 422, "bad_rows")["errors"][0]["where"] == "row 6000"
-        refused(post(api, body[:-1]), 400, "bad_body")
+        assert problem_of(post(api, bad), 422, "bad_rows")["errors"][0]["where"] == "row 6000"
+        problem_of(post(api, body[:-1]), 400, "bad_body")
 
 
 def test_health_is_answered_while_large_bodies_are_read(run: Path) -> None:

@@ -21,7 +21,7 @@ from tests.monitor.serve.kit import (
     constant,
     flip,
     iso_of,
-    refused,
+    problem_of,
     rows,
     until,
 )
@@ -251,4 +251,4 @@ def test_while_it_runs_a_server_takes_models_up_and_refuses_damaged_ones(
         listed = api.get("/models").json()
         assert [one["serving"] for one in listed[:2]] == [False, True]
         damaged = {"model": "20260101T001000Z"}
-        refused(api.post("/predict", params=damaged, json=rows()), 409, "model_damaged")
+        problem_of(api.post("/predict", params=damaged, json=rows()), 409, "model_damaged")
