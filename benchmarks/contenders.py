@@ -17,7 +17,7 @@ from benchmarks.measure import Measured, run
 from benchmarks.peers import run as peer_runs
 from pipeline.runners import flink
 from pipeline.runners.cluster import Cluster, Unreachable
-from pipeline.runners.prism import prism
+from pipeline.runners.prism import find_prism
 
 
 class Work(NamedTuple):
@@ -129,7 +129,7 @@ class Job(Contender):
     @property
     @override
     def missing(self) -> str | None:
-        if self.runner == "prism" and prism() is None:
+        if self.runner == "prism" and find_prism() is None:
             return "make prism"
         if self.runner == "flink":
             try:

@@ -33,8 +33,8 @@ from monitor.program import as_called
 from pipeline import runners
 from pipeline.arguments import parse
 from pipeline.folder import RUNS, TRIAL, clear
-from pipeline.runners import needs
-from pipeline.runners.needs import Need
+from pipeline.runners import requirements
+from pipeline.runners.requirements import Requirement
 from pipeline.settings import Settings
 
 HELP = """\
@@ -76,7 +76,7 @@ class Row(NamedTuple):
 
     can: str
     why: str = ""
-    way_out: str = ""
+    remedy: str = ""
 
 
 class Trial(NamedTuple):
@@ -121,19 +121,19 @@ def each(settings: Settings, words: list[str], out: Console, err: Console) -> in
             able |= found[0].can != "no"
             for number, row in enumerate(found):
                 first = ("", "") if number else (name, _told(row.can))
-                table.add_row(*first, row.why, row.way_out)
+                table.add_row(*first, row.why, row.remedy)
     out.print(table)
     return 0 if able else 1
 
 
 def rows(settings: Settings, words: list[str]) -> Iterator[Row]:
     """The lines of a runner: what it lacks; or, if that is nothing, what to know of it."""
-    lacking = [need for need in runners.needed(settings, words) if not need.met]
+    lacking = [need for need in runners.requirements_of(settings, words) if not need.met]
     for need in lacking:
-        yield Row("no", need.lacks, need.way_out)
+        yield Row("no", need.problem, need.remedy)
     if lacking:
         return
-    workers = needs.value_of(words, "--environment_type") or "LOOPBACK"
+    workers = requirements.option_value(words, "--environment_type") or "LOOPBACK"
     if settings.runner == "flink" and workers.upper() != "LOOPBACK":
         yield Row("yes")
     else:
@@ -143,10 +143,10 @@ def rows(settings: Settings, words: list[str]) -> Iterator[Row]:
 def one(settings: Settings, words: list[str], out: Console, err: Console) -> int:
     """Shows what one runner needs; if it has all, tries it."""
     with telling(err, f"looking at {settings.runner}"):
-        needed = merged(runners.needed(settings, words))
+        needed = merged(runners.requirements_of(settings, words))
     table = _table(f"{settings.runner} needs", "here?", "what is missing", "what to do")
     for need in needed:
-        table.add_row(need.what, _told("yes" if need.met else "no"), need.lacks, need.way_out)
+        table.add_row(need.what, _told("yes" if need.met else "no"), need.problem, need.remedy)
     out.print(table)
     if not all(need.met for need in needed):
         return 1
@@ -159,9 +159,9 @@ def one(settings: Settings, words: list[str], out: Console, err: Console) -> int
     return 0 if fired else 1
 
 
-def merged(needed: Iterable[Need]) -> list[Need]:
+def merged(needed: Iterable[Requirement]) -> list[Requirement]:
     """Needs by what they are of: all that are not met, or one that is."""
-    by_thing: dict[str, list[Need]] = {}
+    by_thing: dict[str, list[Requirement]] = {}
     for need in needed:
         by_thing.setdefault(need.what, []).append(need)
     return [

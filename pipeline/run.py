@@ -38,11 +38,11 @@ from pipeline.inputs import KnownFile, files_before, files_setting
 from pipeline.integrity import check_whole
 from pipeline.program import resume_command
 from pipeline.progress import Progress, summary
-from pipeline.runners import dataflow, needs, working
+from pipeline.runners import dataflow, execution, requirements
 from pipeline.runners.beam_compat import outside_ipython
 from pipeline.runners.cluster import root_cause
-from pipeline.runners.guides import RunGuide
-from pipeline.runners.prism import prism
+from pipeline.runners.controllers import RunController
+from pipeline.runners.prism import find_prism
 from pipeline.settings import OWN, Settings
 from pipeline.signals import exit_code, interruptible
 from pipeline.source import Span, file_source, people_source, plan_files
@@ -76,11 +76,11 @@ def run(argv: list[str]) -> int:
             )
         ended = run_settings(settings, beam_options, partial(resume_command, argv))
     if ended.embedded and ended.code > 128:
-        leave(ended.code)
+        exit_at_once(ended.code)
     return ended.code  # what Beam started for the job, as Prism, it ends at exit
 
 
-class Ended(NamedTuple):
+class Outcome(NamedTuple):
     """How a run has ended.
 
     Attributes:
@@ -98,7 +98,7 @@ class Ended(NamedTuple):
 
 def run_settings(
     settings: Settings, beam_options: list[str], resume: Resume, own: Any = None
-) -> Ended:
+) -> Outcome:
     """Runs the job that settings ask for.
 
     Args:
@@ -126,7 +126,7 @@ def run_settings(
             stack.enter_context(lock)
         tally.reset()
         known = files_before(folder) if settings.resume else []
-        planned, choice = look_ahead(settings, err, known)
+        planned, choice = plan_input(settings, err, known)
         settings = choice.settings
         as_given = as_read(settings, beam_options)
         source, span = make_source(as_given, folder, planned, own, known)
@@ -145,17 +145,17 @@ def run_settings(
         tell(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
         for message in choice.messages:
             tell(message)
-        if settings.runner == "direct" and prism() is not None:
+        if settings.runner == "direct" and find_prism() is not None:
             tell("windows show when the source has ended; --runner prism shows them as they close")
-        farewell = dataflow.told_at_launch(beam_options) if settings.runner == "dataflow" else None
+        farewell = dataflow.launch_message(beam_options) if settings.runner == "dataflow" else None
         if farewell is not None:
             if settings.webhook is not None:
                 tell("--webhook: nothing here waits for the job, so no alerts are posted")
-            return Ended(launch(pipeline, farewell, out, err), folder, False)
-        guide = runners.guide(settings, beam_options, folder, tell)
+            return Outcome(launch(pipeline, farewell, out, err), folder, False)
+        controller = runners.make_controller(settings, beam_options, folder, tell)
         progress = Progress(folder, err, choice.refreshes)
-        code = execute(pipeline, guide, progress, resume, out)
-        return Ended(code, folder, working.is_embedded(pipeline), guide.error)
+        code = execute(pipeline, controller, progress, resume, out)
+        return Outcome(code, folder, execution.is_embedded(pipeline), controller.error)
 
 
 def as_read(settings: Settings, beam_options: list[str]) -> Settings:
@@ -165,7 +165,7 @@ def as_read(settings: Settings, beam_options: list[str]) -> Settings:
     resumed one has left.
     """
     goes_on = ("--savepoint_path", "--update")
-    whole = any(needs.value_of(beam_options, name) is not None for name in goes_on)
+    whole = any(requirements.option_value(beam_options, name) is not None for name in goes_on)
     return settings.model_copy(update={"resume": settings.resume and not whole})
 
 
@@ -218,7 +218,7 @@ def prune(settings: Settings, folder: RunFolder, before: int | None = None) -> N
         files.flush()
 
 
-def look_ahead(
+def plan_input(
     settings: Settings, err: Console, known: Sequence[KnownFile] = ()
 ) -> tuple[Plan | None, Choice]:
     """Looks through the files, if there are any, and settles the window; says so meanwhile."""
@@ -247,25 +247,25 @@ def make_source(
 
 
 def execute(
-    pipeline: Any, guide: RunGuide, progress: Progress, resume: Resume, out: Console
+    pipeline: Any, controller: RunController, progress: Progress, resume: Resume, out: Console
 ) -> int:
     """Runs a pipeline to its end, and reports how it ended; gives the exit code."""
-    folder = guide.folder
-    mind_garbage()
-    hook = guide.settings.webhook
+    folder = controller.folder
+    enable_garbage_collection()
+    hook = controller.settings.webhook
     tell = partial(progress.console.print, soft_wrap=True)
     watch = AlertWatch(folder, tell, None if hook is None else hook.get_secret_value())
-    guide.abandoned = progress.abandon
+    controller.on_abandon = progress.abandon
     stopped: BaseException | None = None
     with watch:
         try:
             with progress:
-                working.work(pipeline, guide)
+                execution.run_to_end(pipeline, controller)
                 check_whole(folder)
-                progress.state = "drained" if guide.draining else "done"
+                progress.state = "drained" if controller.draining else "done"
         except KeyboardInterrupt as error:
             stopped = error
-            guide.ending()
+            controller.on_give_up()
             progress.end(error)  # which may not have begun, or not ended
         except Exception as error:
             stopped = error
@@ -273,34 +273,34 @@ def execute(
             logging.getLogger(__name__).debug("the job failed", exc_info=True)
     if progress.state == "failed":
         assert stopped is not None
-        guide.error = f"the job failed: {cause(stopped)}"
-        tell(f"error: {guide.error}")
+        controller.error = f"the job failed: {cause(stopped)}"
+        tell(f"error: {controller.error}")
         tell(f"what was complete stays in {folder.path}; go on with:")
-        tell(resume(guide.resume_options))
+        tell(resume(controller.resume_options))
         return 1
     summary(folder, out)
     if progress.state == "interrupted":
         reported = len(folder.reported())
         are = f"{format_count(reported, 'refresh')} {'is' if reported == 1 else 'are'}"
         tell(f"interrupted: {are} complete in {folder.path}; go on with:")
-        tell(resume(guide.resume_options))
+        tell(resume(controller.resume_options))
         return exit_code(stopped)
-    prune(guide.settings, folder)
-    lost = rejected_of(folder, progress, guide.settings.resume)
+    prune(controller.settings, folder)
+    lost = rejected_of(folder, progress, controller.settings.resume)
     closing(folder, progress, out, lost)
-    if guide.draining:
+    if controller.draining:
         out.print("drained; go on with:")
-        out.print(resume(guide.resume_options), soft_wrap=True)
-    lines = list(judgement(lost, guide.settings.max_rejected))
+        out.print(resume(controller.resume_options), soft_wrap=True)
+    lines = list(judgement(lost, controller.settings.max_rejected))
     for line in lines:
         tell(line)
-    if lost.share <= guide.settings.max_rejected:
+    if lost.share <= controller.settings.max_rejected:
         return 0
-    guide.error = lines[0].removeprefix("error: ").removesuffix(":")
+    controller.error = lines[0].removeprefix("error: ").removesuffix(":")
     return 1
 
 
-def mind_garbage() -> None:
+def enable_garbage_collection() -> None:
     """Collects garbage from here on, if ``__main__`` has held that off: none of what is there."""
     if not gc.isenabled():
         gc.freeze()
@@ -316,7 +316,7 @@ def cause(error: BaseException) -> str:
     return told if type(error) is RuntimeError else f"{type(error).__name__}: {told}"
 
 
-def leave(code: int) -> None:
+def exit_at_once(code: int) -> None:
     """Ends this process at once: a runner's threads would go on to the end of their work.
 
     Every file of the run is written whole or not at all, so nothing is left half done.

@@ -1,7 +1,7 @@
-"""The runners: for each what it needs, and what Beam is told for it.
+"""The runners: what each requires of a job, and Beam's options for it.
 
-A module a runner, with the same two functions: ``needs`` says what the runner needs to carry
-a job, and ``words_for`` completes Beam's options.
+A module a runner, with the same two functions: ``requirements`` says what the runner requires, and
+``beam_options_for`` completes Beam's options.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner
 
 from model.runs import RunFolder
-from pipeline.runners import dataflow, direct, flink, needs, prism
+from pipeline.runners import dataflow, direct, flink, prism
 from pipeline.runners.beam_compat import CachedOptions
-from pipeline.runners.guides import FlinkGuide, RunGuide
+from pipeline.runners.controllers import FlinkController, RunController
+from pipeline.runners.requirements import Requirement, check_requirements, option_value
 from pipeline.settings import Settings
 
-__all__ = ["NAMES", "RUNNERS", "guide", "make", "needed", "preflight"]
+__all__ = ["NAMES", "RUNNERS", "make", "make_controller", "preflight", "requirements_of"]
 
 RUNNERS: dict[str, ModuleType] = {
     "direct": direct,
@@ -31,26 +32,26 @@ NAMES = {"prism": "PrismRunner", "flink": "PortableRunner", "dataflow": "Dataflo
 """What Beam calls them; Flink's own name would start a job server by Docker."""
 
 
-def preflight(settings: Settings, words: list[str]) -> None:
+def preflight(settings: Settings, beam_options: list[str]) -> None:
     """Refuses what a runner cannot carry, before anything runs.
 
     Raises:
-        UserError: says why, and the way out.
+        UserError: says why, and what to do instead.
     """
-    needs.refuse(needed(settings, words))
+    check_requirements(requirements_of(settings, beam_options))
 
 
-def needed(settings: Settings, words: list[str]) -> Iterator[needs.Need]:
-    """All that a runner needs to carry a job."""
-    yield _triggers(words)
-    yield from RUNNERS[settings.runner].needs(settings, words)
+def requirements_of(settings: Settings, beam_options: list[str]) -> Iterator[Requirement]:
+    """All that the runner of the settings requires of a job."""
+    yield _triggers(beam_options)
+    yield from RUNNERS[settings.runner].requirements(settings, beam_options)
 
 
-def _triggers(words: list[str]) -> needs.Need:
+def _triggers(beam_options: list[str]) -> Requirement:
     what = "safe triggers"
-    if needs.value_of(words, "--allow_unsafe_triggers") is None:
-        return needs.Need(what)
-    return needs.Need(
+    if option_value(beam_options, "--allow_unsafe_triggers") is None:
+        return Requirement(what)
+    return Requirement(
         what,
         "--allow_unsafe_triggers: a window with an unsafe trigger may fire once and lose the rows "
         "that come after, in silence",
@@ -58,14 +59,16 @@ def _triggers(words: list[str]) -> needs.Need:
     )
 
 
-def make(settings: Settings, words: list[str]) -> tuple[PipelineRunner | str, PipelineOptions]:
+def make(
+    settings: Settings, beam_options: list[str]
+) -> tuple[PipelineRunner | str, PipelineOptions]:
     """A runner and its options.
 
     Args:
         settings: all options.
-        words: what is passed through to Beam, as on a command line.
+        beam_options: what is passed through to Beam, as on a command line.
     """
-    given = RUNNERS[settings.runner].words_for(settings, words)
+    given = RUNNERS[settings.runner].beam_options_for(settings, beam_options)
     options = CachedOptions(given, streaming=settings.runner != "direct")
     if settings.runner == "direct":
         # By name: DirectRunner looks for others first, and changes over in silence.
@@ -73,18 +76,18 @@ def make(settings: Settings, words: list[str]) -> tuple[PipelineRunner | str, Pi
     return NAMES[settings.runner], options
 
 
-def guide(
-    settings: Settings, words: list[str], folder: RunFolder, tell: Callable[[str], None]
-) -> RunGuide:
-    """What the job of a run is told while it runs.
+def make_controller(
+    settings: Settings, beam_options: list[str], folder: RunFolder, show: Callable[[str], None]
+) -> RunController:
+    """The controller of a run's job.
 
     Args:
         settings: all options.
-        words: what is passed through to Beam.
+        beam_options: what is passed through to Beam.
         folder: the run's folder.
-        tell: shows a line to the user.
+        show: shows a line to the user.
     """
     if settings.runner != "flink":
-        return RunGuide(folder, settings, tell)
-    name = needs.value_of(words, "--job_name") or flink.job_name(folder.path)
-    return FlinkGuide(folder, settings, tell, flink.cluster_of(words), name)
+        return RunController(folder, settings, show)
+    name = option_value(beam_options, "--job_name") or flink.job_name(folder.path)
+    return FlinkController(folder, settings, show, flink.cluster_of(beam_options), name)

@@ -1,6 +1,6 @@
 """Dataflow: Google's service for Beam jobs (``deploy/dataflow/README.md``).
 
-Runner v2 and the streaming engine need no words here: Beam 2.77 asks for both with every
+Runner v2 and the streaming engine need no option here: Beam 2.77 asks for both with every
 streaming job.
 """
 
@@ -19,10 +19,10 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 
 from model import files
-from pipeline.runners.needs import Need, value_of, with_defaults
+from pipeline.runners.requirements import Requirement, add_defaults, option_value
 from pipeline.settings import Settings
 
-ASKED = "--runner dataflow"
+OPTION = "--runner dataflow"
 REQUIRED = (
     ("--project", "the project that pays, as --project my-project"),
     ("--region", "where the workers are, as --region europe-west1"),
@@ -38,40 +38,40 @@ def setup_file() -> str | None:
     return str(found) if found.is_file() else None
 
 
-def is_dry(words: list[str]) -> bool:
-    """Whether Beam's words only describe the job; any value of ``--dry_run`` does, to Beam."""
-    return value_of(words, "--dry_run") is not None
+def is_dry(beam_options: list[str]) -> bool:
+    """Whether the job is only described: Beam takes any value of ``--dry_run`` for that."""
+    return option_value(beam_options, "--dry_run") is not None
 
 
-def told_at_launch(words: list[str]) -> str | None:
-    """What is told of a job that is not waited for; None of one that is.
+def launch_message(beam_options: list[str]) -> str | None:
+    """The message at the launch of a job that is not waited for; None for one that is.
 
-    There is none to wait for after a dry run or with a template, or it shall go on by itself.
+    Nothing is waited for after a dry run, with a template, or with ``--no_wait_until_finish``.
     """
-    template = value_of(words, "--template_location")
-    if is_dry(words):
+    template = option_value(beam_options, "--template_location")
+    if is_dry(beam_options):
         return "dry run: the job can be made; nothing runs, the run folder was not touched"
     if template is not None:
         return f"template: {template}"
-    if value_of(words, "--no_wait_until_finish") is not None:
+    if option_value(beam_options, "--no_wait_until_finish") is not None:
         return "the job goes on by itself"
     return None
 
 
-def needs(settings: Settings, words: list[str]) -> Iterator[Need]:
-    """What Dataflow needs for a job; the same for a dry run and a template of it."""
+def requirements(settings: Settings, beam_options: list[str]) -> Iterator[Requirement]:
+    """What Dataflow requires; the same for a dry run and a template."""
     yield _beam_for_google()
-    for name, way_out in REQUIRED:
-        yield _given(name, words, way_out)
-    yield from _folders(words)
-    yield _names(words_for(settings, words))
+    for name, remedy in REQUIRED:
+        yield _given(name, beam_options, remedy)
+    yield from _folders(beam_options)
+    yield _names(beam_options_for(settings, beam_options))
     yield _shared("--output", settings.output, "gs://my-bucket/runs/a")
     if settings.reads_files:
         yield _shared("--input", settings.input, "'gs://my-bucket/in/*.parquet'")
-    yield _package(words)
+    yield _package(beam_options)
 
 
-def words_for(settings: Settings, words: list[str]) -> list[str]:
+def beam_options_for(settings: Settings, beam_options: list[str]) -> list[str]:
     """Beam's options for a job on it: those that are given, and our defaults for the rest.
 
     That is a name that the run's folder decides, so that an update finds its job and two jobs
@@ -80,11 +80,11 @@ def words_for(settings: Settings, words: list[str]) -> list[str]:
     defaults = {}
     if settings.output is not None:
         defaults["--job_name"] = job_name(settings.output)
-    if value_of(words, "--save_main_session") is None:
+    if option_value(beam_options, "--save_main_session") is None:
         defaults["--no_save_main_session"] = ""  # here Beam would, and all is in modules
-    if not _brings_package(words) and (path := setup_file()) is not None:
+    if not _brings_package(beam_options) and (path := setup_file()) is not None:
         defaults["--setup_file"] = path
-    return with_defaults(words, defaults)
+    return add_defaults(beam_options, defaults)
 
 
 def job_name(output: str) -> str:
@@ -100,68 +100,74 @@ def job_name(output: str) -> str:
     return "-".join(part for part in ("correnteza", last, digest) if part)
 
 
-def _beam_for_google() -> Need:
+def _beam_for_google() -> Requirement:
     what = "Beam's part for Google Cloud"
     try:
         there = find_spec("google.cloud.dataflow") is not None
     except ModuleNotFoundError:  # google.cloud itself is not there
         there = False
     if there:
-        return Need(what)
+        return Requirement(what)
     python = shlex.quote(sys.executable)
-    lacks = f"{ASKED}: Beam's part for Google Cloud is not installed"
-    return Need(what, lacks, f"{python} -m pip install 'apache-beam[gcp]=={version.__version__}'")
+    problem = f"{OPTION}: Beam's part for Google Cloud is not installed"
+    return Requirement(
+        what, problem, f"{python} -m pip install 'apache-beam[gcp]=={version.__version__}'"
+    )
 
 
-def _given(name: str, words: list[str], way_out: str) -> Need:
-    if value_of(words, name) is None:
-        return Need(name, f"{ASKED}: {name} is missing", way_out)
-    return Need(name)
+def _given(name: str, beam_options: list[str], remedy: str) -> Requirement:
+    if option_value(beam_options, name) is None:
+        return Requirement(name, f"{OPTION}: {name} is missing", remedy)
+    return Requirement(name)
 
 
-def _folders(words: list[str]) -> Iterator[Need]:
-    options = PipelineOptions(words).view_as(GoogleCloudOptions)
+def _folders(beam_options: list[str]) -> Iterator[Requirement]:
+    options = PipelineOptions(beam_options).view_as(GoogleCloudOptions)
     validator = PipelineOptionsValidator(options, runner=None)
     for name in ("temp_location", "staging_location"):
         what = f"--{name} in a bucket"
         if getattr(options, name) is None:
             continue
         errors = validator.validate_gcs_path(options, name)
-        way_out = f"a folder in a bucket is allowed, as --{name} gs://my-bucket/tmp"
-        yield Need(what, f"{ASKED}: {errors[0].rstrip('.')}", way_out) if errors else Need(what)
+        remedy = f"must be a folder in a bucket, as --{name} gs://my-bucket/tmp"
+        yield (
+            Requirement(what, f"{OPTION}: {errors[0].rstrip('.')}", remedy)
+            if errors
+            else Requirement(what)
+        )
 
 
-def _names(words: list[str]) -> Need:
+def _names(beam_options: list[str]) -> Requirement:
     """Beam checks the same, but after the run's folder has been written."""
     what = "names that Dataflow takes"
-    options = PipelineOptions(words, streaming=True).view_as(GoogleCloudOptions)
+    options = PipelineOptions(beam_options, streaming=True).view_as(GoogleCloudOptions)
     errors = PipelineOptionsValidator(options, runner=None).validate_cloud_options(options)
     if not errors:
-        return Need(what)
-    way_out = "deploy/dataflow/README.md shows what it takes"
-    return Need(what, f"{ASKED}: {errors[0].rstrip('.')}", way_out)
+        return Requirement(what)
+    remedy = "deploy/dataflow/README.md shows what it takes"
+    return Requirement(what, f"{OPTION}: {errors[0].rstrip('.')}", remedy)
 
 
-def _shared(name: str, path: str | None, example: str) -> Need:
+def _shared(name: str, path: str | None, example: str) -> Requirement:
     what = f"{name} where its workers reach it"
     if path is not None and not files.is_local(path):
-        return Need(what)
-    lacks = f"{ASKED}: {name} is missing"
+        return Requirement(what)
+    problem = f"{OPTION}: {name} is missing"
     if path is not None:
-        lacks = f"{name} {path}: is on this machine, where Dataflow's workers do not reach it"
-    return Need(what, lacks, f"give a place in a bucket, as {name} {example}")
+        problem = f"{name} {path}: is on this machine, where Dataflow's workers do not reach it"
+    return Requirement(what, problem, f"give a place in a bucket, as {name} {example}")
 
 
-def _brings_package(words: list[str]) -> bool:
-    return any(value_of(words, name) is not None for name in BRINGS_PACKAGE)
+def _brings_package(beam_options: list[str]) -> bool:
+    return any(option_value(beam_options, name) is not None for name in BRINGS_PACKAGE)
 
 
-def _package(words: list[str]) -> Need:
+def _package(beam_options: list[str]) -> Requirement:
     what = "this project's code for its workers"
-    if _brings_package(words) or setup_file() is not None:
-        return Need(what)
-    return Need(
+    if _brings_package(beam_options) or setup_file() is not None:
+        return Requirement(what)
+    return Requirement(
         what,
-        f"{ASKED}: there is no setup.py beside the package to build it from for the workers",
+        f"{OPTION}: there is no setup.py beside the package to build it from for the workers",
         "give an image that has it, as --sdk_container_image IMAGE, or --setup_file PATH/setup.py",
     )

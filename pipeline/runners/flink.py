@@ -8,7 +8,12 @@ from pathlib import PurePath
 
 from model import files
 from pipeline.runners.cluster import Cluster, Unreachable
-from pipeline.runners.needs import Need, job_server, value_of, with_defaults
+from pipeline.runners.requirements import (
+    Requirement,
+    add_defaults,
+    option_value,
+    require_job_server,
+)
 from pipeline.settings import Settings
 
 ENDPOINT, PAGE = "localhost:8099", "localhost:8081"
@@ -43,9 +48,9 @@ JOB_SERVERS = (
 """Options that the job server knows, and Beam's Python does not (FlinkPipelineOptions)."""
 
 
-def cluster_of(words: list[str]) -> Cluster:
-    """The cluster that Beam's words name by ``--flink_master``, or the one on this machine."""
-    given = value_of(words, "--flink_master")
+def cluster_of(beam_options: list[str]) -> Cluster:
+    """The cluster that ``--flink_master`` names, or the one on this machine."""
+    given = option_value(beam_options, "--flink_master")
     return Cluster(PAGE if given in (None, "[auto]") else str(given))
 
 
@@ -55,24 +60,24 @@ def job_name(output: str) -> str:
     return f"correnteza-{PurePath(output).name}-{digest}".lower()
 
 
-def words_for(settings: Settings, words: list[str]) -> list[str]:
+def beam_options_for(settings: Settings, beam_options: list[str]) -> list[str]:
     """Beam's options for a job on it: those that are given, and our defaults for the rest."""
     defaults = {**DEFAULTS, "--job_name": job_name(str(settings.output))}
-    return with_defaults(words, defaults)
+    return add_defaults(beam_options, defaults)
 
 
-def needs(settings: Settings, words: list[str]) -> Iterator[Need]:
-    """What Flink needs for a job: a job server, a cluster with checkpoints, a shared folder."""
-    given = with_defaults(words, DEFAULTS)
-    endpoint = str(value_of(given, "--job_endpoint"))
+def requirements(settings: Settings, beam_options: list[str]) -> Iterator[Requirement]:
+    """What Flink requires: a job server, a cluster with checkpoints, a shared folder."""
+    given = add_defaults(beam_options, DEFAULTS)
+    endpoint = str(option_value(given, "--job_endpoint"))
     yield from _options(given)
     yield _folder(settings, given, endpoint)
-    yield from _savepoint(settings, words)
-    yield job_server(endpoint, "make flink-up starts one here")
-    yield from _cluster(cluster_of(words), _whole(given, "--parallelism") or 1)
+    yield from _savepoint(settings, beam_options)
+    yield require_job_server(endpoint, "make flink-up starts one here")
+    yield from _cluster(cluster_of(beam_options), _whole(given, "--parallelism") or 1)
 
 
-def _options(words: list[str]) -> Iterator[Need]:
+def _options(beam_options: list[str]) -> Iterator[Requirement]:
     for name, why in (
         ("--checkpointing_interval", "without checkpoints a crash starts the job anew"),
         (
@@ -80,29 +85,29 @@ def _options(words: list[str]) -> Iterator[Need]:
             "without it a job with checkpoints may hang from its start",
         ),
     ):
-        value = str(value_of(words, name)).lower()
-        lacks = f"{name}={value}: {why}" if value in OFF else ""
-        yield Need("checkpoints", lacks, "leave it out" if lacks else "")
+        value = str(option_value(beam_options, name)).lower()
+        problem = f"{name}={value}: {why}" if value in OFF else ""
+        yield Requirement("checkpoints", problem, "leave it out" if problem else "")
     for name in ("--checkpointing_interval", "--parallelism"):
-        value = str(value_of(words, name))
-        told = name == "--checkpointing_interval" and value in OFF  # above, with the reason
-        lacks = "" if _whole(words, name) or told else f"{name}={value}"
-        yield Need("options", lacks, "a whole number from 1 on is allowed" if lacks else "")
+        value = str(option_value(beam_options, name))
+        reported = name == "--checkpointing_interval" and value in OFF  # above, with the reason
+        problem = "" if _whole(beam_options, name) or reported else f"{name}={value}"
+        yield Requirement("options", problem, "must be a whole number >= 1" if problem else "")
 
 
-def _whole(words: list[str], name: str) -> int | None:
-    """The value of an option that has to be a whole number from 1 on; None if it is not."""
-    value = str(value_of(words, name))
+def _whole(beam_options: list[str], name: str) -> int | None:
+    """The value of an option that must be a whole number >= 1; None if it is not."""
+    value = str(option_value(beam_options, name))
     return int(value) or None if value.isdecimal() else None
 
 
-def _folder(settings: Settings, words: list[str], endpoint: str) -> Need:
-    kind = str(value_of(words, "--environment_type")).upper()
+def _folder(settings: Settings, beam_options: list[str], endpoint: str) -> Requirement:
+    kind = str(option_value(beam_options, "--environment_type")).upper()
     what = "a run folder that the workers reach"
     here = kind == "LOOPBACK" or (endpoint.rpartition(":")[0] in LOCAL and kind != "DOCKER")
     if here or settings.shared or (settings.output and not files.is_local(settings.output)):
-        return Need(what)
-    return Need(
+        return Requirement(what)
+    return Requirement(
         what,
         f"--output {settings.output or '(a fresh folder below runs/)'}: a folder of this machine, "
         f"which workers elsewhere ({kind}, {endpoint}) do not reach",
@@ -111,44 +116,50 @@ def _folder(settings: Settings, words: list[str], endpoint: str) -> Need:
     )
 
 
-def _savepoint(settings: Settings, words: list[str]) -> Iterator[Need]:
-    path = value_of(words, "--savepoint_path")
+def _savepoint(settings: Settings, beam_options: list[str]) -> Iterator[Requirement]:
+    path = option_value(beam_options, "--savepoint_path")
     if path is None:
         return
     what = "the checkpoint to start from"
     if not settings.resume:
-        yield Need(
+        yield Requirement(
             what,
             f"--savepoint_path={path}: goes with its run's folder",
             "--output FOLDER --resume, with the run's other options as they were",
         )
     local = path.removeprefix("file:")
     if files.is_local(local) and not files.exists(files.join(local, "_metadata")):
-        yield Need(
+        yield Requirement(
             what,
             f"--savepoint_path={path}: no checkpoint of Flink's is there",
-            "a folder with a file _metadata is allowed, as .tools/flink/checkpoints/ID/chk-7; "
+            "must be a folder with a file _metadata, as .tools/flink/checkpoints/ID/chk-7; "
             "without --savepoint_path the run goes on from its first missing report",
         )
 
 
-def _cluster(cluster: Cluster, parallelism: int) -> Iterator[Need]:
+def _cluster(cluster: Cluster, parallelism: int) -> Iterator[Requirement]:
     what = "a Flink cluster"
     try:
         free, total = cluster.slots()
         configured = cluster.configured()
     except Unreachable as error:
-        yield Need(what, str(error), "make flink-up starts one; another: --flink_master=HOST:PORT")
+        yield Requirement(
+            what, str(error), "make flink-up starts one; another: --flink_master=HOST:PORT"
+        )
         return
-    yield Need(what)
+    yield Requirement(what)
     slots = f"{free} of {total} task slots are free at {cluster.page}, {parallelism} are needed"
-    way_out = "cancel another job there, or give a smaller --parallelism"
-    yield Need("task slots", slots, way_out) if free < parallelism else Need("task slots")
+    remedy = "cancel another job there, or give a smaller --parallelism"
+    yield (
+        Requirement("task slots", slots, remedy)
+        if free < parallelism
+        else Requirement("task slots")
+    )
     kept = configured.get("execution.checkpointing.dir") or configured.get("state.checkpoints.dir")
     yield (
-        Need("checkpoint storage")
+        Requirement("checkpoint storage")
         if kept
-        else Need(
+        else Requirement(
             "checkpoint storage",
             f"{cluster.page} keeps checkpoints in memory, where each over 5 MB fails",
             "set state.checkpoints.dir in its configuration, as deploy/flink/config.yaml does",

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.runners.prism import prism
+from pipeline.runners.prism import find_prism
 from tests.end_to_end.flink import CLUSTER, WORDS, needs_flink
 from tests.pipeline.job import Told, finish, process
 
@@ -63,7 +63,7 @@ def test_windows_fire_on_the_embedded_runner(home: Path, temporary: Path) -> Non
     assert_nothing_is_left(home)
 
 
-@pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism")
+@pytest.mark.skipif(find_prism() is None, reason="Prism is not at hand: make prism")
 def test_windows_fire_on_prism_while_the_source_goes_on(home: Path, temporary: Path) -> None:
     result = run_check("--runner", "prism")
     assert result.code == 0, result.out + result.err

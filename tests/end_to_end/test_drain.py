@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.runners.prism import prism
+from pipeline.runners.prism import find_prism
 from tests.end_to_end import flink
 from tests.end_to_end.exactness import Cadence, assert_exact, predictions
 from tests.pipeline.job import (
@@ -40,7 +40,7 @@ RUNNERS = [
         id="prism",
         marks=[
             pytest.mark.slow,
-            pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism"),
+            pytest.mark.skipif(find_prism() is None, reason="Prism is not at hand: make prism"),
         ],
     ),
     pytest.param(flink.WORDS, id="flink", marks=flink.needs_flink),

@@ -15,7 +15,7 @@ import pytest
 
 from model.batch import SECOND
 from model.people import People
-from pipeline.runners.prism import prism
+from pipeline.runners.prism import find_prism
 from pipeline.settings import START, micros_of
 from tests.end_to_end.exactness import Cadence, assert_exact
 from tests.end_to_end.flink import WORDS, needs_flink
@@ -30,7 +30,7 @@ ON = [
         "prism",
         marks=[
             pytest.mark.slow,
-            pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism"),
+            pytest.mark.skipif(find_prism() is None, reason="Prism is not at hand: make prism"),
         ],
     ),
     pytest.param("flink", marks=needs_flink),

@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.runners.prism import prism
+from pipeline.runners.prism import find_prism
 from tests.end_to_end import chaos
 from tests.pipeline.job import assert_whole, content, finish, metrics, process
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism"),
+    pytest.mark.skipif(find_prism() is None, reason="Prism is not at hand: make prism"),
 ]
 REPLAY = (
     *("--learner", "forest", "--learner-param", "n_estimators=8", "--window", "2s"),

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.runners.prism import prism
+from pipeline.runners.prism import find_prism
 from tests.pipeline.job import (
     SMALL,
     content,
@@ -37,7 +37,7 @@ class Endless(Ridge):
 """
 MINE = ("--learner", "endless:Endless", "--refreshes", "2", "--rate", "20")
 LIVE = ("--live", "--learner", "ridge", "--rate", "200", "--window", "2", "--refreshes", "0")
-needs_prism = pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism")
+needs_prism = pytest.mark.skipif(find_prism() is None, reason="Prism is not at hand: make prism")
 
 
 def wait_for(what: Callable[[], object], running: subprocess.Popen[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import __version__
-from pipeline.runners.prism import prism
+from pipeline.runners.prism import find_prism
 from tests.end_to_end.plain import environment, variables
 from tests.pipeline.job import ROOT, SMALL, Told
 
@@ -35,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plain") / "o"
     result = correnteza("core", *SMALL, "--output", folder)
     assert result.code == 0
-    lines = [f"people -> {folder} (direct runner)", *([PRISM] if prism() else [])]
+    lines = [f"people -> {folder} (direct runner)", *([PRISM] if find_prism() else [])]
     assert [line for line in result.err.splitlines() if not line.startswith(" ")] == lines
     return folder
 
@@ -117,7 +117,7 @@ def test_what_make_setup_installs_reports_and_serves(run: Path, tmp_path: Path) 
     assert {"time", "level", "event"} <= set(lines[0])
 
 
-@pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism")
+@pytest.mark.skipif(find_prism() is None, reason="Prism is not at hand: make prism")
 def test_a_run_on_prism_logs_nothing_either(tmp_path: Path) -> None:
     result = correnteza("core", *SMALL, "--runner", "prism", "--output", tmp_path / "o")
     lines = [line for line in result.err.splitlines() if not line.startswith(" ")]

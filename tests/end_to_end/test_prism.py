@@ -15,13 +15,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.runners.prism import prism
+from pipeline.runners.prism import find_prism
 from tests.end_to_end.streams import MADE, make_stream, parquet_files, schema_file
 from tests.pipeline.job import assert_whole, content, finish, process
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism"),
+    pytest.mark.skipif(find_prism() is None, reason="Prism is not at hand: make prism"),
 ]
 RIDGE = ("--learner", "ridge", "--rate", "50", "--refreshes", "6")
 LIVE = ("--live", "--runner", "prism", "--learner", "ridge", "--rate", "500", "--window", "3")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runners.prism import prism
+from pipeline.runners.prism import find_prism
 from tests.pipeline.job import ROOT, finish, process
 
 pytestmark = pytest.mark.slow
@@ -65,7 +65,7 @@ class Terminal:
         while text not in self.shown:
             assert self.look() and time.monotonic() < deadline, (text, self.shown[-2000:])
 
-    def ended(self) -> int:
+    def has_ended(self) -> int:
         """Waits until the program has ended; gives its exit code."""
         deadline = time.monotonic() + 30
         while self.look():
@@ -99,7 +99,7 @@ def next_report(folder: Path, seen: set[Path]) -> Path:
     return min(new)
 
 
-@pytest.mark.skipif(prism() is None, reason="Prism is not at hand: make prism")
+@pytest.mark.skipif(find_prism() is None, reason="Prism is not at hand: make prism")
 def test_a_live_runs_new_refreshes_are_seen_within_two_seconds(home: Path) -> None:
     running = process(*LIVE)
     try:

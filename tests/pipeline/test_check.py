@@ -16,7 +16,7 @@ from model.runs import RunFolder
 from pipeline import check
 from pipeline.check import fired, last, merged, process, trial, trial_folder, watched
 from pipeline.runners import prism
-from pipeline.runners.needs import Need
+from pipeline.runners.requirements import Requirement
 from tests.pipeline.fake_flink import FakeFlink, find_closed_port, serving
 from tests.pipeline.job import Job, Told, make_settings
 
@@ -33,7 +33,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cluster() -> Iterator[FakeFlink]:
-    """A Flink that has all that a job needs."""
+    """A Flink that has all that a job requirements."""
     with serving() as fake:
         yield fake
 
@@ -41,7 +41,7 @@ def cluster() -> Iterator[FakeFlink]:
 @pytest.fixture
 def no_prism(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether Prism is at hand is the machine's affair: here it is not."""
-    monkeypatch.setattr(prism, "prism", lambda: None)
+    monkeypatch.setattr(prism, "find_prism", lambda: None)
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_a_bad_parallelism_is_told_of_in_the_table(job: Job, cluster: FakeFlink)
 def test_dataflow_is_not_tried_and_it_says_why(
     job: Job, untried: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check.runners, "needed", lambda *_: iter([Need("all")]))
+    monkeypatch.setattr(check.runners, "requirements_of", lambda *_: iter([Requirement("all")]))
     result = job.ran("check", "--runner", "dataflow")
     assert result.out.splitlines()[-1].startswith("no trial: only Google's service can run it")
 
@@ -183,7 +183,13 @@ def test_the_table_fits_a_narrow_terminal_and_is_plain_without_one(
 
 
 def test_needs_of_one_thing_are_shown_once_if_they_are_met_and_all_if_not() -> None:
-    both = [Need("a", "no x", "y"), Need("b"), Need("a"), Need("a", "no z", "w"), Need("b")]
+    both = [
+        Requirement("a", "no x", "y"),
+        Requirement("b"),
+        Requirement("a"),
+        Requirement("a", "no z", "w"),
+        Requirement("b"),
+    ]
     assert merged(both) == [both[0], both[3], both[1]]
 
 

@@ -236,7 +236,7 @@ def test_an_interrupt_while_the_progress_begins_is_told_as_any_other(
 
     begin = Progress.__enter__
     monkeypatch.setattr(Progress, "__enter__", interrupted)
-    monkeypatch.setattr(run, "leave", int)  # it would end this process
+    monkeypatch.setattr(run, "exit_at_once", int)  # it would end this process
     result = job("--refreshes", "1", "--output", "o")
     assert result.code == 130 and status("o")["state"] == "interrupted"
     assert result.err.splitlines()[-2] == "interrupted: 0 refreshes are complete in o; go on with:"

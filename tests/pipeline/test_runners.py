@@ -15,8 +15,8 @@ from model.errors import UserError
 from model.runs import RunFolder
 from pipeline import runners
 from pipeline.runners import flink, prism
-from pipeline.runners.guides import FlinkGuide, RunGuide
-from pipeline.runners.needs import Need
+from pipeline.runners.controllers import FlinkController, RunController
+from pipeline.runners.requirements import Requirement
 from tests.pipeline.fake_flink import FakeFlink, find_closed_port, serving
 from tests.pipeline.job import Job, make_settings
 
@@ -26,7 +26,7 @@ GOOGLE = ("--project=my-project", "--region=europe-west1", "--temp_location=gs:/
 
 @pytest.fixture
 def cluster() -> Iterator[FakeFlink]:
-    """A Flink that has all that a job needs."""
+    """A Flink that has all that a job requirements."""
     with serving() as fake:
         yield fake
 
@@ -39,15 +39,15 @@ def refusal(*words: str, **values: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("words", "way_out"),
+    ("words", "remedy"),
     [(["--live"], "leave --live out"), (["--refreshes", "0"], "--refreshes N")],
 )
 def test_the_embedded_runner_refuses_what_never_ends_and_names_the_way_out(
-    words: list[str], way_out: str, job: Job
+    words: list[str], remedy: str, job: Job
 ) -> None:
     message = job.refused(*words, "--runner", "direct", "--output", "o")
     assert message.startswith(f"{' '.join(words)} needs a runner that streams")
-    assert message.endswith(f"use --runner prism, or {way_out}")
+    assert message.endswith(f"use --runner prism, or {remedy}")
     assert not Path("o").exists()
 
 
@@ -84,7 +84,7 @@ def test_a_refused_run_leaves_nothing(job: Job, home: Path) -> None:
 def test_prism_that_is_not_at_hand_is_named_with_what_builds_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(prism, "prism", lambda: None)
+    monkeypatch.setattr(prism, "find_prism", lambda: None)
     message = refusal(runner="prism")
     assert message.startswith("--runner prism: Prism is not at hand: make prism builds it")
     runners.preflight(make_settings(runner="prism"), ["--prism_location=https://a.b/prism.zip"])
@@ -105,12 +105,12 @@ def test_a_prism_that_is_no_program_is_refused_and_the_zip_of_a_release_is_not(
 def test_beam_is_told_of_the_prism_at_hand_unless_the_words_name_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(prism, "prism", lambda: "/at/hand")
+    monkeypatch.setattr(prism, "find_prism", lambda: "/at/hand")
     settings = make_settings(runner="prism")
     for_ever = f"--job_server_timeout={prism.FOR_EVER}"
-    assert prism.words_for(settings, []) == ["--prism_location=/at/hand", for_ever]
-    assert prism.words_for(settings, ["--prism_location=/mine"])[1:] == [for_ever]
-    assert prism.words_for(settings, ["--job_endpoint=a:1"]) == ["--job_endpoint=a:1"]
+    assert prism.beam_options_for(settings, []) == ["--prism_location=/at/hand", for_ever]
+    assert prism.beam_options_for(settings, ["--prism_location=/mine"])[1:] == [for_ever]
+    assert prism.beam_options_for(settings, ["--job_endpoint=a:1"]) == ["--job_endpoint=a:1"]
 
 
 @pytest.mark.parametrize(
@@ -120,14 +120,14 @@ def test_beam_is_told_of_the_prism_at_hand_unless_the_words_name_one(
         (["--checkpointing_interval", "-1"], "without checkpoints a crash starts the job anew"),
         (["--finish_bundle_before_checkpointing=false"], "may hang from its start"),
         (["--finish_bundle_before_checkpointing", "False"], "may hang from its start"),
-        (["--checkpointing_interval=soon"], "a whole number from 1 on is allowed"),
-        (["--parallelism=0"], "a whole number from 1 on is allowed"),
-        (["--parallelism=-1"], "a whole number from 1 on is allowed"),
-        (["--parallelism=x"], "a whole number from 1 on is allowed"),
-        (["--parallelism", "1.5"], "a whole number from 1 on is allowed"),
-        (["--parallelism=\u00b2"], "a whole number from 1 on is allowed"),
-        (["--job_endpoint=nonsense"], "HOST:PORT is allowed, as localhost:8099"),
-        (["--job_endpoint=localhost:x"], "HOST:PORT is allowed, as localhost:8099"),
+        (["--checkpointing_interval=soon"], "must be a whole number >= 1"),
+        (["--parallelism=0"], "must be a whole number >= 1"),
+        (["--parallelism=-1"], "must be a whole number >= 1"),
+        (["--parallelism=x"], "must be a whole number >= 1"),
+        (["--parallelism", "1.5"], "must be a whole number >= 1"),
+        (["--parallelism=\u00b2"], "must be a whole number >= 1"),
+        (["--job_endpoint=nonsense"], "must be HOST:PORT, as localhost:8099"),
+        (["--job_endpoint=localhost:x"], "must be HOST:PORT, as localhost:8099"),
     ],
 )
 def test_a_value_with_which_flink_would_lose_rows_or_hang_is_refused(
@@ -138,15 +138,15 @@ def test_a_value_with_which_flink_would_lose_rows_or_hang_is_refused(
     assert message in found
     lacking = [
         n
-        for n in runners.needed(make_settings(runner="flink"), [*cluster.words, *words])
-        if n.lacks
+        for n in runners.requirements_of(make_settings(runner="flink"), [*cluster.words, *words])
+        if n.problem
     ]
     assert len(lacking) == 1  # told once, and the needs behind it can be looked at all the same
 
 
-def folder_need(*words: str, **values: object) -> Need:
+def folder_need(*words: str, **values: object) -> Requirement:
     """What Flink needs of a run's folder."""
-    needs = flink.needs(make_settings(runner="flink", **values), list(words))
+    needs = flink.requirements(make_settings(runner="flink", **values), list(words))
     return next(need for need in needs if need.what == "a run folder that the workers reach")
 
 
@@ -157,9 +157,9 @@ REMOTE = ("--environment_type=EXTERNAL", "--job_endpoint=flink.example:8099")
 @pytest.mark.parametrize("words", [DOCKER, REMOTE, ("--environment_type=external", REMOTE[1])])
 def test_workers_elsewhere_do_not_reach_a_folder_of_this_machine(words: tuple[str, ...]) -> None:
     need = folder_need(*words, output="runs/a")
-    assert need.lacks.startswith("--output runs/a: a folder of this machine, which workers else")
-    assert "--shared" in need.way_out and "gs://" in need.way_out
-    assert folder_need(*words).lacks.startswith("--output (a fresh folder below runs/): ")
+    assert need.problem.startswith("--output runs/a: a folder of this machine, which workers else")
+    assert "--shared" in need.remedy and "gs://" in need.remedy
+    assert folder_need(*words).problem.startswith("--output (a fresh folder below runs/): ")
     assert folder_need(*words, output="runs/a", shared=True).met
     assert folder_need(*words, output="gs://my-bucket/a").met
 
@@ -226,7 +226,9 @@ def test_a_cluster_that_keeps_checkpoints_in_memory_is_refused(
 
 
 def test_flink_is_told_what_a_job_needs_and_words_that_are_given_stay() -> None:
-    words = flink.words_for(make_settings(runner="flink", output="runs/a"), ["--parallelism=4"])
+    words = flink.beam_options_for(
+        make_settings(runner="flink", output="runs/a"), ["--parallelism=4"]
+    )
     assert words[0] == "--parallelism=4" and "--parallelism=2" not in words
     assert {"--checkpointing_interval=3000", "--finish_bundle_before_checkpointing"} < {*words}
     assert {"--environment_type=LOOPBACK", "--job_endpoint=localhost:8099"} < {*words}
@@ -237,15 +239,19 @@ def test_flink_is_told_what_a_job_needs_and_words_that_are_given_stay() -> None:
 def test_a_job_on_flink_is_found_by_its_name_and_others_need_no_cluster(
     cluster: FakeFlink,
 ) -> None:
-    def guide(runner: str, *words: str) -> RunGuide:
+    def controller(runner: str, *words: str) -> RunController:
         given = [*cluster.words, *words]
-        return runners.guide(make_settings(runner=runner), given, RunFolder("runs/a"), print)
+        return runners.make_controller(
+            make_settings(runner=runner), given, RunFolder("runs/a"), print
+        )
 
-    found = guide("flink")
-    assert isinstance(found, FlinkGuide) and found.name == flink.job_name("runs/a")
-    named = guide("flink", "--job_name=mine")
-    assert isinstance(named, FlinkGuide) and named.name == "mine"
-    assert type(guide("prism")) is RunGuide and type(guide("direct")) is RunGuide
+    found = controller("flink")
+    assert isinstance(found, FlinkController) and found.name == flink.job_name("runs/a")
+    named = controller("flink", "--job_name=mine")
+    assert isinstance(named, FlinkController) and named.name == "mine"
+    assert (
+        type(controller("prism")) is RunController and type(controller("direct")) is RunController
+    )
 
 
 def test_files_end_by_themselves_so_windows_0_is_no_matter() -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.runners import working
+from pipeline.runners import execution
 from transforms.byhand import MARK, by_hand
 from transforms.coders import RecordBatchCoder
 
@@ -49,7 +49,7 @@ def test_a_run_has_the_same_files_by_hand_and_by_bytes(
 ) -> None:
     options = ["--refreshes", "3", "--rate", "50", "--learner", "ridge", "--output"]
     assert main([*options, str(tmp_path / "hand")]) == 0
-    monkeypatch.setattr(working, "handing_over", lambda pipeline: nullcontext())
+    monkeypatch.setattr(execution, "pass_references", lambda pipeline: nullcontext())
     assert main([*options, str(tmp_path / "bytes")]) == 0
     by = {name: files(tmp_path / name) for name in ("hand", "bytes")}
     assert by["hand"] == by["bytes"] and len(by["hand"]) > 10

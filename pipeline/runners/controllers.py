@@ -1,4 +1,4 @@
-"""What a run's job is told while it runs elsewhere: when it has ended, what Ctrl-C means."""
+"""Controllers of a run's job: drain and savepoint at Ctrl-C; on Flink, restarts and the end."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from typing_extensions import override
 from model.runs import RunFolder
 from pipeline.logs import mute
 from pipeline.runners.cluster import Cluster, Job, Unreachable
-from pipeline.runners.working import Guide
+from pipeline.runners.execution import Controller
 from pipeline.settings import Settings
 from pipeline.signals import exit_on_signals
 from transforms.coders import OtherVersion
 
 LOOK_SECONDS = 2.0
-"""The cluster is asked so often how the job does."""
+"""Seconds between two looks at the job on the cluster."""
 START_SECONDS = 40.0
-"""The job server may take so long to start a job on the cluster."""
+"""Maximum number of seconds in which the job server starts a job on the cluster."""
 
 
-class RunGuide(Guide):
+class RunController(Controller):
     """Drains at Ctrl-C, if the settings say so; a second Ctrl-C cancels.
 
     Attributes:
         folder: the run's folder.
         settings: all options.
-        tell: shows a line to the user.
+        show: shows a line to the user.
         draining: whether the source has been asked to end.
-        abandoned: is called if a signal ends the process while the job is being cancelled.
+        on_abandon: is called if a signal ends the process while the job is being cancelled.
         error: why the run failed, in one line, once it has; else None.
     """
 
-    def __init__(self, folder: RunFolder, settings: Settings, tell: Callable[[str], None]) -> None:
+    def __init__(self, folder: RunFolder, settings: Settings, show: Callable[[str], None]) -> None:
         self.folder = folder
         self.settings = settings
-        self.tell = tell
+        self.show = show
         self.draining = False
-        self.abandoned: Callable[[], object] = int
+        self.on_abandon: Callable[[], object] = int
         self.error: str | None = None
 
     @property
@@ -48,24 +48,24 @@ class RunGuide(Guide):
         return ["--output", self.folder.path, "--resume"]
 
     @override
-    def ending(self) -> None:
+    def on_give_up(self) -> None:
         mute()
-        exit_on_signals(self.abandoned)
+        exit_on_signals(self.on_abandon)
 
     @override
-    def interrupted(self) -> bool:
+    def on_interrupt(self) -> bool:
         if self.settings.on_interrupt != "drain" or self.draining:
             return False
         self.draining = True
         self.folder.write_json(self.folder.drain, {})
-        self.tell(
+        self.show(
             "draining: the refresh that has begun is read, scored and reported first "
             f"(at most {self.settings.refresh} s of event time); Ctrl-C again cancels"
         )
         return True
 
 
-class FlinkGuide(RunGuide):
+class FlinkController(RunController):
     """Knows the job on the cluster: its restarts, its checkpoints; takes a savepoint.
 
     With checkpoints on, Flink keeps a job running whose source has ended: that all is written
@@ -82,11 +82,11 @@ class FlinkGuide(RunGuide):
         self,
         folder: RunFolder,
         settings: Settings,
-        tell: Callable[[str], None],
+        show: Callable[[str], None],
         cluster: Cluster,
         name: str,
     ) -> None:
-        super().__init__(folder, settings, tell)
+        super().__init__(folder, settings, show)
         self.cluster = cluster
         self.name = name
         self.restarts = 0
@@ -126,25 +126,25 @@ class FlinkGuide(RunGuide):
         restarts = self._job.restarts()
         self.failure = self._job.failure() or self.failure
         if restarts > self.restarts:
-            told = f"Flink has restarted the job from its last checkpoint ({restarts} times)"
-            self.tell(f"{told}: {self.failure}" if self.failure else told)
+            line = f"Flink has restarted the job from its last checkpoint ({restarts} times)"
+            self.show(f"{line}: {self.failure}" if self.failure else line)
         self.restarts = max(restarts, self.restarts)
 
     def _give_up(self) -> None:
         """Raises for a failure that every restart meets again: bytes of another version."""
-        kind, _, told = (self.failure or "").partition(": ")
+        kind, _, message = (self.failure or "").partition(": ")
         if kind.rpartition(".")[2] == OtherVersion.__name__:
             self.checkpoint = None  # it holds them too
-            raise OtherVersion(told)
+            raise OtherVersion(message)
 
     @override
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         return self.folder.has_ended()
 
     @override
-    def cancelling(self) -> None:
-        # The job server only forgets a job that it is told to cancel: Flink goes on with it,
-        # or starts it even then.
+    def on_cancel(self) -> None:
+        # A job server that cancels a job only forgets it: Flink goes on with it, or starts it
+        # even then.
         try:
             self._find()
             if self._job is not None:
@@ -152,26 +152,26 @@ class FlinkGuide(RunGuide):
                     self._look()
                 self._job.cancel()
         except Unreachable as error:
-            self.tell(f"not known to be cancelled, look at the cluster: {error}")
+            self.show(f"not known to be cancelled, look at the cluster: {error}")
 
     def _find(self) -> None:
         self._seek()
         if self._job is None:
-            self.tell("waiting until Flink has started the job, to cancel it")
+            self.show("waiting until Flink has started the job, to cancel it")
         until = time.monotonic() + START_SECONDS
         while self._job is None and time.monotonic() < until:
             time.sleep(0.5)
             self._seek()
 
     @override
-    def interrupted(self) -> bool:
+    def on_interrupt(self) -> bool:
         if self.settings.on_interrupt != "savepoint" or self._job is None or self._asked:
-            return super().interrupted()
+            return super().on_interrupt()
         self._asked = True
-        self.tell("taking a savepoint; Ctrl-C again cancels without one")
+        self.show("taking a savepoint; Ctrl-C again cancels without one")
         try:
             self.checkpoint = self._job.savepoint()
         except Unreachable as error:
-            self.tell(f"no savepoint: {error}; the job goes on; Ctrl-C again cancels it")
+            self.show(f"no savepoint: {error}; the job goes on; Ctrl-C again cancels it")
             return True
         return False

@@ -98,7 +98,7 @@ def test_files_of_this_machine_are_refused_and_those_in_a_bucket_are_not(tmp_pat
 def test_a_place_that_is_no_folder_in_a_bucket_is_refused(name: str, value: str) -> None:
     message = refusal(*NEEDED, f"{name}={value}")
     assert name[2:] in message
-    assert message.endswith(f"a folder in a bucket is allowed, as {name} gs://my-bucket/tmp")
+    assert message.endswith(f"must be a folder in a bucket, as {name} gs://my-bucket/tmp")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_without_a_setup_file_beside_the_package_an_image_is_asked_for(
     image = [*NEEDED, "--sdk_container_image=eu.gcr.io/my-project/correnteza:1"]
     settings = make_settings(runner="dataflow", output=RUN)
     runners.preflight(settings, image)
-    assert not any("setup_file" in word for word in dataflow.words_for(settings, image))
+    assert not any("setup_file" in word for word in dataflow.beam_options_for(settings, image))
 
 
 def test_a_refused_job_writes_nothing(job: Job, home: Path) -> None:
@@ -126,40 +126,42 @@ def test_a_refused_job_writes_nothing(job: Job, home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-def words_for(*words: str, output: str | None = RUN) -> dict[str, str]:
+def beam_options_for(*words: str, output: str | None = RUN) -> dict[str, str]:
     """Beam's options for a job, by name."""
-    given = dataflow.words_for(make_settings(runner="dataflow", output=output), list(words))
+    given = dataflow.beam_options_for(make_settings(runner="dataflow", output=output), list(words))
     return dict(word.partition("=")[::2] for word in given)
 
 
 def test_the_package_of_this_project_goes_to_the_workers() -> None:
-    assert words_for(*NEEDED)["--setup_file"] == str(ROOT / "setup.py")
+    assert beam_options_for(*NEEDED)["--setup_file"] == str(ROOT / "setup.py")
 
 
 @pytest.mark.parametrize("name", ["--sdk_container_image", "--worker_harness_container_image"])
 def test_an_image_has_the_package_so_none_is_built(name: str) -> None:
-    assert "--setup_file" not in words_for(*NEEDED, f"{name}=eu.gcr.io/my-project/correnteza:1")
+    assert "--setup_file" not in beam_options_for(
+        *NEEDED, f"{name}=eu.gcr.io/my-project/correnteza:1"
+    )
 
 
 def test_the_main_session_is_not_saved_unless_it_is_asked_for() -> None:
-    assert "--no_save_main_session" in words_for(*NEEDED)
-    assert "--no_save_main_session" not in words_for(*NEEDED, "--save_main_session")
+    assert "--no_save_main_session" in beam_options_for(*NEEDED)
+    assert "--no_save_main_session" not in beam_options_for(*NEEDED, "--save_main_session")
 
 
 def test_what_is_given_stays() -> None:
-    words = words_for(*NEEDED, "--job_name=mine", "--setup_file=/a/setup.py")
+    words = beam_options_for(*NEEDED, "--job_name=mine", "--setup_file=/a/setup.py")
     assert (words["--job_name"], words["--setup_file"]) == ("mine", "/a/setup.py")
 
 
 def test_every_option_that_is_added_is_one_of_beams() -> None:
-    given = dataflow.words_for(make_settings(runner="dataflow", output=RUN), list(NEEDED))
+    given = dataflow.beam_options_for(make_settings(runner="dataflow", output=RUN), list(NEEDED))
     assert parse(["--runner=dataflow", *given])[1] == given  # else it is refused as unknown
 
 
 def test_a_folder_has_one_job_name_and_another_folder_another() -> None:
-    names = [words_for(output=path)["--job_name"] for path in (RUN, RUN + "/", RUN + "b")]
+    names = [beam_options_for(output=path)["--job_name"] for path in (RUN, RUN + "/", RUN + "b")]
     assert names[0] == names[1] != names[2]
-    assert "--job_name" not in words_for(output=None)
+    assert "--job_name" not in beam_options_for(output=None)
 
 
 @pytest.mark.parametrize("last", ["A_1", "20260101T000000Z", "é", "-", "a.b", "x" * 99])
@@ -177,8 +179,8 @@ def test_a_job_name_is_one_that_dataflow_takes(last: str) -> None:
     ],
 )
 def test_a_job_that_is_not_waited_for_is_told_of(word: str, message: str) -> None:
-    assert message in str(dataflow.told_at_launch([*NEEDED, word]))
-    assert dataflow.told_at_launch(list(NEEDED)) is None
+    assert message in str(dataflow.launch_message([*NEEDED, word]))
+    assert dataflow.launch_message(list(NEEDED)) is None
 
 
 @pytest.mark.slow
@@ -194,7 +196,7 @@ def test_a_dry_run_makes_the_job_and_touches_nothing(job: Job, home: Path) -> No
 def test_a_dry_run_is_dry_with_a_template_too() -> None:
     both = [*NEEDED, "--template_location=gs://my-bucket/t", "--dry_run=True"]
     assert dataflow.is_dry(both) and not dataflow.is_dry(both[:-1])
-    assert "nothing runs" in str(dataflow.told_at_launch(both))
+    assert "nothing runs" in str(dataflow.launch_message(both))
 
 
 SAMPLE = {

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from model.runs import RunFolder
-from pipeline.runners import guides
+from pipeline.runners import controllers
 from pipeline.runners.cluster import Cluster
-from pipeline.runners.guides import FlinkGuide, RunGuide
+from pipeline.runners.controllers import FlinkController, RunController
 from tests.pipeline.fake_flink import FakeFlink, FakeJob, find_closed_port, serving
 from tests.pipeline.job import make_settings
 from transforms.coders import OtherVersion
@@ -23,7 +23,7 @@ NAME = "correnteza-a"
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeFlink]:
     """A Flink that is asked whenever it can be."""
-    monkeypatch.setattr(guides, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(controllers, "LOOK_SECONDS", 0)
     with serving() as fake:
         yield fake
 
@@ -34,19 +34,19 @@ def messages() -> list[str]:
     return []
 
 
-def flink_guide(
+def flink_controller(
     cluster: FakeFlink, folder: Path, messages: list[str], on_interrupt: str = "cancel"
-) -> FlinkGuide:
+) -> FlinkController:
     settings = make_settings(runner="flink", on_interrupt=on_interrupt)
     found = Cluster(f"localhost:{cluster.port}")
-    return FlinkGuide(RunFolder(str(folder)), settings, messages.append, found, NAME)
+    return FlinkController(RunFolder(str(folder)), settings, messages.append, found, NAME)
 
 
-def start_job(cluster: FakeFlink, guide: FlinkGuide, **values: str) -> FakeJob:
-    """The guide's job, after it has been seen."""
+def start_job(cluster: FakeFlink, controller: FlinkController, **values: str) -> FakeJob:
+    """The controller's job, after it has been seen."""
     job = FakeJob(NAME, id="b", start=2, **values)
     cluster.jobs.append(job)
-    guide.tick()
+    controller.tick()
     return job
 
 
@@ -54,28 +54,30 @@ def test_the_first_ctrl_c_drains_and_the_second_cancels(
     tmp_path: Path, messages: list[str]
 ) -> None:
     settings = make_settings(runner="prism", on_interrupt="drain", window="3m", every="1m")
-    guide = RunGuide(RunFolder(str(tmp_path)), settings, messages.append)
-    assert guide.interrupted() and guide.draining
+    controller = RunController(RunFolder(str(tmp_path)), settings, messages.append)
+    assert controller.on_interrupt() and controller.draining
     assert json.loads((tmp_path / "drain.json").read_text())["format"] == 1
     assert len(messages) == 1 and "at most 60 s of event time" in messages[0]
     assert "Ctrl-C again cancels" in messages[0]
-    assert not guide.interrupted()
-    assert " ".join(guide.resume_options) == f"--output {tmp_path} --resume"
+    assert not controller.on_interrupt()
+    assert " ".join(controller.resume_options) == f"--output {tmp_path} --resume"
 
 
 def test_without_on_interrupt_the_first_ctrl_c_cancels(tmp_path: Path, messages: list[str]) -> None:
-    guide = RunGuide(RunFolder(str(tmp_path)), make_settings(runner="prism"), messages.append)
-    assert not guide.interrupted() and not guide.draining
+    controller = RunController(
+        RunFolder(str(tmp_path)), make_settings(runner="prism"), messages.append
+    )
+    assert not controller.on_interrupt() and not controller.draining
     assert messages == [] and list(tmp_path.iterdir()) == []
 
 
 def test_a_savepoint_ends_the_job_and_the_way_on_starts_from_it(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, messages, "savepoint")
-    job = start_job(cluster, guide, saved="file:/s/savepoint-1")
-    assert not guide.interrupted()  # the job is over: no more waiting
-    assert " ".join(guide.resume_options) == (
+    controller = flink_controller(cluster, tmp_path, messages, "savepoint")
+    job = start_job(cluster, controller, saved="file:/s/savepoint-1")
+    assert not controller.on_interrupt()  # the job is over: no more waiting
+    assert " ".join(controller.resume_options) == (
         f"--output {tmp_path} --resume --savepoint_path=file:/s/savepoint-1"
     )
     assert job.state == "CANCELED"
@@ -84,34 +86,34 @@ def test_a_savepoint_ends_the_job_and_the_way_on_starts_from_it(
 def test_after_a_drain_the_run_goes_on_without_the_checkpoint_of_the_ended_stream(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, messages, "drain")
-    start_job(cluster, guide, checkpoint="file:/c/b/chk-1")
-    assert " ".join(guide.resume_options).endswith("--savepoint_path=file:/c/b/chk-1")
-    assert guide.interrupted()
-    assert " ".join(guide.resume_options) == f"--output {tmp_path} --resume"
+    controller = flink_controller(cluster, tmp_path, messages, "drain")
+    start_job(cluster, controller, checkpoint="file:/c/b/chk-1")
+    assert " ".join(controller.resume_options).endswith("--savepoint_path=file:/c/b/chk-1")
+    assert controller.on_interrupt()
+    assert " ".join(controller.resume_options) == f"--output {tmp_path} --resume"
 
 
 def test_a_savepoint_that_fails_leaves_the_job_running_and_the_next_ctrl_c_cancels(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, messages, "savepoint")
-    job = start_job(cluster, guide)
-    assert guide.interrupted()
+    controller = flink_controller(cluster, tmp_path, messages, "savepoint")
+    job = start_job(cluster, controller)
+    assert controller.on_interrupt()
     assert job.state == "RUNNING"
     assert messages[-1].startswith(
         "no savepoint: Caused by: a.B: the disk is full; the job goes on"
     )
-    guide.tick()
+    controller.tick()
     job.saved = "file:/s/savepoint-1"  # it could by now, but was announced otherwise
-    assert not guide.interrupted()
-    guide.cancelling()
-    assert job.state == "CANCELED" and guide.checkpoint is None
+    assert not controller.on_interrupt()
+    controller.on_cancel()
+    assert job.state == "CANCELED" and controller.checkpoint is None
 
 
 def test_a_savepoint_of_a_job_that_has_not_begun_is_not_waited_for(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    assert not flink_guide(cluster, tmp_path, messages, "savepoint").interrupted()
+    assert not flink_controller(cluster, tmp_path, messages, "savepoint").on_interrupt()
     assert messages == []
 
 
@@ -121,26 +123,26 @@ def test_an_earlier_job_of_the_same_folder_is_not_taken_for_this_one(
     earlier = FakeJob(NAME, id="a", checkpoint="file:/c/a/chk-9", start=1)
     other = FakeJob("correnteza-b", id="c", checkpoint="file:/c/c/chk-9", start=3)
     cluster.jobs += [earlier, other]
-    guide = flink_guide(cluster, tmp_path, messages)
-    guide.tick()
-    assert guide.checkpoint is None
-    job = start_job(cluster, guide, checkpoint="file:/c/b/chk-1")
-    assert guide.checkpoint == "file:/c/b/chk-1"
-    assert " ".join(guide.resume_options).endswith("--resume --savepoint_path=file:/c/b/chk-1")
-    guide.cancelling()
+    controller = flink_controller(cluster, tmp_path, messages)
+    controller.tick()
+    assert controller.checkpoint is None
+    job = start_job(cluster, controller, checkpoint="file:/c/b/chk-1")
+    assert controller.checkpoint == "file:/c/b/chk-1"
+    assert " ".join(controller.resume_options).endswith("--resume --savepoint_path=file:/c/b/chk-1")
+    controller.on_cancel()
     assert [each.state for each in (earlier, job, other)] == ["RUNNING", "CANCELED", "RUNNING"]
 
 
 def test_each_restart_is_told_of_once(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, messages)
-    job = start_job(cluster, guide)
+    controller = flink_controller(cluster, tmp_path, messages)
+    job = start_job(cluster, controller)
     for restarts in (0, 1, 1, 3):
         job.restarts = restarts
-        guide.tick()
+        controller.tick()
     assert [line[-9:] for line in messages] == ["(1 times)", "(3 times)"]
-    assert guide.restarts == 3
+    assert controller.restarts == 3
 
 
 CHAINED = """\
@@ -171,36 +173,36 @@ def python_trace(error: str) -> str:
 def test_a_restart_is_told_of_with_its_root_cause(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, messages)
-    job = start_job(cluster, guide)
+    controller = flink_controller(cluster, tmp_path, messages)
+    job = start_job(cluster, controller)
     job.restarts, job.trace = 1, python_trace("ZeroDivisionError: division by zero")
-    guide.tick()
+    controller.tick()
     assert messages[-1].endswith("(1 times): ZeroDivisionError: division by zero")
 
 
 def test_a_job_that_meets_bytes_of_another_version_is_given_up_and_can_be_cancelled(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, messages)
-    job = start_job(cluster, guide, checkpoint="file:/c/b/chk-1")
+    controller = flink_controller(cluster, tmp_path, messages)
+    job = start_job(cluster, controller, checkpoint="file:/c/b/chk-1")
     why = "a batch of version 1: this program reads a batch of version 2"
     job.trace = python_trace(f"transforms.coders.OtherVersion: {why}")
     with pytest.raises(OtherVersion, match=why):
-        guide.tick()
+        controller.tick()
     assert (
-        " ".join(guide.resume_options) == f"--output {tmp_path} --resume"
+        " ".join(controller.resume_options) == f"--output {tmp_path} --resume"
     )  # its checkpoints hold them too
-    guide.cancelling()
+    controller.on_cancel()
     assert job.state == "CANCELED"
 
 
 def test_a_job_that_starts_only_after_ctrl_c_is_waited_for_and_cancelled(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, messages)
+    controller = flink_controller(cluster, tmp_path, messages)
     job = FakeJob(NAME)
     threading.Timer(0.7, cluster.jobs.append, [job]).start()
-    guide.cancelling()
+    controller.on_cancel()
     assert job.state == "CANCELED"
     assert messages == ["waiting until Flink has started the job, to cancel it"]
 
@@ -208,10 +210,10 @@ def test_a_job_that_starts_only_after_ctrl_c_is_waited_for_and_cancelled(
 def test_a_job_that_is_still_being_initialized_is_cancelled(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, messages)
+    controller = flink_controller(cluster, tmp_path, messages)
     job = FakeJob(NAME, state="INITIALIZING", refusals=2)
     cluster.jobs.append(job)
-    guide.cancelling()
+    controller.on_cancel()
     assert job.state == "CANCELED" and messages == []
 
 
@@ -219,9 +221,9 @@ def test_a_job_that_cannot_be_cancelled_is_told(
     cluster: FakeFlink, tmp_path: Path, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.runners.cluster.CANCEL_SECONDS", 0.2)
-    guide = flink_guide(cluster, tmp_path, messages)
-    start_job(cluster, guide).refusals = 1_000
-    guide.cancelling()
+    controller = flink_controller(cluster, tmp_path, messages)
+    start_job(cluster, controller).refusals = 1_000
+    controller.on_cancel()
     [line] = messages
     assert line.startswith("not known to be cancelled, look at the cluster: job b is not cancelled")
     assert line.endswith("UnavailableDispatcherOperationException: The requested operation")
@@ -230,27 +232,27 @@ def test_a_job_that_cannot_be_cancelled_is_told(
 def test_a_job_that_never_starts_is_not_waited_for_without_end(
     cluster: FakeFlink, tmp_path: Path, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guides, "START_SECONDS", 0.1)
-    flink_guide(cluster, tmp_path, messages).cancelling()
+    monkeypatch.setattr(controllers, "START_SECONDS", 0.1)
+    flink_controller(cluster, tmp_path, messages).on_cancel()
     assert messages == ["waiting until Flink has started the job, to cancel it"]
 
 
 def test_a_cluster_that_is_away_for_a_while_does_not_end_the_run(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, messages)
-    start_job(cluster, guide, checkpoint="file:/c/b/chk-1")
-    guide.cluster = Cluster(f"localhost:{find_closed_port()}")
-    guide._job = None  # what knows the cluster by its old address
-    guide.tick()
-    guide.cancelling()
-    assert guide.checkpoint == "file:/c/b/chk-1"
+    controller = flink_controller(cluster, tmp_path, messages)
+    start_job(cluster, controller, checkpoint="file:/c/b/chk-1")
+    controller.cluster = Cluster(f"localhost:{find_closed_port()}")
+    controller._job = None  # what knows the cluster by its old address
+    controller.tick()
+    controller.on_cancel()
+    assert controller.checkpoint == "file:/c/b/chk-1"
 
 
 def test_all_is_written_when_the_folder_says_so(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    guide = flink_guide(cluster, tmp_path, messages)
-    assert not guide.ended()
-    guide.folder.write_json(guide.folder.ended, {})
-    assert guide.ended()
+    controller = flink_controller(cluster, tmp_path, messages)
+    assert not controller.has_ended()
+    controller.folder.write_json(controller.folder.ended, {})
+    assert controller.has_ended()

@@ -1,4 +1,4 @@
-"""Runs a pipeline to its end, and minds Ctrl-C."""
+"""Runs a pipeline to its end; Ctrl-C cancels it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from transforms.byhand import by_hand
 TICK = 0.25
 """Seconds between two looks at a job that runs elsewhere."""
 CANCEL_SECONDS = 10
-"""So long a runner may take to cancel a job before it is left alone."""
+"""Maximum number of seconds in which a runner may cancel a job; then it is left alone."""
 
 
 def is_embedded(pipeline: Pipeline) -> bool:
@@ -34,7 +34,7 @@ def is_embedded(pipeline: Pipeline) -> bool:
     return isinstance(pipeline.runner, FnApiRunner)
 
 
-def handing_over(pipeline: Pipeline) -> AbstractContextManager[None]:
+def pass_references(pipeline: Pipeline) -> AbstractContextManager[None]:
     """The context in which a pipeline runs.
 
     On the embedded runner, with its workers as they are by default, batches pass within the
@@ -44,103 +44,104 @@ def handing_over(pipeline: Pipeline) -> AbstractContextManager[None]:
     return by_hand() if is_embedded(pipeline) and mode == "in_memory" else nullcontext()
 
 
-class Guide:
-    """What a job is told while it runs elsewhere: when it has ended, what Ctrl-C means.
+class Controller:
+    """Decides about a job that runs elsewhere: when it has ended, and what Ctrl-C does.
 
     This one leaves the end to the runner, and cancels at Ctrl-C.
     """
 
     def tick(self) -> None:
-        """Some time has passed (``TICK``). What it raises ends the job."""
+        """Is called every ``TICK`` seconds. What it raises ends the job."""
 
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether all is done, though the runner keeps the job."""
         return False
 
-    def interrupted(self) -> bool:
-        """Ctrl-C: whether to go on waiting; else the job is cancelled."""
+    def on_interrupt(self) -> bool:
+        """Is called at Ctrl-C. Returns whether to go on waiting; else the job is cancelled."""
         return False
 
-    def ending(self) -> None:
-        """The job is given up: from here on a signal may end this process at once."""
+    def on_give_up(self) -> None:
+        """Is called when the job is given up: from here on a signal may end this process."""
 
-    def cancelling(self) -> None:
-        """The runner is about to be told to cancel the job."""
+    def on_cancel(self) -> None:
+        """Is called before the runner cancels the job."""
 
 
-def work(pipeline: Pipeline, guide: Guide) -> None:
+def run_to_end(pipeline: Pipeline, controller: Controller) -> None:
     """Runs a pipeline to its end.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C or SIGTERM; a runner of its own process has been told to
-            cancel.
-        Exception: if the job failed, or its guide gave it up; then it has been cancelled.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM; the job on a runner of its own process has
+            been cancelled.
+        Exception: if the job failed, or its controller gave it up; then it has been cancelled.
     """
     silence_worker_prints()
     if is_embedded(pipeline):
-        in_background(partial(embedded, pipeline)).result()
+        start_in_thread(partial(run_embedded, pipeline)).result()
         return
     try:
         with programs_in_own_session():
-            running = pipeline.run()  # in this thread: Beam minds signals when it starts Prism
+            # In this thread: Beam sets handlers of signals when it starts Prism.
+            running = pipeline.run()
     except KeyboardInterrupt:
-        guide.ending()
-        guide.cancelling()  # the job may be on its way
+        controller.on_give_up()
+        controller.on_cancel()  # the job may be on its way
         raise
     raise_on_signals()  # Beam has changed what Ctrl-C does
-    waiting = in_background(running.wait_until_finish)
+    waiting = start_in_thread(running.wait_until_finish)
     try:
-        _wait(waiting, guide)
-    except BaseException:  # Ctrl-C, or the guide gives the job up
-        guide.ending()
-        cancel(running, guide)
+        _wait(waiting, controller)
+    except BaseException:  # Ctrl-C, or the controller gives the job up
+        controller.on_give_up()
+        cancel(running, controller)
         raise
     if waiting.done():
         waiting.result()
     else:
-        cancel(running, guide)
+        cancel(running, controller)
 
 
-def _wait(waiting: Future[Any], guide: Guide) -> None:
+def _wait(waiting: Future[Any], controller: Controller) -> None:
     """Waits until a job has ended, or is as good as ended."""
     while not waiting.done():
         try:
             with suppress(TimeoutError, FutureTimeout):
                 waiting.exception(TICK)
-            guide.tick()
-            if guide.ended():
+            controller.tick()
+            if controller.has_ended():
                 return
         except KeyboardInterrupt:
-            if not guide.interrupted():
+            if not controller.on_interrupt():
                 raise
 
 
-def cancel(running: PipelineResult, guide: Guide) -> None:
-    """Tells a runner to cancel a job, and gives it some seconds."""
-    guide.cancelling()
+def cancel(running: PipelineResult, controller: Controller) -> None:
+    """Cancels a job, and waits some seconds for that."""
+    controller.on_cancel()
     with suppress(FutureTimeout, TimeoutError):
-        in_background(running.cancel).exception(CANCEL_SECONDS)
+        start_in_thread(running.cancel).exception(CANCEL_SECONDS)
 
 
-def embedded(pipeline: Pipeline) -> None:
+def run_embedded(pipeline: Pipeline) -> None:
     """Runs a pipeline within this process to its end."""
-    with handing_over(pipeline), group_by_window():
+    with pass_references(pipeline), group_by_window():
         pipeline.run().wait_until_finish()
 
 
-def in_background(work: Callable[[], Any]) -> Future[Any]:
-    """Does work in a thread of its own.
+def start_in_thread(function: Callable[[], Any]) -> Future[Any]:
+    """Calls a function in a thread of its own.
 
     Ctrl-C reaches this thread, which waits, and not the middle of a worker's bundle, where the
     runner would take it for an error of the job.
     """
-    done: Future[Any] = Future()
+    future: Future[Any] = Future()
 
-    def do() -> None:
+    def run() -> None:
         try:
-            done.set_result(work())
+            future.set_result(function())
         except BaseException as error:
-            done.set_exception(error)
+            future.set_exception(error)
 
-    threading.Thread(target=do, name="job", daemon=True).start()
-    return done
+    threading.Thread(target=run, name="job", daemon=True).start()
+    return future

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.runners import working
-from pipeline.runners.working import Guide, work
+from pipeline.runners import execution
+from pipeline.runners.execution import Controller, run_to_end
 
 
 class Running:
@@ -39,8 +39,8 @@ class Running:
         self.over.set()
 
 
-class Told(Guide):
-    """A guide that does what a test wants at a tick, and notes what it is told."""
+class Told(Controller):
+    """A controller that does what a test wants at a tick, and notes what it is told."""
 
     def __init__(self, at_tick: Callable[[int], Any] = bool, goes_on: int = 0) -> None:
         self.at_tick = at_tick
@@ -52,11 +52,11 @@ class Told(Guide):
         self.ticks += 1
         self.at_tick(self.ticks)
 
-    def interrupted(self) -> bool:
+    def on_interrupt(self) -> bool:
         self.heard.append("interrupted")
         return self.heard.count("interrupted") <= self.goes_on
 
-    def cancelling(self) -> None:
+    def on_cancel(self) -> None:
         self.heard.append("cancelling")
 
 
@@ -68,24 +68,24 @@ def ctrl_c(_: object = None) -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Ticks come fast; afterwards Ctrl-C means what it did."""
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(working, "TICK", 0.01)
+    monkeypatch.setattr(execution, "TICK", 0.01)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 def test_a_job_is_waited_for_to_its_end() -> None:
     running = Running()
-    guide = Told(lambda tick: tick == 3 and running.over.set())
-    work(running, guide)  # type: ignore[arg-type]
-    assert guide.ticks >= 3
-    assert (running.cancelled, guide.heard) == (0, [])
+    controller = Told(lambda tick: tick == 3 and running.over.set())
+    run_to_end(running, controller)  # type: ignore[arg-type]
+    assert controller.ticks >= 3
+    assert (running.cancelled, controller.heard) == (0, [])
 
 
 def test_the_error_of_a_job_that_fails_is_raised() -> None:
     running = Running(ArithmeticError("no good"))
     running.over.set()
     with pytest.raises(ArithmeticError, match="no good"):
-        work(running, Told())  # type: ignore[arg-type]
+        run_to_end(running, Told())  # type: ignore[arg-type]
     assert running.cancelled == 0
 
 
@@ -93,78 +93,78 @@ def test_a_job_whose_runner_keeps_it_is_cancelled_when_all_is_done() -> None:
     running = Running(RuntimeError("cancelled"))  # which is no error of the job's
 
     class Done(Told):
-        def ended(self) -> bool:
+        def has_ended(self) -> bool:
             return self.ticks == 3
 
-    guide = Done()
-    work(running, guide)  # type: ignore[arg-type]
-    assert (guide.ticks, running.cancelled, guide.heard) == (3, 1, ["cancelling"])
+    controller = Done()
+    run_to_end(running, controller)  # type: ignore[arg-type]
+    assert (controller.ticks, running.cancelled, controller.heard) == (3, 1, ["cancelling"])
 
 
 def test_a_job_that_its_guide_gives_up_is_cancelled() -> None:
     def give_up(tick: int) -> None:
         raise ValueError("this fails for ever")
 
-    running, guide = Running(), Told(give_up)
+    running, controller = Running(), Told(give_up)
     with pytest.raises(ValueError, match="for ever"):
-        work(running, guide)  # type: ignore[arg-type]
-    assert (running.cancelled, guide.heard) == (1, ["cancelling"])
+        run_to_end(running, controller)  # type: ignore[arg-type]
+    assert (running.cancelled, controller.heard) == (1, ["cancelling"])
 
 
 def test_ctrl_c_cancels_the_job_and_the_guide_hears_of_it_first() -> None:
-    running, guide = Running(), Told(ctrl_c)
+    running, controller = Running(), Told(ctrl_c)
     with pytest.raises(KeyboardInterrupt):
-        work(running, guide)  # type: ignore[arg-type]
-    assert (running.cancelled, guide.heard) == (1, ["interrupted", "cancelling"])
+        run_to_end(running, controller)  # type: ignore[arg-type]
+    assert (running.cancelled, controller.heard) == (1, ["interrupted", "cancelling"])
 
 
 def test_a_guide_that_goes_on_is_asked_again_at_the_next_ctrl_c() -> None:
     running = Running()
-    guide = Told(lambda tick: tick in (1, 4) and ctrl_c(), goes_on=1)
+    controller = Told(lambda tick: tick in (1, 4) and ctrl_c(), goes_on=1)
     with pytest.raises(KeyboardInterrupt):
-        work(running, guide)  # type: ignore[arg-type]
-    assert guide.ticks == 4
-    assert guide.heard == ["interrupted", "interrupted", "cancelling"]
+        run_to_end(running, controller)  # type: ignore[arg-type]
+    assert controller.ticks == 4
+    assert controller.heard == ["interrupted", "interrupted", "cancelling"]
 
 
 def test_a_guide_that_goes_on_sees_the_job_end_by_itself() -> None:
     running = Running()
-    guide = Told(lambda tick: ctrl_c() if tick == 1 else running.over.set(), goes_on=1)
-    work(running, guide)  # type: ignore[arg-type]
-    assert (running.cancelled, guide.heard) == (0, ["interrupted"])
+    controller = Told(lambda tick: ctrl_c() if tick == 1 else running.over.set(), goes_on=1)
+    run_to_end(running, controller)  # type: ignore[arg-type]
+    assert (running.cancelled, controller.heard) == (0, ["interrupted"])
 
 
 def test_a_second_ctrl_c_while_the_guide_is_at_work_cancels() -> None:
     class Slow(Told):
-        def interrupted(self) -> bool:
-            super().interrupted()
+        def on_interrupt(self) -> bool:
+            super().on_interrupt()
             ctrl_c()
             raise AssertionError("Ctrl-C was not heard")
 
-    running, guide = Running(), Slow(ctrl_c)
+    running, controller = Running(), Slow(ctrl_c)
     with pytest.raises(KeyboardInterrupt):
-        work(running, guide)  # type: ignore[arg-type]
-    assert (running.cancelled, guide.heard) == (1, ["interrupted", "cancelling"])
+        run_to_end(running, controller)  # type: ignore[arg-type]
+    assert (running.cancelled, controller.heard) == (1, ["interrupted", "cancelling"])
 
 
 def test_ctrl_c_while_the_job_is_handed_over_has_the_guide_cancel_it() -> None:
-    running, guide = Running(at_run=ctrl_c), Told()
+    running, controller = Running(at_run=ctrl_c), Told()
     with pytest.raises(KeyboardInterrupt):
-        work(running, guide)  # type: ignore[arg-type]
-    assert guide.heard == ["cancelling"]
+        run_to_end(running, controller)  # type: ignore[arg-type]
+    assert controller.heard == ["cancelling"]
 
 
 def test_ctrl_c_is_heard_though_the_runner_took_the_signal() -> None:
     running = Running(at_run=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     with pytest.raises(KeyboardInterrupt):
-        work(running, Told(ctrl_c))  # type: ignore[arg-type]
+        run_to_end(running, Told(ctrl_c))  # type: ignore[arg-type]
 
 
 def test_a_runner_that_does_not_cancel_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(working, "CANCEL_SECONDS", 0.1)
+    monkeypatch.setattr(execution, "CANCEL_SECONDS", 0.1)
     running = Running()
     monkeypatch.setattr(running, "cancel", lambda: time.sleep(5))
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        work(running, Told(ctrl_c))  # type: ignore[arg-type]
+        run_to_end(running, Told(ctrl_c))  # type: ignore[arg-type]
     assert time.monotonic() - began < 2
