@@ -1,22 +1,26 @@
 """The job's wiring and its command line: settings, graph, runners, run folder, reports, server."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.frames.backtesting import backtest as backtest
+    from pipeline.frames.sweeping import sweep as sweep
     from pipeline.own import run_on as run_on
 
 __version__ = "0.1.0"
 
 
+_FUNCTIONS = {
+    "backtest": "pipeline.frames.backtesting",
+    "run_on": "pipeline.own",
+    "sweep": "pipeline.frames.sweeping",
+}
+"""What is imported from here, and where it is; late, since most that import a part of this package
+need neither that nor Beam."""
+
+
 def __getattr__(name: str) -> object:
-    # late: most that import a part of this package need no Beam
-    if name == "run_on":
-        from pipeline.own import run_on
-
-        return run_on
-    if name == "backtest":
-        from pipeline.frames.backtesting import backtest
-
-        return backtest
+    if name in _FUNCTIONS:
+        return getattr(import_module(_FUNCTIONS[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

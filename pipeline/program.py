@@ -13,6 +13,7 @@ from pathlib import Path
 COMMANDS = {
     "ask": "ask a server for predictions, beside what came true",
     "check": "which runner can run this job here, and what is missing",
+    "compare": "windows and learners side by side on the same files",
     "completion": "print a script that completes options in bash, zsh, ...",
     "models": "list, show, verify and prune a run's models",
     "predict": "predict the rows of files with a model of a run",

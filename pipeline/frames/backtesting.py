@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -111,15 +111,15 @@ def backtest(
         return _run(found, path, progress)
 
 
-def checked(options: dict[str, Any]) -> dict[str, Any]:
+def checked(options: dict[str, Any], allowed: Sequence[str] = OPTIONS) -> dict[str, Any]:
     """The options that were given.
 
     Raises:
-        UserError: for one that a backtest does not take.
+        UserError: for one that is not allowed.
     """
     for name in options:
-        if name not in OPTIONS:
-            raise UserError(f"{name}=: is no option here; must be one of {', '.join(OPTIONS)}")
+        if name not in allowed:
+            raise UserError(f"{name}=: is no option here; must be one of {', '.join(allowed)}")
     return {name: value for name, value in options.items() if value is not None}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from model.wording import format_count
 
 if TYPE_CHECKING:
     from pipeline.frames.backtesting import Backtest
+    from pipeline.frames.sweeping import Sweep
 
 SHOWN = 12
 """Maximum number of refreshes whose figures are shown."""
@@ -45,9 +46,12 @@ def shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def figures(pictures: Iterable[str]) -> str:
-    """SVG pictures side by side, as many as there is room for."""
-    return "".join(f'<div style="{STYLE}">{picture}</div>' for picture in pictures)
+def figures(pictures: Mapping[str, str]) -> str:
+    """SVG pictures by their captions, side by side, as many as there is room for."""
+    return "".join(
+        f'<div style="{STYLE}"><small>{escape(caption)}</small><br>{picture}</div>'
+        for caption, picture in pictures.items()
+    )
 
 
 def backtest_html(result: Backtest) -> str:
@@ -69,12 +73,62 @@ def backtest_html(result: Backtest) -> str:
     return "\n".join(lines)
 
 
-def backtest_pictures(result: Backtest) -> list[str]:
+def backtest_pictures(result: Backtest) -> dict[str, str]:
     """Error and skill over time as SVG; none without matplotlib (``pip install .[serve]``)."""
     try:
         from monitor.report import pictures
     except ImportError:
-        return []
+        return {}
     if not any(metrics.mae is not None for metrics in result.metrics):
-        return []
-    return [pictures.error(result.metrics), pictures.skill(result.metrics)]
+        return {}
+    return {
+        "Mean absolute error of each refresh": pictures.error(result.metrics),
+        "Skill of each refresh: 1 is exact, 0 no better than the mean": pictures.skill(
+            result.metrics
+        ),
+    }
+
+
+COLUMNS = {
+    "learner": "learner",
+    "window": "window",
+    "every": "every",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "gain": "less error than static",
+    "least": "periods with the least error",
+    "models": "models",
+    "seconds": "seconds",
+}
+"""The columns of a sweep's results that are shown, and their titles."""
+
+
+def sweep_rows(result: Sweep) -> list[list[Any]]:
+    """The results of a sweep as they are shown, in the order of ``COLUMNS``."""
+    rows = []
+    for row in result.table.to_pylist():
+        for name in ("gain", "least"):
+            row[name] = None if row[name] is None else f"{row[name]:.1%}"
+        rows.append([row[name] for name in COLUMNS])
+    return rows
+
+
+def sweep_html(result: Sweep) -> str:
+    """A sweep: whether retraining pays, pictures (with matplotlib), and all results."""
+    rows = f"{result.rows:,} rows that all have predicted"
+    lines = [f"<p><b>{escape(result.verdict.text)}</b> ({rows})</p>"]
+    lines.append(figures(sweep_pictures(result)))
+    lines.append(table(list(COLUMNS.values()), sweep_rows(result)))
+    return "\n".join(lines)
+
+
+def sweep_pictures(result: Sweep) -> dict[str, str]:
+    """Who had the least error, in all and in each period, as SVG; none without matplotlib."""
+    try:
+        from pipeline.frames import pictures
+    except ImportError:
+        return {}
+    return {
+        "Mean absolute error (orange: never retrained)": pictures.errors(result),
+        "Rank in each period: the darker, the less error": pictures.periods(result),
+    }

@@ -40,7 +40,7 @@ def named(learner: Any) -> Named:
         match = CALL.match(learner)
         if match is None:
             raise UserError(f"learner {learner!r}: must be as ridge, or as ridge(alpha=10)")
-        texts = _parted(match[2] or "")
+        texts = split_learners(match[2] or "")
         parameters = dict(parse_parameter(text, "learner parameter") for text in texts)
         return Named(match[1], parameters, learner.strip())
     kind = learner if isinstance(learner, type) else type(learner)
@@ -60,8 +60,13 @@ def _differs(value: Any, own: Any) -> bool:
     return value is not own and (type(value) is not type(own) or bool(value != own))
 
 
-def _parted(texts: str) -> list[str]:
-    """Parameters between commas; those within brackets and quotes part nothing."""
+def split_learners(texts: str) -> list[str]:
+    """What stands between commas; those within brackets and quotes part nothing.
+
+    Example:
+        >>> split_learners("ridge, boosting(loss=absolute_error, max_iter=50)")
+        ['ridge', 'boosting(loss=absolute_error, max_iter=50)']
+    """
     parts, depth, quote = [""], 0, ""
     for sign in texts:
         if quote:
