@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.dates import date2num
 
-from model.asof import format_iso
+from model.asof import format_iso, to_datetime
 from monitor.report.pictures.canvas import TEXT, plain, sheet, svg
-from monitor.report.pictures.overtime import moment
 from monitor.report.pictures.palette import HEATS, INK, LINES, RULE, SOFT
 from monitor.report.pictures.words import figure
 from pipeline.frames.sweeping import Sweep
@@ -81,6 +81,6 @@ def _ranks(result: Sweep, number: int) -> tuple[Any, Any]:
     cells = np.array_split(np.arange(len(result.periods)), min(CELLS, len(result.periods)))
     means = np.stack([result.by_period[:number, cell].mean(axis=1) for cell in cells], axis=1)
     ranks = (means[None, :, :] < means[:, None, :]).sum(axis=1) / max(1, number - 1)
-    starts = [moment(format_iso(int(result.periods[cell[0]]))) for cell in cells]
+    starts = [float(date2num(to_datetime(int(result.periods[cell[0]])))) for cell in cells]
     gap = min(np.diff(starts), default=1.0)
     return np.array([*starts, starts[-1] + gap]), ranks

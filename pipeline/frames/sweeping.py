@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from model.arrays import Matrix
 from model.batch import TIME_TYPE, column, event_times, row_ids
 from model.errors import UserError
-from model.learners import Matrix
 from model.replay import Refresh, Replay, Scored, TrainsOn
 from model.schema import Schema
 from model.validation import Reject

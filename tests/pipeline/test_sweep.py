@@ -19,7 +19,7 @@ from pipeline import backtest, sweep
 from tests.pipeline.job import ROOT, Job
 
 DAYS = 120
-COLUMNS = {"time": "at", "target": "y"}
+COLUMNS: dict[str, Any] = {"time": "at", "target": "y"}
 
 
 def frame(turn: float = 0.0, seed: int = 0) -> pd.DataFrame:
