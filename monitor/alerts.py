@@ -1,8 +1,8 @@
 """Tells of a run's new alerts while it works: on the terminal, and to a webhook if one is set.
 
-The launcher reads them in the run folder, so it is the same on every runner. An alert is told of
+The launcher reads them in the run folder, so it is the same on every runner. An alert is shown
 when its refresh is reported, so a resumed run tells of none a second time. It never ends a run:
-a webhook that is not reached is tried again a few times and told of once.
+a webhook that is not reached is tried again a few times and reported once.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from monitor.watch.figures import clean
 INTERVAL = 1.0
 """Seconds between two looks."""
 SHOWN_OF_REFRESH, SHOWN = 3, 12
-"""So many alerts are told in a line each: of a refresh, and at a look."""
+"""Maximum number of alerts that are printed in a line each, of a refresh or at a time."""
 TIMEOUT = 5.0
 """Seconds that a webhook has to answer."""
 TRIES = 4
 BACKOFF = 1.0
 """Seconds until a webhook is tried again; twice as many each time."""
 POSTED = 1_000
-"""So many alerts are posted at once at the most."""
+"""Maximum number of alerts in a POST."""
 PATIENCE = 15.0
 """Seconds that a run's end waits for what is still to be posted."""
 
@@ -63,9 +63,9 @@ def post(address: str, run: str, alerts: Sequence[Alert]) -> None:
     Raises:
         NotReached: if the answer is no 2xx, or none came in time.
     """
-    told = {"format": 1, "run": run, "alerts": [alert.model_dump() for alert in alerts]}
+    payload = {"format": 1, "run": run, "alerts": [alert.model_dump() for alert in alerts]}
     headers = {"Content-Type": "application/json", "User-Agent": "correnteza"}
-    request = urllib.request.Request(address, json.dumps(told).encode(), headers, method="POST")
+    request = urllib.request.Request(address, json.dumps(payload).encode(), headers, method="POST")
     try:
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT):
             pass
@@ -87,9 +87,9 @@ class Webhook:
     """Posts alerts in their order, and tries again later what was not taken.
 
     Attributes:
-        address: where they are posted; it may hold a secret and is told nowhere.
+        address: where they are posted; it may hold a secret and is not logged.
         run: the run folder's path.
-        tell: is told, once, if alerts could not be posted.
+        tell: called with a line, once, if alerts could not be posted.
     """
 
     def __init__(self, address: str, run: str, tell: Callable[[str], None]) -> None:

@@ -125,16 +125,16 @@ def ask(
     for rows in batches:
         if pace:
             time.sleep(max(0.0, tally.began + tally.rows / pace - time.monotonic()))
-        told = client.predict([{name: row[name] for name in features} for row in rows])
+        answer = client.predict([{name: row[name] for name in features} for row in rows])
         tally.rows += len(rows)
-        for row, prediction in zip(rows, told.predictions, strict=True):
+        for row, prediction in zip(rows, answer.predictions, strict=True):
             actual = row[schema.target]
             error = None if prediction is None or actual is None else prediction - actual
             if error is not None:
                 tally.known += 1
                 tally.absolute += abs(error)
             figures = (_figure(value) for value in (prediction, actual, error))
-            show(aligned(f"{row[ID]:,}", *figures, told.model))
+            show(aligned(f"{row[ID]:,}", *figures, answer.model))
 
 
 def _figure(value: float | None) -> str:

@@ -48,10 +48,10 @@ class Client:
         Raises:
             UserError: if it does not answer so.
         """
-        told = self._asked("GET", "/status")
-        if not isinstance(told, dict) or "settings" not in told:
+        answer = self._asked("GET", "/status")
+        if not isinstance(answer, dict) or "settings" not in answer:
             raise UserError(f"{self.url}: is no server of this project: it has no /status of ours")
-        return told
+        return answer
 
     def predict(self, rows: list[Row]) -> Told:
         """Predictions for rows.
@@ -59,8 +59,8 @@ class Client:
         Raises:
             UserError: if the server refuses, or is not there.
         """
-        told = self._asked("POST", "/predict", json.dumps(rows).encode())
-        return Told(told["model"], told["predictions"])
+        answer = self._asked("POST", "/predict", json.dumps(rows).encode())
+        return Told(answer["model"], answer["predictions"])
 
     def _asked(self, method: str, path: str, body: bytes | None = None) -> Any:
         try:
@@ -71,12 +71,12 @@ class Client:
             self._connection.close()
             raise UserError(f"{self.url}: does not answer: {_brief(error)}") from error
         try:
-            told = json.loads(data)
+            payload = json.loads(data)
         except ValueError as error:
             raise UserError(f"{self.url}{path}: answers {answer.status}, not in JSON") from error
         if answer.status != 200:
-            raise UserError(f"{self.url}{path}: {told.get('detail', answer.reason)}")
-        return told
+            raise UserError(f"{self.url}{path}: {payload.get('detail', answer.reason)}")
+        return payload
 
 
 def _parts(url: str) -> SplitResult:

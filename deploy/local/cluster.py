@@ -28,7 +28,7 @@ PARAMETERS = processes.RUN / "parameters.json"
 TEMPLATE = ROOT / "deploy" / "flink" / "config.yaml"
 LIMIT = 90.0
 """A process has so many seconds to answer."""
-TOLD_EVERY = 5.0
+SHOW_EVERY = 5.0
 OPENED = ("lang", "nio", "util", "net")
 """What of Java's base Beam's job server reaches into."""
 
@@ -50,7 +50,7 @@ def up(parameters: Parameters) -> None:
         return
     install(parameters)
     processes.stop(reversed(missing))
-    stale = {told["id"] for told in _taskmanagers(parameters) or ()}
+    stale = {one["id"] for one in _taskmanagers(parameters) or ()}
     for role in missing:
         _check_ports(role, parameters)
     configure(parameters)
@@ -66,8 +66,8 @@ def down() -> None:
     ended = processes.stop()
     for scratch in (HOME / "tmp", processes.RUN):
         shutil.rmtree(scratch, ignore_errors=True)
-    told = ", ".join(ended) if ended else "nothing was running"
-    print(f"Flink is down ({told}); checkpoints and logs stay in {_short(HOME)}")
+    stopped = ", ".join(ended) if ended else "nothing was running"
+    print(f"Flink is down ({stopped}); checkpoints and logs stay in {_short(HOME)}")
 
 
 def tell(parameters: Parameters, state: str) -> None:
@@ -99,7 +99,7 @@ def healthy(role: str, parameters: Parameters, stale: Collection[str] = ()) -> b
     if role == "jobmanager" or registered is None:
         return registered is not None
     # One that was killed stays registered for a while: its port answers no more.
-    new = (told["path"] for told in registered if told["id"] not in stale)
+    new = (one["path"] for one in registered if one["id"] not in stale)
     ports = (re.search(r":(\d+)/", path) for path in new)
     return any(port and processes.answers(port[1]) for port in ports)
 
@@ -165,15 +165,15 @@ def wait(role: str, parameters: Parameters, stale: Collection[str]) -> None:
     Raises:
         SystemExit: if it does not in time, or has ended; names its log.
     """
-    began = told = time.monotonic()
+    began = shown = time.monotonic()
     while not healthy(role, parameters, stale):
         now = time.monotonic()
         ended = not processes.alive(role)
         if ended or now - began > LIMIT:
             how = "ended at once" if ended else f"does not answer after {LIMIT:.0f} s"
             raise SystemExit(f"error: the {role} {how}: see {_log(role)}")
-        if now - told > TOLD_EVERY:
-            told = now
+        if now - shown > SHOW_EVERY:
+            shown = now
             print(f"   waiting for the {role} ({now - began:.0f} s)", flush=True)
         time.sleep(0.3)
 
@@ -225,10 +225,10 @@ def _taskmanagers(parameters: Parameters) -> list[dict[str, Any]] | None:
     # Without a proxy of the user's: this is about this machine.
     try:
         with build_opener(ProxyHandler({})).open(f"{parameters.page}/taskmanagers", timeout=3) as r:
-            told: list[dict[str, Any]] = json.load(r)["taskmanagers"]
+            answer: list[dict[str, Any]] = json.load(r)["taskmanagers"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return told
+    return answer
 
 
 def _short(path: Path) -> str:

@@ -43,34 +43,34 @@ def install(parameters: Parameters) -> None:
     )
 
 
-def java_version(told: str) -> int | None:
+def java_version(output: str) -> int | None:
     """The main version in what ``java -version`` prints; None if there is none.
 
     Example:
         >>> java_version('openjdk version "17.0.9" 2023-10-17'), java_version('version "1.8.0_1"')
         (17, 8)
     """
-    match = re.search(r'version "(?:1\.)?(\d+)', told)
+    match = re.search(r'version "(?:1\.)?(\d+)', output)
     return int(match[1]) if match else None
 
 
 def _check_java() -> None:
     try:
-        told = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr
+        output = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr
     except FileNotFoundError:
         raise SystemExit(
             "error: Flink needs Java, and no java is on the PATH: install 17"
         ) from None
-    version = java_version(told)
+    version = java_version(output)
     if version is None or version < OLDEST_JAVA:
-        raise SystemExit(f"error: Flink needs Java {OLDEST_JAVA} or newer (17 is tested): {told}")
+        raise SystemExit(f"error: Flink needs Java {OLDEST_JAVA} or newer (17 is tested): {output}")
 
 
-def _whole(path: Path, told: str, make: Callable[[Path], None]) -> None:
+def _whole(path: Path, title: str, make: Callable[[Path], None]) -> None:
     """Makes a folder, whole or not at all."""
     if path.exists():
         return
-    print(f"== installing {told}", flush=True)
+    print(f"== installing {title}", flush=True)
     HOME.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=HOME) as scratch:
         part = Path(scratch, "part")

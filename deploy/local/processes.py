@@ -30,11 +30,11 @@ PATIENCE = 15.0
 
 def commands() -> dict[int, str]:
     """The command line of every process on this machine, by pid."""
-    told = subprocess.run(
+    output = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pid=,stat=,args="], capture_output=True, text=True, check=True
     ).stdout
     found = {}
-    for line in told.splitlines():
+    for line in output.splitlines():
         pid, state, *words = line.split(None, 2)
         if words and not state.startswith("Z"):  # a zombie has ended
             found[int(pid)] = words[0]

@@ -82,8 +82,8 @@ def main() -> int:
             job.cancel()
         finally:
             launcher.terminate()
-    told = f"{grown:,.0f} bytes a second, {grown * PAUSE:,.0f} each pause"
-    print(f"they grow by {told}: apache/beam#27648" if grown > FLAT else "they do not grow")
+    rate = f"{grown:,.0f} bytes a second, {grown * PAUSE:,.0f} each pause"
+    print(f"they grow by {rate}: apache/beam#27648" if grown > FLAT else "they do not grow")
     return 1 if grown > FLAT else 0
 
 

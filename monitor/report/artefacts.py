@@ -19,7 +19,7 @@ from model.store import DamagedArtefact, Store
 from monitor.report.history import History
 
 COMMON = 5
-"""Of a categorical column so many values are told."""
+"""Maximum number of values of a categorical column that are listed."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def read(
         store: where they are.
         names: which. One that retention removes meanwhile is left out.
         history: what they did.
-        tell: is told what is being done.
+        tell: called with a line for each thing that is being done.
     """
     found = []
     for number, name in enumerate(names, 1):
@@ -108,14 +108,14 @@ def importance(store: Store, name: str) -> Importance:
     except Exception as error:  # whatever opening it raises; it may be of another version
         return Importance(name, f"it cannot be opened: {error}")
     names = artefact.encoder.names
-    for attribute, told in TOLD.items():
+    for attribute, meaning in TOLD.items():
         weights = np.abs(_weights(artefact.estimator, attribute))
         if weights.shape == (len(names),) and np.isfinite(weights).all():
             values = weights.tolist()
             columns = dict.fromkeys((*artefact.encoder.numeric, *artefact.encoder.categories), 0.0)
             for column, weight in zip(owners(artefact.encoder), values, strict=True):
                 columns[column] += weight
-            return Importance(name, told, dict(zip(names, values, strict=True)), columns)
+            return Importance(name, meaning, dict(zip(names, values, strict=True)), columns)
     return Importance(name, f"a {type(artefact.estimator).__name__} has none")
 
 

@@ -1,7 +1,7 @@
 """What the columns of a run were like over time.
 
 A sample stands for each refresh (up to 1,000 rows), also for those whose model is gone. A run
-without samples (``--predictions none``) is told by the manifests of the models that it keeps.
+without samples (``--predictions none``) is described by the manifests of the models that it keeps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from model.statistics import Categorical, Numeric, count_values, summarize
 from monitor.report.history import History
 
 PLACES = 200
-"""So many samples at most are looked at: of as many refreshes in a row, the last one's each."""
+"""Maximum number of samples that are read: of so many refreshes in a row, the last one's each."""
 Statistics = Mapping[str, Numeric | Categorical]
 
 

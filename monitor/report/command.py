@@ -108,7 +108,7 @@ def make(folder: RunFolder, models: int, tell: Callable[[str], None]) -> bytes:
     Args:
         folder: the run's.
         models: how many of the newest are shown.
-        tell: is told what is being done.
+        tell: called with a line for each thing that is being done.
 
     Raises:
         UserError: as ``main``.
@@ -134,5 +134,5 @@ def write(path: str, report: bytes) -> None:
     try:
         files.write_whole(path, report)
     except (OSError, ValueError) as error:  # a file system that Beam does not know
-        told = getattr(error, "strerror", None) or error
-        raise UserError(f"--to {path}: cannot be written: {told}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--to {path}: cannot be written: {reason}") from error

@@ -20,9 +20,9 @@ def indices(reports: Sequence[Metrics]) -> dict[str, npt.NDArray[np.float64]]:
     NaN where a report has none; a feature that has none anywhere is left out, so a run whose
     reports do not tell of drift gives nothing.
     """
-    told = [_told(report) for report in reports]
-    names = {name: None for each in told for name in each}
-    return {name: np.array([each.get(name, np.nan) for each in told]) for name in names}
+    shifts = [_told(report) for report in reports]
+    names = {name: None for each in shifts for name in each}
+    return {name: np.array([each.get(name, np.nan) for each in shifts]) for name in names}
 
 
 def _told(report: Metrics) -> dict[str, float]:

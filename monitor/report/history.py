@@ -113,8 +113,8 @@ def reports(folder: RunFolder) -> list[Metrics]:
             if count_days(report.refresh_end) <= count_days(report.refresh_start):
                 raise ValueError(f"{report.refresh_start}: it ends before it begins")
     except ValueError as error:
-        told = explain(error) if isinstance(error, ValidationError) else error
-        raise UserError(f"{folder.metrics}: holds what is no report: {told}") from error
+        reason = explain(error) if isinstance(error, ValidationError) else error
+        raise UserError(f"{folder.metrics}: holds what is no report: {reason}") from error
     return found
 
 

@@ -1,4 +1,4 @@
-"""The page: all that is told of a run, put into one HTML file.
+"""The page: the report of a run, as one HTML file.
 
 It holds its style and its pictures, runs no script and asks for nothing: its own
 Content-Security-Policy forbids it. Names and reasons come from the data and are escaped.
@@ -39,13 +39,13 @@ from monitor.report.pictures.canvas import printable
 from monitor.report.pictures.overtime import floats, spans
 
 REFRESHES = 500
-"""So many refreshes at most have a line in the table, the newest first."""
+"""Maximum number of refreshes in the table, the newest first."""
 ALERTS = 200
 """Maximum number of alerts in the table, the newest first."""
 VALUES = 3
 """Maximum number of encoded values that are named beside the importance of columns."""
 FEATURES = 24
-"""So many columns at most have a picture."""
+"""Maximum number of columns that have a picture."""
 
 
 class Shown(NamedTuple):
@@ -62,7 +62,7 @@ def made(folder: RunFolder, models: int, tell: Callable[[str], None]) -> str:
     Args:
         folder: the run's.
         models: how many of the newest are shown.
-        tell: is told what is being done.
+        tell: called with a line for each thing that is being done.
 
     Raises:
         UserError: if the folder holds no run, or a file in it is not as a run writes it.
@@ -219,14 +219,14 @@ def weights(importance: Importance | None) -> Iterator[Shown]:
 def costs(run: History, manifests: Mapping[str, Manifest]) -> Iterator[Shown]:
     """The pictures of what models cost: time to fit them, and room."""
     sizes = {name: manifest.bytes for name, manifest in manifests.items()}
-    for name, title, told, values in (
+    for name, title, caption, values in (
         ("fits", "Seconds a fit", "How long each window's fit took.", run.fits),
         ("sizes", "Bytes a model", "Of the models that are kept.", sizes),
     ):
         if values:
             places = [run.window(model) for model in values]
             picture = pictures.timeline(name, title, places, floats(values.values()))
-            yield shown(title, picture, told)
+            yield shown(title, picture, caption)
 
 
 def shown(title: str, picture: str, note: str) -> Shown:

@@ -18,9 +18,9 @@ from model.runs import RunFolder
 from model.schema import Schema
 
 MOST = 50_000
-"""So many rejects at most are read, the newest first."""
+"""Maximum number of rejects that are read, the newest first."""
 KINDS = 20
-"""So many kinds of reasons at most are told, the most frequent first."""
+"""Maximum number of kinds of reasons that are shown, the most frequent first."""
 JSON_PLACE = re.compile(r": line \d+ column \d+ \(char \d+\)$")
 LONGEST = 300
 """An example's value and a reason have so many characters at most."""
@@ -52,9 +52,9 @@ def kinds(folder: RunFolder, schema: Schema) -> tuple[list[Kind], int]:
     found: dict[str, Kind] = {}
     number = 0
     for number, reject in enumerate(_newest_first(folder), 1):
-        told, where = str(reject.get("reason")), str(reject.get("where"))
-        reason = without_value(told, schema)
-        kind = found.setdefault(reason, Kind(reason, 0, told[:LONGEST], where[:LONGEST]))
+        reason_text, where = str(reject.get("reason")), str(reject.get("where"))
+        reason = without_value(reason_text, schema)
+        kind = found.setdefault(reason, Kind(reason, 0, reason_text[:LONGEST], where[:LONGEST]))
         kind.rows += 1
         if number == MOST:
             break

@@ -19,7 +19,7 @@ from model.series import Points
 from monitor.report.pictures.words import figure
 
 MOST = 200_000
-"""So many rows at most are drawn."""
+"""Maximum number of rows that are drawn."""
 COLUMNS = ["target", "prediction"]
 
 

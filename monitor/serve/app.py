@@ -80,8 +80,8 @@ def listening(core: Core) -> APIRouter:
 
 def describe(app: FastAPI, core: Core) -> None:
     """Completes the API's description: the shape of errors, and the API key if one is asked for."""
-    told = app.openapi()
-    parts = told["components"]
+    document = app.openapi()
+    parts = document["components"]
     parts["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema(
         ref_template="#/components/schemas/{model}"
     )
@@ -92,7 +92,7 @@ def describe(app: FastAPI, core: Core) -> None:
         "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         "bearer": {"type": "http", "scheme": "bearer"},
     }
-    for path, methods in told["paths"].items():
+    for path, methods in document["paths"].items():
         for method in methods.values() if path not in OPEN else ():
             secure(method)
 

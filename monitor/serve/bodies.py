@@ -47,8 +47,8 @@ def media_of(header: str | None) -> str:
     """
     media = (header or JSON).partition(";")[0].strip().lower()
     if media not in ACCEPTED:
-        told = f"Content-Type {media[:60]!r}: {', '.join(ACCEPTED)} are allowed"
-        raise Problem("unsupported_media_type", told)
+        detail = f"Content-Type {media[:60]!r}: {', '.join(ACCEPTED)} are allowed"
+        raise Problem("unsupported_media_type", detail)
     return media
 
 
@@ -171,8 +171,10 @@ def checked(raw: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
             fault(int(reject.where.removeprefix("row:")), reject.reason)
             for reject in rejects[:SHOWN]
         ]
-        told = f"{len(rejects):,} of {raw.num_rows:,} rows; {faults[0].where}: {faults[0].message}"
-        raise Problem("bad_rows", told, faults)
+        detail = (
+            f"{len(rejects):,} of {raw.num_rows:,} rows; {faults[0].where}: {faults[0].message}"
+        )
+        raise Problem("bad_rows", detail, faults)
     return accepted
 
 
@@ -199,15 +201,15 @@ def answer(
         unknown: how many values of each categorical feature the model has no column for; in
             Arrow and Parquet it is JSON in the schema's metadata. Left out if there is none.
     """
-    told = {"model": reference.name, "sha256": reference.sha256}
+    fields = {"model": reference.name, "sha256": reference.sha256}
     back = dict(carried or {})
     if media == JSON:
         values = {"predictions": predictions.tolist(), **as_lists(back)}
         more = {"unknown": unknown} if unknown else {}
-        return to_json({**told, **values, **more}, inf_nan_mode="null")
+        return to_json({**fields, **values, **more}, inf_nan_mode="null")
     if unknown:
-        told["unknown"] = to_json(unknown).decode()
-    rows = pa.table({COLUMN: predictions, **back}).replace_schema_metadata(told)
+        fields["unknown"] = to_json(unknown).decode()
+    rows = pa.table({COLUMN: predictions, **back}).replace_schema_metadata(fields)
     sink = io.BytesIO()
     if media == PARQUET:
         pq.write_table(rows, sink)

@@ -26,8 +26,8 @@ class Undecodable(Exception):
         code: of the problem that it is.
     """
 
-    def __init__(self, code: str, told: str) -> None:
-        super().__init__(told)
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
         self.code = code
 
 
@@ -53,12 +53,12 @@ class Decoder:
             self._pipe.send(order)
             if not self._pipe.poll(seconds):
                 raise TimeoutError
-            told = self._pipe.recv_bytes()
+            message = self._pipe.recv_bytes()
         except OSError as error:
             if isinstance(error, TimeoutError):
                 raise
             raise EOFError from error
-        code, _, data = told.partition(b"\n")
+        code, _, data = message.partition(b"\n")
         if code:
             raise Undecodable(code.decode(), data.decode(errors="replace"))
         with pa.ipc.open_stream(pa.py_buffer(data)) as reader:

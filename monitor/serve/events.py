@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 LISTENERS = 32
-"""So many may listen at once."""
+"""Maximum number of clients that may listen at once."""
 WAITING = 256
 """A listener that is so many events behind is let go; it may come again."""
 QUIET = 15.0

@@ -22,17 +22,17 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
-        told: dict[str, Any] = {
+        line: dict[str, Any] = {
             "time": format_iso(int(record.created * 1e6)),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
             **getattr(record, "fields", {}),
         }
         if record.name != LOGGER.name:
-            told["logger"] = record.name
+            line["logger"] = record.name
         if record.exc_info:
-            told["trace"] = self.formatException(record.exc_info)
-        return json.dumps(told, ensure_ascii=False, default=str).translate(LINE_ENDS)
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str).translate(LINE_ENDS)
 
 
 def say(event: str, level: str = "info", **fields: Any) -> None:
@@ -41,7 +41,7 @@ def say(event: str, level: str = "info", **fields: Any) -> None:
     Args:
         event: what happened, in a few words.
         level: info, warning or error.
-        fields: what to know of it; an exception is told with its traceback.
+        fields: of the line; an exception is logged with its traceback.
     """
     for name, value in fields.items():
         if isinstance(value, BaseException):

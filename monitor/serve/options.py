@@ -31,7 +31,7 @@ There is no TLS: beyond this machine, put a proxy that has it before the server.
 
 @dataclass(frozen=True)
 class Options:
-    """What a server is told.
+    """The options of a server.
 
     Attributes:
         folder: of the run.
@@ -65,7 +65,7 @@ def parser() -> Parser:
     """The parser of ``python -m pipeline serve``."""
     made = Parser(
         prog="python -m pipeline serve",
-        description="Predictions of a run's models, over HTTP. The API is told by /openapi.json.",
+        description="Predictions of a run's models, over HTTP. /openapi.json describes the API.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -135,8 +135,8 @@ def _key(path: str | None) -> str | None:
         try:
             key = Path(path).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
-            told = getattr(error, "strerror", None) or "is not ASCII text"
-            raise UserError(f"{place}: cannot be read: {told}") from error
+            reason = getattr(error, "strerror", None) or "is not ASCII text"
+            raise UserError(f"{place}: cannot be read: {reason}") from error
     if key is not None and (len(key) < SHORTEST or not key.isascii() or not key.isprintable()):
         raise UserError(f"{place}: a key of {SHORTEST} or more printable ASCII signs is allowed")
     return key

@@ -152,8 +152,10 @@ def request_body(core: Core) -> dict[str, Any]:
         "schema": {"oneOf": [row, many]},
         "examples": {"one row": {"value": one}, "many": {"value": [one, one]}},
     }
-    told = "JSON: a row or a list of rows. Arrow (an IPC stream) or Parquet: a column a feature."
-    return {"required": True, "description": told, "content": {JSON: json, **binary()}}
+    description = (
+        "JSON: a row or a list of rows. Arrow (an IPC stream) or Parquet: a column a feature."
+    )
+    return {"required": True, "description": description, "content": {JSON: json, **binary()}}
 
 
 def row_schema(schema: Schema) -> dict[str, Any]:

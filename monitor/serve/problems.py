@@ -16,7 +16,7 @@ from monitor.serve.logs import NOTES, say
 
 MEDIA = "application/problem+json"
 SHOWN = 10
-"""So many of the faults of a request are told."""
+"""Maximum number of faults that a problem lists."""
 LONGEST = 200
 """Maximum number of characters that an answer or a log line repeats of a method or a path."""
 
@@ -128,9 +128,9 @@ def described(*codes: str) -> dict[int | str, dict[str, Any]]:
     found: dict[int | str, dict[str, Any]] = {}
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     for code in (*EVERYWHERE, *codes, "internal"):
-        status, told, _ = KINDS[code]
+        status, title, _ = KINDS[code]
         known = found.setdefault(status, {"description": "", "content": {MEDIA: {}}})
-        known["description"] = f"{known['description']} `{code}`: {told}".strip()
+        known["description"] = f"{known['description']} `{code}`: {title}".strip()
         known["content"][MEDIA]["schema"] = schema
     return found
 
@@ -148,8 +148,8 @@ def install(app: FastAPI) -> None:
             Fault(where=".".join(map(str, one["loc"])), message=str(one["msg"]))
             for one in error.errors()
         ]
-        told = f"{faults[0].where}: {faults[0].message}" if faults else "a parameter is wrong"
-        return Problem("bad_parameter", told, faults).noted(request.scope)
+        detail = f"{faults[0].where}: {faults[0].message}" if faults else "a parameter is wrong"
+        return Problem("bad_parameter", detail, faults).noted(request.scope)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:

@@ -21,7 +21,7 @@ GRACE = 10
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, but streams of events end when it is told to stop: it waits for them."""
+    """uvicorn's server, but streams of events end when it is to stop, since it waits for them."""
 
     def __init__(self, config: uvicorn.Config, core: Core) -> None:
         super().__init__(config)
@@ -57,8 +57,8 @@ def run(options: Options) -> int:
         )
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        told = core.models.current.reference.name if core.models.current else "no model yet"
-        print(f"{core.schema.name} of {options.folder} at {url} ({told})", flush=True)
+        serving = core.models.current.reference.name if core.models.current else "no model yet"
+        print(f"{core.schema.name} of {options.folder} at {url} ({serving})", flush=True)
         if not options.local and options.key is None:
             logs.say("open to all who reach it: no API key is asked for", "warning", url=url)
         os.environ.pop(KEY, None)  # no child of this process needs it
@@ -78,7 +78,7 @@ def listening(options: Options) -> socket.socket:
         found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
         made = socket.create_server(found[0][4][:2], family=found[0][0], backlog=1024)
     except OSError as error:
-        told = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        raise UserError(f"--host {options.host} --port {options.port}: {told}") from error
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise UserError(f"--host {options.host} --port {options.port}: {reason}") from error
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made

@@ -45,7 +45,7 @@ def work(pipe: Connection) -> None:
     """Answers orders until the server ends.
 
     Args:
-        pipe: orders come from it; what goes into it is told by ``answer``.
+        pipe: orders come from it; ``answer`` describes what goes into it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the others take a gigabyte at once
@@ -107,8 +107,8 @@ def packed(rows: pa.RecordBatch) -> bytes:
 
 def refusal(code: str, reason: object) -> bytes:
     """A code and the first line of a reason."""
-    told = (str(reason).strip() or "it cannot be read").splitlines()[0]
-    return f"{code}\n{told}".encode(errors="replace")
+    reason_line = (str(reason).strip() or "it cannot be read").splitlines()[0]
+    return f"{code}\n{reason_line}".encode(errors="replace")
 
 
 def limit_memory() -> None:

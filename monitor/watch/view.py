@@ -17,7 +17,7 @@ STATES = {"running": "green", "done": "bold green", "failed": "bold red", "stale
 LABEL = 9
 """Letters before an error's line."""
 LEAST = 4
-"""So many lines of the table go before empty ones, the error's and the alerts."""
+"""Minimum number of lines of the table: empty lines, the error and alerts give way to it."""
 WAITING = "no report yet: the first comes when its refresh has ended"
 
 
@@ -81,10 +81,10 @@ class View:
             ("MAE", "cyan", [report.mae for report in reports]),
             ("baseline", "", [report.baseline_mae for report in reports]),
         ):
-            told = f" {_range(values, options.max_width)}"
-            room = max(options.max_width - LABEL - len(told), 1)
+            caption = f" {_range(values, options.max_width)}"
+            room = max(options.max_width - LABEL - len(caption), 1)
             drawn = Text(sparkline(values[-room:], blocks), style)
-            yield Text.assemble(label.ljust(LABEL), drawn, told, no_wrap=True, overflow="crop")
+            yield Text.assemble(label.ljust(LABEL), drawn, caption, no_wrap=True, overflow="crop")
 
     def _alerts(self, options: ConsoleOptions) -> Iterator[Text]:
         """The newest alerts."""

@@ -28,7 +28,7 @@ TEXT = 11
 LEGEND_ROW = 16
 BOTTOM, RIGHT = 32, 14
 UNITS = ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
-"""From which size on a figure is told in which unit."""
+"""The units of figures, and the sizes from which on they are used."""
 NAMED = "= "
 LONGEST = 40
 """A name has so many characters at most in a picture."""
@@ -53,15 +53,15 @@ DECIMALS = re.compile(r"(\.\d\d)\d+")
 
 
 class Figures(Formatter):
-    """Tells the ticks of an axis as short as they can be told apart."""
+    """Labels the ticks of an axis as briefly as keeps them distinct."""
 
     def format_ticks(self, values: Sequence[float]) -> list[str]:
         """The labels of ticks."""
-        return [told.replace("-", "\N{MINUS SIGN}") for told in short(values)]
+        return [label.replace("-", "\N{MINUS SIGN}") for label in short(values)]
 
 
 def short(values: Sequence[float]) -> list[str]:
-    """Values as short as they can be told apart.
+    """Values as texts, as brief as keeps them distinct.
 
     Example:
         >>> short([0, 500, 1000]), short([20_000, 25_000]), short([1e6, 1e6 + 1])
@@ -73,12 +73,12 @@ def short(values: Sequence[float]) -> list[str]:
     if top >= 1e15:
         return [f"{value:.2g}" for value in values]
     scale, unit = next(((s, u) for least, s, u in UNITS if top >= least), (1.0, ""))
-    told: list[str] = []
+    labels: list[str] = []
     for digits in range(2, 16):
-        told = [_positional(value / scale, digits) + (unit if value else "") for value in values]
-        if len(set(told)) == len(set(values)):
+        labels = [_positional(value / scale, digits) + (unit if value else "") for value in values]
+        if len(set(labels)) == len(set(values)):
             break
-    return told
+    return labels
 
 
 def _positional(value: float, digits: int) -> str:
@@ -179,9 +179,9 @@ def svg(figure: Figure, name: str, title: str, description: str) -> str:
         "role": "img",
         "aria-labelledby": f"{name}-title {name}-desc",
     }
-    for place, (tag, told) in enumerate((("title", title), ("desc", description))):
+    for place, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(f"{{{SVG}}}{tag}", {"id": f"{name}-{tag}"})
-        element.text = told
+        element.text = text
         root.insert(place, element)
     return ElementTree.tostring(root, encoding="unicode")
 

@@ -18,7 +18,7 @@ from monitor.report.pictures.words import figure, range_of
 COMMON, IN_LEGEND = 4, 20
 """Of a categorical feature so many values are drawn, and named in so many characters."""
 SHOWN = 8
-"""So many features of a model are drawn, those that it goes by most."""
+"""Maximum number of features in the picture of importance: the most important ones."""
 ROW = 22
 
 
@@ -37,8 +37,8 @@ def numeric(name: str, windows: Sequence[Period], columns: Sequence[Numeric]) ->
     axes.stairs(high, edges, baseline=low, fill=True, color=LINES[0], alpha=0.18, linewidth=0)
     step(axes, windows, mean, 0, "mean")
     over_time(axes, windows)
-    told = f"Mean: {range_of(mean)}. Standard deviation: {range_of(spread)}."
-    return svg(drawing, _id(name), f"Mean and standard deviation of {plain(name)}", told)
+    description = f"Mean: {range_of(mean)}. Standard deviation: {range_of(spread)}."
+    return svg(drawing, _id(name), f"Mean and standard deviation of {plain(name)}", description)
 
 
 def categorical(name: str, windows: Sequence[Period], columns: Sequence[Categorical]) -> str:
@@ -50,16 +50,16 @@ def categorical(name: str, windows: Sequence[Period], columns: Sequence[Categori
         columns: its statistics, one a window.
     """
     drawing, axes = sheet(legend_rows=2)
-    told = []
+    description = []
     for line, value in enumerate(commonest(columns)):
         shares = floats(c.values.get(value, 0) / c.count if c.count else None for c in columns)
         step(axes, windows, shares * 100, line, plain(value, IN_LEGEND))
-        told.append(f"{plain(value)}: {range_of(shares * 100)}")
+        description.append(f"{plain(value)}: {range_of(shares * 100)}")
     axes.set_ylim(bottom=0)
     over_time(axes, windows)
     legend(axes, columns=2)
     title = f"Shares of the commonest values of {plain(name)}, percent"
-    return svg(drawing, _id(name), title, "; ".join(told) or "no value")
+    return svg(drawing, _id(name), title, "; ".join(description) or "no value")
 
 
 def commonest(columns: Sequence[Categorical]) -> list[str]:
@@ -71,12 +71,12 @@ def commonest(columns: Sequence[Categorical]) -> list[str]:
     return sorted(totals, key=lambda value: (-totals[value], value))[:COMMON]
 
 
-def importance(weights: Mapping[str, float], told: str) -> str:
+def importance(weights: Mapping[str, float], description: str) -> str:
     """How much a model goes by each feature, in bars, the greatest first.
 
     Args:
         weights: by the name of the feature, or of the column; 0 or more, at least one.
-        told: what the weights are.
+        description: of what the weights are.
     """
     most = sorted(weights, key=lambda name: (-weights[name], name))[:SHOWN]
     values: Values = np.array([weights[name] for name in most])
@@ -93,7 +93,7 @@ def importance(weights: Mapping[str, float], told: str) -> str:
     axes.set_ylim(0.7 - len(most), 0.6)
     axes.set_xlim(0, max(values.max(), 1e-300))
     names = "; ".join(f"{plain(n)} {figure(float(v))}" for n, v in zip(most, values, strict=True))
-    return svg(drawing, "importance", f"Feature importance: {told}", names)
+    return svg(drawing, "importance", f"Feature importance: {description}", names)
 
 
 def _id(name: str) -> str:

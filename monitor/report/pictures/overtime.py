@@ -32,7 +32,7 @@ LEAST, MARKED = 2.5, 6.0
 """What is filled is at least so wide, and a line of steps that is no wider has dots, so that
 something is seen of a window of minutes in a picture of months; in the picture's units."""
 DRIFTING = 4
-"""So many features are drawn, those that have drifted most."""
+"""Maximum number of features in the picture of drift: those that have drifted most."""
 
 
 def spans(reports: Sequence[Metrics]) -> list[Period]:
@@ -57,8 +57,12 @@ def error(reports: Sequence[Metrics]) -> str:
     axes.set_ylim(bottom=0)
     over_time(axes, refreshes)
     legend(axes)
-    told = f"Model: {range_of(mae)}. Predicting the mean of the window: {range_of(baseline)}."
-    return svg(drawing, "error", "Mean absolute error of each refresh, beside the baseline", told)
+    description = (
+        f"Model: {range_of(mae)}. Predicting the mean of the window: {range_of(baseline)}."
+    )
+    return svg(
+        drawing, "error", "Mean absolute error of each refresh, beside the baseline", description
+    )
 
 
 def skill(reports: Sequence[Metrics]) -> str:
@@ -143,15 +147,15 @@ def drift(refreshes: Sequence[Period], indices: Mapping[str, Values]) -> str:
     drawing, axes = sheet(legend_rows=2)
     for line, name in enumerate(most):
         step(axes, refreshes, indices[name], line, plain(name, 20))
-    for bound, told in ((MODERATE, "moderate"), (LARGE, "large")):
+    for bound, label in ((MODERATE, "moderate"), (LARGE, "large")):
         axes.axhline(bound, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
         place: dict[str, Any] = {"xy": (1, bound), "xycoords": axes.get_yaxis_transform()}
-        axes.annotate(told, ha="right", va="bottom", fontsize=TEXT, color=SOFT, **place)
+        axes.annotate(label, ha="right", va="bottom", fontsize=TEXT, color=SOFT, **place)
     axes.set_ylim(bottom=0, top=max(0.3, axes.get_ylim()[1]))
     over_time(axes, refreshes)
     legend(axes, columns=2)
-    told = "; ".join(f"{plain(name)}: {range_of(indices[name])}" for name in most)
-    return svg(drawing, "drift", "Drift of the features (population stability index)", told)
+    description = "; ".join(f"{plain(name)}: {range_of(indices[name])}" for name in most)
+    return svg(drawing, "drift", "Drift of the features (population stability index)", description)
 
 
 def timeline(name: str, title: str, windows: Sequence[Period], values: Values) -> str:

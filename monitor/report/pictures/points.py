@@ -23,7 +23,7 @@ BARS = 48
 GAP = 0.06
 """Of a cell's sides, left free around it."""
 OUTER = 0.1
-"""So many percent of the values are beyond each end of an axis: a few would make it useless."""
+"""Percent of the values that lie beyond each end of an axis: outliers would make it useless."""
 TALL = 230
 
 
@@ -39,8 +39,8 @@ def predicted_against_actual(points: Points) -> str:
     axes.plot(both, both, color=SOFT, linewidth=1, linestyle="--")
     _name(axes, "actual", "predicted")
     title = "Predicted against actual values"
-    told = f"{_many(points)}. On the dashed line a prediction is exact."
-    return svg(drawing, "predicted", title, told)
+    description = f"{_many(points)}. On the dashed line a prediction is exact."
+    return svg(drawing, "predicted", title, description)
 
 
 def residuals(points: Points) -> str:
@@ -56,11 +56,11 @@ def residuals(points: Points) -> str:
     axes.set_xlim(edges[0], edges[-1])
     _name(axes, "actual less predicted", "rows")
     low, middle, high = np.percentile(points.residuals, (5, 50, 95))
-    told = (
+    description = (
         f"{_many(points)}. Half of the residuals are above {figure(middle)}; "
         f"nine of ten lie between {figure(low)} and {figure(high)}."
     )
-    return svg(drawing, "residuals", "How far actual values were from predicted ones", told)
+    return svg(drawing, "residuals", "How far actual values were from predicted ones", description)
 
 
 def residuals_against_predicted(points: Points) -> str:
@@ -75,8 +75,8 @@ def residuals_against_predicted(points: Points) -> str:
     axes.axhline(0, color=SOFT, linewidth=1, linestyle="--")
     _name(axes, "predicted", "actual less predicted")
     title = "Residuals against predicted values"
-    told = f"{_many(points)}. Below the dashed line the prediction was too high."
-    return svg(drawing, "spread", title, told)
+    description = f"{_many(points)}. Below the dashed line the prediction was too high."
+    return svg(drawing, "spread", title, description)
 
 
 def cells(

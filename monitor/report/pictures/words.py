@@ -26,8 +26,8 @@ def figure(value: float | None) -> str:
     if value is None or not np.isfinite(value):
         return "\N{EN DASH}"
     size = abs(value)
-    told = f"{value:,.0f}" if 1000 <= size < 1e15 else f"{value:.4g}"
-    return told.replace("-", "\N{MINUS SIGN}")
+    text = f"{value:,.0f}" if 1000 <= size < 1e15 else f"{value:.4g}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def size(amount: int) -> str:

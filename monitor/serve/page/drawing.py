@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 SHARE = 4
-"""So many times as long as a drawing took, no other one of its kind begins."""
+"""After a drawing, none of its kind begins for this many times as long as it took."""
 LONGEST = 5.0
 """Seconds: but the pause is no longer than that."""
 

@@ -47,8 +47,8 @@ def fields(core: Core, serving: Serving | None) -> Iterator[Entry]:
     schema = core.schema
     for name in (*schema.numeric, *schema.categorical):
         kind: Any = "numeric" if name in schema.numeric else "categorical"
-        told = {} if serving is None else told_by(serving, name)
-        yield Entry(name=name, kind=kind, fault=f"column {name!r}", **told)
+        suggested = {} if serving is None else told_by(serving, name)
+        yield Entry(name=name, kind=kind, fault=f"column {name!r}", **suggested)
 
 
 def told_by(serving: Serving, name: str) -> dict[str, Any]:
