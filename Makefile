@@ -53,6 +53,8 @@ lint: $(TEST)
 	@echo "== lint (ruff)"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@echo "== imports (import-linter)"
+	@$(BIN)/lint-imports --no-logo --no-cache
 
 types: $(TEST)
 	@echo "== types (mypy)"

@@ -70,6 +70,7 @@ EXTRAS = {
         "coverage>=7.6,<8",
         "httpx>=0.28,<1",
         "hypothesis>=6.130,<7",
+        "import-linter>=2.6,<3",
         "ipykernel>=6.29,<8",
         "mypy>=1.13,<3",
         "nbclient>=0.10,<1",

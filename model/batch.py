@@ -23,14 +23,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.schema import Schema
+if TYPE_CHECKING:
+    from model.schema import Schema
 
 ID, TIME, LATE = "__id", "__time", "__late"
 KEY, LABEL = "__key", "__label"

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from apache_beam.io.filesystems import FileSystems
+from model.remote import file_systems
 
 PART = ".part"
 """A local file that is being written ends so, and begins with a dot."""
@@ -33,7 +33,9 @@ def is_local(path: str) -> bool:
 
 def join(folder: str, *names: str) -> str:
     """The path of a file below a folder."""
-    joined: str = FileSystems.join(folder, *names)
+    if is_local(folder):
+        return os.path.join(folder, *names)
+    joined: str = file_systems().join(folder, *names)
     return joined
 
 
@@ -119,7 +121,7 @@ def write_whole(path: str, data: bytes, within: str | None = None) -> None:
         OSError: if it cannot be written; what stood there before stands there still.
     """
     if not is_local(path):
-        remote = FileSystems.create(path, compression_type="uncompressed")
+        remote = file_systems().create(path, compression_type="uncompressed")
         remote.write(data)
         remote.close()  # what failed before is not closed, thus not shown
         return
@@ -172,7 +174,7 @@ def _folder_of(path: Path) -> str:
 
 def exists(path: str) -> bool:
     """Whether there is a file."""
-    return Path(path).is_file() if is_local(path) else bool(FileSystems.exists(path))
+    return Path(path).is_file() if is_local(path) else bool(file_systems().exists(path))
 
 
 def read_whole(path: str) -> bytes:
@@ -187,7 +189,7 @@ def read_whole(path: str) -> bytes:
             return local.read()
     if not exists(path):
         raise FileNotFoundError(path)
-    with FileSystems.open(path, compression_type="uncompressed") as file:
+    with file_systems().open(path, compression_type="uncompressed") as file:
         data: bytes = file.read()
     return data
 
@@ -196,7 +198,7 @@ def list_sizes(folder: str, name: str) -> dict[str, int]:
     """The sizes in bytes of the files that match a glob below a folder, by their paths."""
     if is_local(folder):
         return {path: os.stat(path).st_size for path in list_files(folder, name)}
-    [match] = FileSystems.match([join(folder, name)])
+    [match] = file_systems().match([join(folder, name)])
     return {metadata.path: metadata.size_in_bytes for metadata in match.metadata_list}
 
 
@@ -234,7 +236,7 @@ def list_files(folder: str, name: str = "*") -> list[str]:
         # not Path.glob, which fails if retention removes a folder that it is about to enter
         found = (Path(folder, path) for path in glob.glob(name, root_dir=folder))
         return sorted(str(path) for path in found if path.is_file())
-    [match] = FileSystems.match([join(folder, name)])
+    [match] = file_systems().match([join(folder, name)])
     return sorted(metadata.path for metadata in match.metadata_list)
 
 
@@ -244,7 +246,7 @@ def remove(path: str) -> None:
         Path(path).unlink(missing_ok=True)
         _unsynced.add([_folder_of(Path(path))])
     elif exists(path):
-        FileSystems.delete([path])
+        file_systems().delete([path])
 
 
 def remove_folder_if_empty(path: str) -> None:

@@ -11,6 +11,7 @@ from queue import Empty, Queue
 
 from model import files
 from model.errors import UserError
+from model.remote import set_options
 from model.schemes import check_scheme
 from model.wording import first_line
 
@@ -35,10 +36,7 @@ def prepare_file_systems(
         return
     if beam_options is None and _prepared:
         return
-    from apache_beam.io.filesystems import FileSystems
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    FileSystems.set_options(PipelineOptions(list(beam_options or ())))
+    set_options(beam_options or ())
     _prepared.append(True)
 
 

@@ -214,7 +214,7 @@ class Schema(Section):
     @field_validator("time_format")
     @classmethod
     def _check_time_format(cls, form: str | None) -> str | None:
-        from model.times import FORMATS, check_form  # here, since that module imports this one
+        from model.times import FORMATS, check_form  # here, to load no numpy where no time is named
 
         try:
             if form is not None:

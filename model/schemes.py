@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from urllib.parse import unquote, urlsplit
 
 from model.errors import UserError
+from model.remote import file_systems
 
 _EXTRAS = {"gs": "gcp", "s3": "aws", "azfs": "azure", "hdfs": "hadoop"}
 """The extra of apache-beam that a file system needs."""
@@ -90,10 +91,8 @@ def _install(scheme: str, lead: str) -> str:
 
 
 def _has_file_system(scheme: str) -> bool:
-    from apache_beam.io.filesystems import FileSystems
-
     try:
-        FileSystems.get_filesystem(f"{scheme}://")
+        file_systems().get_filesystem(f"{scheme}://")
     except ValueError:
         return False
     return True

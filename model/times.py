@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from datetime import date
 from operator import gt
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,6 @@ import pyarrow.compute as pc
 from model import epochs
 from model.batch import SECOND, TIME_TYPE
 from model.numbers import NULL_WORDS
-from model.schema import Schema
 from model.timeforms import (
     DAY_FIRST,
     GREATEST,
@@ -32,6 +32,9 @@ from model.timeforms import (
     parse_forms,
     pattern_of,
 )
+
+if TYPE_CHECKING:
+    from model.schema import Schema
 
 ALLOWED = "must be ISO 8601 text, epoch seconds or a timestamp, in the years 1 to 9999"
 """What a time may be, for messages."""
@@ -180,7 +183,7 @@ def describe_times(schema: Schema) -> str:
     """What a time may be, for messages.
 
     Example:
-        >>> from model.schema import Features
+        >>> from model.schema import Features, Schema
         >>> names = {"name": "s", "time": "t", "target": "y", "time_format": "%d.%m.%Y"}
         >>> print(describe_times(Schema(**names, features=Features(numeric=("x",)))))
         must be a time in time_format = "%d.%m.%Y" or a timestamp, in the years 1 to 9999

@@ -19,10 +19,9 @@ from itertools import groupby
 from types import TracebackType
 from typing import Any
 
-from apache_beam.io.filesystem import BeamIOError
-
 from model.alerts import Alert
 from model.asof import format_name
+from model.remote import storage_errors
 from model.runs import RunFolder
 from model.wording import format_count
 from monitor.watch.figures import clean
@@ -40,10 +39,6 @@ POSTED = 1_000
 """Maximum number of alerts in a POST."""
 PATIENCE = 15.0
 """Seconds that a run's end waits for what is still to be posted."""
-
-
-UNREADABLE = (OSError, BeamIOError)
-"""What is raised of a folder that cannot be read for now."""
 
 
 class NotReached(Exception):
@@ -165,9 +160,11 @@ class AlertWatch:
         self._thread = threading.Thread(target=self._watch, name="alerts", daemon=True)
 
     def __enter__(self) -> AlertWatch:
-        with suppress(*UNREADABLE):
+        try:
             # by the reports: a resumed run may make a lost file of alerts again
             self._seen.update(map(format_name, self.folder.reported()))
+        except storage_errors():  # it is looked at again soon
+            pass
         self._thread.start()
         return self
 
@@ -197,8 +194,10 @@ class AlertWatch:
         over = False
         while not over:
             over = self._over.wait(INTERVAL)
-            with suppress(*UNREADABLE):  # the run itself tells of a folder out of reach
+            try:
                 self.look()
+            except storage_errors():  # the run itself reports a folder that is not reached
+                pass
             if self.webhook is not None:
                 self.webhook.work()
         if self.webhook is not None:

@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
-from apache_beam.io.filesystems import FileSystems
 from pydantic_core import to_json
 
 from model import files
 from model.carried import to_texts
 from model.errors import UserError
+from model.remote import file_systems
 
 STDOUT = "-"
 SUFFIXES = {
@@ -151,7 +151,7 @@ def whole_file(path: str) -> Iterator[Any]:
         sys.stdout.buffer.flush()
         return
     if not files.is_local(path):
-        remote = FileSystems.create(path, compression_type="uncompressed")
+        remote = file_systems().create(path, compression_type="uncompressed")
         yield remote
         remote.close()  # what failed before is not closed, thus not shown
         return

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
-
 from model.errors import UserError
 from model.reading.chunks import File
 from model.reading.finding import FoundFile, Matches, is_hidden, match
 from model.reading.formats import FORMATS, format_of, unknown_format
 from model.reading.streams import members, open_stream
+from model.remote import file_systems, get_scheme, storage_errors
 from model.wording import first_few, first_line
 
 _FOLDERS = "folders: ** in the glob reads what is below them"
@@ -119,8 +117,17 @@ def check_unchanged(file: File) -> None:
         OSError: if it is not there any more.
     """
     try:
-        found = FileSystems.get_filesystem(file.path).metadata(file.stored)  # its name is no glob
-    except (BeamIOError, ValueError) as error:
+        found = _size_and_time(file.stored)
+    except storage_errors(ValueError) as error:
         raise OSError(f"{file.path}: cannot be read again: {first_line(error)}") from error
-    if (found.size_in_bytes, found.last_updated_in_seconds or 0.0) != (file.size, file.updated):
+    if found != (file.size, file.updated):
         raise UserError(f"{file.path}: has changed since it was planned")
+
+
+def _size_and_time(path: str) -> tuple[int, float]:
+    """A file's bytes, and when it was written, seconds since the epoch; 0 if nothing says so."""
+    if get_scheme(path) is None:
+        local = os.stat(path)
+        return local.st_size, local.st_mtime
+    found = file_systems().get_filesystem(path).metadata(path)  # its name is no glob
+    return found.size_in_bytes, found.last_updated_in_seconds or 0.0

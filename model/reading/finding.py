@@ -17,11 +17,9 @@ from functools import partial
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
-
 from model.errors import UserError
 from model.reading.formats import format_of
+from model.remote import file_systems, get_scheme, storage_errors
 from model.schemes import check_scheme, local_path
 from model.wording import first_line
 
@@ -80,12 +78,12 @@ def match(pattern: str) -> Matches:
     check_scheme(pattern, "--input")
     try:
         return _match(pattern)
-    except (BeamIOError, ValueError, OSError) as error:
+    except storage_errors(ValueError) as error:
         raise UserError(f"--input {pattern}: cannot be listed: {first_line(error)}") from error
 
 
 def _match(pattern: str) -> Matches:
-    remote = FileSystems.get_scheme(pattern) is not None
+    remote = get_scheme(pattern) is not None
     result = Matches({}, [], set(), [], [])
     left_out: set[str] = set()
     for one in [pattern] if _exists(pattern, remote) else expand_braces(pattern):
@@ -109,7 +107,7 @@ def _match(pattern: str) -> Matches:
 def _exists(path: str, remote: bool) -> bool:
     if not remote:
         return os.path.lexists(os.path.expanduser(path))
-    return bool(_MARKS.search(path) or "{" in path) and bool(FileSystems.exists(path))
+    return bool(_MARKS.search(path) or "{" in path) and bool(file_systems().exists(path))
 
 
 def _add(
@@ -283,7 +281,7 @@ class _Remote:
                 self._list(pattern)
 
     def _list(self, pattern: str) -> None:
-        for found in FileSystems.match([pattern])[0].metadata_list:
+        for found in file_systems().match([pattern])[0].metadata_list:
             updated = float(found.last_updated_in_seconds or 0.0)
             self.files[found.path] = FoundFile(found.path, found.size_in_bytes, updated)
             folder, _, name = found.path.rpartition("/")

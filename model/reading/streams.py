@@ -17,11 +17,10 @@ from itertools import chain
 from typing import Any, BinaryIO, Protocol, cast
 
 import pyarrow as pa
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from model.errors import UserError
 from model.reading.chunks import File
+from model.remote import file_systems, get_scheme
 
 _PIECE = 1 << 20
 """Bytes of a file that are decompressed or decoded at a time."""
@@ -63,10 +62,9 @@ def open_stored(path: str) -> Any:
     Raises:
         OSError: if it cannot be opened.
     """
-    if FileSystems.get_scheme(path) is None:
+    if get_scheme(path) is None:
         return pa.OSFile(path)
-    plain = CompressionTypes.UNCOMPRESSED
-    return pa.PythonFile(FileSystems.open(path, compression_type=plain), "r")
+    return pa.PythonFile(file_systems().open(path, compression_type="uncompressed"), "r")
 
 
 def _pieces(file: File, stream: Any) -> Iterator[bytes]:

@@ -146,7 +146,7 @@ def test_the_address_of_a_webhook_is_told_nowhere(job: Job, server: Server) -> N
     assert "s3cret" not in result.err + result.out
     assert all(b"s3cret" not in p.read_bytes() for p in Path("o").rglob("*") if p.is_file())
     refused = job.refused(*FILE, "--webhook", "ftp://s3cret")
-    assert refused.startswith("--webhook (hidden): an http:// or https:// address")
+    assert refused.startswith("--webhook (hidden): must be an http:// or https:// address")
 
 
 def test_rows_that_do_not_drift_have_no_alerts(job: Job) -> None:
