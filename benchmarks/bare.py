@@ -22,7 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from model.schema import Schema
 
 
-def fitted(frame: pd.DataFrame, schema: Schema, estimator: Any) -> Pipeline:
+def fit_pipeline(frame: pd.DataFrame, schema: Schema, estimator: Any) -> Pipeline:
     """A plain scikit-learn pipeline of a regressor, fitted to raw rows.
 
     Args:

@@ -83,7 +83,7 @@ def costs(file: Path) -> list[Cost]:
     normalized = normalize(whole, *result)
     artefact = load_bytes(train(normalized, SCHEMA, RIDGE)[0])
     said = artefact.score(one)
-    sums = scored(artefact, one, said)
+    sums = score_batch(artefact, one, said)
     coder = SumsCoder()
 
     blocks = FileReader(found, None, SCHEMA, WINDOW.end, ROWS).block_rows
@@ -105,12 +105,12 @@ def costs(file: Path) -> list[Cost]:
         Cost("encode the rows (not Parquet's)", best(lambda: encode(one)), 0, 0),
         Cost("decode the rows (not Parquet's)", best(lambda: decode(written)), 0, 0),
         Cost("predict, count for drift", best(lambda: artefact.score(one)), 1, 1),
-        Cost("score against the target", best(lambda: scored(artefact, one, said)), 1, 1),
+        Cost("score against the target", best(lambda: score_batch(artefact, one, said)), 1, 1),
         Cost("encode and decode the sums", best(lambda: coder.decode(coder.encode(sums))), 1, 1),
     ]
 
 
-def scored(artefact: Artefact, rows: pa.RecordBatch, said: Scores) -> KeyedSums:
+def score_batch(artefact: Artefact, rows: pa.RecordBatch, said: Scores) -> KeyedSums:
     """A batch's sums, as ``transforms.evaluate`` makes them."""
     target = rows.column(SCHEMA.target).to_numpy()
     profile = artefact.profile_json

@@ -158,7 +158,7 @@ class Peer(Contender):
 
     @override
     def check(self, work: Work, rows: int, done: Done, maes: list[float]) -> None:
-        wanted = peer_runs.expected(rows, work.window, maes)
+        wanted = peer_runs.expected_work(rows, work.window, maes)
         peer_runs.check(peers.PEERS[self.name], peer_runs.read(done.measured.output), wanted)
 
     @property

@@ -160,7 +160,7 @@ def _run(point: Point, file: Path, folder: Path) -> Measured:
         return run(["-m", "pipeline", *words])
 
 
-def shown(grown: Sequence[Grown]) -> Table:
+def make_table(grown: Sequence[Grown]) -> Table:
     """All points as a table."""
     table = Table()
     for column in ("what grows", "runner", "to", "rows", "seconds", "rows/s", "peak GiB"):
@@ -197,7 +197,7 @@ def main(words: Sequence[str] | None = None) -> int:
             with TemporaryDirectory(prefix="growth-") as folder:
                 grown.append(measure(point, Path(folder), given.repeat))
             out.print(f"  {point.curve} {point.value:,} {point.runner}: {grown[-1].seconds:.2f} s")
-    out.print(shown(grown))
+    out.print(make_table(grown))
     if given.json:
         result = [
             {**one.point._asdict(), "seconds": one.seconds, "peak": one.peak} for one in grown

@@ -52,15 +52,15 @@ def windows(path: str, window_rows: int) -> Iterator[Window]:
             cuts = [0, *(np.flatnonzero(np.diff(slots)) + 1).tolist(), len(slots)]
             for low, high in pairwise(cuts):
                 if pieces and slots[low] != current:
-                    yield joined(pieces)
+                    yield join_pieces(pieces)
                     pieces = []
                 current = slots[low]
                 pieces.append(Window(features[low:high], target[low:high]))
     if pieces:
-        yield joined(pieces)
+        yield join_pieces(pieces)
 
 
-def joined(pieces: list[Window]) -> Window:
+def join_pieces(pieces: list[Window]) -> Window:
     """The pieces of a window as one."""
     return Window(*(np.concatenate(parts) for parts in zip(*pieces, strict=True)))
 

@@ -26,7 +26,7 @@ import pyarrow.csv
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers.readers import NUMBERS, READERS, timed
+from benchmarks.peers.readers import NUMBERS, READERS, time_reading
 from model.batch import Key, Tag, with_tag
 from model.reading import Plan, plan, read
 from model.schema import Features, Schema
@@ -102,7 +102,9 @@ def rates(path: Path, rows: int, repeat: int) -> dict[str, Rate]:
         "Correnteza": lambda: read_all(planned),
         "Correnteza, the plan": lambda: plan(str(path), SCHEMA).rows,
     }
-    found = {name: rate([timed(work) for _ in range(repeat)], rows) for name, work in ours.items()}
+    found = {
+        name: rate([time_reading(work) for _ in range(repeat)], rows) for name, work in ours.items()
+    }
     for name in READERS if PEERS.exists() else ():
         found[name] = rate(_peer(name, path, repeat), rows)
     return found

@@ -29,7 +29,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bare import fitted
+from benchmarks.bare import fit_pipeline
 from model.people import SCHEMA, People
 from model.store import Store
 from pipeline.settings import START, micros_of
@@ -110,7 +110,7 @@ def clients(count: int, work: Callable[[http.client.HTTPConnection, int], None],
         raise failures[0]
 
 
-def saturated(target: Target, count: int, seconds: float) -> float:
+def measure_saturation(target: Target, count: int, seconds: float) -> float:
     """Requests a second of clients that ask without a pause."""
     asked = [0] * count
     end = time.perf_counter() + seconds
@@ -141,10 +141,10 @@ def steady(target: Target, count: int, rate: float, seconds: float) -> list[floa
     return list(taken.tolist())
 
 
-def loaded(target: Target, batch: int, seconds: float) -> Load:
+def measure_load(target: Target, batch: int, seconds: float) -> Load:
     """How a server bears a load: after a warm-up, in full and at half rate."""
-    saturated(target, BATCHES[batch], seconds / 4)
-    requests = saturated(target, BATCHES[batch], seconds)
+    measure_saturation(target, BATCHES[batch], seconds / 4)
+    requests = measure_saturation(target, BATCHES[batch], seconds)
     taken = steady(target, BATCHES[batch], requests / 2, seconds)
     p50, p99 = (1000 * np.percentile(taken, (50, 99))).tolist()
     return Load(requests * batch, p50, p99)
@@ -188,7 +188,7 @@ def measure(learner: str, seconds: float, folder: Path) -> dict[tuple[str, int],
     subprocess.run([sys.executable, "-m", "pipeline", *words], check=True, capture_output=True)
     store = Store(str(run / "models"))
     estimator = store.load(store.names()[-1]).estimator
-    pipeline = fitted(rows(RATE * WINDOW, RATE * WINDOW).to_pandas(), SCHEMA, estimator)
+    pipeline = fit_pipeline(rows(RATE * WINDOW, RATE * WINDOW).to_pandas(), SCHEMA, estimator)
     file = folder / f"{learner}.joblib"
     joblib.dump(pipeline, file)
     found = {}
@@ -202,11 +202,11 @@ def measure(learner: str, seconds: float, folder: Path) -> dict[tuple[str, int],
             ways = {"bare FastAPI, JSON": (bare, JSON)}
             ways |= {"server, JSON": (ours, JSON), "server, Arrow": (ours, ARROW)}
             for way, (url, media) in ways.items():
-                found[way, batch] = loaded(Target(url, media, body[media]), batch, seconds)
+                found[way, batch] = measure_load(Target(url, media, body[media]), batch, seconds)
     return found
 
 
-def shown(learner: str, found: dict[tuple[str, int], Load]) -> Table:
+def make_table(learner: str, found: dict[tuple[str, int], Load]) -> Table:
     """The figures of a learner as a table."""
     table = Table(title=f"{learner}: rows a second, and milliseconds at half the rate")
     for title in ("rows a request", "way", "rows/s", "of plain", "p50 ms", "p99 ms"):
@@ -227,7 +227,7 @@ def main(words: Sequence[str] | None = None) -> int:
     for learner in ("forest", "ridge"):
         with TemporaryDirectory() as folder:
             found = measure(learner, given.seconds, Path(folder))
-        Console(width=100).print(shown(learner, found))
+        Console(width=100).print(make_table(learner, found))
         best = max(found[way, 10_000].rate for way in ("server, JSON", "server, Arrow"))
         share = best / found["plain predict", 10_000].rate
         held &= share >= LIMIT

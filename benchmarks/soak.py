@@ -431,7 +431,7 @@ def arguments(words: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     return given, others
 
 
-def planned(given: argparse.Namespace) -> Plan:
+def make_plan(given: argparse.Namespace) -> Plan:
     """A soak from the next edge of a window on, with some seconds to start in."""
     length = given.window * SECOND
     start = floor_to(time.time_ns() // 1000 + 5 * SECOND, length) + length
@@ -439,7 +439,7 @@ def planned(given: argparse.Namespace) -> Plan:
     return Plan(start, Fraction(str(given.rate)), given.window, refreshes)
 
 
-def shown(runner: str, checks: list[Check]) -> Table:
+def make_table(runner: str, checks: list[Check]) -> Table:
     """A runner's checks as a table."""
     title = f"{runner}: delays are p50 / p95 / p99 / max, after the first minute"
     table = Table("measured", "value", "bound", "", title=title)
@@ -449,7 +449,7 @@ def shown(runner: str, checks: list[Check]) -> Table:
     return table
 
 
-def told(given: argparse.Namespace, judged: dict[str, list[Check]]) -> dict[str, Any]:
+def to_dict(given: argparse.Namespace, judged: dict[str, list[Check]]) -> dict[str, Any]:
     """All figures for the JSON file."""
     machine = {"cores": os.cpu_count(), "cpu": platform.machine(), "python": sys.version.split()[0]}
     asked = {"minutes": given.minutes, "rate": given.rate, "window": given.window}
@@ -467,15 +467,15 @@ def main(words: Sequence[str] | None = None) -> int:
     base = Path(tempfile.mkdtemp(prefix="soak-"))
     judged: dict[str, list[Check]] = {}
     for runner in given.runner or BEHIND:
-        soak = Soak(runner, planned(given), base / runner, out)
+        soak = Soak(runner, make_plan(given), base / runner, out)
         out.print(f"{runner}: {soak.plan.refreshes} windows from {format_iso(soak.plan.start)} on")
         soak.run(others)
         judged[runner] = soak.checks()
-        out.print(shown(runner, judged[runner]))
+        out.print(make_table(runner, judged[runner]))
         if soak.seen.interrupted:
             break
     if given.json:
-        text = json.dumps(told(given, judged), indent=2) + "\n"
+        text = json.dumps(to_dict(given, judged), indent=2) + "\n"
         given.json.write_text(text, encoding="utf-8")
     held = all(check.held is not False for checks in judged.values() for check in checks)
     if held:

@@ -33,7 +33,7 @@ def beam_alone(since: float) -> None:
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        pipeline | beam.Create([0]) | beam.Map(lambda _: told(since))
+        pipeline | beam.Create([0]) | beam.Map(lambda _: print_and_exit(since))
 
 
 def job(since: float, words: list[str]) -> None:
@@ -45,14 +45,14 @@ def job(since: float, words: list[str]) -> None:
 
     def first(self: Any, ticket: Any, batches: Any) -> Iterator[Any]:
         for batch in stamped(self, ticket, batches):
-            told(since)
+            print_and_exit(since)
             yield batch
 
     Read.stamped = first  # type: ignore[method-assign]
     sys.exit(main(words))
 
 
-def told(since: float) -> None:
+def print_and_exit(since: float) -> None:
     """Prints the seconds since then, and ends the process."""
     print(time.time() - since, flush=True)
     os._exit(0)

@@ -39,13 +39,13 @@ def read(folder: Path) -> pa.Table:
     """Reads the flights, sorted by their scheduled departure.
 
     The package gives a departure's hour twice: by New York's clock (``month``, ``day``, ``hour``)
-    and in UTC (``time_hour``). ``scheduled`` is the latter plus the scheduled minute.
+    and in UTC (``time_hour``). ``scheduled_times`` is the latter plus the scheduled minute.
 
     Args:
         folder: where ``flights.csv.zip`` and ``weather.csv`` are.
 
     Returns:
-        A row a flight: ``scheduled`` (UTC, whole seconds), ``arr_delay`` (minutes; null for a
+        A row a flight: ``scheduled_times`` (UTC, whole seconds), ``arr_delay`` (minutes; null for a
         flight that was cancelled or diverted), the number, the schedule, and the weather.
     """
     # "NA" is what R writes for null.
@@ -56,7 +56,7 @@ def read(folder: Path) -> pa.Table:
     weather = pyarrow.csv.read_csv(folder / "weather.csv", convert_options=options)
     date = pc.strptime(local_date(flights), format="%Y-%m-%d", unit="s")
     columns = {
-        "scheduled": scheduled(flights),
+        "scheduled": scheduled_times(flights),
         "arr_delay": flights["arr_delay"],
         "flight": flight_number(flights),
         **{name: flights[name] for name in COLUMNS},
@@ -66,7 +66,7 @@ def read(folder: Path) -> pa.Table:
     return pa.table(columns).sort_by("scheduled")
 
 
-def scheduled(flights: pa.Table) -> pa.ChunkedArray:
+def scheduled_times(flights: pa.Table) -> pa.ChunkedArray:
     """Returns when each flight was scheduled to leave, as a timestamp in UTC."""
     seconds = pc.add(epoch(flights), pc.multiply(flights["minute"], 60))
     return seconds.cast(pa.timestamp("s", "UTC"))

@@ -107,7 +107,7 @@ def hide_unknown(rows: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
 
 def outcome_fields(schema: Schema) -> pa.Schema:
     """The columns of ``outcomes/``: those of the question, its label and its prediction."""
-    key, kept = _parted(carried_fields(schema), schema)
+    key, kept = _split_key(carried_fields(schema), schema)
     return pa.schema(
         [
             *key,
@@ -137,7 +137,7 @@ def cut_answered(
     if not events.answered.any():
         return
     rows = asked.rows
-    key, kept = _parted(carried_columns(rows, schema), schema)
+    key, kept = _split_key(carried_columns(rows, schema), schema)
     nothing = pa.nulls(rows.num_rows, pa.float64())
     columns = [
         *key,
@@ -155,7 +155,7 @@ def cut_answered(
         yield refresh, whole.take(pa.array(places))
 
 
-def _parted(columns: list[Any], schema: Schema) -> tuple[list[Any], list[Any]]:
+def _split_key(columns: list[Any], schema: Schema) -> tuple[list[Any], list[Any]]:
     """What is carried as the key, if there is one, and the rest."""
     keys = 0 if schema.id is None else 1
     return columns[:keys], columns[keys:]

@@ -308,7 +308,7 @@ class Replay:
         return Model(data.window, dumped, manifest, artefact, time.perf_counter() - began)
 
 
-def pooled(refresh: Refresh, scored: list[Scored], schema: Schema) -> Iterator[tuple[Key, Sums]]:
+def pool_sums(refresh: Refresh, scored: list[Scored], schema: Schema) -> Iterator[tuple[Key, Sums]]:
     """The sums of a refresh's batches and rejects, by the keys of the batches."""
     for one in scored:
         yield tag_of(one.batch).key, one.sums(schema)

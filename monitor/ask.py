@@ -96,9 +96,9 @@ def main(words: list[str]) -> int:
     asked = itertools.islice(rows, given.count or None)
     tally = Tally()
     show = partial(print, flush=True)
-    show(aligned("row", "prediction", schema.target, "error", "model"))
+    show(align("row", "prediction", schema.target, "error", "model"))
     with suppress(KeyboardInterrupt):
-        ask(client, batched(asked, given.batch), schema, given.pace, tally, show)
+        ask(client, make_batches(asked, given.batch), schema, given.pace, tally, show)
     show(tally.line())
     return 0
 
@@ -134,14 +134,14 @@ def ask(
                 tally.known += 1
                 tally.absolute += abs(error)
             figures = (_figure(value) for value in (prediction, actual, error))
-            show(aligned(f"{row[ID]:,}", *figures, answer.model))
+            show(align(f"{row[ID]:,}", *figures, answer.model))
 
 
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:,.2f}"
 
 
-def aligned(*cells: str) -> str:
+def align(*cells: str) -> str:
     """A line of a table, its cells to the right."""
     return "  ".join(cell.rjust(width) for cell, width in zip(cells, WIDTHS, strict=True))
 
@@ -208,7 +208,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def batched(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+def make_batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
     """Lists of so many rows; the last may be shorter."""
     while batch := list(itertools.islice(rows, size)):
         yield batch

@@ -18,7 +18,7 @@ PATIENCE = 60.0
 Row = dict[str, Any]
 
 
-class Told(NamedTuple):
+class Prediction(NamedTuple):
     """An answer: the model's name and a prediction a row."""
 
     model: str
@@ -53,14 +53,14 @@ class Client:
             raise UserError(f"{self.url}: is no server of this project: it has no /status of ours")
         return answer
 
-    def predict(self, rows: list[Row]) -> Told:
+    def predict(self, rows: list[Row]) -> Prediction:
         """Predictions for rows.
 
         Raises:
             UserError: if the server refuses, or is not there.
         """
         answer = self._asked("POST", "/predict", json.dumps(rows).encode())
-        return Told(answer["model"], answer["predictions"])
+        return Prediction(answer["model"], answer["predictions"])
 
     def _asked(self, method: str, path: str, body: bytes | None = None) -> Any:
         try:

@@ -12,7 +12,7 @@ from model.store import DamagedArtefact, Store, is_name
 from model.wording import format_count
 from monitor.commandline import Parser
 from monitor.console import consoles
-from monitor.watch.figures import shown
+from monitor.watch.figures import format_figure
 
 EXAMPLES = """\
 examples:
@@ -100,10 +100,10 @@ def _row(store: Store, folder: RunFolder, name: str) -> list[str]:
     return [
         f"{manifest.rows:,}",
         manifest.learner,
-        shown(manifest.training.mae),
-        shown(manifest.training.r2),
+        format_figure(manifest.training.mae),
+        format_figure(manifest.training.r2),
         f"{manifest.bytes:,}",
-        shown(folder.fit_seconds(name)),
+        format_figure(folder.fit_seconds(name)),
     ]
 
 

@@ -13,7 +13,7 @@ from model.runs import NAME, RunFolder
 from model.schema import Schema
 from model.skipped import summarize
 from model.wording import format_count
-from monitor.report.rejects import MOST, Kind, kinds
+from monitor.report.rejects import MOST, RejectKind, kinds
 from monitor.watch.figures import clean
 from pipeline.progress import Progress
 
@@ -137,7 +137,7 @@ def _reasons(folder: RunFolder) -> Iterator[str]:
         yield f"  (of the newest {MOST:,} rejects)"
 
 
-def _line(kind: Kind) -> str:
+def _line(kind: RejectKind) -> str:
     example = clean(kind.example)
     if len(example) > LONGEST:
         example = example[: LONGEST - 1] + "…"

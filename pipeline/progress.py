@@ -22,7 +22,7 @@ from model.errors import UserError
 from model.metrics import Metrics
 from model.runs import RunFolder
 from model.wording import format_count
-from monitor.watch.figures import shown as shown
+from monitor.watch.figures import format_figure as shown
 from monitor.watch.follower import RunFollower
 from monitor.watch.view import View
 from transforms.tally import counted_at, observed, tally

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks import data
 from benchmarks.loop import loop, regressor
 from benchmarks.peers import PEERS, Peer, Sizes
-from benchmarks.peers.run import PYTHON, Told, check, command, expected, read
+from benchmarks.peers.run import PYTHON, Told, check, command, expected_work, read
 
 ROOT = Path(__file__).parents[1]
 ROWS, WINDOW = 2_500, 1_000
@@ -79,12 +79,12 @@ def test_a_file_is_cut_into_one_a_window_the_later_the_younger(file: Path) -> No
 def test_the_plain_loop_counts_as_plain_arrays_do(file: Path, tmp_path: Path) -> None:
     maes = loop(str(file), "ridge", WINDOW, tmp_path)
     wanted = plain(file, "ridge")
-    found = expected(ROWS, WINDOW, maes)
+    found = expected_work(ROWS, WINDOW, maes)
     assert found[:3] == wanted[:3] and found.mae == pytest.approx(wanted.mae, rel=1e-9)
 
 
 def test_one_window_alone_scores_nothing() -> None:
-    assert expected(1_000, 1_000, []) == Told(rows=1_000, scored=0, windows=1, mae=None)
+    assert expected_work(1_000, 1_000, []) == Told(rows=1_000, scored=0, windows=1, mae=None)
 
 
 def test_the_last_line_alone_is_read() -> None:

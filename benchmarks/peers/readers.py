@@ -64,7 +64,7 @@ READERS: dict[str, Callable[[str], int]] = {
 }
 
 
-def timed(read: Callable[[], int]) -> dict[str, float]:
+def time_reading(read: Callable[[], int]) -> dict[str, float]:
     """How long reading takes: of the cores, of the clock; and how many rows it gave."""
     clock, cores = time.perf_counter(), time.process_time()
     rows = read()
@@ -79,4 +79,4 @@ if __name__ == "__main__":
     name, path, times = sys.argv[1:]
     READERS[name](path)  # what is loaded and compiled once
     for _ in range(int(times)):
-        print(json.dumps(timed(lambda: READERS[name](path))), flush=True)
+        print(json.dumps(time_reading(lambda: READERS[name](path))), flush=True)

@@ -23,7 +23,7 @@ from bytewax.run import cli_main
 
 from benchmarks.data import FEATURES
 from benchmarks.loop import Window
-from benchmarks.peers.work import Done, Turn, Work, asked
+from benchmarks.peers.work import Done, Turn, Work, parse_work
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 Row = tuple[float, ...]
@@ -102,4 +102,4 @@ def dataflow(work: Work) -> Dataflow:
 
 
 if __name__ == "__main__":
-    cli_main(dataflow(asked(__doc__)))
+    cli_main(dataflow(parse_work(__doc__)))

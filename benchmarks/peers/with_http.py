@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from benchmarks.data import FEATURES
 from benchmarks.loop import Floats, Window
-from benchmarks.peers.work import Done, Model, Work, asked, predict, train
+from benchmarks.peers.work import Done, Model, Work, parse_work, predict, train
 
 
 class Row(BaseModel):
@@ -110,7 +110,7 @@ def serve(work: Work, listening: socket.socket) -> None:
 
 
 @contextmanager
-def served(work: Work) -> Iterator[str]:
+def start_service(work: Work) -> Iterator[str]:
     """The service in a process of its own; gives its address, on loopback."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         process = multiprocessing.Process(target=serve, args=(work, listening))
@@ -133,6 +133,6 @@ def send(work: Work, address: str) -> str:
 
 
 if __name__ == "__main__":
-    asked_for = asked(__doc__)
-    with served(asked_for) as url:
+    asked_for = parse_work(__doc__)
+    with start_service(asked_for) as url:
         print(send(asked_for, url))

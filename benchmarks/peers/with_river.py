@@ -16,7 +16,7 @@ from river import forest, linear_model, preprocessing, stream
 
 from benchmarks.data import FEATURES, RATE
 from benchmarks.loop import Window, windows
-from benchmarks.peers.work import Done, Work, asked
+from benchmarks.peers.work import Done, Work, parse_work
 
 
 def pipeline(learner: str) -> Any:
@@ -50,4 +50,4 @@ def learn(work: Work) -> str:
 
 
 if __name__ == "__main__":
-    print(learn(asked(__doc__)))
+    print(learn(parse_work(__doc__)))

@@ -21,7 +21,7 @@ from apache_beam.transforms.window import FixedWindows, GlobalWindows, Timestamp
 
 from benchmarks.data import FEATURES
 from benchmarks.loop import Floats, Window
-from benchmarks.peers.work import Done, Model, Work, asked, predict, train
+from benchmarks.peers.work import Done, Model, Work, parse_work, predict, train
 
 Row = dict[str, Any]
 
@@ -84,6 +84,6 @@ def tell(sums: tuple[int, int, float], work: Work) -> None:
 
 
 if __name__ == "__main__":
-    asked_for = asked(__doc__)
+    asked_for = parse_work(__doc__)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         build(pipeline, asked_for) | "Tell" >> beam.Map(tell, asked_for)

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from benchmarks.data import FEATURES
 from benchmarks.loop import Window
-from benchmarks.peers.work import Done, Turn, Work, asked
+from benchmarks.peers.work import Done, Turn, Work, parse_work
 
 COLUMNS = ", ".join(f"{name} DOUBLE" for name in ("y", *FEATURES))
 
@@ -93,4 +93,4 @@ def stream(work: Work) -> str:
 
 
 if __name__ == "__main__":
-    print(stream(asked(__doc__)))
+    print(stream(parse_work(__doc__)))

@@ -41,7 +41,7 @@ class Work:
     output: Path
 
 
-def asked(story: str | None) -> Work:
+def parse_work(story: str | None) -> Work:
     """The command line's; a wrong one ends the process with 2, saying what is allowed."""
     parser = argparse.ArgumentParser(description=story)
     parser.add_argument("--input", type=Path, required=True)

@@ -41,11 +41,11 @@ def commands() -> dict[int, str]:
     return found
 
 
-def looked_for(role: str, found: dict[int, str]) -> set[int]:
+def find_role(role: str, found: dict[int, str]) -> set[int]:
     """The pids of a role, by their marks.
 
     Example:
-        >>> looked_for("taskmanager", {7: f"java {MARK} x.TaskManagerRunner", 8: "vim x"})
+        >>> find_role("taskmanager", {7: f"java {MARK} x.TaskManagerRunner", 8: "vim x"})
         {7}
     """
     return {pid for pid, words in found.items() if MARK in words and ROLES[role] in words}
@@ -54,7 +54,7 @@ def looked_for(role: str, found: dict[int, str]) -> set[int]:
 def alive(role: str) -> set[int]:
     """The pids of a role: by their marks, and by the pid file if it tells of one of ours."""
     found = commands()
-    pids = looked_for(role, found)
+    pids = find_role(role, found)
     try:
         noted = int((RUN / f"{role}.pid").read_text())
     except (FileNotFoundError, ValueError):

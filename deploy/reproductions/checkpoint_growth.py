@@ -59,7 +59,7 @@ def growth(job: Job) -> float:
     return float((last["state_size"] - first["state_size"]) / seconds)
 
 
-def started(cluster: Cluster, before: list[Job]) -> Job:
+def wait_for_job(cluster: Cluster, before: list[Job]) -> Job:
     """The job, once it is on the cluster."""
     for _ in range(60):
         time.sleep(1)
@@ -76,7 +76,7 @@ def main() -> int:
     words = [sys.executable, "-m", __spec__.name, LAUNCH]
     with subprocess.Popen(words, stderr=subprocess.DEVNULL) as launcher:
         try:
-            job = started(cluster, before)
+            job = wait_for_job(cluster, before)
             time.sleep(MINUTE)
             grown = growth(job)
             job.cancel()

@@ -70,7 +70,7 @@ def describe(folder: RunFolder, history: History, manifests: Mapping[str, Manife
     return Described(
         "all labelled rows of the windows whose models are kept",
         [history.window(name) for name in manifests],
-        [_named(manifest.statistics, schema) for manifest in manifests.values()],
+        [_with_names(manifest.statistics, schema) for manifest in manifests.values()],
     )
 
 
@@ -118,5 +118,5 @@ def sample_statistics(path: str, schema: Schema) -> Statistics:
     return found
 
 
-def _named(statistics: Statistics, schema: Schema) -> Statistics:
+def _with_names(statistics: Statistics, schema: Schema) -> Statistics:
     return {name: column for name, column in statistics.items() if name in schema.columns}

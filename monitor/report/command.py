@@ -63,7 +63,7 @@ def main(words: list[str]) -> int:
     if given.models < 0:
         raise UserError(f"--models {given.models}: 0 or more is allowed")
     out, err = consoles()
-    path = followed(given.folder.rstrip("/") or "/")
+    path = follow_link(given.folder.rstrip("/") or "/")
     with telling(err, "reading the run") as tell:
         report = make(RunFolder(path), given.models, tell)
     to = given.to or free_name(path)
@@ -72,7 +72,7 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def followed(path: str) -> str:
+def follow_link(path: str) -> str:
     """The folder that a link, as ``runs/latest``, points to; any other path as it is."""
     if not files.is_local(path) or not os.path.islink(path):
         return path
@@ -115,14 +115,14 @@ def make(folder: RunFolder, models: int, tell: Callable[[str], None]) -> bytes:
     """
     folder.check()
     try:
-        from monitor.report.page import made
+        from monitor.report.page import make_page
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in NEEDED:
             raise UserError(
                 f"the report needs {error.name}, which is not installed: {remedy('serve')}"
             ) from error
         raise
-    return made(folder, models, tell).encode()
+    return make_page(folder, models, tell).encode()
 
 
 def write(path: str, report: bytes) -> None:

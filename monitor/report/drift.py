@@ -20,12 +20,12 @@ def indices(reports: Sequence[Metrics]) -> dict[str, npt.NDArray[np.float64]]:
     NaN where a report has none; a feature that has none anywhere is left out, so a run whose
     reports do not tell of drift gives nothing.
     """
-    shifts = [_told(report) for report in reports]
+    shifts = [_list_psi(report) for report in reports]
     names = {name: None for each in shifts for name in each}
     return {name: np.array([each.get(name, np.nan) for each in shifts]) for name in names}
 
 
-def _told(report: Metrics) -> dict[str, float]:
+def _list_psi(report: Metrics) -> dict[str, float]:
     drift: Mapping[str, Any] = report.model_dump().get("drift") or {}
     features = drift.get("features") or {}
     name = PREDICTION if PREDICTION not in features else RESERVED + PREDICTION

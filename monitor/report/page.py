@@ -56,7 +56,7 @@ class Shown(NamedTuple):
     note: str
 
 
-def made(folder: RunFolder, models: int, tell: Callable[[str], None]) -> str:
+def make_page(folder: RunFolder, models: int, tell: Callable[[str], None]) -> str:
     """The report of a run.
 
     Args:
@@ -150,15 +150,15 @@ def over_time(run: History) -> Iterator[Shown]:
     reports = run.reports
     if any(report.mae is not None for report in reports):
         note = "By a model trained before; the baseline is the mean target of its window."
-        yield shown("Mean absolute error", pictures.error(reports), note)
+        yield show_picture("Mean absolute error", pictures.error(reports), note)
         note = "1 is exact, 0 no better than the mean of the window, below 0 worse."
-        yield shown("Skill", pictures.skill(reports), note)
+        yield show_picture("Skill", pictures.skill(reports), note)
     if reports:
         note = "Late rows are scored, not trained on; rejected ones broke the schema."
-        yield shown("Rows", pictures.rows(reports), note)
+        yield show_picture("Rows", pictures.rows(reports), note)
     if any(report.unlabelled for report in reports):
         note = "Rows without a target, percent; they are scored, not trained on."
-        yield shown("Unlabelled rows", pictures.unlabelled(reports), note)
+        yield show_picture("Unlabelled rows", pictures.unlabelled(reports), note)
 
 
 def predictions(points: Points, refreshes: Sequence[str]) -> Iterator[Shown]:
@@ -168,13 +168,13 @@ def predictions(points: Points, refreshes: Sequence[str]) -> Iterator[Shown]:
     span = refreshes[0] if len(refreshes) == 1 else f"{refreshes[0]} to {refreshes[-1]}"
     note = f"{words.count(len(points.target))} rows of the refreshes {span}."
     exact = f"{note} On the dashed line a prediction is exact."
-    yield shown("Predicted against actual", pictures.predicted_against_actual(points), exact)
+    yield show_picture("Predicted against actual", pictures.predicted_against_actual(points), exact)
     low, high = (float(end) for end in np.percentile(points.residuals, (5, 95)))
     inner = f"Nine of ten lie between {words.figure(low)} and {words.figure(high)}."
-    yield shown("Residuals", pictures.residuals(points), inner)
+    yield show_picture("Residuals", pictures.residuals(points), inner)
     below = "A slope or a funnel shows what the model has not learned."
     spread = pictures.residuals_against_predicted(points)
-    yield shown("Residuals against predicted", spread, below)
+    yield show_picture("Residuals against predicted", spread, below)
 
 
 def features(run: History, described: Described) -> Iterator[Shown]:
@@ -183,16 +183,16 @@ def features(run: History, described: Described) -> Iterator[Shown]:
     shares = columns.null_shares(described)
     if shares:
         note = "Percent of each column's values; the columns that have most."
-        yield shown("Nulls", pictures.nulls(described.places, shares), note)
+        yield show_picture("Nulls", pictures.nulls(described.places, shares), note)
     for name in (schema.target, *schema.numeric, *schema.categorical)[:FEATURES]:
         places, numeric, categorical = columns.over_time(described, name)
         role = "The target" if name == schema.target else "A feature"
         if numeric:
             note = f"{role}: mean, in a band of one standard deviation"
-            yield shown(name, pictures.numeric(name, places, numeric), note)
+            yield show_picture(name, pictures.numeric(name, places, numeric), note)
         elif categorical:
             note = f"{role}: its commonest values, percent of rows"
-            yield shown(name, pictures.categorical(name, places, categorical), note)
+            yield show_picture(name, pictures.categorical(name, places, categorical), note)
 
 
 def drifts(reports: Sequence[Metrics]) -> Iterator[Shown]:
@@ -200,7 +200,7 @@ def drifts(reports: Sequence[Metrics]) -> Iterator[Shown]:
     indices = drift.indices(reports)
     if indices:
         note = "Population stability index against the model's window; the most drifted columns."
-        yield shown("Drift", pictures.drift(spans(reports), indices), note)
+        yield show_picture("Drift", pictures.drift(spans(reports), indices), note)
 
 
 def weights(importance: Importance | None) -> Iterator[Shown]:
@@ -213,7 +213,7 @@ def weights(importance: Importance | None) -> Iterator[Shown]:
         greatest = ", ".join(f"{name} {words.figure(value)}" for name, value in ranked[:VALUES])
         note += f"; summed over each column's values. The greatest alone: {greatest}"
     picture = pictures.importance(importance.columns, importance.told)
-    yield shown("Feature importance", picture, f"{note}.")
+    yield show_picture("Feature importance", picture, f"{note}.")
 
 
 def costs(run: History, manifests: Mapping[str, Manifest]) -> Iterator[Shown]:
@@ -226,9 +226,9 @@ def costs(run: History, manifests: Mapping[str, Manifest]) -> Iterator[Shown]:
         if values:
             places = [run.window(model) for model in values]
             picture = pictures.timeline(name, title, places, floats(values.values()))
-            yield shown(title, picture, caption)
+            yield show_picture(title, picture, caption)
 
 
-def shown(title: str, picture: str, note: str) -> Shown:
+def show_picture(title: str, picture: str, note: str) -> Shown:
     """A picture of the page; its markup is our own."""
     return Shown(title, Markup(picture), note)

@@ -27,7 +27,7 @@ LONGEST = 300
 
 
 @dataclass
-class Kind:
+class RejectKind:
     """Rows that were rejected for the same reason.
 
     Attributes:
@@ -43,18 +43,20 @@ class Kind:
     where: str
 
 
-def kinds(folder: RunFolder, schema: Schema) -> tuple[list[Kind], int]:
+def kinds(folder: RunFolder, schema: Schema) -> tuple[list[RejectKind], int]:
     """The rejects of a run by reason, the most frequent first, and how many were looked at.
 
     Raises:
         UserError: if a file of rejects holds anything else.
     """
-    found: dict[str, Kind] = {}
+    found: dict[str, RejectKind] = {}
     number = 0
     for number, reject in enumerate(_newest_first(folder), 1):
         reason_text, where = str(reject.get("reason")), str(reject.get("where"))
         reason = without_value(reason_text, schema)
-        kind = found.setdefault(reason, Kind(reason, 0, reason_text[:LONGEST], where[:LONGEST]))
+        kind = found.setdefault(
+            reason, RejectKind(reason, 0, reason_text[:LONGEST], where[:LONGEST])
+        )
         kind.rows += 1
         if number == MOST:
             break

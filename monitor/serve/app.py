@@ -12,9 +12,9 @@ from fastapi.responses import StreamingResponse
 from monitor.serve import browse, page, predicting, problems
 from monitor.serve.core import Core
 from monitor.serve.events import TooManyListeners
-from monitor.serve.guard import IS_HEAD, OPEN, Guard, Heads, Journal
+from monitor.serve.guard import IS_HEAD, OPEN, AccessLog, AuthMiddleware, Heads
 from monitor.serve.parameters import check_parameters
-from monitor.serve.problems import Problem, ProblemDetails, described
+from monitor.serve.problems import Problem, ProblemDetails, describe_errors
 from monitor.serve.watching import Watch
 
 ROUTERS = (predicting.router, browse.router, page.router)
@@ -46,8 +46,8 @@ def app_of(core: Core) -> FastAPI:
         made.include_router(router(core))
     problems.install(made)
     made.add_middleware(Heads)
-    made.add_middleware(Guard, options=core.options)
-    made.add_middleware(Journal, counts=core.counts)
+    made.add_middleware(AuthMiddleware, options=core.options)
+    made.add_middleware(AccessLog, counts=core.counts)
     describe(made, core)
     return made
 
@@ -61,7 +61,7 @@ def listening(core: Core) -> APIRouter:
         response_class=StreamingResponse,
         responses={
             200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
-            **described("busy"),
+            **describe_errors("busy"),
         },
     )
     async def events(request: Request) -> Response:
@@ -100,4 +100,4 @@ def describe(app: FastAPI, core: Core) -> None:
 def secure(method: dict[str, Any]) -> None:
     """Describes a route that asks for the API key."""
     method["security"] = [{"key": []}, {"bearer": []}]
-    method["responses"].update({str(k): v for k, v in described("no_key").items()})
+    method["responses"].update({str(k): v for k, v in describe_errors("no_key").items()})

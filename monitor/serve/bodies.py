@@ -23,7 +23,7 @@ from monitor.serve.decoders import Decoders, Undecodable
 from monitor.serve.jsonrows import Unreadable, echoes, read_rows, split
 from monitor.serve.options import Options
 from monitor.serve.problems import SHOWN, Fault, Problem
-from monitor.serve.unpacking import JsonOrder, Order
+from monitor.serve.unpacking import DecodeRequest, JsonOrder
 
 JSON = "application/json"
 ACCEPTED = (JSON, *MEDIA)
@@ -52,11 +52,11 @@ def media_of(header: str | None) -> str:
     return media
 
 
-def wanted(header: str | None) -> str:
+def choose_media_type(header: str | None) -> str:
     """The media type of an answer: the first in an Accept header that can be given, or JSON.
 
     Example:
-        >>> wanted("application/vnd.apache.parquet, */*"), wanted("text/html")
+        >>> choose_media_type("application/vnd.apache.parquet, */*"), choose_media_type("text/html")
         ('application/vnd.apache.parquet', 'application/json')
     """
     asked = [part.partition(";")[0].strip().lower() for part in (header or "").split(",")]
@@ -91,13 +91,13 @@ def rows_of(media: str, body: bytes, schema: Schema, options: Options, decoders:
             none is answered.
     """
     if media == JSON and len(body) <= INLINE:
-        raw, echoed = parsed(body, schema, options.max_rows)
+        raw, echoed = parse_json(body, schema, options.max_rows)
     else:
-        raw, echoed = decoded(media, body, schema, options, decoders)
-    return asked_of(checked(raw, schema), schema, echoed)
+        raw, echoed = decode(media, body, schema, options, decoders)
+    return read_request(check_rows(raw, schema), schema, echoed)
 
 
-def decoded(
+def decode(
     media: str, body: bytes, schema: Schema, options: Options, decoders: Decoders
 ) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
     """The raw batch of a body that another process reads, and what goes back as it came.
@@ -111,10 +111,10 @@ def decoded(
         if media == JSON:
             return split(decoders.decode(JsonOrder(body, schema, most), seconds))
         carries = (*schema.carried, *echo)
-        order = Order(media, body, schema.numeric, schema.categorical, most, carries)
+        order = DecodeRequest(media, body, schema.numeric, schema.categorical, most, carries)
         features = decoders.decode(order, seconds)
         echoed = {name: features.column(name) for name in echo}
-        return completed(features.drop_columns(list(echo)), schema), echoed
+        return complete(features.drop_columns(list(echo)), schema), echoed
     except Undecodable as error:
         if media == JSON:
             raise problem_of(error.code, str(error)) from error
@@ -123,13 +123,15 @@ def decoded(
         raise Problem("took_too_long", f"{media}: reading it took too long") from error
 
 
-def asked_of(rows: pa.RecordBatch, schema: Schema, echoed: dict[str, pa.Array]) -> Asked:
+def read_request(rows: pa.RecordBatch, schema: Schema, echoed: dict[str, pa.Array]) -> Asked:
     """What a request asks, of its accepted rows."""
     names = [field.name for field in carried_fields(schema)]
     return Asked(rows, {**dict(zip(names, carried_columns(rows, schema), strict=True)), **echoed})
 
 
-def parsed(body: bytes, schema: Schema, most: int) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
+def parse_json(
+    body: bytes, schema: Schema, most: int
+) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
     """The raw batch of a JSON body, and what goes back as it came.
 
     Raises:
@@ -147,7 +149,7 @@ def problem_of(code: str, message: str) -> Problem:
     return Problem(code, message, [fault(int(row[1]), row[2])] if row else [])
 
 
-def completed(features: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+def complete(features: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     """The raw batch of columns: with ids, and without times and targets."""
     rows = features.num_rows
     ours = {
@@ -159,7 +161,7 @@ def completed(features: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     return pa.record_batch({**ours, **dict(zip(features.schema.names, features, strict=True))})
 
 
-def checked(raw: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+def check_rows(raw: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     """The accepted batch of a raw one, all of whose rows fit the schema.
 
     Raises:

@@ -20,10 +20,10 @@ from monitor.serve.bodies import JSON
 from monitor.serve.core import Core
 from monitor.serve.listing import Listed, Listing
 from monitor.serve.predicting import NAME
-from monitor.serve.problems import Problem, described
+from monitor.serve.problems import Problem, describe_errors
 from monitor.serve.reports import (
+    find_normalized,
     newest_sample,
-    normalized_columns,
     raw_columns,
     read_json,
 )
@@ -79,7 +79,7 @@ def router(core: Core) -> APIRouter:
     routes = APIRouter(tags=["run"])
     listing = Listing(core.models)
 
-    @routes.get("/health", responses=described("no_model"))
+    @routes.get("/health", responses=describe_errors("no_model"))
     def health() -> Health:
         """Open to all: needs no API key."""
         serving = core.models.current
@@ -93,7 +93,7 @@ def router(core: Core) -> APIRouter:
             damaged=len(core.damaged.files),
         )
 
-    @routes.get("/status", responses=described())
+    @routes.get("/status", responses=describe_errors())
     def status() -> Status:
         """How the run stands, and which model serves."""
         serving = core.models.current
@@ -109,7 +109,7 @@ def router(core: Core) -> APIRouter:
             ],
         )
 
-    @routes.get("/models", responses=described("bad_parameter"))
+    @routes.get("/models", responses=describe_errors("bad_parameter"))
     def models(limit: Most = 100) -> list[Listed]:
         """The models that the run keeps, newest first; in short, `/models/NAME` has all."""
         return listing.newest(limit)
@@ -117,7 +117,7 @@ def router(core: Core) -> APIRouter:
     @routes.get(
         "/models/{name}",
         response_model=Manifest,
-        responses=described("not_found", "model_damaged", "bad_parameter"),
+        responses=describe_errors("not_found", "model_damaged", "bad_parameter"),
     )
     def model(name: Name) -> Response:
         """A model's manifest, as it stands."""
@@ -128,28 +128,28 @@ def router(core: Core) -> APIRouter:
         except (OSError, DamagedArtefact) as error:
             raise Problem("model_damaged", str(error)) from error
 
-    @routes.get("/windows", response_model=list[Window], responses=described("bad_parameter"))
+    @routes.get("/windows", response_model=list[Window], responses=describe_errors("bad_parameter"))
     def windows(limit: Most = 100) -> Response:
         """The reports of the newest refreshes, newest first."""
         reports = list(core.reports.known.values())
         return JSONResponse(reports[-limit:][::-1])
 
-    @routes.get("/data", responses=described("not_found", "bad_parameter"))
+    @routes.get("/data", responses=describe_errors("not_found", "bad_parameter"))
     def data(limit: Most = 100) -> Sample:
         """Rows of the newest refresh as they came, with their predictions."""
-        return sampled(core, limit, raw_columns)
+        return read_sample(core, limit, raw_columns)
 
-    @routes.get("/normalized", responses=described("not_found", "bad_parameter"))
+    @routes.get("/normalized", responses=describe_errors("not_found", "bad_parameter"))
     def normalized(limit: Most = 100) -> Sample:
         """The same rows, numeric features as the model sees them; null without a model."""
-        return sampled(core, limit, partial(normalized_columns, schema=core.schema))
+        return read_sample(core, limit, partial(find_normalized, schema=core.schema))
 
     @routes.get(
         "/metrics",
         response_class=Response,
         responses={
             200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-            **described(),
+            **describe_errors(),
         },
     )
     def metrics() -> Response:
@@ -167,7 +167,7 @@ def is_there(path: str) -> bool:
         return False
 
 
-def sampled(core: Core, most: int, columns: Callable[[pa.Table], dict[str, str]]) -> Sample:
+def read_sample(core: Core, most: int, columns: Callable[[pa.Table], dict[str, str]]) -> Sample:
     """Rows of the newest sample.
 
     Raises:

@@ -99,7 +99,7 @@ def _size(values: pa.Array) -> int:
     return int(values.nbytes) + (pc.sum(lengths.take(values.indices)).as_py() or 0)
 
 
-def _arrow(body: pa.Buffer, kinds: dict[str, Kind], most: int) -> pa.Table:
+def _arrow(body: pa.Buffer, kinds: dict[str, ColumnKind], most: int) -> pa.Table:
     schema = pa.ipc.open_stream(body).schema
     wanted = list(_places(schema, kinds).values())
     options = pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
@@ -114,7 +114,7 @@ def _arrow(body: pa.Buffer, kinds: dict[str, Kind], most: int) -> pa.Table:
     return pa.Table.from_batches(batches, reader.schema)
 
 
-def _parquet(body: pa.Buffer, kinds: dict[str, Kind], most: int) -> pa.Table:
+def _parquet(body: pa.Buffer, kinds: dict[str, ColumnKind], most: int) -> pa.Table:
     file = pq.ParquetFile(pa.BufferReader(body))
     _check_rows(file.metadata.num_rows, most)
     schema = file.schema_arrow
@@ -127,13 +127,13 @@ def _parquet(body: pa.Buffer, kinds: dict[str, Kind], most: int) -> pa.Table:
     return table
 
 
-def _places(schema: pa.Schema, kinds: dict[str, Kind]) -> dict[str, int]:
+def _places(schema: pa.Schema, kinds: dict[str, ColumnKind]) -> dict[str, int]:
     """Where the columns are, by name; those that may be absent, and are, are left out."""
     places = {name: _place(schema, name, kind) for name, kind in kinds.items()}
     return {name: place for name, place in places.items() if place is not None}
 
 
-def _place(schema: pa.Schema, name: str, kind: Kind) -> int | None:
+def _place(schema: pa.Schema, name: str, kind: ColumnKind) -> int | None:
     """Where a column is, if it is there once and has a type that can serve."""
     places = schema.get_all_field_indices(name)
     if not places and not kind.needed:
@@ -159,7 +159,7 @@ def _is_number(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
-class Kind(NamedTuple):
+class ColumnKind(NamedTuple):
     """What a column is for: which types can serve, what is allowed, whether it is needed."""
 
     serves: Callable[[pa.DataType], bool]
@@ -167,8 +167,8 @@ class Kind(NamedTuple):
     needed: bool = True
 
 
-NUMBER, CATEGORY = Kind(_is_number, NUMBERS), Kind(is_category, CATEGORIES)
-SCALAR = Kind(is_scalar, SCALARS, needed=False)
+NUMBER, CATEGORY = ColumnKind(_is_number, NUMBERS), ColumnKind(is_category, CATEGORIES)
+SCALAR = ColumnKind(is_scalar, SCALARS, needed=False)
 
 
 def _plain(table: pa.Table, name: str) -> pa.Array:

@@ -63,7 +63,7 @@ class Core:
     _asked: int = 0
 
     def __post_init__(self) -> None:
-        self.folder = RunFolder(pinned(self.options.folder))
+        self.folder = RunFolder(pin_folder(self.options.folder))
         self.schema = Schema.model_validate(self.settings["schema"])
         store = Store(self.folder.models)
         self.models = Models(store, self.options.model, self.options.refresh)
@@ -101,7 +101,7 @@ class Core:
             self._asked -= 1
 
 
-def pinned(folder: str) -> str:
+def pin_folder(folder: str) -> str:
     """A folder's own path: ``runs/latest`` may come to mean another run while this one serves."""
     return os.path.realpath(folder) if is_local(folder) else folder
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import pyarrow as pa
 
-from monitor.serve.unpacking import BAD, JsonOrder, Order, work
+from monitor.serve.unpacking import BAD, DecodeRequest, JsonOrder, work
 
 
 class Undecodable(Exception):
@@ -41,7 +41,7 @@ class Decoder:
         self._process.start()
         theirs.close()
 
-    def decode(self, order: Order | JsonOrder, seconds: float) -> pa.RecordBatch:
+    def decode(self, order: DecodeRequest | JsonOrder, seconds: float) -> pa.RecordBatch:
         """The features of a body.
 
         Raises:
@@ -79,7 +79,7 @@ class Decoders:
         for _ in range(os.cpu_count() or 1):
             self._idle.put(None)
 
-    def decode(self, order: Order | JsonOrder, seconds: float) -> pa.RecordBatch:
+    def decode(self, order: DecodeRequest | JsonOrder, seconds: float) -> pa.RecordBatch:
         """The features of a body, by a decoder that is free within that time.
 
         Raises:

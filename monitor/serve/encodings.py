@@ -73,7 +73,7 @@ def from_gzip(body: bytes, most: int) -> bytes:
     unpacked = bytearray()
     while body:
         member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-        unpacked += _unpacked(member, body, most - len(unpacked))
+        unpacked += _unpack(member, body, most - len(unpacked))
         if len(unpacked) >= most:
             break
         body = member.unused_data.lstrip(b"\0")  # zeros behind a member are padding
@@ -83,12 +83,12 @@ def from_gzip(body: bytes, most: int) -> bytes:
 def from_deflate(body: bytes, most: int) -> bytes:
     """Unpacks deflate: with zlib's header, as RFC 9110 has it, or bare, as some clients do."""
     try:
-        return _unpacked(zlib.decompressobj(), body, most)
+        return _unpack(zlib.decompressobj(), body, most)
     except zlib.error:
-        return _unpacked(zlib.decompressobj(wbits=-zlib.MAX_WBITS), body, most)
+        return _unpack(zlib.decompressobj(wbits=-zlib.MAX_WBITS), body, most)
 
 
-def _unpacked(stream: zlib._Decompress, body: bytes, most: int) -> bytes:
+def _unpack(stream: zlib._Decompress, body: bytes, most: int) -> bytes:
     """The first ``most`` bytes of a stream; all of them if it is shorter.
 
     Raises:

@@ -28,7 +28,7 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing, and whose answers a page of another origin cannot read."""
 
 
-class Guard:
+class AuthMiddleware:
     """Refuses requests without the API key, or that another page's script made a browser send.
 
     A page on the web could reach a server that only this machine can: by a name of its own that
@@ -122,7 +122,7 @@ class Heads:
         await self.app(scope, receive, without_body)
 
 
-class Journal:
+class AccessLog:
     """Logs and counts each request when its answer has ended."""
 
     def __init__(self, app: ASGIApp, counts: Counts) -> None:

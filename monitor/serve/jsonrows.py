@@ -34,7 +34,7 @@ def echoes(schema: Schema) -> tuple[str, ...]:
     return tuple(name for name in schema.keep if name in (schema.time, schema.target))
 
 
-def joined(raw: pa.RecordBatch, echoed: Mapping[str, pa.Array]) -> pa.RecordBatch:
+def join_columns(raw: pa.RecordBatch, echoed: Mapping[str, pa.Array]) -> pa.RecordBatch:
     """A raw batch and what goes back as it came, as one batch; ``split`` takes it apart."""
     for name, values in echoed.items():
         raw = raw.append_column(ECHO + name, values)
@@ -42,7 +42,7 @@ def joined(raw: pa.RecordBatch, echoed: Mapping[str, pa.Array]) -> pa.RecordBatc
 
 
 def split(both: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
-    """What ``joined`` has put together."""
+    """What ``join_columns`` has put together."""
     names = [name for name in both.schema.names if name.startswith(ECHO)]
     echoed = {name.removeprefix(ECHO): both.column(name) for name in names}
     return both.drop_columns(names), echoed

@@ -13,14 +13,14 @@ from pydantic import BaseModel, Field
 from model.schema import Schema
 from model.store import DamagedArtefact
 from model.validation import GREATEST
-from monitor.serve.bodies import JSON, answer, media_of, rows_of, wanted
+from monitor.serve.bodies import JSON, answer, choose_media_type, media_of, rows_of
 from monitor.serve.columnar import MEDIA
 from monitor.serve.core import Core
 from monitor.serve.encodings import codings_of, unpack
 from monitor.serve.jsonrows import echoes
 from monitor.serve.logs import NOTES
 from monitor.serve.options import LATEST, NEWEST
-from monitor.serve.problems import Problem, described
+from monitor.serve.problems import Problem, describe_errors
 from monitor.serve.serving import Serving
 
 Answer = tuple[bytes, dict[str, Any]]
@@ -70,7 +70,7 @@ def router(core: Core) -> APIRouter:
         "/predict",
         summary="Predict for one row or many",
         response_model=Predictions,
-        responses={200: {"content": binary()}, **described(*ERRORS)},
+        responses={200: {"content": binary()}, **describe_errors(*ERRORS)},
         openapi_extra={"requestBody": body},
     )
     async def predict(request: Request, model: Model = NEWEST) -> Response:
@@ -79,7 +79,7 @@ def router(core: Core) -> APIRouter:
         What is no feature is ignored. The answer comes in Arrow or Parquet if Accept asks for it.
         """
         media = media_of(request.headers.get("content-type"))
-        asked = wanted(request.headers.get("accept"))
+        asked = choose_media_type(request.headers.get("accept"))
         codings = codings_of(request.headers.get("content-encoding"))
         options = core.options
         async with core.bodies.read(request, options.timeout) as data:
@@ -111,7 +111,7 @@ def respond(
     core: Core, model: str, media: str, codings: list[str], data: bytes, asked: str
 ) -> Answer:
     """The answer to a body, and what a log line shows of it; by one snapshot of one model."""
-    serving = taken(core, model)
+    serving = take_model(core, model)
     data = unpack(data, codings, core.options.max_body)
     rows, carried = rows_of(media, data, serving.artefact.schema, core.options, core.decoders)
     predictions = serving.artefact.predict(rows)
@@ -121,7 +121,7 @@ def respond(
     return body, {"rows": len(rows), "model": reference.name}
 
 
-def taken(core: Core, model: str) -> Serving:
+def take_model(core: Core, model: str) -> Serving:
     """The model that a request names.
 
     Raises:

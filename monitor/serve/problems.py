@@ -21,7 +21,7 @@ LONGEST = 200
 """Maximum number of characters that an answer or a log line repeats of a method or a path."""
 
 
-class Kind(NamedTuple):
+class ProblemKind(NamedTuple):
     """What an error's code stands for.
 
     Attributes:
@@ -40,28 +40,36 @@ CLOSE = {"Connection": "close"}
 AGAIN = {"Retry-After": "1"}
 CODINGS = {"Accept-Encoding": "gzip, deflate, zstd"}
 KINDS = {
-    "bad_request": Kind(400, "The request is not HTTP as it has to be.", CLOSE),
-    "unknown_parameter": Kind(400, "A parameter that the path does not take, or takes once."),
-    "bad_body": Kind(400, "The body is not what its media type says."),
-    "wrong_host": Kind(400, "The Host header names another machine than a local server's.", CLOSE),
-    "no_key": Kind(401, "No API key, or a wrong one.", {"WWW-Authenticate": "Bearer", **CLOSE}),
-    "other_origin": Kind(403, "A page of another origin asks, and no API key is needed.", CLOSE),
-    "not_found": Kind(404, "There is nothing of that name."),
-    "method_not_allowed": Kind(405, "The path has no such method."),
-    "too_slow": Kind(408, "The body did not arrive in time.", CLOSE),
-    "model_damaged": Kind(409, "The model's files do not agree: it is not opened."),
-    "body_too_large": Kind(413, "The body, as it comes or unpacked, is too large.", CLOSE),
-    "too_many_rows": Kind(422, "The body has too many rows."),
-    "unsupported_media_type": Kind(415, "The body's media type is none of these.", CLOSE),
-    "unsupported_encoding": Kind(
+    "bad_request": ProblemKind(400, "The request is not HTTP as it has to be.", CLOSE),
+    "unknown_parameter": ProblemKind(
+        400, "A parameter that the path does not take, or takes once."
+    ),
+    "bad_body": ProblemKind(400, "The body is not what its media type says."),
+    "wrong_host": ProblemKind(
+        400, "The Host header names another machine than a local server's.", CLOSE
+    ),
+    "no_key": ProblemKind(
+        401, "No API key, or a wrong one.", {"WWW-Authenticate": "Bearer", **CLOSE}
+    ),
+    "other_origin": ProblemKind(
+        403, "A page of another origin asks, and no API key is needed.", CLOSE
+    ),
+    "not_found": ProblemKind(404, "There is nothing of that name."),
+    "method_not_allowed": ProblemKind(405, "The path has no such method."),
+    "too_slow": ProblemKind(408, "The body did not arrive in time.", CLOSE),
+    "model_damaged": ProblemKind(409, "The model's files do not agree: it is not opened."),
+    "body_too_large": ProblemKind(413, "The body, as it comes or unpacked, is too large.", CLOSE),
+    "too_many_rows": ProblemKind(422, "The body has too many rows."),
+    "unsupported_media_type": ProblemKind(415, "The body's media type is none of these.", CLOSE),
+    "unsupported_encoding": ProblemKind(
         415, "The body's encoding is none of these.", {**CODINGS, **CLOSE}
     ),
-    "bad_rows": Kind(422, "Rows that the schema does not allow."),
-    "bad_parameter": Kind(422, "A parameter that is not allowed."),
-    "internal": Kind(500, "A mistake of the server's; its log tells more."),
-    "busy": Kind(503, "Too many requests at once.", {**AGAIN, **CLOSE}),
-    "no_model": Kind(503, "The run has no model yet.", AGAIN),
-    "took_too_long": Kind(503, "The answer was not ready in time.", AGAIN),
+    "bad_rows": ProblemKind(422, "Rows that the schema does not allow."),
+    "bad_parameter": ProblemKind(422, "A parameter that is not allowed."),
+    "internal": ProblemKind(500, "A mistake of the server's; its log tells more."),
+    "busy": ProblemKind(503, "Too many requests at once.", {**AGAIN, **CLOSE}),
+    "no_model": ProblemKind(503, "The run has no model yet.", AGAIN),
+    "took_too_long": ProblemKind(503, "The answer was not ready in time.", AGAIN),
 }
 BY_STATUS = {404: "not_found", 405: "method_not_allowed"}
 
@@ -123,7 +131,7 @@ class Problem(Exception):
 EVERYWHERE = ("bad_request", "unknown_parameter", "wrong_host")
 
 
-def described(*codes: str) -> dict[int | str, dict[str, Any]]:
+def describe_errors(*codes: str) -> dict[int | str, dict[str, Any]]:
     """What a route's description says of the errors with which it may answer, by status."""
     found: dict[int | str, dict[str, Any]] = {}
     schema = {"$ref": "#/components/schemas/ProblemDetails"}

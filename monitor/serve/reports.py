@@ -127,7 +127,7 @@ def read_json(path: str) -> dict[str, Any] | None:
         return None
 
 
-def explained(error: Exception) -> str:
+def explain_unreadable(error: Exception) -> str:
     """Why a file cannot be read, in a line."""
     return explain(error) if isinstance(error, ValidationError) else str(error)
 
@@ -168,7 +168,7 @@ def raw_columns(sample: pa.Table) -> dict[str, str]:
     return {c: c for c in sample.column_names if not c.endswith(NORMALIZED)}
 
 
-def normalized_columns(sample: pa.Table, schema: Schema) -> dict[str, str]:
+def find_normalized(sample: pa.Table, schema: Schema) -> dict[str, str]:
     """Which of a sample's columns hold normalised rows, and the names that these have in answers.
 
     Categorical features have no figure: they stand as they came.

@@ -144,7 +144,7 @@ class Models:
             if self._serves(reference) or not self._due(reference):
                 return None
             check_place(self.store, name, manifest)
-            self.current = opened(self.store, reference, manifest)
+            self.current = open_serving(self.store, reference, manifest)
         except FileNotFoundError:  # removed meanwhile
             return None
         except OSError as error:
@@ -173,7 +173,7 @@ class Models:
         return Change(reference.name, reason)
 
 
-def opened(store: Store, reference: Reference, manifest: Manifest) -> Serving:
+def open_serving(store: Store, reference: Reference, manifest: Manifest) -> Serving:
     """A model, open and tried: it predicts a row of nulls before any request meets it.
 
     Raises:

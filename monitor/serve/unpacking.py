@@ -27,7 +27,7 @@ class JsonOrder(NamedTuple):
     most: int
 
 
-class Order(NamedTuple):
+class DecodeRequest(NamedTuple):
     """What is asked of a decoder: which columns of a body, of at most how many rows.
 
     Those that are ``carried`` may be absent.
@@ -55,21 +55,21 @@ def work(pipe: Connection) -> None:
     limit_memory()
     while True:
         try:
-            order: Order | JsonOrder = pipe.recv()
+            order: DecodeRequest | JsonOrder = pipe.recv()
         except EOFError:
             return
-        pipe.send_bytes(answer(order) if isinstance(order, Order) else answer_json(order))
+        pipe.send_bytes(answer(order) if isinstance(order, DecodeRequest) else answer_json(order))
         del order
 
 
-def answer(order: Order) -> bytes:
+def answer(order: DecodeRequest) -> bytes:
     """A code (none if all is well), a line's end, and the rows in Arrow IPC or a reason."""
     import pyarrow as pa
 
     from monitor.serve import columnar
 
     try:
-        return b"\n" + packed(columnar.read(*order))
+        return b"\n" + pack_rows(columnar.read(*order))
     except columnar.TooMany as error:
         return refusal(MANY, error)
     except columnar.Wrong as error:
@@ -84,17 +84,17 @@ def answer(order: Order) -> bytes:
 
 def answer_json(order: JsonOrder) -> bytes:
     """As ``answer``, of a JSON body."""
-    from monitor.serve.jsonrows import Unreadable, joined, read_rows
+    from monitor.serve.jsonrows import Unreadable, join_columns, read_rows
 
     try:
-        return b"\n" + packed(joined(*read_rows(*order)))
+        return b"\n" + pack_rows(join_columns(*read_rows(*order)))
     except Unreadable as error:
         return refusal(error.code, error)
     except MemoryError:
         return refusal(LARGE, f"reading it takes more than {MEMORY >> 20} MiB")
 
 
-def packed(rows: pa.RecordBatch) -> bytes:
+def pack_rows(rows: pa.RecordBatch) -> bytes:
     """Rows in Arrow IPC."""
     import pyarrow as pa
 

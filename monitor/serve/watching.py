@@ -10,7 +10,7 @@ from model import files
 from model.runs import parse_json
 from monitor.serve.core import Core
 from monitor.serve.logs import say
-from monitor.serve.reports import explained
+from monitor.serve.reports import explain_unreadable
 
 STOP = 5.0
 """Seconds: a look that takes longer is not waited for at the end."""
@@ -78,7 +78,7 @@ class Watch:
         except FileNotFoundError:
             status = {}
         except ValueError as error:
-            self.core.damaged.note("status.json", explained(error))
+            self.core.damaged.note("status.json", explain_unreadable(error))
             return
         self.core.damaged.forget("status.json")
         if status != self.core.status:

@@ -10,11 +10,11 @@ from rich.cells import cell_len
 BLOCKS, ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 
 
-def shown(value: float | None) -> str:
+def format_figure(value: float | None) -> str:
     """A figure as a table shows it, in a dozen characters at most; ``-`` for none.
 
     Example:
-        >>> shown(1234.5678), shown(0.12345), shown(-1.5e60), shown(None)
+        >>> make_table(1234.5678), make_table(0.12345), make_table(-1.5e60), make_table(None)
         ('1,235', '0.123', '-1.5e+60', '-')
     """
     if value is None:
@@ -74,11 +74,11 @@ def times(names: Sequence[str], short: bool = False) -> list[str]:
     return [f"{date[5 * short :]} {clock}" for date, clock in zip(dates, clocks, strict=True)]
 
 
-def packed(parts: Iterable[str], width: int) -> list[str]:
+def pack_lines(parts: Iterable[str], width: int) -> list[str]:
     """Lines of parts, as many in each as there is room for; a part is never broken.
 
     Example:
-        >>> packed(["12 rows read", "2 models", "live"], 22)
+        >>> pack_rows(["12 rows read", "2 models", "live"], 22)
         ['12 rows read, 2 models', 'live']
     """
     lines: list[str] = []

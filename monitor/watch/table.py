@@ -12,7 +12,7 @@ from rich.text import Text
 
 from model.alerts import list_shifts
 from model.metrics import Metrics
-from monitor.watch.figures import clean, shown, times
+from monitor.watch.figures import clean, format_figure, times
 
 NAME_WIDTH = 16
 """A column's name beside its drift is cut to so many letters."""
@@ -34,21 +34,25 @@ def worst_drift(report: Metrics) -> Worst | None:
     return max(Worst(shift.psi, name) for name, shift in list_shifts(report.drift))
 
 
-def drifted(report: Metrics, short: bool) -> str:
+def format_drift(report: Metrics, short: bool) -> str:
     """The greatest drift as a cell; a short one is without the column's name."""
     worst = worst_drift(report)
     if worst is None:
         return "-"
-    return shown(worst.psi) if short else f"{shown(worst.psi)} {worst.column[:NAME_WIDTH]}"
+    return (
+        format_figure(worst.psi)
+        if short
+        else f"{format_figure(worst.psi)} {worst.column[:NAME_WIDTH]}"
+    )
 
 
 CELLS: dict[str, Callable[[Metrics, bool], str]] = {
     "rows": lambda report, short: f"{report.rows:,}",
     "model": lambda report, short: report.model or "-",
-    "MAE": lambda report, short: shown(report.mae),
-    "R2": lambda report, short: shown(report.r2),
-    "skill": lambda report, short: shown(report.skill),
-    "drift": drifted,
+    "MAE": lambda report, short: format_figure(report.mae),
+    "R2": lambda report, short: format_figure(report.r2),
+    "skill": lambda report, short: format_figure(report.skill),
+    "drift": format_drift,
     "late": lambda report, short: f"{report.late:,}",
     "rejected": lambda report, short: f"{report.rejected:,}",
 }
@@ -72,12 +76,12 @@ def table(reports: Mapping[str, Metrics], console: Console, options: ConsoleOpti
     titles = [
         title for title in CELLS if title != "drift" or any(map(worst_drift, reports.values()))
     ]
-    made = _made(reports, titles, False, options.encoding)
+    made = _make(reports, titles, False, options.encoding)
     for left_out in (None, *DROPPED):
         if width(made, console, options) <= options.max_width:
             break
         titles = [title for title in titles if title != left_out]
-        made = _made(reports, titles, True, options.encoding)
+        made = _make(reports, titles, True, options.encoding)
     return made
 
 
@@ -86,7 +90,7 @@ def width(made: Table, console: Console, options: ConsoleOptions) -> int:
     return Measurement.get(console, options.update(max_width=10_000), made).maximum
 
 
-def _made(
+def _make(
     reports: Mapping[str, Metrics], titles: Sequence[str], short: bool, encoding: str
 ) -> Table:
     made = Table(box=None, pad_edge=False, header_style="bold")

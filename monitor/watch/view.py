@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, OverflowMethod, RenderableType
 from rich.text import Text
 
 from model.runs import ENDED
-from monitor.watch.figures import ASCII_BLOCKS, BLOCKS, clean, packed, shown, sparkline
+from monitor.watch.figures import ASCII_BLOCKS, BLOCKS, clean, format_figure, pack_lines, sparkline
 from monitor.watch.follower import RunFollower, alert_lines
 from monitor.watch.table import table
 
@@ -51,7 +51,7 @@ class View:
         title = _line(self.title, options)
         title.truncate(max(options.max_width - len(state), 1))
         yield title.append(state, STATES.get(self.state, "yellow"))
-        for text in packed([*self.summary, self._models()], options.max_width):
+        for text in pack_lines([*self.summary, self._models()], options.max_width):
             yield _line(text, options)
 
     def _models(self) -> str:
@@ -98,8 +98,10 @@ def _range(values: Sequence[float | None], width: int) -> str:
     """The last of some figures and, where there is room, between which all of them are."""
     known = [value for value in values if value is not None]
     if not known or width < 80:
-        return shown(values[-1])
-    return f"{shown(values[-1])} ({shown(min(known))} to {shown(max(known))})"
+        return format_figure(values[-1])
+    return (
+        f"{format_figure(values[-1])} ({format_figure(min(known))} to {format_figure(max(known))})"
+    )
 
 
 def _line(text: str, options: ConsoleOptions) -> Text:

@@ -46,7 +46,7 @@ class WatchedRun:
         try:
             self.status.look()
             new = self.seen.look()
-            self.trouble = skipped_files(self.seen.damaged)
+            self.trouble = explain_skipped(self.seen.damaged)
         except OSError as error:
             self.trouble = f"the folder is not reached: {error.strerror or error}"
             return Update({}, {})
@@ -91,11 +91,11 @@ class WatchedRun:
         return f"the run has ended ({self.state}): {are} reported"
 
 
-def skipped_files(damaged: Mapping[str, str]) -> str:
+def explain_skipped(damaged: Mapping[str, str]) -> str:
     """The message for files that cannot be read; empty without any.
 
     Example:
-        >>> skipped_files({"a/b.json": "is not what a run writes: rows: is missing"})
+        >>> explain_skipped({"a/b.json": "is not what a run writes: rows: is missing"})
         'skipped a/b.json: is not what a run writes: rows: is missing'
     """
     if not damaged:

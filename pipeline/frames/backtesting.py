@@ -20,7 +20,7 @@ from model.errors import UserError
 from model.learners import check
 from model.manifest import Manifest
 from model.metrics import Metrics, compute_metrics, merge
-from model.replay import Model, Refresh, Replay, Scored, pooled
+from model.replay import Model, Refresh, Replay, Scored, pool_sums
 from model.schema import Schema
 from model.skipped import Skipped
 from model.validation import Reject
@@ -189,7 +189,7 @@ def refuse_rejects(found: Input, number: int, rejected: list[Reject]) -> None:
 
 def _figures(refresh: Refresh, scored: list[Scored], settings: Settings) -> Metrics:
     every = settings.cadence.every
-    sums = merge(one for _, one in sorted(pooled(refresh, scored, settings.meaning)))
+    sums = merge(one for _, one in sorted(pool_sums(refresh, scored, settings.meaning)))
     start = floor_to(refresh.start, every)
     return compute_metrics(sums, start, start + every).model_copy(update={"files": None})
 

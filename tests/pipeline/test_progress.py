@@ -16,7 +16,7 @@ from model.metrics import Sums, compute_metrics
 from model.runs import RunFolder
 from monitor import console as monitor_console
 from monitor.console import consoles, telling
-from monitor.watch.figures import shown
+from monitor.watch.figures import format_figure
 from pipeline import progress
 from pipeline.progress import Pace, Progress, summary
 from pipeline.run import closing
@@ -237,7 +237,7 @@ def test_a_refresh_without_a_model_has_dashes(home: Path) -> None:
     ],
 )
 def test_a_figure_is_short(value: float | None, text: str) -> None:
-    assert shown(value) == text
+    assert format_figure(value) == text
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -291,5 +291,5 @@ def test_windows_are_told_of_how_many_and_how_long_the_rest_may_take() -> None:
 
 @pytest.mark.parametrize("value", [1e60, -1e60, 1e15, 123456789012.0, 1e-60, 5e-324, 1.7e308])
 def test_a_figure_of_any_size_is_as_narrow_as_others(value: float) -> None:
-    assert len(shown(value)) <= 12
-    assert float(shown(value).replace(",", "")) == pytest.approx(value, rel=5e-3)
+    assert len(format_figure(value)) <= 12
+    assert float(format_figure(value).replace(",", "")) == pytest.approx(value, rel=5e-3)

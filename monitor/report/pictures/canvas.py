@@ -164,7 +164,7 @@ def svg(figure: Figure, name: str, title: str, description: str) -> str:
         description: what is to be seen in it, for the same.
     """
     _make_room(figure)
-    text = _written(figure)
+    text = _write_svg(figure)
     for colour, both in PALETTE.items():
         text = text.replace(both.light, f"var(--{colour}, {both.light})")
     root = ElementTree.fromstring(FONT.sub("", text))
@@ -205,7 +205,7 @@ def _make_room(figure: Figure) -> None:
     axes.set_position((left, place.y0, 1 - RIGHT / WIDTH - left, place.height))
 
 
-def _written(figure: Figure) -> str:
+def _write_svg(figure: Figure) -> str:
     buffer = StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()

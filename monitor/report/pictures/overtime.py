@@ -200,7 +200,7 @@ def steps(places: Sequence[Period], *values: Values) -> tuple[Values, ...]:
     Returns:
         The edges, of shape (n + 1,), then each of the values, of shape (n,).
     """
-    starts, ends = widened(
+    starts, ends = widen(
         np.array([count_days(place.start) for place in places]),
         np.array([count_days(place.end) for place in places]),
     )
@@ -209,13 +209,13 @@ def steps(places: Sequence[Period], *values: Values) -> tuple[Values, ...]:
     return edges, *(np.insert(each, gaps, np.nan) for each in values)
 
 
-def widened(starts: Values, ends: Values) -> tuple[Values, Values]:
+def widen(starts: Values, ends: Values) -> tuple[Values, Values]:
     """Spans that are wide enough to be seen: each group of them without a gap is at least LEAST.
 
     A group grows to both sides, and no further than the middle of the gap to the next one.
 
     Example:
-        >>> widened(np.array([0.0, 100.0]), np.array([0.5, 300.0]))
+        >>> widen(np.array([0.0, 100.0]), np.array([0.5, 300.0]))
         (array([ -1., 100.]), array([  1.5, 300. ]))
     """
     if not len(starts):
@@ -254,7 +254,7 @@ def over_time(axes: Axes, places: Sequence[Period]) -> None:
     axes.xaxis.get_offset_text().set(color=SOFT, fontsize=TEXT)
     starts = np.array([count_days(places[0].start), count_days(places[-1].start)])
     ends = np.array([count_days(places[0].end), count_days(places[-1].end)])
-    left, right = widened(starts, ends) if len(places) > 1 else (starts, ends)
+    left, right = widen(starts, ends) if len(places) > 1 else (starts, ends)
     axes.set_xlim(left[0], right[-1])
 
 

@@ -47,11 +47,11 @@ def fields(core: Core, serving: Serving | None) -> Iterator[Entry]:
     schema = core.schema
     for name in (*schema.numeric, *schema.categorical):
         kind: Any = "numeric" if name in schema.numeric else "categorical"
-        suggested = {} if serving is None else told_by(serving, name)
+        suggested = {} if serving is None else describe_feature(serving, name)
         yield Entry(name=name, kind=kind, fault=f"column {name!r}", **suggested)
 
 
-def told_by(serving: Serving, name: str) -> dict[str, Any]:
+def describe_feature(serving: Serving, name: str) -> dict[str, Any]:
     """What a model's window tells of a feature; a mean is rounded to four digits.
 
     Another schema than the run's (``--model`` of a store that was changed) tells nothing.

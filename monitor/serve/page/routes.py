@@ -17,7 +17,7 @@ from monitor.serve.core import Core
 from monitor.serve.page.drawing import Drawing
 from monitor.serve.page.form import Form, form
 from monitor.serve.page.pictures import GROUPS, Group, Name, draw
-from monitor.serve.problems import described
+from monitor.serve.problems import describe_errors
 
 HERE = Path(__file__).parent
 HEADERS = {
@@ -40,22 +40,24 @@ def router(core: Core) -> APIRouter:
     add_files(routes, asked=core.options.key is not None)
     drawings = drawings_of(core)
 
-    @routes.get("/alerts", responses=described("bad_parameter"))
+    @routes.get("/alerts", responses=describe_errors("bad_parameter"))
     def alerts(limit: Most = 100) -> list[Alert]:
         """What of the run's drift was more than its thresholds allow, newest first."""
         return core.alerts.take(limit)
 
-    @routes.get("/skipped", responses=described("bad_parameter"))
+    @routes.get("/skipped", responses=describe_errors("bad_parameter"))
     def skipped(limit: Most = 100) -> list[Skipped]:
         """The windows that made no model, and why, newest first."""
         return core.skips.take(limit)
 
-    @routes.get("/form", responses=described())
+    @routes.get("/form", responses=describe_errors())
     def to_fill_in() -> Form:
         """The fields of a prediction, by the model that serves."""
         return form(core)
 
-    @routes.get("/pictures/{group}", response_model=Group, responses=described("bad_parameter"))
+    @routes.get(
+        "/pictures/{group}", response_model=Group, responses=describe_errors("bad_parameter")
+    )
     async def pictures(group: Name) -> Response:
         """The report's pictures of the newest refreshes; drawn once for all who ask."""
         return Response(await drawings[group].take(), media_type=JSON)
@@ -72,11 +74,11 @@ def add_files(routes: APIRouter, asked: bool) -> None:
     """
     for path, (media, read) in FILES.items():
         content = partial(html, asked) if path == "/" else read
-        answer = partial(answered, media, content)
+        answer = partial(answer_file, media, content)
         routes.add_api_route(path, answer, include_in_schema=False, response_class=Response)
 
 
-def answered(media: str, read: Callable[[], bytes]) -> Response:
+def answer_file(media: str, read: Callable[[], bytes]) -> Response:
     """The answer that is a file of the page."""
     return Response(read(), media_type=media, headers=HEADERS)
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Glyph .* missing")
 
 def make_report(folder: Path, shown: int = 50) -> str:
     """The report of a run."""
-    return page.made(RunFolder(str(folder)), shown, lambda line: None)
+    return page.make_page(RunFolder(str(folder)), shown, lambda line: None)
 
 
 @pytest.fixture(scope="module")

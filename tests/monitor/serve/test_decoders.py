@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 
 from monitor.serve.decoders import Decoder, Decoders, Undecodable
-from monitor.serve.unpacking import MEMORY, Order
+from monitor.serve.unpacking import MEMORY, DecodeRequest
 from tests.monitor.serve.kit import ARROW, PEOPLE, arrow
 
-ORDER = Order(ARROW, arrow(pa.table(PEOPLE)), ("idade", "idh"), ("estado",), 10)
+ORDER = DecodeRequest(ARROW, arrow(pa.table(PEOPLE)), ("idade", "idh"), ("estado",), 10)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monitor.watch.figures import ASCII_BLOCKS, BLOCKS, clean, packed, sparkline, times
+from monitor.watch.figures import ASCII_BLOCKS, BLOCKS, clean, pack_lines, sparkline, times
 
 
 @pytest.mark.parametrize("blocks", [BLOCKS, ASCII_BLOCKS])
@@ -46,5 +46,5 @@ def test_short_times_leave_out_what_all_have_in_common() -> None:
 
 
 def test_a_part_is_never_broken() -> None:
-    assert packed(["aa", "bb", "cccccc", "d"], 6) == ["aa, bb", "cccccc", "d"]
-    assert packed(["\u9b3c\u9b3c", "bb"], 7) == ["\u9b3c\u9b3c", "bb"]  # two columns a letter
+    assert pack_lines(["aa", "bb", "cccccc", "d"], 6) == ["aa, bb", "cccccc", "d"]
+    assert pack_lines(["\u9b3c\u9b3c", "bb"], 7) == ["\u9b3c\u9b3c", "bb"]  # two columns a letter
