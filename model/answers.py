@@ -105,6 +105,11 @@ def hide_unknown(rows: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     return rows.set_column(place, field, pa.array(np.where(known, target, np.nan)))
 
 
+def drop_label_time(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """An accepted batch without the times of its labels, if it has them."""
+    return rows.drop_columns([LABEL]) if LABEL in rows.schema.names else rows
+
+
 def outcome_fields(schema: Schema) -> pa.Schema:
     """The columns of ``outcomes/``: those of the question, its label and its prediction."""
     key, kept = _split_key(carried_fields(schema), schema)

@@ -89,6 +89,12 @@ class Delays(NamedTuple):
         pairs = zip(bins.tolist(), counts.tolist(), strict=True)
         return cls(tuple(pairs), int(delays.max()))
 
+    @classmethod
+    def of_fields(cls, fields: Sequence[Any]) -> Delays:
+        """The counts of their fields, as JSON has them."""
+        counts, greatest = fields
+        return cls(tuple((bin, count) for bin, count in counts), greatest)
+
     def merge(self, other: Delays) -> Delays:
         """The counts of both."""
         if not self.counts or not other.counts:
@@ -133,6 +139,12 @@ class Known(NamedTuple):
 
     newest: int
     delays: Delays
+
+    @classmethod
+    def of(cls, fields: Sequence[Any]) -> Known:
+        """What its fields say, as JSON has them."""
+        newest, delays = fields
+        return cls(newest, Delays.of_fields(delays))
 
     def merge(self, other: Known) -> Known:
         """What holds of both parts' rows."""
@@ -255,9 +267,8 @@ class LabelCounts(NamedTuple):
     @classmethod
     def of(cls, fields: Sequence[Any]) -> LabelCounts:
         """The counts of their fields, as JSON has them."""
-        answered, expired, label_late, (counts, greatest) = fields
-        delays = Delays(tuple((bin, count) for bin, count in counts), greatest)
-        return cls(answered, expired, label_late, delays)
+        answered, expired, label_late, delays = fields
+        return cls(answered, expired, label_late, Delays.of_fields(delays))
 
     def merge(self, other: LabelCounts) -> LabelCounts:
         """The counts of both."""

@@ -34,12 +34,14 @@ WRITTEN = (
         "status.json",
         "ended.json",
         "drain.json",
+        "until.json",
         f"timing/{NAME}.json",
         f"metrics/{NAME}.json",
         f"alerts/{NAME}.ndjson",
         f"skipped/{NAME}.json",
     ),
     *(f"models/{NAME}/manifest.json", f"models/{NAME}/model.joblib", f"sample/{NAME}.parquet"),
+    *(f"outcomes/{NAME}/*.parquet", f"cohorts/{NAME}.json"),
     *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
 )
 """All files of a run, as globs."""
@@ -128,6 +130,16 @@ class RunFolder:
         return self._part("sample")
 
     @property
+    def outcomes(self) -> str:
+        """``<refresh start of the label>/<shard>.parquet``, where labels have a time."""
+        return self._part("outcomes")
+
+    @property
+    def cohorts(self) -> str:
+        """``<refresh start>.json``, where labels have a time."""
+        return self._part("cohorts")
+
+    @property
     def rejected(self) -> str:
         """``<refresh start or undated>/<part>.ndjson``."""
         return self._part("rejected")
@@ -161,6 +173,11 @@ class RunFolder:
     def drain(self) -> str:
         """``drain.json``: who writes it asks the source to end with its refresh."""
         return self._part("drain.json")
+
+    @property
+    def until(self) -> str:
+        """``until.json``: where the stream ends, where labels have a time."""
+        return self._part("until.json")
 
     def _part(self, name: str) -> str:
         return files.join(self.path, name)

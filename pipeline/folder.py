@@ -133,7 +133,7 @@ def open_folder(
             for path in files.list_files(folder.metrics, f"{NAME}.json"):
                 files.remove(path)
             files.flush()
-        for path in (folder.ended, folder.drain):
+        for path in (folder.ended, folder.drain, folder.until):
             files.remove(path)
         folder.write_json(folder.settings, {**kept(settings), **(besides or {})})
         files.keep_folder(folder.path)

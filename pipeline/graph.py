@@ -7,6 +7,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
+from model.ending import StreamEnd
 from model.runs import RunFolder
 from model.store import Store
 from pipeline.settings import Settings
@@ -14,6 +15,7 @@ from pipeline.source import ALL, Span
 from transforms.alerts import WriteAlerts
 from transforms.evaluate import Evaluate
 from transforms.handover import HandOver
+from transforms.labels import Follow, WriteCohorts, WriteOutcomes
 from transforms.normalize import Normalize
 from transforms.predict import Predict
 from transforms.resume import unreported
@@ -45,6 +47,7 @@ def build(
     """
     schema, cadence, store = settings.meaning, settings.cadence, Store(folder.models, in_run=True)
     claims = getattr(source, "claims", None)
+    end = StreamEnd(span.until, folder.until if schema.has_label_time else None)
     events = root | "Source" >> source
     accepted, broken = events | "Validate" >> Validate(schema)
     rejected = broken | "UnreportedRejects" >> beam.Filter(unreported, span.report_from)
@@ -56,7 +59,7 @@ def build(
             cadence,
             settings.sample_rows,
             begin=span.begin,
-            until=span.until,
+            end=end,
             reduce=settings.by_moments,
         )
         | "Normalize" >> Normalize(schema)
@@ -75,12 +78,22 @@ def build(
         predictions = WritePredictions(folder.predictions, schema, cadence.every, settings.shards)
         sample = WriteSample(folder.sample, schema, cadence.every, store.path)
         written += [scored | "Predictions" >> predictions, scored | "Sample" >> sample]
+    known: dict[str, Any] = {}
+    if schema.has_label_time:
+        clock = settings.clock
+        follow = Follow(schema, clock, folder.predictions, span.report_from)
+        known = {"scored": scored, "accepted": accepted} | "Labels" >> follow
+        written.append(known["parts"] | "Cohorts" >> WriteCohorts(folder.cohorts, clock, end))
+        if settings.predictions == "parquet":
+            outcomes = WriteOutcomes(folder.outcomes, settings.shards, end)
+            written.append(known["answered"] | "Outcomes" >> outcomes)
+    rows = {"scored": scored, "rejected": rejected, **known}
     reports = (
-        {"scored": scored, "rejected": rejected, "written": written | "Written" >> beam.Flatten()}
-        | "Evaluate" >> Evaluate(schema, cadence.every)
+        {**rows, "written": written | "Written" >> beam.Flatten()}
+        | "Evaluate" >> Evaluate(schema, cadence.every, end)
         | "Alerts" >> WriteAlerts(folder.alerts, settings.thresholds)
         | "Settle" >> beam.Reshuffle()  # Prism finalizes only what begins a stage
         | "Report" >> beam.ParDo(WriteReports(folder.metrics, store, cadence, settings.keep))
     )
-    reports | "End" >> WriteEnd(folder.ended)
+    reports | "End" >> WriteEnd(folder.ended, folder.metrics if schema.has_label_time else None)
     return reports

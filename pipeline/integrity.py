@@ -110,7 +110,8 @@ def _check_reports(folder: RunFolder) -> tuple[dict[int, Metrics], dict[int, str
 def _sizes(folder: RunFolder) -> dict[str, int]:
     """The sizes of all files that reports name, by their path in the run's folder."""
     found: dict[str, int] = {}
-    for name in ("predictions/*/*", "sample/*", "rejected/*/*", "alerts/*"):
+    parts = ("predictions/*/*", "sample/*", "rejected/*/*", "alerts/*", "outcomes/*/*", "cohorts/*")
+    for name in parts:
         found.update(files.list_sizes(folder.path, name))
     return {path[len(folder.path) :].lstrip("/"): size for path, size in found.items()}
 
@@ -156,13 +157,21 @@ def _kept_models(
     return set(made[-keep:] if keep else made)
 
 
+def _holds_lesson(report: Metrics, some_late: bool) -> bool:
+    """Whether a row to train on surely counts in a refresh: late ones are not trained on."""
+    if report.answered is None:
+        return report.rows > report.unlabelled + report.late
+    return report.answered > 0 and not some_late  # an answer may be of a late row asked before
+
+
 def _trained_windows(
     reports: Mapping[int, Metrics], window: int, every: int, last: int
 ) -> set[str]:
     """The windows, ended by the last report, that surely held a row to train on."""
+    some_late = any(report.late for report in reports.values())
     return {
         format_name(end)
         for start, report in reports.items()
-        if report.rows > report.unlabelled + report.late
+        if _holds_lesson(report, some_late)
         for end in range(start + every, min(start + window, last) + 1, every)
     }

@@ -26,6 +26,7 @@ from model import moments
 from model.alerts import Thresholds
 from model.asof import EPOCH, Cadence, format_iso
 from model.batch import SECOND
+from model.cohorts import Clock
 from model.errors import UserError
 from model.manifest import Learner
 from model.people import SCHEMA as PEOPLE
@@ -431,9 +432,22 @@ class Settings(BaseModel):
         schema = self._schema
         if schema is None:
             schema = PEOPLE if self.schema_file is None else load_schema(self.schema_file)
-        if schema.label_time is not None:
-            raise UserError("schema: label_time: the job does not read labels' times yet")
+        if schema.label_time is not None and self.brings_source:
+            raise UserError(
+                "schema: label_time goes with files and people: of a source of your own nothing "
+                "says beforehand where it ends"
+            )
+        if schema.label_time is not None and self.resume and self.predictions == "none":
+            raise UserError(
+                "--resume: --predictions none: a run whose labels have a time goes on with the "
+                "predictions that it has written, and this one writes none"
+            )
         return schema
+
+    @property
+    def clock(self) -> Clock:
+        """When questions can be answered, if labels have a time; microseconds."""
+        return Clock(self.cadence.every, (self.meaning.wait or 0) * SECOND)
 
 
 def divisors(number: int) -> list[int]:

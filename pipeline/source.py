@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from model.asof import floor_to, newest_window_end, parse_name
 from model.batch import SECOND
+from model.ending import StreamEnd, read_end
 from model.errors import UserError
 from model.people import FIELDS, People
 from model.reach import reach
-from model.reading import Plan, plan
+from model.reading import Chunk, Plan, plan
 from model.reading.plausible import check_times
 from model.reading.refreshes import Refreshes
 from model.runs import RunFolder
@@ -83,11 +84,29 @@ def span_of(
     else:
         while (missing in done or not busy(missing)) and not (last is not None and missing > last):
             missing += every
+    waits = settings.meaning.has_label_time
+    if waits and done:  # what is behind the last report, or the end, is not reported
+        missing = min(missing, read_end(folder.until) or max(done) + every)
     begin = _begin(missing, start, settings, Store(folder.models))
     again = [window_end - settings.window * SECOND for window_end in losses.windows]
     begin = max(start, min([begin, *again]))
     lost = tuple(losses.messages)
-    return Span(Extent(begin, end), begin if begin > start else None, missing, lost=lost)
+    read = _first_question(begin, missing, start, settings) if waits else begin
+    return Span(Extent(read, end), begin if read > start else None, missing, lost=lost)
+
+
+def _first_question(begin: int, missing: int, start: int, settings: Settings) -> int:
+    """From where a resumed run reads questions: their labels may be known a wait later.
+
+    Args:
+        begin: from where labels are learnt from.
+        missing: the first refresh that is to report.
+        start: the stream's first refresh.
+        settings: all options.
+    """
+    clock = settings.clock
+    learnt = floor_to(begin - clock.wait, clock.every)
+    return max(start, min(learnt, clock.needed_from(missing)))
 
 
 def _begin(missing: int, start: int, settings: Settings, store: Store) -> int:
@@ -131,7 +150,13 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, S
         ),
         poll=0.05 if settings.live else 0.1,
         drain=Drain(folder.drain, settings.cadence.every),
+        ending=_ending(span, settings, folder),
     ), span
+
+
+def _ending(span: Span, settings: Settings, folder: RunFolder) -> StreamEnd | None:
+    """Where a stream ends, whose end is written; None if labels have no time."""
+    return StreamEnd(span.until, folder.until) if settings.meaning.has_label_time else None
 
 
 def plan_files(
@@ -181,7 +206,13 @@ def file_source(
         drain=Drain(folder.drain, settings.cadence.every),
         claims=FileClaims(reader) if worthwhile(planned, schema) else None,
         ahead=True,
+        ending=_ending(span, settings, folder),
     ), span
+
+
+def _last_time(chunk: Chunk) -> int:
+    """The greatest time of either clock in a chunk, microseconds."""
+    return chunk.greatest if chunk.answered is None else max(chunk.greatest, chunk.answered)
 
 
 def _file_span(
@@ -194,12 +225,12 @@ def _file_span(
     # What a run has reported is known by the files that it had: a new one fills none of its gaps.
     had = [chunk for chunk in planned.chunks if not reported or chunk.file < len(known)]
     had = had or list(planned.chunks)
-    refreshes = Refreshes(replace(planned, chunks=tuple(had)), settings.meaning, every)
+    ended = floor_to(max(_last_time(chunk) for chunk in planned.chunks), every) + every
+    refreshes = Refreshes(replace(planned, chunks=tuple(had)), settings.meaning, every, ended)
     first, last = had[0].least, max(chunk.greatest for chunk in had)
     missing = refreshes.first_missing
     span = span_of(first, last, settings, folder, lambda refresh: True, missing)
     if reported:
         check_new(planned, known, max(span.report_from or 0, max(reported) + every), folder)
-    ended = floor_to(max(chunk.greatest for chunk in planned.chunks), every) + every
     end = span.extent.end
     return span._replace(until=ended if end is None else min(ended, end))

@@ -33,6 +33,7 @@ KINDS = {
     b"B": "a batch",
     b"C": "a planner's checkpoint",
     b"M": "a refresh's figures",
+    b"P": "a batch's part in a cohort",
     b"S": "a batch's sums",
     b"T": "a ticket",
 }
@@ -206,6 +207,23 @@ class KeyedSums(NamedTuple):
     sums: Sums
 
 
+def dump_sums(sums: Sums) -> list[Any]:
+    """The fields of sums, for JSON, which keeps every digit."""
+    return list(sums)
+
+
+def load_sums(fields: list[Any]) -> Sums:
+    """The sums of their fields, as JSON has them."""
+    *plain, bins, sums, profile, files, labels = fields
+    return Sums(*plain)._replace(
+        bins=tuple(bins),
+        sums=tuple(sums),
+        profile=profile,
+        files=tuple((path, size) for path, size in files),
+        labels=None if labels is None else LabelCounts.of(labels),
+    )
+
+
 class SumsCoder(HandedOverCoder):
     """A batch's key and sums, as JSON, which keeps every digit.
 
@@ -217,25 +235,16 @@ class SumsCoder(HandedOverCoder):
 
     def write(self, value: KeyedSums) -> bytes:
         if value.sums.labels is not None:
-            return self.with_labels + json.dumps(value).encode()
+            return self.with_labels + json.dumps((value.key, dump_sums(value.sums))).encode()
         return self.head + json.dumps((value.key, value.sums[:-1])).encode()
 
     def read(self, encoded: bytes) -> KeyedSums:
         known = (self.before, self.with_labels)
         mine = next((each for each in known if encoded.startswith(each)), self.head)
         key, fields = json.loads(behind(mine, encoded))
-        labels = fields.pop() if mine == self.with_labels else None
-        *plain, bins, sums, profile, files = [*fields, []] if mine == self.before else fields
-        return KeyedSums(
-            Key(*key),
-            Sums(*plain)._replace(
-                bins=tuple(bins),
-                sums=tuple(sums),
-                profile=profile,
-                files=tuple((path, size) for path, size in files),
-                labels=None if labels is None else LabelCounts.of(labels),
-            ),
-        )
+        lacking: list[Any] = [[], None] if mine == self.before else [None]
+        lacking = [] if mine == self.with_labels else lacking
+        return KeyedSums(Key(*key), load_sums([*fields, *lacking]))
 
     def to_type_hint(self) -> type:
         return KeyedSums

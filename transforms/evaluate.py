@@ -6,13 +6,15 @@ has been written: who sees a report may rely on the files that belong to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.transforms.window import FixedWindows
 
+from model.answers import keep_question_sums
 from model.batch import LATE, SECOND, Key, column, tag_of
+from model.ending import NO_END, StreamEnd
 from model.metrics import Metrics, Sums, compute_metrics, merge, sum_batch
 from model.schema import Schema
 from transforms.coders import SUMS, KeyedSums
@@ -34,6 +36,8 @@ def scored_sums(result: Any, schema: Schema) -> tuple[int, KeyedSums]:
         histogram=None if said is None else said.histogram,
         profile="" if said is None else said.profile,
     )
+    if schema.has_label_time:
+        sums = keep_question_sums(sums)
     return 0, KeyedSums(tag_of(batch).key, sums)
 
 
@@ -67,6 +71,15 @@ class MergeSums(beam.CombineFn):
         return SUMS
 
 
+def answered_figures(
+    keyed: tuple[int, Sums], end: StreamEnd, window: Any = beam.DoFn.WindowParam
+) -> Iterator[tuple[int, Metrics]]:
+    """The figures of a refresh whose labels have a time, unless the stream ends before it does."""
+    start, stop = window.start.micros, window.end.micros
+    if end.includes(stop):
+        yield start, compute_metrics(keyed[1], start, stop, by_label=True)
+
+
 def refresh_figures(
     keyed: tuple[int, Sums], window: Any = beam.DoFn.WindowParam
 ) -> tuple[int, Metrics]:
@@ -81,17 +94,21 @@ class Evaluate(beam.PTransform[Any, Any]):
     ``scored`` are scored batches, ``rejected`` batches' rejects, and ``written`` files, each
     stamped within the refresh to which it belongs.
 
-    A refresh that held any row has figures, be they null.
+    A refresh that held any row has figures, be they null. Where labels have a time of their own,
+    a fourth input, ``errors``, has the errors of the questions that are answered in a refresh, and
+    a refresh has figures if any question was asked, answered or over in it.
 
     Attributes:
         schema: the meaning of the columns.
         every: a refresh's length, microseconds.
+        end: where the stream ends: no refresh that ends later has figures, if labels have a time.
     """
 
-    def __init__(self, schema: Schema, every: int) -> None:
+    def __init__(self, schema: Schema, every: int, end: StreamEnd = NO_END) -> None:
         super().__init__()
         self.schema = schema
         self.every = every
+        self.end = end
 
     def expand(self, inputs: dict[str, Any]) -> Any:
         keyed = tuple[int, KeyedSums]
@@ -111,9 +128,15 @@ class Evaluate(beam.PTransform[Any, Any]):
             | "Nothing" >> beam.Map(written_sums).with_output_types(keyed)
             | "WrittenRefresh" >> beam.WindowInto(refreshes)
         )
-        return (
-            (scored, rejected, written)
+        errors = (inputs["errors"],) if self.schema.has_label_time else ()
+        merged = (
+            (scored, rejected, written, *errors)
             | "All" >> beam.Flatten()
             | "Merge" >> beam.CombinePerKey(MergeSums())
-            | "Figures" >> beam.Map(refresh_figures).with_output_types(tuple[int, Metrics])
         )
+        figures = (
+            beam.FlatMap(answered_figures, self.end)
+            if self.schema.has_label_time
+            else beam.Map(refresh_figures)
+        )
+        return merged | "Figures" >> figures.with_output_types(tuple[int, Metrics])

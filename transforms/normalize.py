@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from model.schema import Schema
 from model.training import Normalized, normalize
-from transforms.statistics import moments_of, statistics_of, window_of
+from transforms.statistics import known_of, moments_of, statistics_of, window_of
 
 
 class NormalizeFn(beam.DoFn):
@@ -21,7 +21,7 @@ class NormalizeFn(beam.DoFn):
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Normalized]:
         told = statistics_of(batch), self.schema, window_of(batch), moments_of(batch)
-        yield normalize(batch, *told)
+        yield normalize(batch, *told, known=known_of(batch))
 
 
 class Normalize(beam.PTransform[Any, Any]):

@@ -6,6 +6,7 @@ Every file's name follows from what it holds, so a retry writes the same file ag
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 from model import files
+from model.answers import drop_label_time, hide_unknown
 from model.asof import Cadence, floor_to, format_name
 from model.batch import ID, KEY, LATE, SECOND, TIME, TIME_TYPE, column, concat, sort_by_time, tag_of
 from model.carried import carried_columns, carried_fields
@@ -63,7 +65,7 @@ def nullable(values: Any) -> pa.Array:
 
 def predicted(result: Any, schema: Schema) -> pa.RecordBatch:
     """A scored batch as its rows stand in the predictions; its tag stays."""
-    batch, inference = result.example, result.inference
+    batch, inference = hide_unknown(result.example, schema), result.inference
     rows = batch.num_rows
     columns = [
         batch.column(ID),
@@ -72,10 +74,21 @@ def predicted(result: Any, schema: Schema) -> pa.RecordBatch:
         pa.nulls(rows, pa.float64()) if inference is None else nullable(inference.prediction),
         pa.repeat(pa.scalar(result.model_id, pa.string()), rows),
         batch.column(LATE),
+        *_baseline(result, schema),
         *carried_columns(batch, schema),
     ]
-    layout = pa.schema([*PREDICTIONS, *carried_fields(schema)], batch.schema.metadata)
+    baseline = [pa.field("baseline", pa.float64())] if schema.has_label_time else []
+    fields = [*PREDICTIONS, *baseline, *carried_fields(schema)]
+    layout = pa.schema(fields, batch.schema.metadata)
     return pa.RecordBatch.from_arrays(columns, schema=layout)
+
+
+def _baseline(result: Any, schema: Schema) -> list[pa.Array]:
+    """What the baseline predicts, kept for when the labels are known, if they come later."""
+    if not schema.has_label_time:
+        return []
+    baseline = None if result.inference is None else result.inference.baseline
+    return [pa.repeat(pa.scalar(baseline, pa.float64()), result.example.num_rows)]
 
 
 class WritePredictions(beam.PTransform[Any, Any]):
@@ -135,7 +148,7 @@ class Sample(beam.DoFn):
 
     def process(self, result: Any) -> Iterator[tuple[int, pa.RecordBatch]]:
         inference = result.inference
-        rows = result.example
+        rows = drop_label_time(hide_unknown(result.example, self.schema))
         prediction = np.full(rows.num_rows, np.nan) if inference is None else inference.prediction
         rows = rows.append_column(PREDICTION, nullable(prediction))
         [rows] = bottom_k([rows], SAMPLE_ROWS)
@@ -278,12 +291,14 @@ class WriteEnd(beam.PTransform[Any, Any]):
     It is written without any input too. A stream that does not end never writes it.
 
     Attributes:
-        path: the file: ``{"format": 1}``.
+        path: the file: ``{"format": 1}``, and what became of all questions if labels have a time.
+        metrics: the folder of the reports that say that; None: labels have no time.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, metrics: str | None = None) -> None:
         super().__init__()
         self.path = path
+        self.metrics = metrics
 
     def expand(self, last: Any) -> Any:
         keyed = tuple[int, int]
@@ -302,15 +317,36 @@ class WriteEnd(beam.PTransform[Any, Any]):
             (ended, one)
             | "Both" >> beam.Flatten()
             | "AtTheEnd" >> beam.GroupByKey()
-            | "Write" >> beam.Map(lambda keyed, path: write_end(path), self.path)
+            | "Write"
+            >> beam.Map(lambda keyed, *places: write_end(*places), self.path, self.metrics)
         )
 
 
-def write_end(path: str) -> None:
+def write_end(path: str, metrics: str | None = None) -> None:
     """Writes the file that says that a run has ended, once all else is on the disk."""
     files.flush()
-    files.write_whole(path, b'{\n  "format": 1\n}\n')
+    totals = {} if metrics is None else count_questions(metrics)
+    text = json.dumps({"format": 1, **totals}, indent=2) + "\n"
+    files.write_whole(path, text.encode())
     files.flush()
+
+
+def count_questions(metrics: str) -> dict[str, int]:
+    """What became of all questions of a run, by its reports.
+
+    Questions = answered + open + expired.
+    """
+    paths = files.list_files(metrics, "*.json")
+    reports = [Metrics.model_validate_json(files.read_whole(path)) for path in paths]
+    questions = sum(report.rows for report in reports)
+    answered = sum(report.answered or 0 for report in reports)
+    expired = sum(report.expired or 0 for report in reports)
+    still = questions - answered - expired
+    late = sum(report.label_late or 0 for report in reports)
+    return {
+        **{"questions": questions, "answered": answered, "open": still, "expired": expired},
+        "label_late": late,
+    }
 
 
 class WriteReports(beam.DoFn):

@@ -7,6 +7,7 @@ says is merged in the order of batch keys, so that no bundling changes a digit.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,7 +23,19 @@ from apache_beam.transforms.window import (
 from apache_beam.typehints import with_input_types, with_output_types
 
 from model.asof import Cadence
-from model.batch import LATE, SECOND, column, concat, drop_carried, filter_rows, late_mask, tag_of
+from model.batch import (
+    LATE,
+    SECOND,
+    column,
+    concat,
+    drop_carried,
+    filter_rows,
+    late_mask,
+    restamped,
+    tag_of,
+)
+from model.ending import NO_END, StreamEnd
+from model.labels import Known, cut_lessons, merge_known
 from model.manifest import Window
 from model.moments import Moments, from_bytes, summary
 from model.moments import merge as merge_moments
@@ -32,8 +45,9 @@ from model.statistics import Statistics, merge, summarize_batch
 from transforms.coders import BATCHES
 from transforms.sources.planner import beam_time
 
-STATISTICS, MOMENTS, WINDOW = b"statistics", b"moments", b"window"
-"""Keys of a batch's metadata: the statistics of its rows (JSON), their moments, its window."""
+STATISTICS, MOMENTS, WINDOW, KNOWN = b"statistics", b"moments", b"window", b"known"
+"""Keys of a batch's metadata: the statistics of its rows (JSON), their moments, its window, and
+what is said of the times of their labels."""
 ROOM = 20_000
 """An accumulator is cut down to its sample when it has twice as many rows, and more than these."""
 SAMPLE_ROWS = 1_000
@@ -93,6 +107,24 @@ def moments_of(batch: pa.RecordBatch) -> Moments | None:
     return None if data is None else from_bytes(data)
 
 
+def with_known(batch: pa.RecordBatch, known: Known) -> pa.RecordBatch:
+    """The batch with what is said of the times of its labels in its metadata."""
+    metadata = {**batch.schema.metadata, KNOWN: json.dumps(known).encode()}
+    return batch.replace_schema_metadata(metadata)
+
+
+def known_of(batch: pa.RecordBatch) -> Known | None:
+    """What a batch's metadata says of the times of its labels, if it says anything."""
+    data = batch.schema.metadata.get(KNOWN)
+    return None if data is None else Known.of(json.loads(data))
+
+
+def place_of(batch: pa.RecordBatch) -> tuple[Any, int]:
+    """In which order a window's batches are merged: those of one batch by their labels' refresh."""
+    tag = tag_of(batch)
+    return tag.key, tag.at
+
+
 def window_of(batch: pa.RecordBatch) -> Window:
     """The window's bounds in a batch's metadata."""
     start, end = batch.schema.metadata[WINDOW].split(b"/")
@@ -132,12 +164,13 @@ class WindowData(beam.CombineFn):
         return bottom_k(accumulator, self.sample_rows)
 
     def extract_output(self, accumulator: Batches) -> pa.RecordBatch:
-        parts = sorted(accumulator, key=lambda batch: tag_of(batch).key)
+        parts = sorted(accumulator, key=place_of)
         statistics = merge(statistics_of(part) for part in parts)
         sums = [found for part in parts if (found := moments_of(part)) is not None]
         whole = merge_moments(sums, statistics) if sums else None
-        rows = concat(bottom_k(parts, self.sample_rows))
-        return with_statistics(rows, statistics.cut(), whole)
+        rows = with_statistics(concat(bottom_k(parts, self.sample_rows)), statistics.cut(), whole)
+        known = [each for part in parts if (each := known_of(part)) is not None]
+        return with_known(rows, merge_known(known)) if known else rows
 
     def get_accumulator_coder(self) -> Any:
         return BATCHES
@@ -161,6 +194,28 @@ class Summarize(beam.DoFn):
             yield rows
 
 
+class SummarizeLessons(beam.DoFn):
+    """``summarized`` of each batch, cut by the refreshes in which its labels become known.
+
+    A piece is stamped with the least time of its labels, in its tag, too: it waits for its window
+    in the shuffle.
+    """
+
+    def __init__(self, schema: Schema, every: int, reduce: bool = False) -> None:
+        self.schema = schema
+        self.every = every
+        self.reduce = reduce
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
+        tag = tag_of(batch)
+        for lesson in cut_lessons(batch, self.schema, self.every, tag.at):
+            rows = summarized(lesson.rows, self.schema, self.reduce)
+            if rows is None:
+                continue
+            stamped = with_known(restamped(rows, lesson.stamp), lesson.known)
+            yield TimestampedValue(stamped, beam_time(lesson.stamp))
+
+
 KEYS = 8
 """Windows that follow each other have different keys, so that they may be trained side by side."""
 
@@ -178,20 +233,20 @@ class Bound(beam.DoFn):
     Attributes:
         begin: microseconds; windows that start before are left out: a resumed run has
             not all of their rows.
-        until: microseconds; windows that end later are left out: the stream ends before they
+        end: where the stream ends: windows that end later are left out, since it ends before they
             have all of their rows.
     """
 
-    def __init__(self, begin: int | None, until: int | None = None) -> None:
+    def __init__(self, begin: int | None, end: StreamEnd = NO_END) -> None:
         self.begin = begin
-        self.until = until
+        self.end = end
 
     def process(
         self, keyed: tuple[int, pa.RecordBatch], window: Any = beam.DoFn.WindowParam
     ) -> Iterator[pa.RecordBatch]:
         start, end = window.start.micros, window.end.micros
         begun = self.begin is None or start >= self.begin
-        if begun and (self.until is None or end <= self.until):
+        if begun and self.end.includes(end):
             metadata = {**keyed[1].schema.metadata, WINDOW: b"%d/%d" % (start, end)}
             yield keyed[1].replace_schema_metadata(metadata)
 
@@ -212,7 +267,7 @@ class CollectWindows(beam.PTransform[Any, Any]):
             stamped ``(lag - 1) * every`` later and spread anew before it is trained on, so that
             a fit may take that long.
         sample_rows: how many rows a window keeps at the most.
-        begin, until: see ``Bound``.
+        begin, end: see ``Bound``.
         reduce: sends moments in the place of most rows (``model.moments.suffice``).
     """
 
@@ -223,7 +278,7 @@ class CollectWindows(beam.PTransform[Any, Any]):
         sample_rows: int = 1_000_000,
         *,
         begin: int | None = None,
-        until: int | None = None,
+        end: StreamEnd = NO_END,
         reduce: bool = False,
     ) -> None:
         super().__init__()
@@ -232,18 +287,22 @@ class CollectWindows(beam.PTransform[Any, Any]):
         self.sample_rows = min(sample_rows, SAMPLE_ROWS) if reduce else sample_rows
         self.reduce = reduce
         self.begin = begin
-        self.until = until
+        self.end = end
 
     def expand(self, accepted: Any) -> Any:
         every, lag = self.cadence.every, self.cadence.lag
+        summarize = (
+            SummarizeLessons(self.schema, every, self.reduce)
+            if self.schema.has_label_time
+            else Summarize(self.schema, self.reduce)
+        )
         windows = (
             accepted
-            | "Summarize"
-            >> beam.ParDo(Summarize(self.schema, self.reduce)).with_output_types(pa.RecordBatch)
+            | "Summarize" >> beam.ParDo(summarize).with_output_types(pa.RecordBatch)
             | "Window" >> beam.WindowInto(windowing(self.cadence.window, every))
             | "Key" >> beam.Map(keyed, every).with_output_types(tuple[int, pa.RecordBatch])
             | "Combine" >> beam.CombinePerKey(WindowData(self.sample_rows))
-            | "Bound" >> beam.ParDo(Bound(self.begin, self.until)).with_output_types(pa.RecordBatch)
+            | "Bound" >> beam.ParDo(Bound(self.begin, self.end)).with_output_types(pa.RecordBatch)
             | "Global" >> beam.WindowInto(GlobalWindows())
         )
         if lag == 1:

@@ -30,6 +30,7 @@ from typing_extensions import override
 
 from model import files
 from model.batch import tag_of
+from model.ending import StreamEnd, read_end, write_end
 from transforms.tally import count, note
 
 TICKETS_A_BUNDLE = 100
@@ -180,16 +181,20 @@ class Planner(UnboundedSource):
     """
 
     version = 1
+    ending: StreamEnd | None = None
 
     def __init__(
         self,
         tickets: Tickets,
         clock: Callable[[], float] = time.time,
         drain: Drain | None = None,
+        ending: StreamEnd | None = None,
     ) -> None:
         self.tickets = tickets
         self.clock = clock
         self.drain = drain
+        if ending is not None:  # else it is pickled as ever
+            self.ending = ending
 
     def __getstate__(self) -> dict[str, Any]:
         return {"version": self.version, **self.__dict__}
@@ -211,7 +216,7 @@ class Planner(UnboundedSource):
         self, options: Any, checkpoint_mark: CheckpointMark | None
     ) -> UnboundedReader:
         mark = checkpoint_mark if isinstance(checkpoint_mark, Mark) else Mark(0)
-        return PlannerReader(self.tickets, mark, self.clock, self.drain)
+        return PlannerReader(self.tickets, mark, self.clock, self.drain, self.ending)
 
     @override
     def get_checkpoint_mark_coder(self) -> Coder:
@@ -221,7 +226,8 @@ class Planner(UnboundedSource):
 class PlannerReader(UnboundedReader):
     """Emits the tickets that are due; its watermark is the stamp of the next one.
 
-    Asked to drain, it goes on to the end of the refresh that has begun, and ends there.
+    Asked to drain, it goes on to the end of the refresh that has begun, and ends there. Where
+    labels have a time, the end is written (``model.ending``) before the watermark passes it.
     """
 
     def __init__(
@@ -230,13 +236,16 @@ class PlannerReader(UnboundedReader):
         mark: Mark,
         clock: Callable[[], float],
         drain: Drain | None = None,
+        ending: StreamEnd | None = None,
     ) -> None:
         self.tickets = tickets if mark.until == OPEN else tickets.before(mark.until)
         self.until = mark.until
         self.clock = clock
         self.drain = drain
+        self.ending = ending
         self.next = mark.count
         self.current: Ticket | None = None
+        self.written = False
 
     @override
     def start(self) -> bool:
@@ -256,7 +265,25 @@ class PlannerReader(UnboundedReader):
         if self.until == OPEN and self.drain is not None and self.drain.asked(self.clock()):
             every = self.drain.every
             self.until = -(-self.tickets.reach(self.next) // every) * every
+            if self.ending is not None:
+                self.until = self._decide_end(self.ending, every)
             self.tickets = self.tickets.before(self.until)
+
+    def _decide_end(self, ending: StreamEnd, every: int) -> int:
+        """The end of a stream that is drained, in its file; one that was decided before stands.
+
+        The watermark may have passed refreshes without a row, up to the next ticket's stamp.
+        """
+        assert ending.path is not None
+        until = read_end(ending.path)
+        if until is None:
+            following = self.tickets.get(self.next)
+            passed = self.until if following is None else following.at // every * every
+            until = max(self.until, passed)
+            if ending.until is not None:
+                until = min(until, ending.until)
+            write_end(ending.path, until)
+        return until
 
     @override
     def get_current(self) -> Ticket:
@@ -270,7 +297,20 @@ class PlannerReader(UnboundedReader):
     @override
     def get_watermark(self) -> Timestamp:
         following = self.tickets.get(self.next)
-        return MAX_TIMESTAMP if following is None else beam_time(following.at)
+        if following is not None:
+            return beam_time(following.at)
+        self._write_end()
+        return MAX_TIMESTAMP
+
+    def _write_end(self) -> None:
+        """Writes where the stream ends, unless it was drained, where labels have a time."""
+        ending = self.ending
+        if ending is None or ending.until is None or self.written:
+            return
+        assert ending.path is not None
+        if read_end(ending.path) is None:
+            write_end(ending.path, ending.until)
+        self.written = True
 
     @override
     def get_checkpoint_mark(self) -> CheckpointMark:
@@ -343,6 +383,7 @@ class ReadTickets(beam.PTransform[Any, Any]):
         drain: how it is asked to end early; None: it is not.
         claims: what can read its rows again (``transforms.handover.Claims``); None: nothing.
         ahead: whether it is read some tickets ahead (``ReadAhead``): not if it is live.
+        ending: where it ends, and the file that says so; None: labels have no time.
     """
 
     def __init__(
@@ -353,8 +394,10 @@ class ReadTickets(beam.PTransform[Any, Any]):
         drain: Drain | None = None,
         claims: Any = None,
         ahead: bool = False,
+        ending: StreamEnd | None = None,
     ) -> None:
         super().__init__()
+        self.ending = ending
         self.ahead = ahead
         self.claims = claims
         self.tickets = tickets
@@ -368,7 +411,7 @@ class ReadTickets(beam.PTransform[Any, Any]):
             root
             | "Plan"
             >> ReadFromUnboundedSource(
-                Planner(self.tickets, drain=self.drain),
+                Planner(self.tickets, drain=self.drain, ending=self.ending),
                 poll_interval=self.poll,
                 max_records_per_bundle=TICKETS_A_BUNDLE,
                 max_read_time_seconds=1,
