@@ -127,8 +127,13 @@ def replay_of(settings: Settings, **others: Any) -> Replay:
     """A replay with a run's options.
 
     Raises:
-        UserError: if the learner cannot be made or fitted.
+        UserError: if the learner cannot be made or fitted, or labels have a time of their own.
     """
+    if settings.meaning.has_label_time:
+        raise UserError(
+            "schema: label_time: a backtest takes labels to be known at their rows' time; a run "
+            "on files goes by both clocks"
+        )
     check(*settings.regressor, settings.width)
     replay: dict[str, Any] = {
         "schema": settings.meaning,

@@ -29,6 +29,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning"),  # a mean of nulls alone
     pytest.mark.filterwarnings("ignore:Series.values:DeprecationWarning"),  # pyarrow asks pandas
 ]
+SLOW = pytest.mark.slow
 WAIT = Labels("known", 240)
 MINUTE = Cadence(60, 60)
 EPOCH = streams.EPOCH
@@ -257,13 +258,15 @@ def take_back(folder: Path, number: int, models: bool) -> None:
 
 
 @pytest.mark.parametrize("models", [True, False], ids=["without models", "with models"])
-@pytest.mark.parametrize("number", [1, 9, 24, 27])
+@pytest.mark.parametrize(
+    "number", [1, pytest.param(9, marks=SLOW), 24, pytest.param(27, marks=SLOW)]
+)
 @pytest.mark.parametrize(
     "options",
     [
         (),
-        pytest.param(("--lag", "2", "--window", "2m", "--every", "1m"), marks=pytest.mark.slow),
-        pytest.param(("--latency", "20s", "--shards", "2"), marks=pytest.mark.slow),
+        pytest.param(("--lag", "2", "--window", "2m", "--every", "1m"), marks=SLOW),
+        pytest.param(("--latency", "20s", "--shards", "2"), marks=SLOW),
     ],
     ids=["minutes", "lag and sliding", "latency"],
 )
@@ -312,7 +315,7 @@ def drained(folder: Path, source: str, tickets: int, *options: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("tickets", [1, 4, 7])
+@pytest.mark.parametrize("tickets", [pytest.param(1, marks=SLOW), 4, pytest.param(7, marks=SLOW)])
 def test_a_drain_ends_both_clocks_and_the_run_goes_on_there(
     rows: pd.DataFrame, tmp_path: Path, tickets: int
 ) -> None:
