@@ -137,7 +137,7 @@ def to_time(micros: float) -> pd.Timestamp:
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    return delayed(streams.made(windows=25, rows_a_window=40))
+    return delayed(streams.make_stream(windows=25, rows_a_window=40))
 
 
 def test_the_stream_has_all_that_is_awkward(rows: pd.DataFrame) -> None:
@@ -185,7 +185,7 @@ def test_text_has_the_figures_of_a_loop_over_both_clocks(
 
 
 def test_a_forest_has_the_figures_of_a_loop_over_both_clocks(tmp_path: Path) -> None:
-    rows = delayed(streams.made(windows=8, rows_a_window=150, seed=1))
+    rows = delayed(streams.make_stream(windows=8, rows_a_window=150, seed=1))
     source = streams.parquet_files(rows, tmp_path / "in", pieces=2)
     folder = run(tmp_path / "out", source, "--batch-rows", "70", learner="forest")
     check(folder, replay_labels(rows, streams.MADE, WAIT, MINUTE, forest))
@@ -205,7 +205,7 @@ def test_windows_end_both_clocks(rows: pd.DataFrame, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("learner", ["ridge", "forest"])
 def test_labels_that_are_known_at_once_change_no_digit(tmp_path: Path, learner: str) -> None:
-    rows = streams.made(windows=8, rows_a_window=60, seed=4)
+    rows = streams.make_stream(windows=8, rows_a_window=60, seed=4)
     rows = rows.assign(known=rows["at"].where(rows["y"].notna()))
     source = streams.parquet_files(rows, tmp_path / "in", pieces=2, group=97)
     plain = tmp_path / "plain"
@@ -228,7 +228,7 @@ def test_labels_that_are_known_at_once_change_no_digit(tmp_path: Path, learner: 
 
 
 def test_the_settings_of_a_run_without_labels_times_have_no_trace_of_them(tmp_path: Path) -> None:
-    rows = streams.made(windows=3, rows_a_window=30)
+    rows = streams.make_stream(windows=3, rows_a_window=30)
     source = streams.parquet_files(rows, tmp_path / "in")
     schema = streams.schema_file(streams.MADE, tmp_path / "s.toml")
     argv = ["--input", source, "--schema", str(schema), "--output", str(tmp_path / "out")]
@@ -309,7 +309,7 @@ def drained(folder: Path, source: str, tickets: int, *options: str) -> Path:
     folder.mkdir()
     made, span = file_source(settings, place, print)
     open_folder(place, settings, files_setting(made))
-    made.drain = DrainAfter(str(folder), tickets)
+    made.drain = DrainAfter(str(folder), tickets)  # type: ignore[assignment]
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         build(pipeline, made, settings, place, span)
     return folder
@@ -335,7 +335,7 @@ def test_a_drain_ends_both_clocks_and_the_run_goes_on_there(
 
 
 def test_days_that_come_one_by_one_have_the_bytes_of_all_at_once(tmp_path: Path) -> None:
-    rows = delayed(streams.made(windows=25, rows_a_window=20, seed=6), most=200)
+    rows = delayed(streams.make_stream(windows=25, rows_a_window=20, seed=6), most=200)
     ordered = rows.sort_values("at", ignore_index=True)
     early, late = ordered["at"] < EPOCH + pd.Timedelta("9m"), ordered["at"] >= NEXT
     options = ("--batch-rows", "30", "--latest", "2030-01-01", "--keep", "0")
