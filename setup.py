@@ -53,6 +53,7 @@ NOTEBOOK = [
     "ipykernel>=6.29,<8",
     "matplotlib>=3.9,<4",
     "pandas>=2.2.3,<2.4",  # in IPython, Beam 2.77 imports its dataframes at each step
+    "tqdm>=4.66,<5",  # the bar of a backtest
 ]
 EXTRAS = {
     "docs": [

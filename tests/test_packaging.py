@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import sys
-from importlib.metadata import packages_distributions, requires
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import setuptools
 from packaging.requirements import Requirement
 
 import pipeline
@@ -20,7 +22,19 @@ SHIPPED = sorted(
     for folder in ROOT.glob("*/__init__.py")
     if folder.parent.name not in NOT_SHIPPED
 )
-DECLARED = [Requirement(text) for text in requires("correnteza") or []]
+with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(setuptools, "setup", lambda **_: None)
+    SETUP = runpy.run_path(str(ROOT / "setup.py"))
+CORE = [Requirement(text) for text in SETUP["CORE"]]
+DECLARED = [
+    *CORE,
+    *(
+        Requirement(text)
+        for name, extra in SETUP["EXTRAS"].items()
+        if name != "test"
+        for text in extra
+    ),
+]
 OPTIONAL = {"pandas": "notebook"}
 """What is imported if it is there, and the extra that names it."""
 
@@ -55,15 +69,11 @@ def test_what_a_package_imports_is_declared(package: str) -> None:
 
 
 def test_model_and_transforms_need_no_extra() -> None:
-    core = {canonical(one.name) for one in DECLARED if one.marker is None or not _extra(one)}
+    core = {canonical(one.name) for one in CORE}
     distributions = packages_distributions()
     for name in imports_of("model") | imports_of("transforms"):
         if name not in OPTIONAL:
             assert {canonical(one) for one in distributions.get(name, [name])} & core, name
-
-
-def _extra(one: Requirement) -> bool:
-    return "extra" in str(one.marker)
 
 
 @pytest.mark.parametrize("package", SHIPPED)
