@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs a command line.
 
     Args:
-        argv: the command line behind the program's name; None: this process's.
+        argv: the command line after the program's name; None: this process's.
 
     Returns:
         The exit code: 0, 1 (failed), 2 (a mistake of the user's), 130 (Ctrl-C) or 143 (SIGTERM).
@@ -66,17 +66,17 @@ def run(argv: list[str]) -> int:
     if argv and not argv[0].startswith("-"):
         from model.errors import UserError
 
-        raise UserError(f"unknown command {argv[0]!r}: {nearest(argv[0])}")
+        raise UserError(f"unknown command {argv[0]!r}: {suggest(argv[0])}")
     from pipeline.run import run as run_job
 
     return run_job(argv)
 
 
-def nearest(word: str) -> str:
-    """What to type instead of a word that is no command."""
+def suggest(name: str) -> str:
+    """What to type instead of a name that is no command."""
     from monitor.program import as_called
 
-    close = difflib.get_close_matches(word, COMMANDS, n=1)
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
     if close:
         return f"do you mean {close[0]}?"
     return as_called(f"{', '.join(COMMANDS)}, or options alone (see python -m pipeline --help)")

@@ -1,4 +1,4 @@
-"""The command line's words, and a TOML file's keys, into settings and Beam's own options."""
+"""The command line and a TOML file, as settings and Beam's own options."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ PARAMETERS = {"learner_param", "source_param"}
 
 def parser() -> Parser:
     """The parser of ``python -m pipeline [options] [Beam options]``."""
-    made = Parser(
+    parser = Parser(
         prog="python -m pipeline",
         usage="%(prog)s [options] [Beam options]\n       %(prog)s COMMAND [options]",
         description=f"{DESCRIPTION}\n\n{_commands()}",
@@ -70,19 +70,19 @@ def parser() -> Parser:
         argument_default=argparse.SUPPRESS,
     )
     version = f"correnteza {__version__}"
-    made.add_argument("--version", action="version", version=version, help="print the version")
-    made.add_argument(
+    parser.add_argument("--version", action="version", version=version, help="print the version")
+    parser.add_argument(
         "--config",
         metavar="FILE",
         help="TOML with any of these options; its paths go by its folder",
     )
     for title, names in GROUPS.items():
-        group = made.add_argument_group(title)
+        group = parser.add_argument_group(title)
         for name in names:
             _add(group, name)
     for old in RENAMED:
-        made.add_argument(option(old), dest=old, help=argparse.SUPPRESS)
-    return made
+        parser.add_argument(option(old), dest=old, help=argparse.SUPPRESS)
+    return parser
 
 
 def _commands() -> str:
@@ -92,16 +92,16 @@ def _commands() -> str:
 
 def _add(group: Any, name: str) -> None:
     field = Settings.model_fields[name]
-    told = field.description or ""
+    text = field.description or ""
     if field.annotation is bool:
-        group.add_argument(option(name), dest=name, action="store_true", help=told)
+        group.add_argument(option(name), dest=name, action="store_true", help=text)
         return
     if name in PARAMETERS:
-        group.add_argument(option(name), dest=name, action="append", metavar="K=V", help=told)
+        group.add_argument(option(name), dest=name, action="append", metavar="K=V", help=text)
         return
-    if field.default is not None and field.default != "" and "(" not in told:
-        told = f"{told} ({field.default})"
-    group.add_argument(option(name), dest=name, metavar=_metavar(name, field), help=told)
+    if field.default is not None and field.default != "" and "(" not in text:
+        text = f"{text} ({field.default})"
+    group.add_argument(option(name), dest=name, metavar=_metavar(name, field), help=text)
 
 
 def _metavar(name: str, field: Any) -> str:
@@ -114,7 +114,7 @@ def _metavar(name: str, field: Any) -> str:
     return kinds.get(getattr(kind, "__name__", ""), name.removesuffix("_file").upper())
 
 
-def parse(words: list[str]) -> tuple[Settings, list[str]]:
+def parse(argv: list[str]) -> tuple[Settings, list[str]]:
     """Settings from the command line and its ``--config`` file, and what is Beam's.
 
     Options on the command line go before those of the file.
@@ -122,7 +122,7 @@ def parse(words: list[str]) -> tuple[Settings, list[str]]:
     Raises:
         UserError: for an unknown option (with the nearest known one) or a bad value.
     """
-    known, rest = parser().parse_known_args(words)
+    known, rest = parser().parse_known_args(argv)
     given = vars(known)
     _check_beam(rest)
     values = _renamed(_config(given.pop("config"))) if "config" in given else {}
@@ -169,16 +169,16 @@ def _beside(config: str, name: str, value: Any) -> Any:
     return os.path.normpath(os.path.join(escaped, value))
 
 
-def _check_beam(words: list[str]) -> None:
-    """Raises UserError for a word that is no option of Beam's either."""
+def _check_beam(arguments: list[str]) -> None:
+    """Raises UserError for an argument that is no option of Beam's either."""
     beam = BeamParser()
     for name in JOB_SERVERS:
         beam.add_argument(f"--{name}", nargs="?")
-    _, unknown = beam.parse_known_args(words)
-    for word in unknown:
-        name = word.split("=")[0]
+    _, unknown = beam.parse_known_args(arguments)
+    for argument in unknown:
+        name = argument.split("=")[0]
         if not name.startswith("-"):
-            raise UserError(f"unknown word {word!r}: see {as_called(MODULE)} --help")
+            raise UserError(f"unknown argument {argument!r}: see {as_called(MODULE)} --help")
         known = [option(field) for field in Settings.model_fields] + ["--config", "--help"]
         known += beam.names
         raise UserError(f"unknown option {name}{_nearest(name, known)}")

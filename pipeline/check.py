@@ -1,6 +1,6 @@
 """``python -m pipeline check``: which runners can carry a job here, and what the others lack.
 
-The needs are those by which a run is refused (``pipeline.runners``), so a run is told the same.
+The requirements are those by which a run is refused (``pipeline.runners``), so both say the same.
 On one runner, named by ``--runner``, a small job is run too: only windows that come out prove
 that windows fire there. It is a process of its own, since that can be ended on every runner.
 """
@@ -40,7 +40,7 @@ from pipeline.settings import Settings
 HELP = """\
 usage: python -m pipeline check [options] [Beam options]
 
-Tell for each runner whether it can run this job here, what is missing and what brings it.
+Show for each runner whether it can run this job here, what is missing and how to get it.
 With --runner X: look at that one, and run two small windows of synthetic people on it.
 
 The options are the job's: see python -m pipeline --help. The exit code is 0 if the runner
@@ -52,13 +52,15 @@ examples:
   python -m pipeline check --runner flink               with a trial of two windows
 """
 LIMIT = 120
-"""A trial has so many seconds."""
+"""Maximum number of seconds of a trial."""
 WINDOW = 2
-"""A trial's windows are so long, seconds."""
+"""Length of a trial's windows, seconds."""
 POLL = 0.2
 CANCEL_SECONDS = 60.0
-"""The job of a trial has so long to end when it is told to; Flink's may first have to start."""
-WORDS = ("--learner", "ridge", "--rate", "100", "--window", str(WINDOW))
+"""Maximum number of seconds in which a trial's job ends when it is cancelled.
+
+A job on Flink may have to start first."""
+TRIAL_OPTIONS = ("--learner", "ridge", "--rate", "100", "--window", str(WINDOW))
 NOT_TRIED = ("--savepoint_path", "--job_name")
 """Options of Beam's that name one run: a trial is another."""
 NO_TRIAL = "no trial: only Google's service can run it; --dry_run=True checks the job's graph"
@@ -84,14 +86,14 @@ class Trial(NamedTuple):
 
     Attributes:
         fired: whether two windows came out, the second scored by the model of the first.
-        told: how, in a line.
+        message: how, in a line.
     """
 
     fired: bool
-    told: str
+    message: str
 
 
-def main(words: list[str]) -> int:
+def main(argv: list[str]) -> int:
     """Runs the command.
 
     Returns:
@@ -101,73 +103,73 @@ def main(words: list[str]) -> int:
     Raises:
         UserError: for what is wrong on every runner: an option, the schema, the learner.
     """
-    if {"-h", "--help"} & set(words):
+    if {"-h", "--help"} & set(argv):
         print(as_called(HELP), end="")
         return 0
-    settings, beams = parse(words)
+    settings, beam_options = parse(argv)
     assert settings.meaning
     learners.check(*settings.regressor, settings.width)
     chosen = "runner" in settings.model_fields_set
-    return (one if chosen else each)(settings, beams, *consoles())
+    return (show_one if chosen else show_all)(settings, beam_options, *consoles())
 
 
-def each(settings: Settings, words: list[str], out: Console, err: Console) -> int:
+def show_all(settings: Settings, beam_options: list[str], out: Console, err: Console) -> int:
     """Shows all runners."""
     table = _table("runner", "can it?", "what is missing, or to know", "what to do")
     able = False
     with telling(err, "looking at the runners"):
         for name in runners.RUNNERS:
-            found = list(rows(settings.model_copy(update={"runner": name}), words))
+            found = list(rows(settings.model_copy(update={"runner": name}), beam_options))
             able |= found[0].can != "no"
             for number, row in enumerate(found):
-                first = ("", "") if number else (name, _told(row.can))
+                first = ("", "") if number else (name, _colour(row.can))
                 table.add_row(*first, row.why, row.remedy)
     out.print(table)
     return 0 if able else 1
 
 
-def rows(settings: Settings, words: list[str]) -> Iterator[Row]:
+def rows(settings: Settings, beam_options: list[str]) -> Iterator[Row]:
     """The lines of a runner: what it lacks; or, if that is nothing, what to know of it."""
-    lacking = [need for need in runners.requirements_of(settings, words) if not need.met]
-    for need in lacking:
-        yield Row("no", need.problem, need.remedy)
-    if lacking:
+    unmet = [one for one in runners.requirements_of(settings, beam_options) if not one.met]
+    for one in unmet:
+        yield Row("no", one.problem, one.remedy)
+    if unmet:
         return
-    workers = requirements.option_value(words, "--environment_type") or "LOOPBACK"
+    workers = requirements.option_value(beam_options, "--environment_type") or "LOOPBACK"
     if settings.runner == "flink" and workers.upper() != "LOOPBACK":
         yield Row("yes")
     else:
         yield Row("yes, but", *REMARKS[settings.runner])
 
 
-def one(settings: Settings, words: list[str], out: Console, err: Console) -> int:
+def show_one(settings: Settings, beam_options: list[str], out: Console, err: Console) -> int:
     """Shows what one runner needs; if it has all, tries it."""
     with telling(err, f"looking at {settings.runner}"):
-        needed = merged(runners.requirements_of(settings, words))
+        required = merge(runners.requirements_of(settings, beam_options))
     table = _table(f"{settings.runner} needs", "here?", "what is missing", "what to do")
-    for need in needed:
-        table.add_row(need.what, _told("yes" if need.met else "no"), need.problem, need.remedy)
+    for one in required:
+        table.add_row(one.what, _colour("yes" if one.met else "no"), one.problem, one.remedy)
     out.print(table)
-    if not all(need.met for need in needed):
+    if not all(one.met for one in required):
         return 1
     if settings.runner == "dataflow":
         out.print(NO_TRIAL, soft_wrap=True)
         return 0
     began = time.monotonic()
-    fired, told = trial(settings, words, err)
-    out.print(f"trial: {told} ({time.monotonic() - began:.0f} s)", soft_wrap=True)
+    fired, message = trial(settings, beam_options, err)
+    out.print(f"trial: {message} ({time.monotonic() - began:.0f} s)", soft_wrap=True)
     return 0 if fired else 1
 
 
-def merged(needed: Iterable[Requirement]) -> list[Requirement]:
-    """Needs by what they are of: all that are not met, or one that is."""
+def merge(requirements: Iterable[Requirement]) -> list[Requirement]:
+    """Requirements by what they are of: all that are not met, or one that is."""
     by_thing: dict[str, list[Requirement]] = {}
-    for need in needed:
-        by_thing.setdefault(need.what, []).append(need)
+    for one in requirements:
+        by_thing.setdefault(one.what, []).append(one)
     return [
-        need
+        one
         for found in by_thing.values()
-        for need in ([lacking for lacking in found if not lacking.met] or found[:1])
+        for one in ([unmet for unmet in found if not unmet.met] or found[:1])
     ]
 
 
@@ -180,11 +182,11 @@ def _table(*titles: str) -> Table:
     return table
 
 
-def _told(can: str) -> Text:
+def _colour(can: str) -> Text:
     return Text(can, style={"yes": "green", "no": "red"}.get(can, "yellow"))
 
 
-def trial(settings: Settings, words: list[str], err: Console) -> Trial:
+def trial(settings: Settings, beam_options: list[str], err: Console) -> Trial:
     """Runs a small job on a runner, until two of its windows are reported.
 
     On a runner that streams it is a live one, whose source goes on for longer than ``LIMIT``:
@@ -193,17 +195,18 @@ def trial(settings: Settings, words: list[str], err: Console) -> Trial:
     live = ("--live", "--refreshes", str(LIMIT // WINDOW + 2))
     stream = ("--refreshes", "2") if settings.runner == "direct" else live
     shared = ["--shared"] if settings.shared else []
-    with trial_folder(settings) as folder, tempfile.TemporaryFile("w+") as said:
-        given = (*WORDS, *stream, *shared, "--runner", settings.runner, "--output", folder.path)
+    with trial_folder(settings) as folder, tempfile.TemporaryFile("w+") as output:
+        place = ("--runner", settings.runner, "--output", folder.path)
+        argv = (*TRIAL_OPTIONS, *stream, *shared, *place)
         err.print(f"trial: windows of {WINDOW} s of synthetic people on {settings.runner} ...")
-        with process([*given, *without(words, *NOT_TRIED)], said) as running:
-            ended = watched(running, folder, said, err)
+        with process([*argv, *without(beam_options, *NOT_TRIED)], output) as running:
+            ended = watch(running, folder, output, err)
     meanwhile = ", while the source went on" if ended.fired and stream is live else ""
-    return Trial(ended.fired, ended.told + meanwhile)
+    return Trial(ended.fired, ended.message + meanwhile)
 
 
-def watched(
-    running: subprocess.Popen[str], folder: RunFolder, said: IO[str], err: Console
+def watch(
+    running: subprocess.Popen[str], folder: RunFolder, output: IO[str], err: Console
 ) -> Trial:
     """Waits until two windows of a trial are reported, it has ended, or its time is up."""
     began = time.monotonic()
@@ -213,7 +216,7 @@ def watched(
             if fired(folder):
                 return Trial(True, "two windows fired, the second scored by the first one's model")
             if over:
-                return Trial(False, f"the job ended before two windows had fired: {last(said)}")
+                return Trial(False, f"the job ended before two windows had fired: {last(output)}")
             number = len(folder.reported())
             tell(f"{time.monotonic() - began:5.0f} s  {format_count(number, 'window')} reported")
             time.sleep(POLL)
@@ -233,22 +236,22 @@ def _name(moment: str) -> str:
 
 
 @contextmanager
-def process(words: list[str], said: IO[str]) -> Iterator[subprocess.Popen[str]]:
+def process(argv: list[str], output: IO[str]) -> Iterator[subprocess.Popen[str]]:
     """The job in a process of its own; it is cancelled, as by Ctrl-C, when the context ends.
 
     Args:
-        words: the job's options.
-        said: where its messages go.
+        argv: the job's options.
+        output: where its messages go.
     """
     paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         running = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", *words],
+            [sys.executable, "-m", "pipeline", *argv],
             # Beam leaves temporary folders of its own
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TMPDIR": temporary},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=output,
             text=True,
             start_new_session=True,  # Ctrl-C comes here, and reaches it once
         )
@@ -259,7 +262,7 @@ def process(words: list[str], said: IO[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def end(running: subprocess.Popen[str]) -> None:
-    """Ends a job's process: as by Ctrl-C, and if it does not mind that, at once."""
+    """Ends a job's process: as by Ctrl-C, and if it goes on, at once."""
     if running.poll() is not None:
         return
     running.send_signal(signal.SIGINT)
@@ -289,8 +292,8 @@ def trial_folder(settings: Settings) -> Iterator[RunFolder]:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def without(words: list[str], *names: str) -> list[str]:
-    """Beam's words without some options.
+def without(beam_options: list[str], *names: str) -> list[str]:
+    """Beam's options without some.
 
     Example:
         >>> without(["--job_name", "a", "--parallelism=2"], "--job_name")
@@ -299,12 +302,12 @@ def without(words: list[str], *names: str) -> list[str]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in names:
         parser.add_argument(name, nargs="?")
-    return parser.parse_known_args(words)[1]
+    return parser.parse_known_args(beam_options)[1]
 
 
-def last(said: IO[str]) -> str:
-    """The last message of a job that tells of an error, or its last one."""
-    said.seek(0)
-    lines = [line.strip() for line in said if line.strip()]
+def last(output: IO[str]) -> str:
+    """The last error among a job's messages, or its last message."""
+    output.seek(0)
+    lines = [line.strip() for line in output if line.strip()]
     errors = [line for line in lines if line.startswith("error: ")]
-    return (errors or lines or ["it said nothing"])[-1].removeprefix("error: ")
+    return (errors or lines or ["no message"])[-1].removeprefix("error: ")

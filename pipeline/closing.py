@@ -61,8 +61,8 @@ def rejected_of(folder: RunFolder, progress: Progress, resumed: bool) -> Rejecte
     return Rejected(read, rejected, tuple(_reasons(folder)) if rejected else ())
 
 
-def closing(
-    folder: RunFolder, progress: Progress, out: Console, lost: Rejected | None = None
+def print_closing(
+    folder: RunFolder, progress: Progress, out: Console, rejected: Rejected | None = None
 ) -> None:
     """Prints what was done and where it is.
 
@@ -70,16 +70,16 @@ def closing(
         folder: the run's.
         progress: how it went.
         out: where to print.
-        lost: the rows that were rejected; None: as ``progress`` counts them.
+        rejected: the rows that were rejected; None: as ``progress`` counts them.
     """
     counts = progress.counts()
-    read, rejected = counts.get("rows read", 0), counts.get("rows rejected", 0)
+    read, count = counts.get("rows read", 0), counts.get("rows rejected", 0)
     line = f"{format_count(read, 'row')} read in {progress.seconds:.1f} s"
-    if rejected:
-        line += f", {rejected:,} of them rejected: see {folder.rejected}"
+    if count:
+        line += f", {count:,} of them rejected: see {folder.rejected}"
     out.print(line, soft_wrap=True)
-    if lost is not None and not _is_loud(lost):
-        for reason in lost.reasons:
+    if rejected is not None and not _is_loud(rejected):
+        for reason in rejected.reasons:
             out.print(reason, soft_wrap=True)
     skips = folder.skips()
     for line in summarize(skips, folder.skipped):
@@ -89,27 +89,29 @@ def closing(
     out.print(f"run folder: {folder.path}", soft_wrap=True)
 
 
-def judgement(lost: Rejected, most: float) -> Iterator[str]:
+def rejection_lines(rejected: Rejected, most: float) -> Iterator[str]:
     """The lines that close a run of which too much was rejected; none of another.
 
     Args:
-        lost: what was rejected.
+        rejected: what was rejected.
         most: ``--max-rejected``, the share beyond which a run fails.
 
     Example:
-        >>> for line in judgement(Rejected(600, 400, ("  400 rows: as in.csv:3: ...",)), most=0.5):
+        >>> rejected = Rejected(600, 400, ("  400 rows: as in.csv:3: ...",))
+        >>> for line in rejection_lines(rejected, most=0.5):
         ...     print(line)
         error: 400 of 600 rows (67%) were rejected, more than --max-rejected 0.5:
           400 rows: as in.csv:3: ...
     """
-    if not _is_loud(lost) and lost.share <= most:
+    if not _is_loud(rejected) and rejected.share <= most:
         return
-    line = f"{lost.rejected:,} of {format_count(lost.read, 'row')} ({lost.share:.0%}) were rejected"
-    if lost.share > most:
+    rows = f"{rejected.rejected:,} of {format_count(rejected.read, 'row')}"
+    line = f"{rows} ({rejected.share:.0%}) were rejected"
+    if rejected.share > most:
         yield f"error: {line}, more than --max-rejected {most:g}:"
     else:
         yield f"warning: {line}, more than half; models and figures are of the others:"
-    yield from lost.reasons
+    yield from rejected.reasons
 
 
 def _is_unlabelled(folder: RunFolder) -> bool:
@@ -121,8 +123,8 @@ def _is_unlabelled(folder: RunFolder) -> bool:
     return rows > 0 and rows == sum(report.unlabelled for report in reports)
 
 
-def _is_loud(lost: Rejected) -> bool:
-    return lost.share > HALF
+def _is_loud(rejected: Rejected) -> bool:
+    return rejected.share > HALF
 
 
 def _reasons(folder: RunFolder) -> Iterator[str]:

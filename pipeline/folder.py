@@ -36,7 +36,7 @@ ADDED = {"min_rows": 1, "latest": None}
 
 
 def kept(settings: Settings) -> dict[str, Any]:
-    """What settings.json says: the options that decide the run's files, and the schema."""
+    """The content of settings.json: the options that decide the run's files, and the schema."""
     options = settings.model_dump(mode="json", by_alias=True, exclude=NOT_KEPT | {"schema_file"})
     if not settings.source_param:
         del options["source_param"]

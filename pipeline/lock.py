@@ -78,7 +78,7 @@ class FolderLock:
         self.release()
 
     def release(self) -> None:
-        """Gives the folder free; it is no error to do so again."""
+        """Releases the folder; it is no error to do so again."""
         if self._held is not None:
             with suppress(OSError):
                 (self.folder / NAME).unlink(missing_ok=True)
@@ -124,7 +124,7 @@ def refusal(folder: str, writer: str) -> str:
 
 
 def writer_of(folder: str) -> str | None:
-    """Who is writing into a folder now, as far as a lock tells; None if nobody is."""
+    """Who is writing into a folder now, according to its lock; None if nobody is."""
     try:
         file = os.open(Path(folder, NAME), os.O_RDONLY)
     except OSError:

@@ -1,4 +1,4 @@
-"""Sources of one's own: a Beam transform that gives rows, run as the command line runs the others.
+"""The user's own source: a Beam transform that gives rows, run as the command line runs others.
 
 ``run_on`` runs the job on one from Python; ``--source package.module:factory`` runs one from the
 command line. Either way the run's folder is as any other run's: ``watch``, ``report``, ``serve``,
@@ -50,7 +50,7 @@ def run_on(
     beam_options: Sequence[str] = (),
     **options: Any,
 ) -> RunFolder:
-    """Runs the whole job on a source of one's own, to its end, as the command line does.
+    """Runs the whole job on the user's own source, to its end, as the command line does.
 
     The run's folder is opened and locked, progress is shown on standard error, and a summary is
     printed at the end.
@@ -128,14 +128,14 @@ def make(name: str, parameters: Mapping[str, Any], settings: Settings) -> Any:
     Raises:
         UserError: if there is no such factory, or it makes no source.
     """
-    factory = _imported(name)
+    factory = _import(name)
     given = dict(parameters)
     try:
         if "settings" in inspect.signature(factory).parameters:
             given["settings"] = settings
         source = factory(**given)
     except Exception as error:  # whatever a factory raises of its parameters
-        raise UserError(f"--source {name}: {_brief(error)}") from error
+        raise UserError(f"--source {name}: {_first_line(error)}") from error
     if not isinstance(source, beam.PTransform):
         raise UserError(
             f"--source {name}: gives a {type(source).__name__}: must be a Beam PTransform"
@@ -143,26 +143,26 @@ def make(name: str, parameters: Mapping[str, Any], settings: Settings) -> Any:
     return source
 
 
-def _imported(path: str) -> Callable[..., Any]:
+def _import(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
     try:
         with import_lock():
             factory = getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever a module raises when it is loaded
-        raise UserError(f"--source {path}: cannot be imported: {_brief(error)}") from error
+        raise UserError(f"--source {path}: cannot be imported: {_first_line(error)}") from error
     if not callable(factory):
         raise UserError(f"--source {path}: is no factory of a source: it cannot be called")
     result: Callable[..., Any] = factory
     return result
 
 
-def _brief(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     message = (str(error).strip() or "no message").splitlines()[0]
     return f"{type(error).__name__}: {message}"
 
 
 class OwnSource(beam.PTransform[Any, Any]):
-    """A source of one's own as a source of the job: tagged raw batches.
+    """The user's source as a source of the job: tagged raw batches.
 
     Its PCollection may say too much: a source that ends though Beam calls it unbounded has
     ``bounded = True``, one that gives the same rows again on another run ``resumable = True``.
@@ -188,7 +188,7 @@ class OwnSource(beam.PTransform[Any, Any]):
         except UserError:
             raise
         except Exception as error:  # whatever building it raises
-            raise UserError(f"--source {name}: cannot be built: {_brief(error)}") from error
+            raise UserError(f"--source {name}: cannot be built: {_first_line(error)}") from error
         if not isinstance(rows, beam.PCollection):
             raise UserError(
                 f"--source {name}: gives a {type(rows).__name__}: must be one PCollection of rows"
@@ -218,8 +218,7 @@ class OwnSource(beam.PTransform[Any, Any]):
         if settings.resume and not getattr(self.source, "resumable", False):
             raise UserError(
                 f"--resume: the source {settings.source} has no end, so it cannot be read again "
-                "from its beginning; one that gives the same rows again says so by an attribute "
-                "resumable = True"
+                "from its beginning; set resumable = True on one that gives the same rows again"
             )
 
 
@@ -232,10 +231,10 @@ def count_read(batch: pa.RecordBatch) -> pa.RecordBatch:
 def own_source(
     source: beam.PTransform[Any, Any], settings: Settings, folder: RunFolder
 ) -> tuple[OwnSource, Span]:
-    """A source of one's own, and what of it is trained on and reported.
+    """The user's source, and what of it is trained on and reported.
 
     A run that is resumed reads it from its beginning again, and reports from the first refresh
-    on that has no report behind the first one that has.
+    on that has no report after the first one that has.
     """
     return OwnSource(source, settings), _span(settings, folder)
 

@@ -49,7 +49,7 @@ def resume_command(argv: Sequence[str], options: Sequence[str]) -> str:
     """The command with which a run goes on, for a shell: as it was begun, but resumed.
 
     Args:
-        argv: the run's command line behind the program's name.
+        argv: the run's command line after the program's name.
         options: its folder, ``--resume`` and what else the runner needs.
 
     Example:
@@ -59,14 +59,14 @@ def resume_command(argv: Sequence[str], options: Sequence[str]) -> str:
     from monitor.program import MODULE, as_called
 
     kept, skipped = [], 0
-    for word in argv:
-        name, equals, _ = word.partition("=")
+    for argument in argv:
+        name, equals, _ = argument.partition("=")
         if skipped:
             skipped -= 1
         elif name in LEFT_OUT:
             skipped = 0 if equals else LEFT_OUT[name]
         else:
-            kept.append(word)
+            kept.append(argument)
     return f"{as_called(MODULE)} {shlex.join([*kept, *options])}"
 
 

@@ -1,4 +1,4 @@
-"""What a run tells while it works and when it has ended."""
+"""Shows how a run gets on while it works, and its summary when it has ended."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ INTERVAL = 0.5
 PLAIN_INTERVAL = 5.0
 """Seconds between pictures on a terminal, and else between progress lines."""
 SHOWN = 24
-"""A summary shows so many refreshes at the most."""
+"""Maximum number of refreshes that a summary shows."""
 DELAYS = ("scored behind",)
 """What is observed of a live run, in seconds; see ``transforms.predict``."""
 TRAINED = ("models trained", "models found", "windows skipped")
 """Counts of windows that are done with."""
 SETTLED = 60.0
-"""Seconds: what is observed earlier in a run counts only until then; it tells of start-up."""
+"""Seconds after which observations of the run's beginning count no more: they are of start-up."""
 
 
 class Reported:
-    """What the reports tell that were not there yet when this was made: a run's counts.
+    """A run's counts, from the reports that were written since this was made.
 
     For a run whose workers are elsewhere: what they count does not reach this process.
     """
@@ -136,7 +136,7 @@ class Progress:
 
     On a terminal that is the picture of ``python -m pipeline watch``, else a line now and then.
 
-    Use as a context; what happens to the run is told to ``state`` before it ends, or by an error.
+    Use as a context; set ``state`` before it ends, unless an error ends it.
 
     Args:
         folder, console: as below.
@@ -177,7 +177,7 @@ class Progress:
         """Writes the last status; nothing happens at a second end but that it is written again.
 
         Args:
-            error: what ended the run; None: ``state`` says how it ended.
+            error: what ended the run; None: ``state`` holds how it ended.
         """
         if error is not None:
             self.state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -199,23 +199,23 @@ class Progress:
     def counts(self) -> dict[str, int]:
         """What the run has done so far.
 
-        That is what the workers in this process have counted or, if nothing, what the reports
-        tell; they are read every ``PLAIN_INTERVAL`` seconds, and at the end.
+        That is what the workers in this process have counted or, if nothing, the reports';
+        they are read every ``PLAIN_INTERVAL`` seconds, and at the end.
         """
         counts = tally()
         if counts.get("rows read"):
             return counts
         if self._over.is_set() or time.monotonic() >= self._looked + PLAIN_INTERVAL:
-            with suppress(OSError):  # the run itself tells of a folder that is not reached
+            with suppress(OSError):  # the run itself reports a folder that is not reached
                 self._reported.look()
             self._looked = time.monotonic()
         return self._reported.counts
 
     def line(self) -> str:
         """The progress line: rows, rate, windows."""
-        return f"{self.seconds:5.0f} s  " + ", ".join(self.told())
+        return f"{self.seconds:5.0f} s  " + ", ".join(self.parts())
 
-    def told(self) -> list[str]:
+    def parts(self) -> list[str]:
         """Rows, rate, windows: a short text each."""
         counts = self.counts()
         rows = counts.get("rows read", 0)
@@ -227,9 +227,9 @@ class Progress:
             parts.append(f"{format_count(counts['rows scored'], 'row')} scored")
         if counts.get("refreshes reported"):
             parts.append(f"{format_count(counts['refreshes reported'], 'refresh')} reported")
-        for name, told in self.delays().items():
+        for name, seconds in self.delays().items():
             done, behind = name.split()
-            parts.append(f"{done} {told['p95']:.1f} s {behind} (p95)")
+            parts.append(f"{done} {seconds['p95']:.1f} s {behind} (p95)")
         return parts
 
     def rate(self, rows: int) -> float:
@@ -242,8 +242,8 @@ class Progress:
         """The run's picture."""
         with suppress(OSError, UserError):  # a file that cannot be read does not end the run
             self._follower.look()
-        told = [f"{self.seconds:.0f} s", *self.told()]
-        return View(self.folder.path, self.state, told, self._follower)
+        parts = [f"{self.seconds:.0f} s", *self.parts()]
+        return View(self.folder.path, self.state, parts, self._follower)
 
     def delays(self) -> dict[str, dict[str, float]]:
         """How late a live run is, by kind: count, percentiles and maximum, in seconds.
@@ -267,7 +267,7 @@ class Progress:
                 self._try_write()
 
     def _try_write(self) -> None:
-        with suppress(OSError):  # the run itself tells of a disk that is full
+        with suppress(OSError):  # the run itself reports a full disk
             self._write()
 
     def _write(self) -> None:
@@ -315,7 +315,7 @@ def percentiles(seen: Sequence[float]) -> dict[str, float]:
     return {"count": len(seen), **dict(zip(("p50", "p95", "p99", "max"), values, strict=True))}
 
 
-def summary(folder: RunFolder, console: Console) -> None:
+def print_summary(folder: RunFolder, console: Console) -> None:
     """Prints a line a refresh, and where things are."""
     reports = folder.reports()
     if reports:

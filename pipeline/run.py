@@ -30,14 +30,13 @@ from monitor.console import consoles, telling
 from pipeline import own as own_sources
 from pipeline import runners
 from pipeline.arguments import parse
-from pipeline.closing import closing as closing
-from pipeline.closing import judgement, rejected_of
+from pipeline.closing import print_closing, rejected_of, rejection_lines
 from pipeline.folder import find_folder, lock_folder, open_folder
 from pipeline.graph import build
 from pipeline.inputs import KnownFile, files_before, files_setting
 from pipeline.integrity import check_whole
 from pipeline.program import resume_command
-from pipeline.progress import Progress, summary
+from pipeline.progress import Progress, print_summary
 from pipeline.runners import dataflow, execution, requirements
 from pipeline.runners.beam_compat import outside_ipython
 from pipeline.runners.cluster import root_cause
@@ -104,8 +103,8 @@ def run_settings(
     Args:
         settings: all options.
         beam_options: what is passed through to Beam, as on a command line.
-        resume: says how the run goes on, given the options for that.
-        own: a source of one's own; None: the settings say which.
+        resume: gives the command with which the run goes on, of the options for that.
+        own: the user's source; None: the settings name it.
 
     Raises:
         UserError: for what the user can put right; nothing has run then.
@@ -117,7 +116,7 @@ def run_settings(
     runners.preflight(settings, beam_options)
     learners.check(*settings.regressor, settings.width)
     out, err = consoles()
-    tell = partial(err.print, soft_wrap=True)
+    show = partial(err.print, soft_wrap=True)
     # A dry run looks at no folder and writes nothing.
     folder = RunFolder(str(settings.output)) if dry else find_folder(settings)
     with ExitStack() as stack:
@@ -131,7 +130,7 @@ def run_settings(
         as_given = as_read(settings, beam_options)
         source, span = make_source(as_given, folder, planned, own, known)
         for line in span.lost:
-            tell(line)
+            show(line)
         placed = settings.model_copy(update={"output": folder.path})
         runner, options = runners.make(placed, beam_options)
         stack.enter_context(outside_ipython())
@@ -142,17 +141,17 @@ def run_settings(
         if not dry:
             open_folder(folder, settings, files_setting(source))
             catch_up(settings, folder, span)
-        tell(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
+        show(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
         for message in choice.messages:
-            tell(message)
+            show(message)
         if settings.runner == "direct" and find_prism() is not None:
-            tell("windows show when the source has ended; --runner prism shows them as they close")
-        farewell = dataflow.launch_message(beam_options) if settings.runner == "dataflow" else None
-        if farewell is not None:
+            show("windows show when the source has ended; --runner prism shows them as they close")
+        launched = dataflow.launch_message(beam_options) if settings.runner == "dataflow" else None
+        if launched is not None:
             if settings.webhook is not None:
-                tell("--webhook: nothing here waits for the job, so no alerts are posted")
-            return Outcome(launch(pipeline, farewell, out, err), folder, False)
-        controller = runners.make_controller(settings, beam_options, folder, tell)
+                show("--webhook: nothing here waits for the job, so no alerts are posted")
+            return Outcome(launch(pipeline, launched, out, err), folder, False)
+        controller = runners.make_controller(settings, beam_options, folder, show)
         progress = Progress(folder, err, choice.refreshes)
         code = execute(pipeline, controller, progress, resume, out)
         return Outcome(code, folder, execution.is_embedded(pipeline), controller.error)
@@ -169,15 +168,15 @@ def as_read(settings: Settings, beam_options: list[str]) -> Settings:
     return settings.model_copy(update={"resume": settings.resume and not whole})
 
 
-def launch(pipeline: Any, farewell: str, out: Console, err: Console) -> int:
-    """Hands a job over that is not waited for: a template, or one that goes on by itself."""
+def launch(pipeline: Any, message: str, out: Console, err: Console) -> int:
+    """Launches a job that is not waited for: a template, or one that goes on by itself."""
     try:
         pipeline.run()
     except Exception as error:
         logging.getLogger(__name__).debug("the launch failed", exc_info=True)
-        err.print(f"error: the job was not launched: {cause(error)}", soft_wrap=True)
+        err.print(f"error: the job was not launched: {explain_failure(error)}", soft_wrap=True)
         return 1
-    out.print(farewell, soft_wrap=True)
+    out.print(message, soft_wrap=True)
     return 0
 
 
@@ -185,7 +184,7 @@ def at_launch(settings: Settings) -> Settings:
     """The settings with what the moment of the launch decides, if nothing else has.
 
     A live run's people begin now. The rows of a new run on files may be at most a day ahead of its
-    launch; an older run that is resumed may have had no such bound.
+    launch; a run of an older version that is resumed may have no such bound.
     """
     update: dict[str, Any] = {}
     if settings.live and settings.start is None:
@@ -221,12 +220,12 @@ def prune(settings: Settings, folder: RunFolder, before: int | None = None) -> N
 def plan_input(
     settings: Settings, err: Console, known: Sequence[KnownFile] = ()
 ) -> tuple[Plan | None, Choice]:
-    """Looks through the files, if there are any, and settles the window; says so meanwhile."""
+    """Looks through the files, if there are any, with progress, and chooses the window."""
     if not settings.reads_files:
         refreshes = 0 if settings.brings_source else settings.refresh_count
         return None, Choice(settings, refreshes, ())
-    with telling(err, "looking through the files") as tell:
-        planned = plan_files(settings, tell, known)
+    with telling(err, "looking through the files") as show:
+        planned = plan_files(settings, show, known)
         return planned, choose(planned, settings)
 
 
@@ -253,8 +252,8 @@ def execute(
     folder = controller.folder
     enable_garbage_collection()
     hook = controller.settings.webhook
-    tell = partial(progress.console.print, soft_wrap=True)
-    watch = AlertWatch(folder, tell, None if hook is None else hook.get_secret_value())
+    show = partial(progress.console.print, soft_wrap=True)
+    watch = AlertWatch(folder, show, None if hook is None else hook.get_secret_value())
     controller.on_abandon = progress.abandon
     stopped: BaseException | None = None
     with watch:
@@ -273,47 +272,50 @@ def execute(
             logging.getLogger(__name__).debug("the job failed", exc_info=True)
     if progress.state == "failed":
         assert stopped is not None
-        controller.error = f"the job failed: {cause(stopped)}"
-        tell(f"error: {controller.error}")
-        tell(f"what was complete stays in {folder.path}; go on with:")
-        tell(resume(controller.resume_options))
+        controller.error = f"the job failed: {explain_failure(stopped)}"
+        show(f"error: {controller.error}")
+        show(f"what was complete stays in {folder.path}; go on with:")
+        show(resume(controller.resume_options))
         return 1
-    summary(folder, out)
+    print_summary(folder, out)
     if progress.state == "interrupted":
         reported = len(folder.reported())
         are = f"{format_count(reported, 'refresh')} {'is' if reported == 1 else 'are'}"
-        tell(f"interrupted: {are} complete in {folder.path}; go on with:")
-        tell(resume(controller.resume_options))
+        show(f"interrupted: {are} complete in {folder.path}; go on with:")
+        show(resume(controller.resume_options))
         return exit_code(stopped)
     prune(controller.settings, folder)
-    lost = rejected_of(folder, progress, controller.settings.resume)
-    closing(folder, progress, out, lost)
+    rejected = rejected_of(folder, progress, controller.settings.resume)
+    print_closing(folder, progress, out, rejected)
     if controller.draining:
         out.print("drained; go on with:")
         out.print(resume(controller.resume_options), soft_wrap=True)
-    lines = list(judgement(lost, controller.settings.max_rejected))
+    lines = list(rejection_lines(rejected, controller.settings.max_rejected))
     for line in lines:
-        tell(line)
-    if lost.share <= controller.settings.max_rejected:
+        show(line)
+    if rejected.share <= controller.settings.max_rejected:
         return 0
     controller.error = lines[0].removeprefix("error: ").removesuffix(":")
     return 1
 
 
 def enable_garbage_collection() -> None:
-    """Collects garbage from here on, if ``__main__`` has held that off: none of what is there."""
+    """Collects garbage from here on, if ``__main__`` has put that off.
+
+    What is there now is Beam and the graph, which stay: it is never looked through.
+    """
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
 
 
-def cause(error: BaseException) -> str:
-    """What a failed job is told of in one line: the first error that was raised in it."""
+def explain_failure(error: BaseException) -> str:
+    """Why a job failed, in one line: the first error that was raised in it."""
     while error.__cause__ is not None:
         error = error.__cause__
-    told = root_cause(str(error))  # Flink's is a stack trace
+    message = root_cause(str(error))  # Flink's is a stack trace
     # Beam's own RuntimeError repeats the error with its name
-    return told if type(error) is RuntimeError else f"{type(error).__name__}: {told}"
+    return message if type(error) is RuntimeError else f"{type(error).__name__}: {message}"
 
 
 def exit_at_once(code: int) -> None:

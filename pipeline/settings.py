@@ -46,7 +46,7 @@ RUNNERS = {
 AUTO = 0
 """The length of a window that is still to be chosen by the rows of the files."""
 START = "2026-01-01T00:00:00Z"
-"""The event time of the first synthetic person, unless --start or --live says otherwise."""
+"""The event time of the first synthetic person, unless --start or --live is given."""
 EARLIEST, LATEST = (
     (datetime(year, 1, 1, tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
     for year in (2, 9901)
@@ -216,7 +216,7 @@ class Settings(BaseModel):
         "parquet", description="parquet (the default), or none: figures only"
     )
     disorder: Annotated[Duration, Field(ge=0)] = Field(
-        0, description="how far people come out of order; rows behind it are late"
+        0, description="how far people come out of order; rows that come later are late"
     )
     min_rows: int | None = Field(
         None,
@@ -330,7 +330,7 @@ class Settings(BaseModel):
 
     @property
     def brings_source(self) -> bool:
-        """Whether rows come from a source of one's own."""
+        """Whether rows come from the user's own source."""
         return self.source not in (None, "people", "files")
 
     @property
@@ -462,7 +462,7 @@ def divisors(number: int) -> list[int]:
 
 
 def micros_of(start: str | None) -> int:
-    """A setting's time in microseconds; ``START`` where it says none.
+    """A setting's time in microseconds; ``START`` if it is None.
 
     Example:
         >>> micros_of("1970-01-01T00:00:01.5Z")
@@ -535,7 +535,8 @@ def requirement(problem: ErrorDetails) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
     if kind in BOUNDS:
         sign, key = BOUNDS[kind]
-        return f"must be {sign} {context[key]}"
+        bound = context[key]
+        return f"must be {sign} {f'{bound:g}' if isinstance(bound, float) else bound}"
     if kind == "literal_error":
         return f"must be one of {context['expected']}"
     return REQUIREMENTS.get(kind, problem["msg"].removeprefix("Value error, "))

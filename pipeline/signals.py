@@ -60,7 +60,7 @@ def exit_on_signals(last: Callable[[], object] = int) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """The context in which a run can be interrupted; behind it signals do what they did."""
+    """The context in which a run can be interrupted; after it signals do what they did before."""
     before = {number: signal.getsignal(number) for number in HANDLED}
     raise_on_signals()
     try:

@@ -34,7 +34,7 @@ def address(value: Any) -> Any:
     """An address that is posted to.
 
     Raises:
-        ValueError: if it is none; it does not tell the value, which may hold a secret.
+        ValueError: if it is none; the message does not show the value, which may hold a secret.
 
     Example:
         >>> address("https://example.org/hook?token=a")

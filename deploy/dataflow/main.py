@@ -12,19 +12,19 @@ from pipeline.__main__ import main
 from pipeline.settings import Settings, option
 
 
-def words_of(given: list[str]) -> list[str]:
-    """The command line's words for what the launcher gives; Beam's stay as they are.
+def to_argv(given: list[str]) -> list[str]:
+    """The command line for what the launcher gives; Beam's options stay as they are.
 
     Example:
-        >>> words_of(["--sample_rows=9", "--live=true", "--resume=false", "--region=r"])
+        >>> to_argv(["--sample_rows=9", "--live=true", "--resume=false", "--region=r"])
         ['--sample-rows=9', '--live', '--region=r']
-        >>> words_of(["--schema=a.toml", "--learner_param=alpha=1 solver=svd"])
+        >>> to_argv(["--schema=a.toml", "--learner_param=alpha=1 solver=svd"])
         ['--schema=a.toml', '--learner-param=alpha=1', '--learner-param=solver=svd']
     """
-    return [word for one in given for word in _words(one)]
+    return [argument for one in given for argument in _arguments(one)]
 
 
-def _words(given: str) -> list[str]:
+def _arguments(given: str) -> list[str]:
     name, _, value = given.removeprefix("--").partition("=")
     field = "schema_file" if name == "schema" else name
     known = Settings.model_fields.get(field)
@@ -37,4 +37,4 @@ def _words(given: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(words_of(sys.argv[1:])))
+    sys.exit(main(to_argv(sys.argv[1:])))

@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 SECONDS = 5.0
-"""A cluster has so long to answer."""
+"""Seconds in which a cluster has to answer."""
 CANCEL_SECONDS = 20.0
 SAVEPOINT_SECONDS = 120.0
 RAISED_FROM = "The above exception was the direct cause of the following exception:"
@@ -45,16 +45,18 @@ class Cluster:
         return address if "://" in address else f"http://{address}"
 
     def get(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
-        """What the cluster answers to a path; with a body it is posted.
+        """The response to a path; with a body it is posted.
 
         Raises:
             Unreachable: if it does not answer with JSON.
         """
         data = None if body is None else json.dumps(body).encode()
-        asked = Request(self.page + path, data, {"Content-Type": "application/json"}, method=method)
+        request = Request(
+            self.page + path, data, {"Content-Type": "application/json"}, method=method
+        )
         try:
-            with urlopen(asked, timeout=SECONDS) as answer:
-                return json.load(answer)
+            with urlopen(request, timeout=SECONDS) as response:
+                return json.load(response)
         except HTTPError as error:
             raise Unreachable(f"{self.page}{path}: {_reason(error)}") from error
         except (OSError, ValueError) as error:
@@ -62,8 +64,8 @@ class Cluster:
 
     def slots(self) -> tuple[int, int]:
         """How many task slots are free, and how many there are."""
-        told = self.get("/overview")
-        return int(told["slots-available"]), int(told["slots-total"])
+        overview = self.get("/overview")
+        return int(overview["slots-available"]), int(overview["slots-total"])
 
     def configured(self) -> dict[str, str]:
         """The cluster's configuration."""
@@ -93,12 +95,12 @@ def root_cause(trace: str) -> str:
 
 def _reason(error: HTTPError) -> str:
     try:
-        told: str = json.load(error)["errors"][-1]
+        message: str = json.load(error)["errors"][-1]
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return str(error)
     lines = [
         line
-        for line in told.splitlines()
+        for line in message.splitlines()
         if line.strip() and not line.startswith(("\tat", *SERVER_SIDE))
     ]
     return lines[-1].strip() if lines else str(error)
@@ -127,13 +129,13 @@ class Job:
 
     def restarts(self) -> int:
         """How often it was started again after a failure."""
-        told = self.cluster.get(f"/jobs/{self.id}/metrics?get=numRestarts")
-        return int(told[0]["value"]) if told else 0
+        metrics = self.cluster.get(f"/jobs/{self.id}/metrics?get=numRestarts")
+        return int(metrics[0]["value"]) if metrics else 0
 
     def checkpoints(self) -> dict[str, Any]:
-        """What Flink tells of its checkpoints."""
-        told: dict[str, Any] = self.cluster.get(f"/jobs/{self.id}/checkpoints")
-        return told
+        """Its checkpoints, as Flink describes them."""
+        checkpoints: dict[str, Any] = self.cluster.get(f"/jobs/{self.id}/checkpoints")
+        return checkpoints
 
     def last_checkpoint(self) -> str | None:
         """The path of its last checkpoint, or savepoint; None before the first."""
@@ -144,14 +146,14 @@ class Job:
 
     def failure(self) -> str | None:
         """What made it fail last, in one line: its root cause; None if nothing did."""
-        told = self.cluster.get(f"/jobs/{self.id}/exceptions?maxExceptions=1")
-        newest = told["exceptionHistory"]["entries"]
+        response = self.cluster.get(f"/jobs/{self.id}/exceptions?maxExceptions=1")
+        newest = response["exceptionHistory"]["entries"]
         return root_cause(newest[0]["stacktrace"]) if newest else None
 
     def cancel(self) -> None:
         """Cancels it, and waits until it is over; its retained checkpoints stay.
 
-        Flink may refuse for a while, as when the job is being initialized: it is asked again.
+        Flink may refuse for a while, as when the job is being initialized: it is tried again.
 
         Raises:
             Unreachable: if it is not over in time.
@@ -175,12 +177,12 @@ class Job:
         Raises:
             Unreachable: if the cluster cannot; the job goes on then.
         """
-        asked = self.cluster.get(f"/jobs/{self.id}/savepoints", {"cancel-job": True})
+        trigger = self.cluster.get(f"/jobs/{self.id}/savepoints", {"cancel-job": True})
         until = time.monotonic() + SAVEPOINT_SECONDS
         while time.monotonic() < until:
-            told = self.cluster.get(f"/jobs/{self.id}/savepoints/{asked['request-id']}")
-            if told["status"]["id"] == "COMPLETED":
-                return _location(told["operation"])
+            answer = self.cluster.get(f"/jobs/{self.id}/savepoints/{trigger['request-id']}")
+            if answer["status"]["id"] == "COMPLETED":
+                return _location(answer["operation"])
             time.sleep(0.5)
         raise Unreachable(f"no savepoint within {SAVEPOINT_SECONDS:.0f} s")
 

@@ -202,7 +202,7 @@ def test_a_toml_file_that_is_missing_or_no_text_is_refused(job: Job) -> None:
             "unknown option --direct_num_worker: do you mean --direct_num_workers?",
         ),
         (["--qwxyz"], "unknown option --qwxyz: see python -m pipeline --help"),
-        (["--live", "now"], "unknown word 'now': see python -m pipeline --help"),
+        (["--live", "now"], "unknown argument 'now': see python -m pipeline --help"),
         (["--window"], "argument --window: expected one argument"),
         (["--live=yes"], "argument --live: ignored explicit argument 'yes'"),
         (["--direct_num_workers=x"], "argument --direct_num_workers: invalid int value: 'x'"),

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from model.runs import RunFolder
 from pipeline import check
-from pipeline.check import fired, last, merged, process, trial, trial_folder, watched
+from pipeline.check import fired, last, merge, process, trial, trial_folder, watch
 from pipeline.runners import prism
 from pipeline.runners.requirements import Requirement
 from tests.pipeline.fake_flink import FakeFlink, find_closed_port, serving
@@ -190,7 +190,7 @@ def test_needs_of_one_thing_are_shown_once_if_they_are_met_and_all_if_not() -> N
         Requirement("a", "no z", "w"),
         Requirement("b"),
     ]
-    assert merged(both) == [both[0], both[3], both[1]]
+    assert merge(both) == [both[0], both[3], both[1]]
 
 
 def report(folder: Path, minute: int, model: int | None, scored: int = 5) -> None:
@@ -234,19 +234,19 @@ def test_a_job_that_shows_no_windows_is_given_up_after_its_time(
 ) -> None:
     monkeypatch.setattr(check, "LIMIT", 1)
     with subprocess.Popen(SLEEP, text=True) as running:
-        ended = watched(running, RunFolder(str(tmp_path)), io.StringIO(), QUIET)
+        ended = watch(running, RunFolder(str(tmp_path)), io.StringIO(), QUIET)
         running.kill()
     assert not ended.fired
-    assert ended.told == "no two windows fired within 1 s; the job is cancelled"
+    assert ended.message == "no two windows fired within 1 s; the job is cancelled"
 
 
 def test_a_job_that_ends_without_windows_is_told_of_with_its_error(tmp_path: Path) -> None:
     said = io.StringIO("people -> o\nerror: the job failed: no good\nmore\n")
     with subprocess.Popen([sys.executable, "-c", ""], text=True) as running:
-        ended = watched(running, RunFolder(str(tmp_path)), said, QUIET)
+        ended = watch(running, RunFolder(str(tmp_path)), said, QUIET)
     assert not ended.fired
-    assert ended.told == ("the job ended before two windows had fired: the job failed: no good")
-    assert last(io.StringIO("a\nb\n\n")) == "b" and last(io.StringIO()) == "it said nothing"
+    assert ended.message == ("the job ended before two windows had fired: the job failed: no good")
+    assert last(io.StringIO("a\nb\n\n")) == "b" and last(io.StringIO()) == "no message"
 
 
 def test_the_process_of_a_trial_is_ended_even_if_it_minds_no_ctrl_c(
@@ -318,4 +318,4 @@ def test_a_trial_is_not_the_run_that_a_checkpoint_or_a_name_is_of(
 def test_a_trial_that_is_refused_tells_why() -> None:
     ended = trial(make_settings(), ["--qwxyz"], QUIET)
     assert not ended.fired
-    assert "unknown option --qwxyz" in ended.told
+    assert "unknown option --qwxyz" in ended.message

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.closing import Rejected, judgement
+from pipeline.closing import Rejected, rejection_lines
 from tests.pipeline.job import SCHEMA, Job, Told, metrics, rejects, status
 
 
@@ -85,9 +85,9 @@ def test_a_resumed_run_is_judged_by_all_of_its_rows(job: Job) -> None:
 
 
 def test_exactly_half_is_not_more_than_half() -> None:
-    assert list(judgement(Rejected(10, 5), 0.5)) == []
-    assert list(judgement(Rejected(0, 0), 0.0)) == []
-    assert len(list(judgement(Rejected(10, 6), 0.5))) == 1
+    assert list(rejection_lines(Rejected(10, 5), 0.5)) == []
+    assert list(rejection_lines(Rejected(0, 0), 0.0)) == []
+    assert len(list(rejection_lines(Rejected(10, 6), 0.5))) == 1
 
 
 @pytest.mark.parametrize("share", ["-0.1", "1.1", "nan", "half"])

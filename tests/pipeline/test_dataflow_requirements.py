@@ -12,7 +12,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 
-from deploy.dataflow.main import words_of
+from deploy.dataflow.main import to_argv
 from model.errors import UserError
 from pipeline import runners
 from pipeline.arguments import parse
@@ -247,7 +247,7 @@ def test_each_parameter_of_the_flex_template_is_an_option_and_changes_it(
         assert re.search(regex, sample[name])
     names = {"output", name, *TOGETHER.get(name, [])}
     names |= {"window"} if name == "latency" else set()
-    settings, beams = parse(words_of([f"--{each}={sample[each]}" for each in sorted(names)]))
+    settings, beams = parse(to_argv([f"--{each}={sample[each]}" for each in sorted(names)]))
     if name == "sdk_container_image":
         assert beams == [f"--{name}={sample[name]}"]
         return

@@ -18,8 +18,8 @@ from monitor import console as monitor_console
 from monitor.console import consoles, telling
 from monitor.watch.figures import format_figure
 from pipeline import progress
-from pipeline.progress import Pace, Progress, summary
-from pipeline.run import closing
+from pipeline.progress import Pace, Progress, print_summary
+from pipeline.run import print_closing
 from tests.pipeline.job import status
 from transforms import tally
 
@@ -148,7 +148,7 @@ def test_the_end_counts_the_last_report_of_workers_elsewhere(home: Path) -> None
     with Progress(folder, result) as watched:
         reported(folder, 2, sums=ELSEWHERE)
     assert status("o")["rows_read"] == 2_100
-    closing(folder, watched, result)
+    print_closing(folder, watched, result)
     said = to_plain(result).splitlines()
     assert said[0].startswith("2,100 rows read in ")
     assert said[0].endswith(" s, 100 of them rejected: see o/rejected")
@@ -206,7 +206,7 @@ def test_a_status_that_cannot_be_written_ends_no_run(home: Path) -> None:
 def test_the_summary_has_a_line_a_refresh_the_last_24_of_many(home: Path) -> None:
     folder, result = RunFolder("o"), console()
     reported(folder, 30)
-    summary(folder, result)
+    print_summary(folder, result)
     lines = to_plain(result).splitlines()
     assert [line[11:16] for line in lines[1:25]] == [f"00:{m:02d}" for m in range(6, 30)]
     assert lines[25] == "the last 24 of 30 refreshes; all: o/metrics"
@@ -214,14 +214,14 @@ def test_the_summary_has_a_line_a_refresh_the_last_24_of_many(home: Path) -> Non
 
 def test_the_summary_of_a_run_without_a_report_is_empty(home: Path) -> None:
     output = console()
-    summary(RunFolder("o"), output)
+    print_summary(RunFolder("o"), output)
     assert to_plain(output) == ""
 
 
 def test_a_refresh_without_a_model_has_dashes(home: Path) -> None:
     output = console()
     reported(RunFolder("o"), 1)
-    summary(RunFolder("o"), output)
+    print_summary(RunFolder("o"), output)
     assert to_plain(output).splitlines()[1].split() == ["1970-01-01", "00:00:00", "0", *"-----"]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import run
 from pipeline.progress import Progress
-from pipeline.run import at_launch, cause
+from pipeline.run import at_launch, explain_failure
 from tests.pipeline.job import (
     ROOT,
     SMALL,
@@ -274,4 +274,4 @@ def chained(*errors: Exception) -> Exception:
 def test_the_cause_of_a_failure_is_the_first_error_in_one_line(
     error: Exception, message: str | None
 ) -> None:
-    assert cause(error) == (message or str(error))
+    assert explain_failure(error) == (message or str(error))
