@@ -6,7 +6,7 @@ import re
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 """Seconds of a unit, by its letter."""
-ALLOWED = "a duration in whole seconds is allowed, as 60, 90s, 5m, 1h, 1d"
+ALLOWED = "must be a duration in whole seconds, as 60, 90s, 5m, 1h, 1d"
 LONGEST = 36_525 * 86_400
 """Maximum number of seconds of a duration: a hundred years."""
 

@@ -48,7 +48,11 @@ FIELDS = (
     *("latitude", "longitude", "timestamp", "geracao_id"),
 )
 """The columns of a person, in order."""
+ANSWERED = "respondido"
+"""A further column, of people whose salary is known later than they come: when it is."""
 
+SILENT = 0.02
+"""The share of people whose salary is never known, where it is known later."""
 TARDY = 0.01
 """The share of rows that come later than ``disorder`` allows."""
 
@@ -71,9 +75,11 @@ class People:
         rate: rows per second of event time, as the decimal number that it is printed as.
         start: nominal time of row 0, microseconds since the epoch.
         disorder: microseconds, 0 or more.
+        delay: how long after their event time salaries are known, from the least to the greatest,
+            microseconds; None: at once. Of some people (``SILENT``) they never are.
 
     Raises:
-        UserError: if the kind is unknown, or rate or disorder is out of range.
+        UserError: if the kind is unknown, or rate, disorder or delay is out of range.
 
     Example:
         >>> people = People("learnable", seed=42, rate=250, start=0)
@@ -90,6 +96,7 @@ class People:
     rate: float
     start: int
     disorder: int = 0
+    delay: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -98,6 +105,13 @@ class People:
             raise UserError(f"rate {self.rate}: must be above 0 and at most 1e9 rows a second")
         if self.disorder < 0:
             raise UserError(f"disorder {self.disorder}: must be 0 microseconds or more")
+        if self.delay is not None and not 0 <= self.delay[0] <= self.delay[1]:
+            raise UserError(f"delay {self.delay}: must be from 0 to more microseconds, or the same")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The columns of a person."""
+        return FIELDS if self.delay is None else (*FIELDS, ANSWERED)
 
     def rows(self, first: int, stop: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
         """The rows from ``first`` to before ``stop``: the first part of ``arrivals``."""
@@ -112,7 +126,7 @@ class People:
             first: index of the first row, 0 or more.
             stop: index after the last row, up to 2**53, in the year 294,000 at the latest
                 (an int64 of microseconds); no row if not above ``first``.
-            columns: the fields to make, of ``FIELDS``; None for all.
+            columns: the fields to make, of ``fields``; None for all.
 
         Returns:
             A raw batch without a tag (``__id``, ``__time``, ``__late``, then the fields in
@@ -128,7 +142,7 @@ class People:
             TIME: draw.column("timestamp"),
             LATE: pa.array(draw.delay > self.disorder),
         }
-        for name in FIELDS if columns is None else columns:
+        for name in self.fields if columns is None else columns:
             arrays[name] = draw.column(name)
         stamps = np.maximum(draw.times, draw.nominal - self.disorder)
         return pa.RecordBatch.from_pydict(arrays), stamps
@@ -158,8 +172,8 @@ class _Draw:
 
     def column(self, name: str) -> pa.Array:
         """The field of that name."""
-        if name not in FIELDS:
-            raise UserError(f"column {name!r}: people have {', '.join(FIELDS)}")
+        if name not in self.people.fields:
+            raise UserError(f"column {name!r}: people have {', '.join(self.people.fields)}")
         if name in self.pools.words:
             codes = pa.array(self.places(name).astype(np.int32))
             return pa.DictionaryArray.from_arrays(codes, self.pools.words[name])
@@ -167,6 +181,10 @@ class _Draw:
             return pa.nulls(len(self.index), pa.float64())
         if name == "timestamp":
             return pa.array(self.times).view(TIME_TYPE)
+        if name == ANSWERED:
+            return pa.array(self.times + self.wait, mask=self.silent).view(TIME_TYPE)
+        if name == "salario" and self.people.delay is not None:
+            return pa.array(self.salario, mask=self.silent)
         return pa.array(getattr(self, name))
 
     def places(self, name: str) -> Ints:
@@ -202,6 +220,19 @@ class _Draw:
         tardy = most + 1 + np.floor(share * (2 * most))
         delay = np.where(self.uniform("tardy") < TARDY, tardy, np.floor(share * (most + 1)))
         return delay.astype(np.int64)
+
+    @property
+    def wait(self) -> Ints:
+        """Microseconds from event time until the salary is known."""
+        assert self.people.delay is not None
+        least, greatest = self.people.delay
+        share = self.uniform("answer")
+        return least + np.floor(share * (greatest - least + 1)).astype(np.int64)
+
+    @property
+    def silent(self) -> npt.NDArray[np.bool_]:
+        """Whose salary is never known."""
+        return self.uniform("silent") < SILENT
 
     @property
     def times(self) -> Ints:

@@ -32,7 +32,7 @@ GROUPS = {
         *("runner", "output", "shared", "resume", "overwrite", "predictions", "on_interrupt"),
     ),
     "what it reads": (
-        *("source", "source_param", "people", "input", "schema_file"),
+        *("source", "source_param", "people", "people_delay", "input", "schema_file"),
         *("refreshes", "live", "rate", "start", "latest", "disorder", "max_rejected", "seed"),
     ),
     "time": ("window", "every", "latency", "lag"),
@@ -111,6 +111,8 @@ def _metavar(name: str, field: Any) -> str:
         kind = get_args(kind)[0]
     if name in {"window", "every", "latency", "disorder"}:
         return "TIME"
+    if name == "people_delay":
+        return "TIME..TIME"
     return kinds.get(getattr(kind, "__name__", ""), name.removesuffix("_file").upper())
 
 

@@ -40,6 +40,8 @@ def kept(settings: Settings) -> dict[str, Any]:
     options = settings.model_dump(mode="json", by_alias=True, exclude=NOT_KEPT | {"schema_file"})
     if not settings.source_param:
         del options["source_param"]
+    if settings.people_delay is None:
+        del options["people_delay"]
     return {**options, **settings.resolved, "schema": settings.meaning.model_dump(mode="json")}
 
 

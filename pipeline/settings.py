@@ -27,15 +27,16 @@ from model.alerts import Thresholds
 from model.asof import EPOCH, Cadence, format_iso
 from model.batch import SECOND
 from model.cohorts import Clock
+from model.durations import LONGEST, parse_duration
 from model.errors import UserError
 from model.manifest import Learner
+from model.people import ANSWERED
 from model.people import SCHEMA as PEOPLE
 from model.schema import Schema
 from model.skipped import default_min_rows
 from model.times import parse_time, parse_times
-from pipeline.values import address, threshold
+from pipeline.values import address, delays, threshold
 
-UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 RUNNERS = {
     "DirectRunner": "direct",
     "FnApiRunner": "direct",
@@ -74,26 +75,6 @@ RENAMED = {"windows": "refreshes"}
 """Options of the release before, which this one accepts with a warning; and their names now."""
 SECRET = {"webhook"}
 """Options whose value is shown nowhere."""
-LONGEST = 36_525 * 86_400
-"""Seconds: no duration is longer than a hundred years."""
-
-
-def seconds(value: Any) -> Any:
-    """A duration as whole seconds, from ``60``, ``90s``, ``5m``, ``1h`` or ``1d``.
-
-    Raises:
-        ValueError: if it is none of these.
-
-    Example:
-        >>> seconds("5m"), seconds(90)
-        (300, 90)
-    """
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError("must be a duration in whole seconds, as 60, 90s, 5m, 1h, 1d")
-    match = re.fullmatch(r"(\d+)([smhd]?)", str(value).strip())
-    if match is None:
-        raise ValueError("must be a duration in whole seconds, as 60, 90s, 5m, 1h, 1d")
-    return int(match[1]) * UNITS[match[2]]
 
 
 def moment(value: Any) -> Any:
@@ -135,14 +116,15 @@ def window_length(value: Any) -> Any:
     """
     if value == "auto":
         return AUTO
-    length = seconds(value)
+    length = parse_duration(value)
     if length < 1:
         raise ValueError("must be >= 1 second, as 60, 90s, 5m, 1h, 1d; or auto")
     return length
 
 
+Delays = Annotated[str, BeforeValidator(delays)]
 Threshold = Annotated[float | None, BeforeValidator(threshold)]
-Duration = Annotated[int, BeforeValidator(seconds), Field(le=LONGEST)]
+Duration = Annotated[int, BeforeValidator(parse_duration), Field(le=LONGEST)]
 Moment = Annotated[str, BeforeValidator(moment)]
 Source = Annotated[str, BeforeValidator(source_name)]
 Runner = Annotated[
@@ -178,6 +160,10 @@ class Settings(BaseModel):
     people: Literal["learnable", "original"] = Field(
         "learnable",
         description="learnable (it drifts), or original: an independent salary",
+    )
+    people_delay: Delays | None = Field(
+        None,
+        description="how long after they come people's salaries are known, as 0..5m (at once)",
     )
     input: str | None = Field(
         None, description="glob of CSV, NDJSON or Parquet files, on any Beam file system"
@@ -431,7 +417,7 @@ class Settings(BaseModel):
 
         schema = self._schema
         if schema is None:
-            schema = PEOPLE if self.schema_file is None else load_schema(self.schema_file)
+            schema = self._people if self.schema_file is None else load_schema(self.schema_file)
         if schema.label_time is not None and self.brings_source:
             raise UserError(
                 "schema: label_time goes with files and people: of a source of your own nothing "
@@ -443,6 +429,22 @@ class Settings(BaseModel):
                 "predictions that it has written, and this one writes none"
             )
         return schema
+
+    @property
+    def _people(self) -> Schema:
+        """The people's schema; where salaries are known later, with when that is."""
+        if self.answer_delay is None:
+            return PEOPLE
+        wait = max(1, self.answer_delay[1] // SECOND)
+        return PEOPLE.model_copy(update={"label_time": ANSWERED, "wait": wait})
+
+    @property
+    def answer_delay(self) -> tuple[int, int] | None:
+        """The least and the greatest of ``people_delay``, microseconds."""
+        if self.people_delay is None:
+            return None
+        least, greatest = self.people_delay.split("..")
+        return parse_duration(least) * SECOND, parse_duration(greatest) * SECOND
 
     @property
     def clock(self) -> Clock:

@@ -10,7 +10,7 @@ from model.asof import floor_to, newest_window_end, parse_name
 from model.batch import SECOND
 from model.ending import StreamEnd, read_end
 from model.errors import UserError
-from model.people import FIELDS, People
+from model.people import ANSWERED, People
 from model.reach import reach
 from model.reading import Chunk, Plan, plan
 from model.reading.plausible import check_times
@@ -130,16 +130,23 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, S
         UserError: if the schema names a column that people have not.
     """
     schema = settings.meaning
-    for name in schema.columns:
-        if name not in FIELDS:
-            raise UserError(f"column {name!r}: people have {', '.join(FIELDS)}")
     people = People(
         settings.people,
         settings.seed,
         settings.rate,
         micros_of(settings.start),
         settings.disorder * SECOND,
+        settings.answer_delay,
     )
+    for name in schema.columns:
+        if name not in people.fields:
+            later = "; --people-delay gives them another" if name == ANSWERED else ""
+            raise UserError(f"column {name!r}: people have {', '.join(people.fields)}{later}")
+    if settings.answer_delay is not None and schema.label_time != ANSWERED:
+        raise UserError(
+            "--people-delay: the schema must say when salaries are known: "
+            f'label_time = "{ANSWERED}"'
+        )
     span = span_of(people.start, None, settings, folder, busy=lambda refresh: True)
     span = span._replace(until=span.extent.end)
     rows = live_rows(settings.rate, settings.batch_rows) if settings.live else settings.batch_rows

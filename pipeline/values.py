@@ -8,6 +8,31 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from model.durations import LONGEST, parse_duration
+
+
+def delays(value: Any) -> Any:
+    """A least and a greatest duration, as text in seconds.
+
+    Raises:
+        ValueError: if it is none.
+
+    Example:
+        >>> delays("0..5m")
+        '0s..300s'
+    """
+    if value is None:
+        return None
+    ends = str(value).split("..")
+    if len(ends) != 2:
+        raise ValueError("must be two durations, as 0..5m")
+    least, greatest = map(parse_duration, ends)
+    if least > greatest:
+        raise ValueError(f"must be from a duration to a longer one (it is from {least}s)")
+    if greatest > LONGEST:
+        raise ValueError(f"must be within {LONGEST} seconds")
+    return f"{least}s..{greatest}s"
+
 
 def threshold(value: Any) -> Any:
     """A number above 0, or None from ``none``.

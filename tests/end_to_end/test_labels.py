@@ -14,6 +14,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from sklearn.linear_model import Ridge
 
+from model.people import People
 from pipeline.__main__ import main
 from pipeline.arguments import parse
 from pipeline.folder import find_folder, open_folder
@@ -351,3 +352,55 @@ def test_days_that_come_one_by_one_have_the_bytes_of_all_at_once(tmp_path: Path)
     whole = dict(contents(run(tmp_path / "whole", pattern, *options)))
     parts = dict(contents(folder))
     assert [path for path in whole if parts[path] != whole[path]] == []
+
+
+def people_frame(settings: Any) -> pd.DataFrame:
+    """The people of a run until its end, with when their salaries are known."""
+    start = int(pd.Timestamp(settings.start).value // 1000)
+    people = People(settings.people, settings.seed, settings.rate, start, 0, settings.answer_delay)
+    stop = people.index_at(start + settings.refresh_count * 60 * 1_000_000)
+    frame = people.rows(0, stop).to_pandas().set_index("__id")
+    frame[["estado", "cargo"]] = frame[["estado", "cargo"]].astype(object)  # of known values alone
+    return frame.rename(columns={"timestamp": "at", "salario": "y", "respondido": "known"})
+
+
+PEOPLE = Stream("at", "y", ("idade", "idh"), ("estado", "cargo"))
+
+
+def test_people_whose_salaries_are_known_later_have_the_figures_of_a_loop(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    options = ["--people-delay", "0..3m", "--rate", "2", "--refreshes", "8", "--keep", "0"]
+    options += ["--start", "2026-03-01T00:00:00Z", "--learner", "ridge", "--min-rows", "1"]
+    assert main([*options, "--output", str(folder)]) == 0
+    rows = people_frame(parse(options)[0])
+    assert 0.005 < rows["y"].isna().mean() < 0.04 and rows["known"].isna().equals(rows["y"].isna())
+    end = int(pd.Timestamp("2026-03-01T00:08:00Z").timestamp())
+    check(folder, replay_labels(rows, PEOPLE, Labels("known", 180), MINUTE, Ridge, end=end))
+    settings = json.loads((folder / "settings.json").read_bytes())
+    assert settings["people_delay"] == "0s..180s"
+    assert (settings["schema"]["label_time"], settings["schema"]["wait"]) == ("respondido", 180)
+
+
+def test_late_people_are_scored_and_answered_and_never_learnt_from(tmp_path: Path) -> None:
+    folder, again = tmp_path / "out", tmp_path / "again"
+    options = ["--people-delay", "10..90", "--rate", "5", "--refreshes", "6", "--keep", "0"]
+    options += ["--disorder", "20s", "--learner", "ridge", "--min-rows", "1"]
+    options += ["--start", "2026-03-01T00:00:00Z", "--batch-rows", "70"]
+    assert main([*options, "--output", str(folder)]) == 0
+    reports = read_json(folder, "metrics").values()
+    ended = json.loads((folder / "ended.json").read_bytes())
+    late = sum(report["late"] for report in reports)
+    assert late > 10
+    assert ended["questions"] == sum(report["rows"] for report in reports)
+    answers = pd.concat(map(pd.read_parquet, folder.glob("outcomes/*/*.parquet")))
+    assert ended["answered"] == len(answers) == sum(report["answered"] for report in reports)
+    predictions = pd.concat(map(pd.read_parquet, folder.glob("predictions/*/*.parquet")))
+    tardy = set(predictions["id"][predictions["late"]])
+    answered_late = len(tardy & set(answers["id"]))
+    assert answered_late
+    trained = sum(manifest["rows"] for manifest in read_manifests(folder).values())
+    assert trained == len(answers) - answered_late
+    shutil.copytree(folder, again)
+    take_back(again, 3, models=True)
+    assert main([*options, "--output", str(again), "--resume"]) == 0
+    assert dict(contents(again)) == dict(contents(folder))

@@ -287,7 +287,7 @@ def test_a_schema_without_labels_times_is_written_as_ever() -> None:
     [
         ('label_time = "k"', "label_time needs wait"),
         ('wait = "2d"', "wait needs label_time"),
-        ('label_time = "k"\nwait = "soon"', "wait: a duration in whole seconds is allowed"),
+        ('label_time = "k"\nwait = "soon"', "wait: must be a duration in whole seconds"),
         ('label_time = "k"\nwait = 0', "wait: Input should be greater than or equal to 1"),
         ('label_time = "t"\nwait = "2d"', "column 't' has two roles"),
         ('label_time = "x"\nwait = "2d"', "column 'x' has two roles"),

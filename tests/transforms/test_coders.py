@@ -11,7 +11,9 @@ from apache_beam.ml.inference.base import PredictionResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.answers import Outcome
 from model.batch import Key
+from model.cohorts import Part
 from model.labels import Delays, LabelCounts
 from model.manifest import Reference, Window
 from model.metrics import Metrics, Sums, compute_metrics
@@ -33,6 +35,7 @@ from transforms.coders import (
     head,
     named,
 )
+from transforms.labels import PartCoder
 from transforms.sources.planner import Mark, MarkCoder, Ticket
 from transforms.statistics import summarized
 from transforms.testing import accepted, batches
@@ -53,7 +56,7 @@ some_sums = st.builds(
 keys = st.builds(Key, whole, whole, whole)
 keyed_sums = st.builds(KeyedSums, keys, some_sums)
 tickets = st.builds(Ticket, *[whole] * len(Ticket._fields))
-OURS: list[Any] = [RecordBatchCoder, TicketCoder, SumsCoder, MetricsCoder, MarkCoder]
+OURS: list[Any] = [RecordBatchCoder, TicketCoder, SumsCoder, MetricsCoder, MarkCoder, PartCoder]
 """The coders of what crosses a shuffle or is kept."""
 
 
@@ -142,6 +145,7 @@ def some_bytes(coder: type) -> bytes:
         SumsCoder: KeyedSums(Key(0, 0, 0), Sums(rows=3)),
         MetricsCoder: compute_metrics(Sums(rows=3), 0, MINUTE),
         MarkCoder: Mark(7),
+        PartCoder: Part(Key(0, 0, 0), 3, "m", (Outcome(60, Sums(labelled=2)),)),
     }
     data: bytes = coder().encode(values[coder])
     return data
