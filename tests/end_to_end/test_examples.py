@@ -107,8 +107,8 @@ def test_the_flights_of_2013_are_forecast_a_little_better_than_by_their_mean(
     reports = RunFolder(run).reports()
     assert sum(report.rows for report in reports) == 336_776
     full = [report for report in reports if report.skill is not None][13:]
-    error = sum(report.mae * report.scored for report in full)
-    baseline = sum(report.baseline_mae * report.scored for report in full)
+    error = sum((report.mae or 0.0) * report.scored for report in full)
+    baseline = sum((report.baseline_mae or 0.0) * report.scored for report in full)
     assert 0 < 1 - error / baseline < 0.15
 
 

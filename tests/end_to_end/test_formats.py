@@ -69,7 +69,7 @@ def write_all(frame: pd.DataFrame) -> None:
     dated = parts[11].assign(ts=pd.to_datetime(parts[11]["ts"]).dt.tz_convert(None))
     table = pa.Table.from_pandas(dated, preserve_index=False)
     pq.write_table(table, parquet, use_deprecated_int96_timestamps=True)
-    content = {
+    content: dict[str, str | bytes] = {
         "0.csv": csv(parts[0]).encode("utf-16"),
         "1/1.tsv": csv(parts[1], sep="\t").encode("utf-8-sig"),
         "2.txt": csv(parts[2], sep=";").encode(),
@@ -114,4 +114,4 @@ def test_a_table_in_all_formats_at_once_gives_the_figures_of_one_csv(
         assert [each[name] for each in found] == [each[name] for each in clean]
     for name in ("mae", "r2", "skill"):
         figures = [[each[name] or 0.0 for each in run] for run in (found, clean)]
-        np.testing.assert_allclose(*figures, rtol=1e-9)
+        np.testing.assert_allclose(figures[0], figures[1], rtol=1e-9)

@@ -21,7 +21,7 @@ PRISM = "windows show when the source has ended; --runner prism shows them as th
 
 def correnteza(lock: str, *words: object) -> Told:
     """What the console command of an environment tells."""
-    command = [environment(lock) / "correnteza", *map(str, words)]
+    command = [str(environment(lock) / "correnteza"), *map(str, words)]
     here = environment(lock).parent  # not in the checkout
     ended = subprocess.run(
         command, env=variables(), cwd=here, capture_output=True, text=True, check=False
@@ -41,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_beams_part_for_google_is_not_there() -> None:
-    look = [environment("core") / "python", "-c", "import apitools"]
+    look = [str(environment("core") / "python"), "-c", "import apitools"]
     assert subprocess.run(look, env=variables(), stderr=subprocess.DEVNULL, check=False).returncode
 
 
@@ -93,7 +93,7 @@ def test_a_failed_job_is_logged_in_our_format(tmp_path: Path) -> None:
         "        return matrix[:, 0] * 0.0\n"
     )
     words = (*SMALL[:4], "--learner", "bad:Bad", "--output", "o")
-    command = [environment("core") / "correnteza", *words]
+    command = [str(environment("core") / "correnteza"), *words]
     ended = subprocess.run(
         command, env=variables(), cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -104,7 +104,7 @@ def test_a_failed_job_is_logged_in_our_format(tmp_path: Path) -> None:
 def test_what_make_setup_installs_reports_and_serves(run: Path, tmp_path: Path) -> None:
     report = correnteza("serve", "report", run, "--to", tmp_path / "r.html")
     assert (report.code, report.err) == (0, "") and (tmp_path / "r.html").stat().st_size > 10_000
-    command = [environment("serve") / "correnteza", "serve", run, "--port", "0"]
+    command = [str(environment("serve") / "correnteza"), "serve", str(run), "--port", "0"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=variables(), stdout=pipe, stderr=pipe, text=True) as server:
         assert server.stdout is not None

@@ -84,7 +84,7 @@ def test_a_file_rewritten_while_the_job_reads_it_is_refused(
         Path(name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
 
     put(1)
-    really = run.open_folder
+    really = run.open_folder  # type: ignore[attr-defined]
 
     def rewrite(*args: object) -> None:
         put(2)  # as many rows and bytes, between the plan and the first row that is read

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*words: str, **more: str) -> Iterator[Terminal]:
+def terminal(*words: str, **more: Any) -> Iterator[Terminal]:
     """A program in a terminal, ended at last."""
     made = Terminal(*words, **more)
     try:
@@ -113,7 +114,7 @@ def test_a_live_runs_new_refreshes_are_seen_within_two_seconds(home: Path) -> No
             seen.until("s behind)", WITHIN)  # the watermark
             seen.shown = ""
             running.send_signal(signal.SIGINT)
-            assert seen.ended() == 1
+            assert seen.has_ended() == 1
             assert "the run has ended (interrupted)" in seen.shown.partition(LEFT)[2]
     finally:
         running.send_signal(signal.SIGINT)
@@ -142,7 +143,7 @@ def test_who_stops_watching_gets_the_terminal_back_and_leaves_the_run_alone(
         seen.until("00:02:00")
         assert not re.search("\x1b\\[[34]\\d", seen.shown)
         os.killpg(seen.running.pid, sent)
-        assert seen.ended() == code
+        assert seen.has_ended() == code
         after = seen.shown.partition(LEFT)[2]
         assert "00:02:00" in after and message in after
 
@@ -153,7 +154,7 @@ def test_the_run_itself_shows_its_refreshes_on_a_terminal_and_warnings_above_the
     Path("loud.py").write_text(LOUD)
     words = ("--learner", "loud:Loud", "--refreshes", "4", "--rate", "20", "--output", "run")
     with terminal(*words, width=70) as seen:
-        assert seen.ended() == 0
+        assert seen.has_ended() == 0
         lines = re.split("\r|\n|\x1b\\[[12][AK]", seen.shown)
         warned = {line for line in lines if "a warning" in line}
         assert warned == {"WARNING loud: a warning of the learner's"}  # each on its own line

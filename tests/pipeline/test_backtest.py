@@ -124,7 +124,7 @@ def test_tables_of_all_kinds_give_the_same() -> None:
     rows = frame(1_000)
     table = pa.Table.from_pandas(rows, preserve_index=False)
     view = table.set_column(3, "c", table["c"].cast(pa.string_view()))
-    options = {"learner": "ridge", "window": "7d"}
+    options: dict[str, Any] = {"learner": "ridge", "window": "7d"}
     expected = backtest(rows, RICH, **options).predictions
     for other in (table, Capsule(table), view, table.to_batches()[0], table.to_reader()):
         assert backtest(other, RICH, **options).predictions == expected
@@ -134,7 +134,7 @@ def test_tables_of_all_kinds_give_the_same() -> None:
 def test_polars_gives_the_same() -> None:
     polars = pytest.importorskip("polars")
     rows = frame(1_000)
-    options = {"learner": "ridge", "window": "7d"}
+    options: dict[str, Any] = {"learner": "ridge", "window": "7d"}
     expected = backtest(rows, RICH, **options).predictions
     assert backtest(polars.from_pandas(rows), RICH, **options).predictions == expected
 

@@ -136,7 +136,9 @@ def test_a_bad_parallelism_is_told_of_in_the_table(job: Job, cluster: FakeFlink)
 def test_dataflow_is_not_tried_and_it_says_why(
     job: Job, untried: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check.runners, "requirements_of", lambda *_: iter([Requirement("all")]))
+    monkeypatch.setattr(
+        "pipeline.check.runners.requirements_of", lambda *_: iter([Requirement("all")])
+    )
     result = job.ran("check", "--runner", "dataflow")
     assert result.out.splitlines()[-1].startswith("no trial: only Google's service can run it")
 

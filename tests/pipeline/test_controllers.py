@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def flink_controller(
     return FlinkController(RunFolder(str(folder)), settings, messages.append, found, NAME)
 
 
-def start_job(cluster: FakeFlink, controller: FlinkController, **values: str) -> FakeJob:
+def start_job(cluster: FakeFlink, controller: FlinkController, **values: Any) -> FakeJob:
     """The controller's job, after it has been seen."""
     job = FakeJob(NAME, id="b", start=2, **values)
     cluster.jobs.append(job)

@@ -12,7 +12,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from model.errors import UserError
+from model.schema import ScoringSchema
+from model.scoring import find
 from model.store import Store
+from monitor.console import consoles
 from pipeline import predict as command
 from pipeline.__main__ import main
 from tests.end_to_end.test_keys import predictions, run, table, write
@@ -170,17 +174,17 @@ def test_values_that_the_model_does_not_know_are_counted(
 def test_an_error_leaves_the_output_before_as_it_was(folder: Path, tmp_path: Path) -> None:
     out, source = tmp_path / "out.csv", write(tmp_path, "csv")
     out.write_text("mine")
-    planned = command.find(str(source), command.ScoringSchema.of(artefact(folder).schema))
+    planned = find(str(source), ScoringSchema.of(artefact(folder).schema))
     source.write_text(source.read_text()[:3000])
-    with pytest.raises(command.UserError):
+    with pytest.raises(UserError):
         command.write(
             planned,
-            command.ScoringSchema.of(artefact(folder).schema),
+            ScoringSchema.of(artefact(folder).schema),
             artefact(folder),
             "m",
             str(out),
             print,
-            command.consoles()[1],
+            consoles()[1],
         )
     assert out.read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "rows.csv"]

@@ -168,7 +168,7 @@ def test_the_delays_of_the_first_minute_count_only_until_it_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(progress.time, "time", lambda: now)
+    monkeypatch.setattr("pipeline.progress.time.time", lambda: now)
     watched = Progress(RunFolder("o"), console())
     now = 1059.5
     tally.observe("scored behind", 30.0)

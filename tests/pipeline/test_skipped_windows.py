@@ -98,8 +98,8 @@ def test_an_inclusive_export_leaves_the_newest_model_of_a_whole_window(
     frame = rows([60] * 10 + [1]).iloc[540:600]
     mean, scale = frame.x.mean(), frame.x.std(ddof=0)
     matrix = np.column_stack([(frame.x - mean) / scale, frame.c == "blue", frame.c == "red"])
-    fitted = Ridge().fit(np.column_stack([matrix, np.zeros(60)]).astype(float), frame.y)
-    asked = {"x": [0.5, 2.0], "c": ["red", "blue"]}
+    fitted: Any = Ridge().fit(np.column_stack([matrix, np.zeros(60)]).astype(float), frame.y)
+    asked: dict[str, list[Any]] = {"x": [0.5, 2.0], "c": ["red", "blue"]}
     known = np.array([[(0.5 - mean) / scale, 0, 1, 0], [(2.0 - mean) / scale, 1, 0, 0]])
     newest = Store("o/models").load("20240101T001000Z")
     np.testing.assert_allclose(newest.predict_columns(asked), fitted.predict(known), rtol=1e-9)

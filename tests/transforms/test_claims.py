@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.transforms import window
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -213,8 +214,8 @@ def test_text_is_carried(tmp_path: Path) -> None:
 def test_beam_redeems_all_claims_in_their_own_windows(tmp_path: Path) -> None:
     claims, _, accepted = claimed(tmp_path, [row(t) for t in range(0, 300, 3)])
     asked = [Requests([(None, claims.check(batch))]) for batch in accepted]
-    minutes = beam.WindowInto(beam.window.FixedWindows(60))
-    stamped = [beam.window.TimestampedValue(a, tag_of(a[0][1]).at // SECOND) for a in asked]
+    minutes = beam.WindowInto(window.FixedWindows(60))
+    stamped = [window.TimestampedValue(a, tag_of(a[0][1]).at // SECOND) for a in asked]
     with embedded() as pipeline:
         seen = pipeline | beam.Create(stamped) | minutes | beam.ParDo(Redeem(claims)) | Gather()
     for one in seen:

@@ -247,7 +247,7 @@ figure = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 def test_figures_round_trip_to_the_last_digit(some: Any) -> None:
     names = ("mae", "rmse", "r2", "baseline_mae", "skill")
     profile = '{"numeric": 0, "features": {"c": [2, 1]}, "prediction": [3], "mean": 0, "scale": 1}'
-    lie = {"bins": (1, 2, 3), "sums": (0.1,), "profile": profile}
+    lie: dict[str, Any] = {"bins": (1, 2, 3), "sums": (0.1,), "profile": profile}
     result = compute_metrics(Sums(rows=3, rejected=2, model="20261123T070100Z", **lie), 0, MINUTE)
     assert result.drift is not None and result.drift.features["c"].psi > 0
     metrics = result.model_copy(update=dict(zip(names, some, strict=True)))

@@ -17,6 +17,7 @@ from model.manifest import Reference, Window
 from model.metrics import Metrics
 from model.validation import Reject
 from tests.transforms.streams import MINUTE, SCHEMA, row, shuffle, stream
+from transforms.coders import KeyedSums
 from transforms.evaluate import Evaluate, MergeSums, scored_sums
 from transforms.predict import Inference
 from transforms.sources.planner import beam_time
@@ -184,8 +185,9 @@ def test_r2_needs_two_rows_and_a_target_that_varies() -> None:
 def test_two_models_in_one_refresh_are_an_error() -> None:
     made = keyed([row(0)], 1)
     [(key, sums)] = made
+    parts = [KeyedSums(key, sums._replace(model=name)) for name in ("a", "b")]
     with pytest.raises(ValueError, match="two models in one refresh: a and b"):
-        MergeSums().extract_output([(key, sums._replace(model=name)) for name in ("a", "b")])
+        MergeSums().extract_output(parts)
 
 
 def test_nothing_at_all_gives_no_report() -> None:

@@ -61,7 +61,7 @@ def test_interleaved_windows_are_each_scored_by_their_own_model(folder: Path) ->
         for j in range(4)
     ]
     handler = ArtefactHandler(str(folder))
-    results = list(handler.run_inference(requests, handler.load_model()))
+    results: list[Any] = list(handler.run_inference(requests, handler.load_model()))
     assert len(results) == 16
     for (asked, batch), result in zip(requests, results, strict=True):
         assert result.example is batch
@@ -87,7 +87,7 @@ def test_a_rows_prediction_does_not_depend_on_its_neighbours(folder: Path) -> No
 
     def predicted(batch_rows: int) -> Any:
         requests = [(ask, batch) for batch in make_batches(batch_rows)]
-        results = handler.run_inference(requests, handler.load_model())
+        results: Any = handler.run_inference(requests, handler.load_model())
         return np.concatenate([result.inference.prediction for result in results])
 
     np.testing.assert_allclose(predicted(1), predicted(1000), rtol=1e-12)

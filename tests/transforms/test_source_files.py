@@ -35,7 +35,7 @@ def write_files(folder: Path, form: str, rows: list[dict[str, Any]], pieces: int
 
 def all_tickets(tickets: FileTickets) -> list[Ticket]:
     """All tickets of a plan."""
-    found = []
+    found: list[Ticket] = []
     while (ticket := tickets.get(len(found))) is not None:
         found.append(ticket)
     return found

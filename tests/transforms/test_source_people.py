@@ -21,7 +21,7 @@ def people(rate: float = 5, disorder: int = 0) -> People:
 
 def all_tickets(tickets: PeopleTickets) -> list[Ticket]:
     """All tickets of a plan that ends."""
-    found = []
+    found: list[Ticket] = []
     while (ticket := tickets.get(len(found))) is not None:
         found.append(ticket)
     return found
@@ -52,9 +52,10 @@ def test_each_row_that_counts_within_the_extent_is_read_once_whatever_the_batch(
     batch_rows: int, rate: float, begin: int, length: int, disorder: int
 ) -> None:
     table = people(rate, disorder * SECOND)
-    extent = Extent(START + begin * MINUTE, START + (begin + length) * MINUTE)
+    start, end = START + begin * MINUTE, START + (begin + length) * MINUTE
+    extent = Extent(start, end)
     everyone, stamps = table.arrivals(0, int(rate * 60 * 16) + 10, SCHEMA.columns)
-    inside = (stamps >= extent.begin) & (stamps < extent.end)
+    inside = (stamps >= start) & (stamps < end)
     found = rows_read(table, extent, batch_rows)
     expected = everyone.filter(pa.array(inside)).to_pylist()
     result = sorted((row for batch in found for row in batch.to_pylist()), key=lambda r: r[ID])

@@ -58,7 +58,7 @@ def test_each_row_is_in_one_batch_that_is_stamped_with_its_least_time(batch_rows
 
 
 def test_dicts_beam_rows_and_named_tuples_give_the_same_rows() -> None:
-    values = {"t": 1.0, "y": 2.0, "x": 3.0, "z": 4.0, "c": "a"}
+    values: dict[str, Any] = {"t": 1.0, "y": 2.0, "x": 3.0, "z": 4.0, "c": "a"}
     kinds = [values, beam.Row(**values), Named(**values)]
     assert [as_dict(kind) for kind in kinds] == [values] * 3
     found = [make_batches([kind])[0].value for kind in kinds]

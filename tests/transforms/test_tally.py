@@ -69,7 +69,7 @@ def test_of_what_is_observed_the_latest_are_at_hand_by_kind_in_their_order(
 
 def test_what_was_observed_before_a_time_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(tally.time, "time", lambda: now)
+    monkeypatch.setattr("transforms.tally.time.time", lambda: now)
     for now in (100.0, 160.0, 161.0):
         tally.observe("scored behind", now / 100)
     assert tally.observed("scored behind", since=160.0) == [1.6, 1.61]

@@ -6,6 +6,7 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.transforms import window
 from apache_beam.transforms.window import FixedWindows
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -113,7 +114,7 @@ def test_an_assertion_per_window_fails_for_a_missing_or_spare_element_or_another
     wrong: dict[tuple[int, int], list[int]],
 ) -> None:
     pipeline = embedded()
-    made = pipeline | beam.Create([1, 2]) | beam.Map(lambda n: beam.window.TimestampedValue(n, n))
+    made = pipeline | beam.Create([1, 2]) | beam.Map(lambda n: window.TimestampedValue(n, n))
     assert_per_window(made | beam.WindowInto(FixedWindows(60)), wrong)
     with pytest.raises(Exception, match="Failed assert"):
         pipeline.run()

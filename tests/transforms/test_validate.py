@@ -11,7 +11,12 @@ from transforms import tally
 from transforms.testing import FromBatches, Gather, batches, embedded
 from transforms.validate import Rejects, Validate
 
-BROKEN = {3: {"x": float("inf")}, 4: {"t": "soon"}, 17: {"y": "much"}, 18: {"c": [1.5]}}
+BROKEN: dict[int, dict[str, Any]] = {
+    3: {"x": float("inf")},
+    4: {"t": "soon"},
+    17: {"y": "much"},
+    18: {"c": [1.5]},
+}
 
 
 def broken(count: int = 40) -> list[dict[str, Any]]:

@@ -53,4 +53,4 @@ def _fsync(descriptor: int) -> None:
 
 
 if _ROOT:
-    os.fsync = _fsync
+    os.fsync = _fsync  # type: ignore[assignment]

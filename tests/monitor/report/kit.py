@@ -39,7 +39,12 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def report(minute: int, mae: float | None = None, **values: Any) -> Metrics:
     """The figures of a minute; the baseline errs by twice as much."""
-    found = {"rows": 100, "scored": 0 if mae is None else 100, "unlabelled": 0, "late": 0}
+    found: dict[str, Any] = {
+        "rows": 100,
+        "scored": 0 if mae is None else 100,
+        "unlabelled": 0,
+        "late": 0,
+    }
     found |= {"rejected": 0, "model": None if mae is None else "20260101T000000Z"}
     found |= {"mae": mae, "rmse": mae, "r2": None, "baseline_mae": mae and 2 * mae}
     found |= {"skill": None if mae is None else 0.5}

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,7 +165,7 @@ def test_as_many_cells_are_drawn_as_hold_a_row() -> None:
 def test_bars_of_residuals_have_the_heights_of_a_histogram() -> None:
     [bars] = pieces(pictures.residuals(POINTS), "line-1")
     missed = POINTS.target - POINTS.prediction
-    counts, _ = np.histogram(missed, BARS, np.percentile(missed, (OUTER, 100 - OUTER)))
+    counts, _ = np.histogram(missed, BARS, tuple(np.percentile(missed, (OUTER, 100 - OUTER))))
     heights = bars[1 : 2 * BARS : 2, 1] - bars[0, 1]
     assert heights / heights.max() == pytest.approx(counts / counts.max(), abs=2e-3)
 
@@ -211,6 +212,9 @@ def test_the_features_that_drifted_most_are_drawn() -> None:
 EMPTY = Points(np.array([1.0]), np.array([1.0]))
 
 
+NOTHING = Numeric(count=0, nulls=3, mean=None, variance=None, min=None, max=None)
+
+
 @pytest.mark.parametrize(
     "draw",
     [
@@ -233,12 +237,12 @@ def test_the_least_there_can_be_and_the_greatest_are_drawn(draw: Callable[[], st
     parse(draw())
 
 
-NOTHING = Numeric(count=0, nulls=3, mean=None, variance=None, min=None, max=None)
-
-
 def far_away() -> Metrics:
     """The last minute that there is."""
-    times = {"refresh_start": "9999-12-31T23:59:00Z", "refresh_end": "9999-12-31T23:59:59.999999Z"}
+    times: dict[str, Any] = {
+        "refresh_start": "9999-12-31T23:59:00Z",
+        "refresh_end": "9999-12-31T23:59:59.999999Z",
+    }
     return report(0, **times)
 
 

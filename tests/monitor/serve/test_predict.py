@@ -150,7 +150,7 @@ def test_no_row_has_no_prediction(body: bytes, media: str, api: TestClient) -> N
 
 def test_booleans_and_integers_serve_as_in_the_job(api: TestClient, run: Path) -> None:
     row = {"idade": True, "idh": 1, "estado": 7, "cargo": False}
-    same = {"idade": [1.0], "idh": [1.0], "estado": ["7"], "cargo": ["false"]}
+    same: dict[str, list[Any]] = {"idade": [1.0], "idh": [1.0], "estado": ["7"], "cargo": ["false"]}
     assert predictions_of(api.post("/predict", json=row)) == expected(run, NAMES[2], same)
 
 

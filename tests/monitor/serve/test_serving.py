@@ -8,6 +8,7 @@ import logging
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,7 +129,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_model_is_refused_once_and_the_old_one_goes_on(
-    damage, models: Models, mine: Path
+    damage: Any, models: Models, mine: Path
 ) -> None:
     damage(put(mine, *at(NEWER)))
     [refusal] = models.look()
@@ -139,7 +140,7 @@ def test_a_damaged_model_is_refused_once_and_the_old_one_goes_on(
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_the_model_that_serves_goes_on_though_its_files_are_damaged(
-    damage, models: Models, mine: Path
+    damage: Any, models: Models, mine: Path
 ) -> None:
     damage(mine / "models" / NAMES[2])
     models.look()

@@ -102,7 +102,7 @@ def test_ctrl_c_leaves_the_run_alone_and_ends_with_130(
     def interrupted(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command.time, "sleep", interrupted)
+    monkeypatch.setattr("monitor.watch.command.time.sleep", interrupted)
     change(mine / "status.json", state="running", updated=now())
     (mine / "ended.json").unlink()
     result = job("watch", mine)

@@ -42,7 +42,7 @@ def test_a_run_that_is_not_heard_of_has_no_rate_of_now(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = 1000.0
-    monkeypatch.setattr(status.time, "monotonic", lambda: clock)
+    monkeypatch.setattr("monitor.watch.status.time.monotonic", lambda: clock)
     found = standing(home, rows_read=0, updated=now(-1))
     change(Path("status.json"), rows_read=100, updated=now())
     found.look()
@@ -59,8 +59,13 @@ def test_a_time_at_the_edge_of_all_times_is_no_error(home: Path) -> None:
 
 
 def test_a_live_runs_lag_and_delays_are_told(home: Path) -> None:
-    delays = {"scored behind": {"count": 9, "p50": 1.0, "p95": 2.26, "p99": 3.0, "max": 9.0}}
-    times = {"watermark": "2026-01-01T00:00:57.5Z", "updated": "2026-01-01T00:01:00Z"}
+    delays: dict[str, Any] = {
+        "scored behind": {"count": 9, "p50": 1.0, "p95": 2.26, "p99": 3.0, "max": 9.0}
+    }
+    times: dict[str, Any] = {
+        "watermark": "2026-01-01T00:00:57.5Z",
+        "updated": "2026-01-01T00:01:00Z",
+    }
     result = standing(home, **times, delays=delays).summary()
     assert result[1:3] == ["watermark 00:00:57 (2.5 s behind)", "scored 2.3 s behind (p95)"]
     assert standing(home, live=False, **times).summary()[1] == "watermark 2026-01-01 00:00:57"
@@ -71,7 +76,7 @@ def test_a_run_that_gives_no_sign_of_life_is_given_up_after_a_while(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = 1000.0
-    monkeypatch.setattr(status.time, "monotonic", lambda: clock)
+    monkeypatch.setattr("monitor.watch.status.time.monotonic", lambda: clock)
     dead, alive = standing(home, updated=now(-3600)), standing(home)
     clock += status.PATIENCE + 1
     assert (dead.state, alive.state) == ("stale", "running")
