@@ -18,8 +18,8 @@ from monitor import console as monitor_console
 from monitor.console import consoles, telling
 from monitor.watch.figures import format_figure
 from pipeline import progress
+from pipeline.closing import print_closing
 from pipeline.progress import Pace, Progress, print_summary
-from pipeline.run import print_closing
 from tests.pipeline.job import status
 from transforms import tally
 
