@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -24,6 +28,7 @@ from monitor.report.pictures.overtime import spans
 from monitor.report.pictures.palette import PALETTE
 from monitor.report.pictures.points import BARS, CELLS, OUTER
 from tests.monitor.report.kit import MARKUP, corners, description, parse, paths, report, texts
+from tests.pipeline.job import ROOT
 
 REPORTS = [report(0), report(1, 4.0, late=3), report(2, 2.0), report(5, 8.0, rejected=50)]
 SPANS = spans(REPORTS)
@@ -67,9 +72,16 @@ def test_every_colour_of_a_picture_is_the_pages(name: str) -> None:
     assert colours and all(known.get(before) == colour for before, colour in colours)
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_the_same_figures_give_the_same_bytes(name: str) -> None:
-    assert ALL[name]() == ALL[name]()
+def test_the_same_figures_give_the_same_bytes_in_another_process_and_order() -> None:
+    code = (
+        "import json; from tests.monitor.report.test_pictures import ALL; "
+        "print(json.dumps({name: ALL[name]() for name in reversed(ALL)}))"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert json.loads(process.stdout.splitlines()[-1]) == {name: ALL[name]() for name in ALL}
 
 
 def test_no_two_pictures_of_a_page_have_an_id_in_common_and_each_reference_leads_to_one() -> None:
