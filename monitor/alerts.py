@@ -1,7 +1,7 @@
 """Tells of a run's new alerts while it works: on the terminal, and to a webhook if one is set.
 
 The launcher reads them in the run folder, so it is the same on every runner. An alert is shown
-when its refresh is reported, so a resumed run tells of none a second time. It never ends a run:
+when its refresh is reported, so a resumed run shows none a second time. It never ends a run:
 a webhook that is not reached is tried again a few times and reported once.
 """
 
@@ -42,7 +42,7 @@ PATIENCE = 15.0
 
 
 class NotReached(Exception):
-    """A webhook did not take what was posted; it says why, without the address."""
+    """A webhook did not accept what was posted; the message has the reason, without the address."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -205,7 +205,7 @@ class AlertWatch:
 
 
 def lines(alerts: Sequence[Alert], where: str) -> list[str]:
-    """What the terminal tells of new alerts, in the order of their refreshes.
+    """The terminal's lines on new alerts, in the order of their refreshes.
 
     Args:
         alerts: those of a refresh stand together.

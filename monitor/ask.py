@@ -88,7 +88,7 @@ def main(words: list[str]) -> int:
     """
     given = parser().parse_args(words)
     if not 0 <= given.pace < math.inf or given.count < 0 or given.batch < 1:
-        raise UserError("--pace and --count from 0, and --batch from 1, are allowed")
+        raise UserError("--pace and --count must be >= 0, and --batch must be >= 1")
     client = Client(given.url)
     status = client.status()
     schema = Schema.model_validate(status["settings"]["schema"])

@@ -86,7 +86,7 @@ def _parts(url: str) -> SplitResult:
             return parts
     except ValueError:
         pass
-    raise UserError(f"{url}: the address of a server is allowed, as {URL}")
+    raise UserError(f"{url}: must be the address of a server, as {URL}")
 
 
 def _brief(error: Exception) -> str:

@@ -51,7 +51,7 @@ def main(words: list[str]) -> int:
     """
     given = parser().parse_args(words)
     if given.prune is not None and given.prune < 1:
-        raise UserError(f"--prune {given.prune}: 1 or more is allowed")
+        raise UserError(f"--prune {given.prune}: must be >= 1")
     folder = RunFolder(given.folder)
     folder.check()
     folder.read_settings()

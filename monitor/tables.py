@@ -36,7 +36,7 @@ def format_of(path: str) -> str:
     """The format of a table by its path; CSV for standard output.
 
     Raises:
-        UserError: if the suffix says none.
+        UserError: if the suffix is of none.
 
     Example:
         >>> format_of("out.parquet"), format_of("-")
@@ -47,7 +47,8 @@ def format_of(path: str) -> str:
     form = SUFFIXES.get(os.path.splitext(path)[1].lower())
     if form is None:
         raise UserError(
-            f"--output {path}: the suffix says the format: must be one of {', '.join(SUFFIXES)}, "
+            f"--output {path}: the format goes by the suffix: must be one of "
+            f"{', '.join(SUFFIXES)}, "
             "or - for CSV on standard output"
         )
     return form
@@ -130,11 +131,11 @@ def table(path: str, layout: pa.Schema) -> Iterator[Writer]:
     """A table to write batches to; it is there, whole, when the context ends without an error.
 
     Args:
-        path: whose suffix says the format; ``-`` is standard output.
+        path: whose suffix is that of the format; ``-`` is standard output.
         layout: the columns of all batches.
 
     Raises:
-        UserError: if the suffix says no format.
+        UserError: if the suffix is of no format.
         OSError: if it cannot be written; what stood there before stands there still.
     """
     with whole_file(path) as stream:

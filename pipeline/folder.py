@@ -183,7 +183,7 @@ def holds_anything(path: str) -> bool:
     if not files.is_local(path):
         return bool(files.list_files(path, "**"))
     if Path(path).is_file():
-        raise UserError(f"--output {path}: is a file; a folder is allowed")
+        raise UserError(f"--output {path}: is a file; must be a folder")
     return Path(path).is_dir() and any(found.name != lock.NAME for found in Path(path).iterdir())
 
 

@@ -129,7 +129,7 @@ def refuse_absurd(
     if proposed is None and number <= MOST_WINDOWS:
         return  # no other would do
     if number > MOST_WINDOWS:
-        why = f"at most {MOST_WINDOWS:,} are allowed"
+        why = f"must be at most {MOST_WINDOWS:,}"
     elif number >= SOME and seen.few > NEARLY_ALL:
         why = f"a model needs {settings.least_rows} labelled rows (--min-rows)"
     else:

@@ -52,13 +52,13 @@ class Importance:
 
     Attributes:
         model: its name.
-        told: what the weights are; or why there are none.
+        description: of the weights; or why there are none.
         weights: by the name of the encoded feature, 0 or more.
         columns: the sums over the encoded features of each column of the schema.
     """
 
     model: str
-    told: str
+    description: str
     weights: dict[str, float] = field(default_factory=dict)
     columns: dict[str, float] = field(default_factory=dict)
 
@@ -100,7 +100,7 @@ def read(
 def importance(store: Store, name: str) -> Importance:
     """How much the model of that name goes by each feature.
 
-    That is what its regressor says of itself: a forest's impurity decrease, the size of linear
+    It is what the regressor itself reports: a forest's impurity decrease, the size of linear
     coefficients. Others, as boosting, say nothing.
     """
     try:

@@ -61,7 +61,7 @@ def main(words: list[str]) -> int:
     """
     given = parser().parse_args(words)
     if given.models < 0:
-        raise UserError(f"--models {given.models}: 0 or more is allowed")
+        raise UserError(f"--models {given.models}: must be >= 0")
     out, err = consoles()
     path = follow_link(given.folder.rstrip("/") or "/")
     with telling(err, "reading the run") as tell:

@@ -18,7 +18,7 @@ def indices(reports: Sequence[Metrics]) -> dict[str, npt.NDArray[np.float64]]:
     """Population stability indices by feature, and of the prediction, shape (reports,).
 
     NaN where a report has none; a feature that has none anywhere is left out, so a run whose
-    reports do not tell of drift gives nothing.
+    reports have no drift gives nothing.
     """
     shifts = [_list_psi(report) for report in reports]
     names = {name: None for each in shifts for name in each}

@@ -100,7 +100,7 @@ def make_page(folder: RunFolder, models: int, tell: Callable[[str], None]) -> st
 
 
 def of_models(store: Store, run: History, most: int, tell: Callable[[str], None]) -> dict[str, Any]:
-    """What the page tells of models: the newest ``most`` of them, and what the newest goes by."""
+    """The page's part on models: the newest ``most`` of them, and the newest one's importances."""
     names = store.names()
     models = artefacts.read(store, names[-most:] if most else [], run, tell)
     newest = artefacts.importance(store, names[-1]) if names else None
@@ -196,7 +196,7 @@ def features(run: History, described: Described) -> Iterator[Shown]:
 
 
 def drifts(reports: Sequence[Metrics]) -> Iterator[Shown]:
-    """The picture of drift, if the reports tell of it."""
+    """The picture of drift, if the reports have it."""
     indices = drift.indices(reports)
     if indices:
         note = "Population stability index against the model's window; the most drifted columns."
@@ -204,15 +204,15 @@ def drifts(reports: Sequence[Metrics]) -> Iterator[Shown]:
 
 
 def weights(importance: Importance | None) -> Iterator[Shown]:
-    """The picture of feature importance by column, if the newest model tells of it."""
+    """The picture of feature importance by column, if the newest model has it."""
     if importance is None or not importance.weights:
         return
-    note = f"Model {importance.model}: {importance.told}"
+    note = f"Model {importance.model}: {importance.description}"
     if len(importance.weights) > len(importance.columns):
         ranked = sorted(importance.weights.items(), key=lambda item: (-item[1], item[0]))
         greatest = ", ".join(f"{name} {words.figure(value)}" for name, value in ranked[:VALUES])
         note += f"; summed over each column's values. The greatest alone: {greatest}"
-    picture = pictures.importance(importance.columns, importance.told)
+    picture = pictures.importance(importance.columns, importance.description)
     yield show_picture("Feature importance", picture, f"{note}.")
 
 

@@ -1,6 +1,6 @@
 """Why rows were rejected: reasons that differ in a value alone are one.
 
-A reason names the column, the value and what is allowed (``model.validation``). The value is
+A reason names the column, the value and what it must be (``model.validation``). The value is
 different in each row, so it is left out, and rows are counted by the rest.
 """
 

@@ -47,7 +47,7 @@ def media_of(header: str | None) -> str:
     """
     media = (header or JSON).partition(";")[0].strip().lower()
     if media not in ACCEPTED:
-        detail = f"Content-Type {media[:60]!r}: {', '.join(ACCEPTED)} are allowed"
+        detail = f"Content-Type {media[:60]!r}: must be one of {', '.join(ACCEPTED)}"
         raise Problem("unsupported_media_type", detail)
     return media
 

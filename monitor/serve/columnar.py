@@ -141,7 +141,7 @@ def _place(schema: pa.Schema, name: str, kind: ColumnKind) -> int | None:
     if not places:
         raise Wrong(explain_missing(name))
     if len(places) > 1:
-        raise Wrong(f"column {name!r} is there {len(places)} times: once is allowed")
+        raise Wrong(f"column {name!r} is there {len(places)} times: it must be there once")
     found = schema.field(places[0]).type
     if not kind.serves(found.value_type if pa.types.is_dictionary(found) else found):
         raise Wrong(f"column {name!r} is of type {found}: {kind.allowed}")
@@ -150,7 +150,7 @@ def _place(schema: pa.Schema, name: str, kind: ColumnKind) -> int | None:
 
 def _check_rows(rows: int, most: int) -> None:
     if rows > most:
-        raise TooMany(f"the body has {rows:,} rows or more: up to {most:,} are allowed")
+        raise TooMany(f"the body has {rows:,} rows or more: at most {most:,} are accepted")
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -160,7 +160,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 class ColumnKind(NamedTuple):
-    """What a column is for: which types can serve, what is allowed, whether it is needed."""
+    """What a column is for: its types, what a message expects, whether it is needed."""
 
     serves: Callable[[pa.DataType], bool]
     allowed: str

@@ -45,7 +45,7 @@ class Decoder:
         """The features of a body.
 
         Raises:
-            Undecodable: if it is not what it says, is too large, or has too many rows.
+            Undecodable: if it is not of its media type, is too large, or has too many rows.
             TimeoutError: if it takes too long; the decoder is of no use then.
             EOFError: if the process ended over it; as before.
         """

@@ -50,7 +50,7 @@ def unpack(body: bytes, codings: list[str], most: int) -> bytes:
         most: maximum number of bytes, at each step.
 
     Raises:
-        Problem: if it is too large, or not what it says.
+        Problem: if it is too large, or not of its encoding.
 
     Example:
         >>> import gzip

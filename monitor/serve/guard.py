@@ -17,7 +17,7 @@ from monitor.serve.options import Options, is_loopback
 from monitor.serve.problems import LONGEST, Problem
 
 OPEN = frozenset({"/health", "/", "/page.css", "/page.js", "/icon.svg"})
-"""Paths that need no API key: the page tells nothing until its reader gives the key."""
+"""Paths that need no API key: the page shows nothing until its reader enters the key."""
 
 
 IS_HEAD = "correnteza.head"
@@ -78,7 +78,7 @@ def host_of(header: str) -> str | None:
 
 
 def is_foreign(headers: Mapping[str, str]) -> bool:
-    """Whether a browser says that a page of another origin made it send a request.
+    """Whether, by the browser's headers, a page of another origin made it send a request.
 
     Example:
         >>> is_foreign({"host": "localhost:8000", "origin": "http://localhost:8000"})
@@ -94,7 +94,7 @@ def is_foreign(headers: Mapping[str, str]) -> bool:
 
 
 def shows(headers: Mapping[str, str], key: str) -> bool:
-    """Whether a request shows the key; how long this takes tells nothing of it."""
+    """Whether a request shows the key; how long this takes reveals nothing about it."""
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     given = headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
     return hmac.compare_digest(given.encode(), key.encode())

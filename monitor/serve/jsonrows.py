@@ -60,10 +60,10 @@ def read_rows(body: bytes, schema: Schema, most: int) -> tuple[pa.RecordBatch, d
         raise Unreadable("bad_body", f"the body is not JSON: {error}") from error
     rows: list[Any] = read if isinstance(read, list) else [read]
     if len(rows) > most:
-        raise Unreadable("too_many_rows", f"{len(rows):,} rows: up to {most:,} are allowed")
+        raise Unreadable("too_many_rows", f"{len(rows):,} rows: at most {most:,} are accepted")
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
-            message = f"{type(row).__name__}: an object with the features is allowed"
+            message = f"{type(row).__name__}: must be an object with the features"
             raise Unreadable("bad_rows", f"row {number}: {message}")
     echoed = {name: echo_of(rows, name) for name in echoes(schema)}
     for row in rows:

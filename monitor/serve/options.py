@@ -85,7 +85,7 @@ def parser() -> Parser:
 
 
 def options_from(words: list[str]) -> Options:
-    """Options from a command line, and the API key from where it says or from the environment.
+    """Options from a command line, and the API key from its file or from the environment.
 
     Raises:
         UserError: names the option that is not allowed, its value, and what is. One is an
@@ -117,15 +117,15 @@ def _check(given: argparse.Namespace) -> None:
             lambda name: name in (NEWEST, LATEST) or is_name(name),
             "newest, or a name of a model",
         ),
-        "max_body": (lambda size: 0 < size <= 1024, "above 0 and up to 1024 MiB"),
+        "max_body": (lambda size: 0 < size <= 1024, "above 0 and at most 1024 MiB"),
         "max_rows": (lambda rows: 1 <= rows <= 10_000_000, "1 to 10000000"),
-        "timeout": (lambda seconds: 0 < seconds <= 3600, "above 0 and up to 3600 seconds"),
+        "timeout": (lambda seconds: 0 < seconds <= 3600, "above 0 and at most 3600 seconds"),
         "refresh": (lambda seconds: 0.01 <= seconds <= 3600, "0.01 to 3600 seconds"),
     }
     for name, (holds, allowed) in rules.items():
         value = getattr(given, name)
         if not holds(value):
-            raise UserError(f"--{name.replace('_', '-')} {value}: {allowed} is allowed")
+            raise UserError(f"--{name.replace('_', '-')} {value}: must be {allowed}")
 
 
 def _key(path: str | None) -> str | None:
@@ -138,7 +138,7 @@ def _key(path: str | None) -> str | None:
             reason = getattr(error, "strerror", None) or "is not ASCII text"
             raise UserError(f"{place}: cannot be read: {reason}") from error
     if key is not None and (len(key) < SHORTEST or not key.isascii() or not key.isprintable()):
-        raise UserError(f"{place}: a key of {SHORTEST} or more printable ASCII signs is allowed")
+        raise UserError(f"{place}: must be a key of at least {SHORTEST} printable ASCII characters")
     return key
 
 

@@ -144,7 +144,7 @@ def binary() -> dict[str, Any]:
 
 
 def request_body(core: Core) -> dict[str, Any]:
-    """What the API's description says of a request's body, by the run's schema."""
+    """The API's description of a request's body, by the run's schema."""
     row = row_schema(core.schema)
     many = {"type": "array", "items": row, "maxItems": core.options.max_rows}
     one = example(core)

@@ -26,12 +26,12 @@ class ProblemKind(NamedTuple):
 
     Attributes:
         status: of HTTP.
-        told: when it comes, for the API's description.
+        title: when it comes, for the API's description.
         headers: that go with it.
     """
 
     status: int
-    told: str
+    title: str
     headers: Mapping[str, str] = {}
 
 
@@ -44,7 +44,7 @@ KINDS = {
     "unknown_parameter": ProblemKind(
         400, "A parameter that the path does not take, or takes once."
     ),
-    "bad_body": ProblemKind(400, "The body is not what its media type says."),
+    "bad_body": ProblemKind(400, "The body is not of its media type."),
     "wrong_host": ProblemKind(
         400, "The Host header names another machine than a local server's.", CLOSE
     ),
@@ -66,7 +66,7 @@ KINDS = {
     ),
     "bad_rows": ProblemKind(422, "Rows that the schema does not allow."),
     "bad_parameter": ProblemKind(422, "A parameter that is not allowed."),
-    "internal": ProblemKind(500, "A mistake of the server's; its log tells more."),
+    "internal": ProblemKind(500, "A fault of the server; its log has more."),
     "busy": ProblemKind(503, "Too many requests at once.", {**AGAIN, **CLOSE}),
     "no_model": ProblemKind(503, "The run has no model yet.", AGAIN),
     "took_too_long": ProblemKind(503, "The answer was not ready in time.", AGAIN),
@@ -78,7 +78,7 @@ class Fault(BaseModel):
     """One thing that is wrong with a request."""
 
     where: str = Field(description="the place", examples=["row 3"])
-    message: str = Field(description="the value, and what is allowed")
+    message: str = Field(description="the value, and what it must be")
 
 
 class ProblemDetails(BaseModel):
@@ -87,7 +87,7 @@ class ProblemDetails(BaseModel):
     type: Literal["about:blank"] = "about:blank"
     title: str = Field(description="the status in words")
     status: int
-    detail: str = Field(description="what was wrong, and what is allowed")
+    detail: str = Field(description="what was wrong, and what to do")
     code: str = Field(description="what programs may go by", examples=sorted(KINDS))
     errors: list[Fault] = Field([], description=f"the first {SHOWN} faults, by place")
 
@@ -97,7 +97,7 @@ class Problem(Exception):
 
     Attributes:
         code: one of ``KINDS``.
-        detail: what was wrong, and what is allowed.
+        detail: what was wrong, and what to do.
         errors: faults by place.
     """
 
@@ -132,7 +132,7 @@ EVERYWHERE = ("bad_request", "unknown_parameter", "wrong_host")
 
 
 def describe_errors(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """What a route's description says of the errors with which it may answer, by status."""
+    """The errors with which a route may answer, by status, for its description."""
     found: dict[int | str, dict[str, Any]] = {}
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     for code in (*EVERYWHERE, *codes, "internal"):
@@ -171,4 +171,4 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def internal(request: Request, error: Exception) -> JSONResponse:
         say("failed", "error", path=request.scope["path"][:LONGEST], trace=error)
-        return Problem("internal", KINDS["internal"].told).response()
+        return Problem("internal", KINDS["internal"].title).response()

@@ -1,4 +1,4 @@
-"""What the run folder tells beside its models: reports, status, samples; read as it stands.
+"""What the run folder has beside models: reports, status, samples; read as they are.
 
 A report is written once, so it is read once; figures that later versions add go through. Each file
 is checked alone: one that is not as a run writes it is skipped, and the others are shown.
@@ -140,7 +140,7 @@ def newest_sample(
     Args:
         folder: the run's.
         most: maximum number of rows.
-        columns: says which columns of a sample are wanted, and the names that these are given.
+        columns: chooses columns of a sample, and gives them names.
         damaged: notes the samples that cannot be read.
 
     Returns:

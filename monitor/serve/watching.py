@@ -1,4 +1,4 @@
-"""The thread that looks at the run's folder, and tells of what is new in it."""
+"""The thread that looks at the run's folder, and announces what is new in it."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class RunStatus:
         return "stale" if not self.status.has_ended and self._stale() else self.status.state
 
     def _stale(self) -> bool:
-        """Whether the run's launcher is gone, though nothing says that it has ended.
+        """Whether the run's launcher is gone, though it has not recorded its end.
 
         By this machine's clock, which may be another than the run's, no run is given up before
         it has been watched for a while.
@@ -87,7 +87,7 @@ class RunStatus:
         return self.status.age(datetime.now(timezone.utc))
 
     def summary(self) -> list[str]:
-        """What the status says, a short text each."""
+        """The status, as short texts."""
         status = self.status
         if status is None:
             return ["no status.json yet"]

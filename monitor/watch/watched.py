@@ -1,4 +1,4 @@
-"""A run that is watched: all that its folder says, as of the last look."""
+"""A run that is watched: the content of its folder, as of the last look."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class WatchedRun:
 
     @property
     def state(self) -> str:
-        """The run's; ``stale`` if it gives no sign of life, ``done`` if nobody tells of its end."""
+        """The run's; ``stale`` if it gives no sign of life, ``done`` if nobody records its end."""
         state = self.status.state
         return "done" if self._ended_alone(state) else state
 
@@ -80,7 +80,7 @@ class WatchedRun:
         return View(self.title, self.state, [*trouble, *self.status.summary()], self.seen)
 
     def farewell(self) -> str:
-        """What is said when it is over."""
+        """The line to show when it is over."""
         if self.state == "stale":
             return (
                 f"no sign of life for {self.status.age:,.0f} s: the run was killed, "

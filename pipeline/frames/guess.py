@@ -116,7 +116,7 @@ def read_frame(frame: Any, schema: Given, keys: dict[str, Any]) -> tuple[pa.Tabl
         return table, schema_of(guess_schema(table, **keys), "schema")
     if keys:
         names = ", ".join(f"{name}=" for name in keys)
-        raise UserError(f"schema and {names} were given: one of the two is allowed")
+        raise UserError(f"schema and {names} were given: must be one of the two")
     from pipeline.own import as_schema  # here, since that module imports Beam
 
     found = as_schema(schema)

@@ -190,7 +190,7 @@ def plan(
     cadences = _seconds(_listed(every) or [min(lengths)], options)
     number = len(kinds) * len(cadences) * (len(lengths) + 2)
     if number > MOST:
-        raise UserError(f"{number} combinations: at most {MOST} are allowed")
+        raise UserError(f"{number} combinations: must be at most {MOST}")
     inputs = []
     contenders = []
     base = {"latest": first.settings.latest, **options, "input": path, "schema_file": schema.name}

@@ -170,7 +170,7 @@ def test_a_program_that_reads_the_savepoint_goes_on_as_if_nothing_had_been(
 
 REFUSED = {
     "a batch": (BATCH, r"a batch of version \d+: this program reads a batch of version 99\. "),
-    "the source": (PLANNER, r"a source of version \d+, where 99 is allowed"),
+    "the source": (PLANNER, r"a source of version \d+, where 99 is known"),
 }
 
 

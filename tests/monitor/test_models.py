@@ -128,8 +128,8 @@ FILES = ("manifest.json", "model.joblib")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--prune", "0"], "--prune 0: 1 or more is allowed"),
-        (["--prune", "-3"], "--prune -3: 1 or more is allowed"),
+        (["--prune", "0"], "--prune 0: must be >= 1"),
+        (["--prune", "-3"], "--prune -3: must be >= 1"),
         (["--prune", "x"], "argument --prune: invalid int value: 'x'"),
         (["--ver"], "unrecognized arguments: --ver"),
         (["--verify", "--prune", "1"], "not allowed with argument"),

@@ -164,7 +164,7 @@ def test_an_error_in_the_input_makes_no_folder(job: Job) -> None:
 def test_a_file_is_no_folder(home: Path) -> None:
     Path("o").write_text("mine")
     for more in ({}, {"overwrite": True}, {"resume": True}):
-        assert refusal(output="o", **more) == "--output o: is a file; a folder is allowed"
+        assert refusal(output="o", **more) == "--output o: is a file; must be a folder"
     assert Path("o").read_text() == "mine"
 
 

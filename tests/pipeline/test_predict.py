@@ -206,7 +206,7 @@ def test_a_model_is_named_by_its_folder_too(folder: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--output", "out.txt"], "--output out.txt: the suffix says the format"),
+        (["--output", "out.txt"], "--output out.txt: the format goes by the suffix"),
         (["--model", "20240101T000000Z"], "--model 20240101T000000Z: the models of"),
         (["--model", "no/such/20240101T000000Z"], "the model's folder says its run"),
         (["--run", "nothing"], "nothing: is no folder"),

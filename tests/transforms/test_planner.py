@@ -289,5 +289,5 @@ def test_a_planner_that_nobody_asks_to_drain_goes_on(tmp_path: Path) -> None:
 def test_a_planner_of_another_version_is_refused() -> None:
     planner = Planner(Listed([1]))
     planner.__setstate__(planner.__getstate__())
-    with pytest.raises(OtherVersion, match="a source of version 7, where 1 is allowed"):
+    with pytest.raises(OtherVersion, match="a source of version 7, where 1 is known"):
         planner.__setstate__({**planner.__getstate__(), "version": 7})

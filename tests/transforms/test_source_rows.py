@@ -156,8 +156,8 @@ def test_a_row_of_the_year_9999_is_rejected_where_its_neighbours_stand(
     marked = [one for one in seen if PROBLEM in one.value.schema.names]
     [problem] = [found for found in values_of(marked, PROBLEM) if found is not None]
     assert problem == (
-        "column 't' (the time): 253402214400.0: a time until 1970-01-01T00:01:40Z is allowed "
-        "(--latest)"
+        "column 't' (the time): 253402214400.0: must be a time until "
+        "1970-01-01T00:01:40Z (--latest)"
     )
     assert all(tag_of(one.value).at <= latest for one in seen)
     if batch_rows > 1:

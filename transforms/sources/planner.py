@@ -204,7 +204,7 @@ class Planner(UnboundedSource):
 
         version = state.pop("version", 0)
         if version != self.version:
-            raise OtherVersion(f"a source of version {version}, where {self.version} is allowed")
+            raise OtherVersion(f"a source of version {version}, where {self.version} is known")
         self.__dict__.update(state)
 
     @override

@@ -43,7 +43,7 @@ def as_dict(row: Any) -> dict[str, Any]:
             "a row is a RecordBatch: a source of batches must declare them, by "
             "with_output_types(pyarrow.RecordBatch)"
         )
-    raise TypeError(f"a row is a {type(row).__name__}; a dict, beam.Row or NamedTuple is allowed")
+    raise TypeError(f"a row is a {type(row).__name__}; must be a dict, beam.Row or NamedTuple")
 
 
 def with_datetime(row: dict[str, Any], time: str) -> dict[str, Any]:

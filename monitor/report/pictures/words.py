@@ -1,4 +1,4 @@
-"""Figures in words, as pictures and pages tell them."""
+"""Figures as texts, for pictures and pages."""
 
 from __future__ import annotations
 

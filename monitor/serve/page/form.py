@@ -21,7 +21,7 @@ class Entry(BaseModel):
     least: float | None = Field(None, description="of the model's window")
     greatest: float | None = Field(None, description="of the model's window")
     known: list[str] = Field([], description="values that have a column of their own")
-    fault: str = Field(description="how a message begins that tells what is wrong with it")
+    fault: str = Field(description="how a message about it begins")
 
 
 class Form(BaseModel):
@@ -52,9 +52,9 @@ def fields(core: Core, serving: Serving | None) -> Iterator[Entry]:
 
 
 def describe_feature(serving: Serving, name: str) -> dict[str, Any]:
-    """What a model's window tells of a feature; a mean is rounded to four digits.
+    """The statistics of a feature in a model's window; a mean is rounded to four digits.
 
-    Another schema than the run's (``--model`` of a store that was changed) tells nothing.
+    Another schema than the run's (``--model`` of a store that was changed) gives nothing.
     """
     column = serving.manifest.statistics.get(name)
     if isinstance(column, Numeric):

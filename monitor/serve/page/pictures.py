@@ -78,7 +78,7 @@ def picture(shown: Shown) -> Picture:
 
 
 def history_of(core: Core) -> History:
-    """What the run did in the newest refreshes, as the report tells of it.
+    """What the run did in the newest refreshes, as the report shows it.
 
     Raises:
         ValueError: if the settings are not as a run writes them.

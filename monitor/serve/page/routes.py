@@ -66,7 +66,7 @@ def router(core: Core) -> APIRouter:
 
 
 def add_files(routes: APIRouter, asked: bool) -> None:
-    """Adds the page's own files, which tell nothing of the run.
+    """Adds the page's own files, which have nothing of the run.
 
     Args:
         routes: to add to.

@@ -76,13 +76,13 @@ def test_boosting_has_no_importance_and_it_is_said_so(job: Job) -> None:
     job.ran(*SMALL[:4], "--refreshes", "1", "--learner", "boosting", "--output", "run")
     found = artefacts.importance(Store("run/models"), NAMES[0])
     assert found.weights == {}
-    assert found.told == "a HistGradientBoostingRegressor has none"
+    assert found.description == "a HistGradientBoostingRegressor has none"
 
 
 def test_no_importance_is_read_from_a_damaged_model(mine: Path) -> None:
     (mine / "models" / NAMES[-1] / "model.joblib").write_bytes(PLANTED)
     found = artefacts.importance(Store(str(mine / "models")), NAMES[-1])
-    assert found.weights == {} and "it is not opened" in found.told
+    assert found.weights == {} and "it is not opened" in found.description
     assert not Path("planted").exists()
 
 
