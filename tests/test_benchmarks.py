@@ -60,7 +60,7 @@ def test_added_work_that_noise_hid_is_refused() -> None:
         Pair(took(3.0), took(3.0)).rate(4_000)
 
 
-def test_a_share_that_is_reached_is_held_and_one_that_is_not_is_told() -> None:
+def test_a_share_that_is_reached_is_held_and_one_that_is_not_is_reported() -> None:
     assert unheld(MEASURED) == []
     slow = [*MEASURED[:2], entry(Job("direct"), 3.1, share=0.5)]
     assert unheld(slow) == ["ridge: Correnteza, direct: 0.48 of the loop"]
@@ -72,13 +72,13 @@ def test_the_job_is_set_beside_each_peer() -> None:
     assert unheld(near) == ["ridge: 2.0 times Bytewax, not 4"]
 
 
-def test_memory_beyond_four_gib_is_told() -> None:
+def test_memory_beyond_four_gib_is_reported() -> None:
     large = entry(Job("direct"), 3.0)
     large.pairs[0] = Pair(took(1.0), took(3.0, peak=5 << 30))
     assert unheld([*MEASURED[:2], large]) == ["the embedded runner held 5.0 GiB"]
 
 
-def test_a_ratio_that_fell_by_more_than_a_third_of_the_recorded_one_is_told() -> None:
+def test_a_ratio_that_fell_by_more_than_a_third_of_the_recorded_one_is_reported() -> None:
     some = MEASURED[:3]
     recorded = {"entries": [{"learner": "ridge", "name": "Correnteza, direct", "ratios": [0.74]}]}
     assert fallen(some, recorded) == []
@@ -137,7 +137,7 @@ def test_who_takes_the_loops_windows_is_measured_by_a_loop_beside_it(tmp_path: P
     assert [len(one.pairs) for one in (*loops, job, peer)] == [2, 1, 1, 1]
 
 
-def test_a_process_that_fails_is_told_with_what_it_said() -> None:
+def test_a_process_that_fails_is_reported_with_its_output() -> None:
     with pytest.raises(RuntimeError, match=r"failed \(3\):\nno luck"):
         run(["-c", "print('no luck'); raise SystemExit(3)"])
 
@@ -155,7 +155,7 @@ def test_table_json_and_picture_have_every_contender() -> None:
     assert picture(measured) == drawn
 
 
-def test_a_shape_has_as_many_windows_as_it_says(tmp_path: Path) -> None:
+def test_a_shape_has_as_many_windows_as_it_shows(tmp_path: Path) -> None:
     shape = Shape(rows=5_000, windows=100, columns=3, categories=7)
     shape.write(tmp_path / "f.parquet", shape.rows)
     table = pq.read_table(tmp_path / "f.parquet")

@@ -77,7 +77,7 @@ def test_model_and_transforms_need_no_extra() -> None:
 
 
 @pytest.mark.parametrize("package", SHIPPED)
-def test_a_package_says_that_it_is_typed(package: str) -> None:
+def test_a_package_shows_that_it_is_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
 
 

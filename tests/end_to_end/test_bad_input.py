@@ -454,7 +454,7 @@ def test_a_full_disk_ends_the_run_with_one_line_and_no_half_file(
 
 
 @pytest.mark.parametrize("room", [0, 1_000, 60_000])
-def test_however_full_the_disk_is_it_is_told_in_a_line(
+def test_however_full_the_disk_is_it_is_reported_in_a_line(
     room: int, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_full(monkeypatch, room)

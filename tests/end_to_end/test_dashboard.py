@@ -315,7 +315,7 @@ def test_alerts_and_drift_are_shown(browser: Browser, growing: Growing, server: 
     opened.assert_clean()
 
 
-def test_what_cannot_be_read_is_told_in_its_place_and_the_rest_goes_on(
+def test_what_cannot_be_read_is_reported_in_its_place_and_the_rest_goes_on(
     browser: Browser, growing: Growing, server: Served
 ) -> None:
     write_whole(str(growing.folder / "alerts" / f"{REFRESHES[2]}.ndjson"), b"no alert\n")
@@ -330,7 +330,7 @@ def test_what_cannot_be_read_is_told_in_its_place_and_the_rest_goes_on(
     expect(page.locator("#pulse")).not_to_contain_text("lost")
 
 
-def test_it_tells_how_the_job_stands(browser: Browser, growing: Growing, server: Served) -> None:
+def test_it_shows_how_the_job_stands(browser: Browser, growing: Growing, server: Served) -> None:
     page = Opened(browser, server.url).ready()
     pulse = page.locator("#pulse")
     growing.status("running", 4000)
@@ -347,7 +347,7 @@ def test_it_tells_how_the_job_stands(browser: Browser, growing: Growing, server:
     expect(page.locator("#facts")).to_contain_text("9,600")
 
 
-def test_a_run_that_was_killed_is_never_said_to_live(
+def test_a_run_that_was_killed_is_never_shown_to_live(
     browser: Browser, growing: Growing, server: Served
 ) -> None:
     status = json.loads((growing.folder / "status.json").read_text())
@@ -370,7 +370,7 @@ def test_a_phone_shows_error_and_skill_of_each_refresh(browser: Browser, server:
         assert box is not None and box["x"] + box["width"] <= PHONE["width"]
 
 
-def test_a_connection_that_is_lost_is_told_and_found_again(
+def test_a_connection_that_is_lost_is_reported_and_found_again(
     browser: Browser, growing: Growing
 ) -> None:
     with serve(growing.folder) as first:
@@ -456,7 +456,7 @@ def test_what_is_hostile_is_shown_as_text(browser: Browser, hostile: Path) -> No
         opened.assert_clean()
 
 
-def test_before_the_first_refresh_it_says_so_and_then_comes_to_life(
+def test_before_the_first_refresh_it_reports_it_and_then_comes_to_life(
     browser: Browser, tmp_path: Path, whole: Path
 ) -> None:
     growing = Growing(tmp_path / "run", whole, 0)

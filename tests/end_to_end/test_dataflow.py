@@ -332,7 +332,7 @@ def test_a_worker_makes_every_function_of_the_graph_from_the_staged_graph(
     assert mine <= set(worker["classes"])
 
 
-def test_a_job_that_is_not_waited_for_says_that_no_alerts_are_posted(
+def test_a_job_that_is_not_waited_for_shows_that_no_alerts_are_posted(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--runner=dataflow", f"--output={RUN}", *DRY, f"--setup_file={project / 'setup.py'}"]

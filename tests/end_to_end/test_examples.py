@@ -120,7 +120,7 @@ def test_the_docs_show_the_examples_as_they_are(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["predict", "own_source"])
-def test_an_example_without_its_argument_says_how_it_is_called(name: str) -> None:
+def test_an_example_without_its_argument_shows_how_it_is_called(name: str) -> None:
     command = [sys.executable, "-m", f"examples.{name}"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")

@@ -146,7 +146,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
     return Stopped(live.copy, live.folder, live.said, states, replayed)
 
 
-def test_ctrl_c_takes_a_savepoint_and_says_how_the_job_goes_on_from_it(stopped: Stopped) -> None:
+def test_ctrl_c_takes_a_savepoint_and_shows_how_the_job_goes_on_from_it(stopped: Stopped) -> None:
     assert "taking a savepoint" in stopped.said and "Traceback" not in stopped.said
     assert stopped.way_on[0] == "--resume" and len(stopped.way_on) == 2
     name, _, path = stopped.way_on[1].partition("=file:")
@@ -175,7 +175,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", list(REFUSED))
-def test_a_program_that_does_not_read_the_savepoint_says_so_and_goes_on_without_it(
+def test_a_program_that_does_not_read_the_savepoint_reports_it_and_goes_on_without_it(
     kind: str, stopped: Stopped, tmp_path: Path
 ) -> None:
     change, why = REFUSED[kind]

@@ -84,7 +84,7 @@ def test_a_file_has_a_line_an_alert_with_the_fields_of_the_contract() -> None:
         from_ndjson(b"{}\n")
 
 
-def test_an_alert_is_told_in_one_line() -> None:
+def test_an_alert_is_reported_in_one_line() -> None:
     [one] = find_alerts(refresh(column(), x=column(0.0, -1.23456)), BOTH)
     assert str(one) == (
         "2026-11-23T12:00:00Z x: mean shift -1.23, allowed 0.5 (model 20261123T120000Z)"

@@ -203,7 +203,7 @@ def test_where_keeps_the_rows_of_a_mask_and_the_batch_itself_if_all_stay() -> No
     assert filter_rows(batch, np.array([False] * 3)).num_rows == 0
 
 
-def test_values_are_told_as_plain_python_with_times_in_iso() -> None:
+def test_values_are_reported_as_plain_python_with_times_in_iso() -> None:
     times = pa.array([0, None, 1_500_000], pa.int64()).cast(TIME_TYPE)
     assert to_plain(times) == [
         "1970-01-01T00:00:00.000000Z",

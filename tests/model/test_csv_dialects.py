@@ -118,7 +118,7 @@ def test_what_is_found_does_not_depend_on_the_size_of_blocks(
     Input(path, FRAME.to_csv(index=False, sep=";", decimal=",")).assert_same()
 
 
-def test_what_the_schema_says_wins(path: Path) -> None:
+def test_what_the_schema_sets_wins(path: Path) -> None:
     semicolons = FRAME.to_csv(index=False, sep=";", decimal=",")
     seen = Input(path, semicolons, schema(delimiter=";", decimal=","))
     seen.assert_same()
@@ -149,7 +149,7 @@ def test_marks_between_thousands_are_found(path: Path, marks: str, keys: list[st
     assert seen.notes == notes_on('delimiter = ";"', *keys)
 
 
-def test_a_number_that_may_have_two_meanings_is_refused_until_the_schema_says_which(
+def test_a_number_that_may_have_two_meanings_is_refused_until_the_schema_decides(
     path: Path,
 ) -> None:
     want = FRAME.assign(x=1234.0, y=1.0)
@@ -470,7 +470,7 @@ def test_nothing_is_found_in_a_file_of_nulls(path: Path) -> None:
     assert all(math.isnan(each) for each in seen.rows["x"])
 
 
-def test_points_that_may_part_thousands_are_refused_until_the_schema_says_which(path: Path) -> None:
+def test_points_that_may_part_thousands_are_refused_until_the_schema_decides(path: Path) -> None:
     sales = [f"{at * 10:,}".replace(",", ".") for at in range(ROWS)]
     content = FRAME.assign(x=sales, y="1").to_csv(index=False, sep=";")
     message = ": column 'x': '1.000' may be 1000 or 1.000: set [csv] thousands = \".\" or decimal"

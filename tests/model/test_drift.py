@@ -178,7 +178,7 @@ def test_the_same_rows_have_no_drift(model: Artefact) -> None:
         assert one.mean_shift is None or abs(one.mean_shift) < 1e-12
 
 
-def test_rows_that_moved_by_two_deviations_say_so(model: Artefact) -> None:
+def test_rows_that_moved_by_two_deviations_report_it(model: Artefact) -> None:
     batch = rides(400, seed=1)
     moved = pa.array(column(batch, "x") + 4)
     found = sum_batches(model, [batch.set_column(batch.schema.get_field_index("x"), "x", moved)])
@@ -202,7 +202,7 @@ def test_a_mean_that_is_no_number_is_null() -> None:
     assert measure_shift(found.bins, [1] * BINS, found.sums[0]).mean_shift is None
 
 
-def test_predictions_that_are_all_the_same_are_told_by_their_distance() -> None:
+def test_predictions_that_are_all_the_same_are_reported_by_their_distance() -> None:
     target = np.full(40, 0.1)
     plain = {"x": np.zeros(40), "z": np.zeros(40), "c": ["bus"] * 40}
     model = load_bytes(train_model(RIDGE, accept(RIDES, {"y": target, **plain}))[0])
@@ -212,7 +212,7 @@ def test_predictions_that_are_all_the_same_are_told_by_their_distance() -> None:
 
 
 @pytest.mark.parametrize("bins", [2, 5, BINS])
-def test_by_chance_is_what_scipys_distributions_say(bins: int) -> None:
+def test_by_chance_is_what_scipys_distributions_show(bins: int) -> None:
     result = measure_shift([10] * bins, [30] * bins, 0.0)
     thinness = 1 / (10 * bins) + 1 / (30 * bins)
     assert result.psi_by_chance == pytest.approx(chi2.isf(1e-6, bins - 1) * thinness, rel=1e-9)

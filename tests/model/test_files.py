@@ -49,7 +49,7 @@ def test_a_name_that_ends_in_gz_is_not_packed_on_the_way(tmp_path: Path) -> None
     assert InMemory.files.pop("in-memory://bucket/rows.gz") == b"plain"
 
 
-def test_a_file_that_is_not_there_is_told(folder: str) -> None:
+def test_a_file_that_is_not_there_is_reported(folder: str) -> None:
     with pytest.raises(FileNotFoundError, match="absent"):
         read_whole(join(folder, "absent"))
 
@@ -171,7 +171,7 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
     assert everything(tmp_path) == ["x"]
 
 
-def test_a_file_system_that_syncs_no_folders_is_written_to_and_one_that_fails_is_told(
+def test_a_file_system_that_syncs_no_folders_is_written_to_and_one_that_fails_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(descriptor: int, number: int, folders: bool) -> None:

@@ -298,7 +298,7 @@ def test_a_schema_without_labels_times_is_written_as_ever() -> None:
         ('[labels]\nid = "k"', "labels: a stream of labels of its own cannot be read yet"),
     ],
 )
-def test_what_a_schema_may_not_say_of_labels_is_named(
+def test_what_a_schema_may_not_have_of_labels_is_named(
     tmp_path: Path, keys: str, reason: str
 ) -> None:
     path = tmp_path / "schema.toml"

@@ -128,7 +128,7 @@ def test_parameters_reach_the_regressor_and_win_over_the_defaults() -> None:
         ("my_learners:picky", {"size": 0}, "my_learners:picky: size 0: at least 1"),
     ],
 )
-def test_what_cannot_be_made_is_told_in_one_line(
+def test_what_cannot_be_made_is_reported_in_one_line(
     learner: str, parameters: dict[str, Any], message: str
 ) -> None:
     for ask in (make, check):
@@ -147,7 +147,7 @@ def test_what_cannot_be_made_is_told_in_one_line(
         ("my_learners:Silent", {}, "my_learners:Silent: RuntimeError"),
     ],
 )
-def test_what_cannot_be_fitted_is_told_before_anything_runs(
+def test_what_cannot_be_fitted_is_reported_before_anything_runs(
     learner: str, parameters: dict[str, Any], message: str
 ) -> None:
     make(learner, parameters, 1)
@@ -291,7 +291,7 @@ def test_a_parameter_without_a_name_or_equals_is_refused(text: str) -> None:
         parse_parameter(text)
 
 
-def test_parameters_are_those_that_a_regressor_tells() -> None:
+def test_parameters_are_those_that_a_regressor_shows() -> None:
     assert params_of(Ridge(alpha=2.0))["alpha"] == 2.0
     assert params_of(object()) == {}
 

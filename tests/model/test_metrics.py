@@ -100,7 +100,7 @@ def test_a_constant_target_has_no_r2_whatever_rounding_does_to_its_mean() -> Non
 
 
 @pytest.mark.parametrize("values", [[0.0, 1e-200], [1e-320, 0.0, 0.0]])
-def test_targets_that_differ_by_less_than_squares_can_tell_have_no_r2(values: list[float]) -> None:
+def test_targets_that_differ_by_less_than_squares_can_show_have_no_r2(values: list[float]) -> None:
     target = np.array(values)
     assert refresh(sum_batch(target, 0, target + 1, 0.0, MODEL)).r2 is None
 

@@ -91,7 +91,7 @@ def test_any_rows_come_back_with_their_lines(
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(alphabet='a",\n', max_size=25))
-def test_rows_end_where_a_reader_of_one_character_at_a_time_says(data: str) -> None:
+def test_rows_end_where_a_reader_of_one_character_at_a_time_shows(data: str) -> None:
     ends: list[int] = []
     faults: list[int] = []
     row, field_start, at = 0, True, 0

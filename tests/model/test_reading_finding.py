@@ -254,7 +254,7 @@ def test_file_addresses_are_local_paths(here: Path) -> None:
         ("foo://a.csv", "foo:// is not known: must be a local path, gs://, s3://, azfs:// or"),
     ],
 )
-def test_a_scheme_that_cannot_be_read_says_what_to_do(
+def test_a_scheme_that_cannot_be_read_shows_what_to_do(
     path: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("model.schemes.find_spec", lambda name: None)

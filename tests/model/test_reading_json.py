@@ -164,5 +164,5 @@ def test_an_empty_array_has_no_rows(tmp_path: Path) -> None:
         ("7", "lines"),
     ],
 )
-def test_the_layout_is_told_by_the_first_value(data: str, layout: str) -> None:
+def test_the_layout_is_reported_by_the_first_value(data: str, layout: str) -> None:
     assert layout_of(data.encode()) == layout

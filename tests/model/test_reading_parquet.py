@@ -86,7 +86,7 @@ DATES = pa.array([s * 1000 for s in SECONDS], pa.int32()).cast(pa.date32())
     ],
     ids=lambda each: str(each.type) if isinstance(each, pa.Array) else "-".join(each),
 )
-def test_the_statistics_tell_each_row_groups_times(
+def test_the_statistics_show_each_row_groups_times(
     tmp_path: Path, scanned: list[int], times: pa.Array, stored: dict[str, Any]
 ) -> None:
     planned = plan(write(tmp_path, table(times), **stored), SCHEMA)

@@ -154,7 +154,7 @@ def test_files_and_chunks_are_small_to_pickle(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("two_rows_a_block")
-def test_progress_is_told_in_lines_that_name_file_and_rows(tmp_path: Path) -> None:
+def test_progress_is_reported_in_lines_that_name_file_and_rows(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", 1, 2, 3)
     messages: list[str] = []
     plan(str(tmp_path / "*.csv"), SCHEMA, messages.append)

@@ -167,7 +167,7 @@ def test_a_damaged_member_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-be", "utf-16-le"])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_a_byte_order_mark_tells_the_encoding(
+def test_a_byte_order_mark_shows_the_encoding(
     tmp_path: Path, encoding: str, suffix: str, plain: list[list[object]]
 ) -> None:
     mark = "\ufeff" if encoding.endswith("e") else ""
@@ -266,7 +266,7 @@ def test_an_encoding_that_is_none_is_refused(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("lead", ["", "\n", "\ufeff"])
-def test_text_files_are_told_apart_by_their_first_character(tmp_path: Path, lead: str) -> None:
+def test_text_files_are_distinguished_by_their_first_character(tmp_path: Path, lead: str) -> None:
     object_ = '{"t": 1, "y": 2, "x": 3, "k": "a"}\n'
     for name, content in {"a.txt": HEADER + "1,2,3,a\n", "b.txt": object_}.items():
         path = write(tmp_path, (lead + content).encode(), name)
@@ -300,7 +300,7 @@ def test_a_compressed_file_without_text_is_noted_and_alone_it_is_refused(
     ],
 )
 @pytest.mark.parametrize("name", ["in.csv", "in.json", "in.txt"])
-def test_what_is_no_text_by_its_content_says_how_to_name_it(
+def test_what_is_no_text_by_its_content_shows_how_to_name_it(
     tmp_path: Path, content: bytes, suffix: str, name: str
 ) -> None:
     path = write(tmp_path, content, name)

@@ -142,7 +142,7 @@ def test_text_that_can_be_meant_in_one_way_needs_no_format(form: str, tmp_path: 
 @pytest.mark.parametrize(
     ("form", "order"), [("%d/%m/%Y %H:%M", "dayfirst"), ("%m/%d/%Y %I:%M %p", "monthfirst")]
 )
-def test_a_day_over_12_tells_its_place(form: str, order: str, tmp_path: Path) -> None:
+def test_a_day_over_12_shows_its_place(form: str, order: str, tmp_path: Path) -> None:
     days = pd.date_range("2024-01-01", periods=60, freq="6h", tz="UTC")
     path = write_csv(tmp_path / "in", pa.array(days.strftime(form).tolist()))
     assert times_of(path) == days.as_unit("us").astype("int64").tolist()
@@ -150,7 +150,7 @@ def test_a_day_over_12_tells_its_place(form: str, order: str, tmp_path: Path) ->
     assert f'time_format = "{order}"' in note
 
 
-def test_days_and_months_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
+def test_days_and_months_that_nothing_distinguishes_are_refused(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "in", texts("%d/%m/%Y %H:%M"))
     with pytest.raises(UserError, match=r"in.csv: column 't'.*'01/01/2024 00:00': set time_format"):
         plan(str(path), SCHEMA)
@@ -226,7 +226,7 @@ def test_a_long_series_is_no_missing_time(tmp_path: Path) -> None:
     assert len(times_of(write_csv(tmp_path / "in", years))) == 124
 
 
-def test_a_time_that_the_clocks_skip_is_rejected_and_says_so(tmp_path: Path) -> None:
+def test_a_time_that_the_clocks_skip_is_rejected_and_reports_it(tmp_path: Path) -> None:
     written = pa.array(["2024-03-31 01:30", "2024-03-31 02:30", "soon", "2024-03-31 03:30"])
     schema = with_keys(time_zone="Europe/Berlin")
     planned = plan(str(write_csv(tmp_path / "in", written)), schema)

@@ -89,7 +89,7 @@ def test_the_settings_that_readers_need_are_checked_by_name(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("state", "ended"), [("running", False), ("done", True), ("drained", True), ("failed", True)]
 )
-def test_a_status_says_whether_the_run_has_ended(state: str, ended: bool, tmp_path: Path) -> None:
+def test_a_status_shows_whether_the_run_has_ended(state: str, ended: bool, tmp_path: Path) -> None:
     status = {"format": 1, "state": state, "updated": "2026-01-01T00:00:00Z", "later": 1}
     write(tmp_path, "status.json", json.dumps(status).encode())
     assert RunFolder(str(tmp_path)).read_status().has_ended is ended

@@ -72,7 +72,7 @@ def test_column_names_may_be_any_text(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_wrong_schema_is_told_in_one_line_with_file_and_key(
+def test_a_wrong_schema_is_reported_in_one_line_with_file_and_key(
     tmp_path: Path, change: tuple[str, str], reason_given: str
 ) -> None:
     assert change[0] in FLIGHTS
@@ -91,7 +91,7 @@ def test_a_delimiter_of_two_characters_is_refused(tmp_path: Path) -> None:
         load_schema(path)
 
 
-def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
     path = write_schema(tmp_path, 'name = "x"\ncolour = "red"\n[features]\nnumeric = ["a"]\n')
     with pytest.raises(UserError) as caught:
         load_schema(path)
@@ -109,12 +109,12 @@ def test_a_folder_is_no_schema(tmp_path: Path) -> None:
         load_schema(str(tmp_path))
 
 
-def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_file_that_is_no_toml_is_reported_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is not TOML: .*line 2"):
         load_schema(write_schema(tmp_path, 'name = "x"\nname: x\n'))
 
 
-def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
+def test_a_file_in_another_encoding_is_reported(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes('name = "ação"'.encode("latin-1"))
     with pytest.raises(UserError, match="is not UTF-8 text"):
         load_schema(str(tmp_path / "latin.toml"))

@@ -10,7 +10,7 @@ from model.skipped import Skipped, default_min_rows, few_rows, fit_failed, one_l
 MINUTE = 60_000_000
 
 
-def test_a_skip_is_written_as_the_contract_says() -> None:
+def test_a_skip_is_written_as_the_contract_shows() -> None:
     skipped = few_rows(0, MINUTE, 3, 10)
     assert json.loads(skipped.as_json()) == {
         "format": 1,

@@ -155,7 +155,7 @@ def test_a_model_file_that_is_cut_off_or_missing_is_found(local: Store) -> None:
         (OLD[1].as_json().replace(b'"rows": 30', b'"rows": "many"'), "rows Input should be"),
     ],
 )
-def test_a_manifest_that_cannot_be_read_is_told_with_its_name(
+def test_a_manifest_that_cannot_be_read_is_reported_with_its_name(
     local: Store, data: bytes, message: str
 ) -> None:
     file(local, "manifest.json").write_bytes(data)

@@ -225,7 +225,7 @@ def test_a_row_with_several_faults_is_rejected_once_for_the_first() -> None:
     assert [reject.reason[: len(s)] for reject, s in zip(rejects, starts, strict=True)] == starts
 
 
-def test_a_reject_tells_row_place_and_stamp() -> None:
+def test_a_reject_shows_row_place_and_stamp() -> None:
     moment = datetime(2024, 3, 1, 12, 0, 0, 250_000)
     batch = raw(
         y=pa.array([1.0, math.inf, math.nan]),
@@ -320,7 +320,7 @@ CELLS = st.one_of(st.none(), st.floats(), st.just(math.inf))
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.none() | st.just(1), CELLS, CELLS), max_size=20), st.booleans())
-def test_every_row_is_accepted_or_rejected_as_pandas_says(
+def test_every_row_is_accepted_or_rejected_as_pandas_shows(
     rows: list[tuple[int | None, float | None, float | None]], as_text: bool
 ) -> None:
     times, ys, xs = ([row[i] for row in rows] for i in range(3))

@@ -137,7 +137,7 @@ def test_a_feature_that_moves_is_an_alert_in_the_folder_on_the_terminal_and_at_t
     assert body == {"format": 1, "run": "o", "alerts": [one.model_dump() for one in found]}
 
 
-def test_the_address_of_a_webhook_is_told_nowhere(job: Job, server: Server) -> None:
+def test_the_address_of_a_webhook_is_reported_nowhere(job: Job, server: Server) -> None:
     write_shifted()
     server.answers = [500] * 9
     result = job.ran(*FILE, "--webhook", server.address)
@@ -165,7 +165,7 @@ def test_thresholds_decide_and_none_has_no_alerts(job: Job) -> None:
     assert metrics("o")[5]["drift"]["features"]["x"]["psi"] > 2
 
 
-def test_resume_makes_alerts_anew_to_the_byte_and_tells_only_of_what_was_not_reported(
+def test_resume_makes_alerts_anew_to_the_byte_and_shows_only_what_was_not_reported(
     job: Job, server: Server
 ) -> None:
     write_shifted()
@@ -183,7 +183,7 @@ def test_resume_makes_alerts_anew_to_the_byte_and_tells_only_of_what_was_not_rep
     assert len(late) < len(first)
 
 
-def test_an_alert_is_told_once_its_refresh_is_reported_and_not_twice(home: Path) -> None:
+def test_an_alert_is_reported_once_its_refresh_is_reported_and_not_twice(home: Path) -> None:
     folder, messages = RunFolder("o"), list[str]()
     write_report(folder, 0, "old")
     with AlertWatch(folder, messages.append):
@@ -215,7 +215,7 @@ def test_a_refresh_without_alerts_has_none_to_read(home: Path) -> None:
     assert RunFolder("o").read_alerts(REFRESHES[1]) == []
 
 
-def test_many_alerts_are_told_in_a_few_lines() -> None:
+def test_many_alerts_are_reported_in_a_few_lines() -> None:
     many = [alert(minute, column) for minute in range(9) for column in "abcde"]
     result = lines(many, "o/alerts")
     assert result[:3] == [f"alert: {one}" for one in many[:3]]
@@ -224,7 +224,7 @@ def test_many_alerts_are_told_in_a_few_lines() -> None:
     assert lines([], "o/alerts") == []
 
 
-def test_what_would_steer_a_terminal_is_told_as_question_marks() -> None:
+def test_what_would_steer_a_terminal_is_reported_as_question_marks() -> None:
     [line] = lines([alert(0, "a\x1b[2Jb\n")], "o/alerts")
     assert line.startswith("alert: 2026-01-01T00:00:00Z a?[2Jb?: PSI 0.5, allowed 0.25 (model ")
 
@@ -243,7 +243,7 @@ def test_a_webhook_that_fails_is_tried_again_later_with_all_that_waits(server: S
     assert messages == []
 
 
-def test_a_webhook_that_fails_for_good_is_told_of_once(server: Server) -> None:
+def test_a_webhook_that_fails_for_good_is_reported_once(server: Server) -> None:
     messages: list[str] = []
     hook = Webhook(server.address, "o", messages.append)
     server.answers = [404] * 2 * alerts.TRIES

@@ -149,7 +149,7 @@ def test_ctrl_c_ends_it_with_the_closing_line(
     assert len(lines) == 1 and closing.startswith("1 row in ")
 
 
-def test_without_the_key_it_says_what_is_missing(
+def test_without_the_key_it_shows_what_is_missing(
     url: str, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(KEY)
@@ -198,7 +198,7 @@ class Other(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_server_of_something_else_is_told_apart(job: Job) -> None:
+def test_a_server_of_something_else_is_recognised(job: Job) -> None:
     with HTTPServer(("127.0.0.1", 0), Other) as other:
         threading.Thread(target=other.handle_request).start()
         url = f"http://127.0.0.1:{other.server_port}"

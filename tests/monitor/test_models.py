@@ -156,7 +156,7 @@ def test_a_path_that_is_no_runs_folder_is_refused(job: Job) -> None:
     assert "foo://bar: foo:// is not known: must be " in job.refused("models", "foo://bar")
 
 
-def test_a_run_without_a_model_says_so(mine: Path, job: Job) -> None:
+def test_a_run_without_a_model_reports_it(mine: Path, job: Job) -> None:
     shutil.rmtree(mine / "models")
     assert job.ran("models", mine).out == f"no model in {mine}/models\n"
     assert "it has none" in job.refused("models", mine, NAMES[0])

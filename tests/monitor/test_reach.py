@@ -28,7 +28,9 @@ def asleep(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("command", ["models", "report", "serve", "watch"])
-def test_a_store_that_does_not_answer_is_told_of_soon(command: str, asleep: None, job: Job) -> None:
+def test_a_store_that_does_not_answer_is_reported_soon(
+    command: str, asleep: None, job: Job
+) -> None:
     began = time.monotonic()
     assert job.refused(command, STORE) == (
         f"run folder {STORE}: does not answer within 0 s: is there a network, and "
@@ -42,7 +44,7 @@ def test_a_run_that_would_read_or_write_there_is_refused_too(asleep: None, job: 
     assert message.startswith(f"--output {STORE}: does not answer within ")
 
 
-def test_what_its_client_raises_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_its_client_raises_is_reported_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def raise_error(path: str) -> bool:
         raise RuntimeError("Timeout of 120 s exceeded\nand more")
 

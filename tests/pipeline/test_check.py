@@ -68,7 +68,7 @@ def cells(result: Told) -> dict[str, list[str]]:
     return found
 
 
-def test_each_runner_is_told_of_with_what_brings_it(job: Job, no_prism: None) -> None:
+def test_each_runner_is_reported_with_what_brings_it(job: Job, no_prism: None) -> None:
     result = job.ran("check", *nowhere())
     found = cells(result)
     assert list(found) == ["direct", "prism", "flink", "dataflow"]
@@ -87,7 +87,7 @@ def test_no_runner_that_can_is_exit_code_1(job: Job, no_prism: None) -> None:
     assert "--live needs a runner that streams" in result.out
 
 
-def test_a_cluster_that_has_all_can_and_where_its_workers_are_is_told(
+def test_a_cluster_that_has_all_can_and_where_its_workers_are_is_reported(
     job: Job, cluster: FakeFlink, no_prism: None
 ) -> None:
     result = job("check", "--live", *cluster.words)
@@ -96,13 +96,13 @@ def test_a_cluster_that_has_all_can_and_where_its_workers_are_is_told(
     assert (result.code, cells(result)["flink"][0].split()) == (0, ["flink", "yes"])
 
 
-def test_what_no_runner_may_do_is_told_of_each(job: Job) -> None:
+def test_what_no_runner_may_do_is_reported_each(job: Job) -> None:
     result = job("check", "--allow_unsafe_triggers", *nowhere())
     assert result.code == 1
     assert all("--allow_unsafe_triggers: " in lines[0] for lines in cells(result).values())
 
 
-def test_a_chosen_runner_that_lacks_something_is_told_of_alone_and_not_tried(
+def test_a_chosen_runner_that_lacks_something_is_reported_alone_and_not_tried(
     job: Job, cluster: FakeFlink, untried: None
 ) -> None:
     cluster.config, cluster.free = {}, 1
@@ -128,12 +128,12 @@ def test_a_runner_in_the_config_file_is_chosen_too(
     assert result.code == 1 and result.out.startswith("flink needs")
 
 
-def test_a_bad_parallelism_is_told_of_in_the_table(job: Job, cluster: FakeFlink) -> None:
+def test_a_bad_parallelism_is_reported_in_the_table(job: Job, cluster: FakeFlink) -> None:
     result = job("check", "--runner", "flink", *cluster.words, "--parallelism=0")
     assert result.code == 1 and "--parallelism=0" in cells(result)["options"][0]
 
 
-def test_dataflow_is_not_tried_and_it_says_why(
+def test_dataflow_is_not_tried_and_it_gives_the_reason(
     job: Job, untried: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -168,7 +168,7 @@ def test_what_is_wrong_on_every_runner_is_refused_as_a_run_is(
     assert message in refused and refused == job.refused(*words)
 
 
-def test_help_tells_what_it_does(job: Job) -> None:
+def test_help_shows_what_it_does(job: Job) -> None:
     result = job.ran("check", "--help").out
     assert result.startswith("usage: python -m pipeline check") and "exit code" in result
 
@@ -242,7 +242,7 @@ def test_a_job_that_shows_no_windows_is_given_up_after_its_time(
     assert ended.message == "no two windows fired within 1 s; the job is cancelled"
 
 
-def test_a_job_that_ends_without_windows_is_told_of_with_its_error(tmp_path: Path) -> None:
+def test_a_job_that_ends_without_windows_is_reported_with_its_error(tmp_path: Path) -> None:
     said = io.StringIO("people -> o\nerror: the job failed: no good\nmore\n")
     with subprocess.Popen([sys.executable, "-c", ""], text=True) as running:
         ended = watch(running, RunFolder(str(tmp_path)), said, QUIET)
@@ -317,7 +317,7 @@ def test_a_trial_is_not_the_run_that_a_checkpoint_or_a_name_is_of(
     assert not any("savepoint" in word or "mine" in word for word in seen)
 
 
-def test_a_trial_that_is_refused_tells_why() -> None:
+def test_a_trial_that_is_refused_shows_why() -> None:
     ended = trial(make_settings(), ["--qwxyz"], QUIET)
     assert not ended.fired
     assert "unknown option --qwxyz" in ended.message

@@ -49,7 +49,7 @@ def test_a_run_that_rejects_more_than_half_fails_with_the_commonest_reasons(job:
     assert status("o")["state"] == "done" and Path("o/ended.json").exists()
 
 
-def test_a_run_without_any_target_says_that_it_learned_nothing(job: Job) -> None:
+def test_a_run_without_any_target_shows_that_it_learned_nothing(job: Job) -> None:
     line = "no row had a target: nothing was learned"
     result = run(job, {n: of(n, y="") for n in range(60)}, rows=60)
     assert result.code == 0 and line in result.out.splitlines()

@@ -134,7 +134,7 @@ def test_an_earlier_job_of_the_same_folder_is_not_taken_for_this_one(
     assert [each.state for each in (earlier, job, other)] == ["RUNNING", "CANCELED", "RUNNING"]
 
 
-def test_each_restart_is_told_of_once(
+def test_each_restart_is_reported_once(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
     controller = flink_controller(cluster, tmp_path, messages)
@@ -171,7 +171,7 @@ def python_trace(error: str) -> str:
     return f"a.B: failed\n\tat c.D\nCaused by: java.lang.E: {messages}\n\tat f.G\n\t... 3 more"
 
 
-def test_a_restart_is_told_of_with_its_root_cause(
+def test_a_restart_is_reported_with_its_root_cause(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
     controller = flink_controller(cluster, tmp_path, messages)
@@ -218,7 +218,7 @@ def test_a_job_that_is_still_being_initialized_is_cancelled(
     assert job.state == "CANCELED" and messages == []
 
 
-def test_a_job_that_cannot_be_cancelled_is_told(
+def test_a_job_that_cannot_be_cancelled_is_reported(
     cluster: FakeFlink, tmp_path: Path, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.runners.cluster.CANCEL_SECONDS", 0.2)
@@ -250,7 +250,7 @@ def test_a_cluster_that_is_away_for_a_while_does_not_end_the_run(
     assert controller.checkpoint == "file:/c/b/chk-1"
 
 
-def test_all_is_written_when_the_folder_says_so(
+def test_all_is_written_once_the_folder_is_marked_ended(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
     controller = flink_controller(cluster, tmp_path, messages)

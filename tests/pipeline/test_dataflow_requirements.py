@@ -58,7 +58,7 @@ def test_what_is_missing_is_named_with_a_value_to_give(missing: str, more: tuple
 
 
 @pytest.mark.parametrize("there", [None, ModuleNotFoundError("google")])
-def test_without_beams_part_for_google_the_version_to_install_is_told(
+def test_without_beams_part_for_google_the_version_to_install_is_reported(
     there: ModuleNotFoundError | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def find(name: str) -> None:
@@ -178,7 +178,7 @@ def test_a_job_name_is_one_that_dataflow_takes(last: str) -> None:
         ("--no_wait_until_finish", "goes on by itself"),
     ],
 )
-def test_a_job_that_is_not_waited_for_is_told_of(word: str, message: str) -> None:
+def test_a_job_that_is_not_waited_for_is_reported(word: str, message: str) -> None:
     assert message in str(dataflow.launch_message([*NEEDED, word]))
     assert dataflow.launch_message(list(NEEDED)) is None
 

@@ -62,7 +62,7 @@ def test_looking_for_a_fresh_folder_writes_nothing(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-def test_runs_that_is_a_file_is_told_of(job: Job) -> None:
+def test_runs_that_is_a_file_is_reported(job: Job) -> None:
     Path("runs").write_text("")
     assert "cannot be written: Not a directory" in job.refused(*SMALL)
 
@@ -169,13 +169,13 @@ def test_a_file_is_no_folder(home: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["file/o", "/proc/o", "/dev/null/o", "/proc/version/o"])
-def test_a_folder_that_cannot_be_written_is_told_of(path: str, home: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(path: str, home: Path) -> None:
     Path("file").write_text("")
     message = refusal(output=path)
     assert message.startswith(f"--output {path}: cannot be ") and "\n" not in message
 
 
-def test_a_file_system_that_is_unknown_is_told_of(job: Job) -> None:
+def test_a_file_system_that_is_unknown_is_reported(job: Job) -> None:
     for words in (["--output", "foo://bar"], ["--output", "foo://bar", "--overwrite"]):
         assert "--output foo://bar: foo:// is not known: must be" in job.refused(*SMALL, *words)
 
@@ -283,7 +283,7 @@ def test_spelling_a_default_out_is_no_other_setting(home: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["report"], ["models"], ["watch"], ["serve"], ["--output"]])
-def test_a_folder_on_a_file_system_that_is_not_here_says_what_to_do(
+def test_a_folder_on_a_file_system_that_is_not_here_shows_what_to_do(
     command: list[str], job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("model.schemes.find_spec", lambda name: None)

@@ -59,7 +59,7 @@ def stderr_of(work: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> s
     return capsys.readouterr().err
 
 
-def test_what_beam_says_at_every_start_is_left_out_and_the_rest_is_not() -> None:
+def test_what_beam_shows_at_every_start_is_left_out_and_the_rest_is_not() -> None:
     assert not is_shown("apitools not found, and so on")
     assert not is_shown("apitools not found, and so on", logger="root")
     assert is_shown("your disk smokes")
@@ -74,7 +74,7 @@ def test_what_beam_says_at_every_start_is_left_out_and_the_rest_is_not() -> None
         grpc.RpcError("a connection ended"),
     ],
 )
-def test_the_traceback_of_what_is_told_of_otherwise_is_left_out(error: Exception) -> None:
+def test_the_traceback_of_what_is_reported_otherwise_is_left_out(error: Exception) -> None:
     assert not is_shown("failed", error)
 
 
@@ -103,7 +103,7 @@ def test_what_a_logger_that_is_not_beams_logs_is_shown(logger: str) -> None:
     assert is_shown(STACK_TRACE, logger=logger, level=logging.ERROR)
 
 
-def test_a_thread_that_ends_with_its_connection_says_nothing_and_another_is_told_of(
+def test_a_thread_that_ends_with_its_connection_shows_nothing_and_another_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listening(monkeypatch)
@@ -143,7 +143,7 @@ def upgraded() -> None:
     raise OtherVersion("a batch of version 1")
 
 
-def test_a_bundle_that_fails_is_told_of_once(
+def test_a_bundle_that_fails_is_reported_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listening(monkeypatch)
@@ -154,7 +154,7 @@ def test_a_bundle_that_fails_is_told_of_once(
 
 
 @pytest.mark.parametrize("work", [closed, upgraded])
-def test_a_bundle_whose_failure_is_told_of_otherwise_is_not_told_of(
+def test_a_bundle_whose_failure_is_reported_otherwise_is_not_reported(
     work: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listening(monkeypatch)

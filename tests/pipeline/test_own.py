@@ -150,7 +150,7 @@ def test_batches_that_a_source_declares_are_taken_as_they_are(tmp_path: Path) ->
     assert status["rows_read"] == len(ROWS) and len(run.reports()) == 3
 
 
-def test_the_stamp_of_an_element_alone_says_whether_its_row_is_late(tmp_path: Path) -> None:
+def test_the_stamp_of_an_element_alone_shows_whether_its_row_is_late(tmp_path: Path) -> None:
     late = {"at": 10, "level": 1.0, "wind": 3}
     stamped = [*((row, row["at"]) for row in ROWS), (late, 70), (late, 5)]
     source = beam.Create(stamped) | beam.MapTuple(TimestampedValue)
@@ -190,7 +190,7 @@ def test_a_schema_is_taken_as_a_dict_too(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
-def test_a_job_that_fails_says_so_and_its_folder_too(
+def test_a_job_that_fails_reports_it_and_its_folder_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(JobFailed, match=f"the job failed: ValueError: no wind.*{tmp_path}"):

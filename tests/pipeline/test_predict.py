@@ -113,7 +113,7 @@ def test_files_without_time_and_target_are_predicted(form: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "ndjson"])
-def test_the_suffix_of_the_output_says_its_format(
+def test_the_suffix_of_the_output_shows_its_format(
     suffix: str, folder: Path, tmp_path: Path
 ) -> None:
     source, out = write(tmp_path, "parquet"), tmp_path / f"deep/er/out.{suffix}"
@@ -215,7 +215,7 @@ def test_a_model_is_named_by_its_folder_too(folder: Path, tmp_path: Path) -> Non
         (["--wrong"], "--wrong"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(
+def test_a_mistake_is_reported_in_one_line(
     more: list[str],
     message: str,
     folder: Path,
@@ -250,7 +250,7 @@ def test_a_damaged_model_is_not_opened(
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_what_takes_long_says_how_far_it_is(
+def test_what_takes_long_shows_how_far_it_is(
     folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

@@ -75,7 +75,7 @@ def test_the_line_counts_rows_windows_and_refreshes(home: Path) -> None:
     assert line.endswith("3 windows trained, 8,000 rows scored, 2 refreshes reported")
 
 
-def test_the_status_says_what_ended_a_run_even_while_it_began(
+def test_the_status_shows_what_ended_a_run_even_while_it_began(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(KeyboardInterrupt), Progress(RunFolder("o"), console()):
@@ -90,7 +90,7 @@ def test_the_status_says_what_ended_a_run_even_while_it_began(
     assert status("o")["state"] == "interrupted"
 
 
-def test_the_status_says_running_and_then_how_it_ended(home: Path) -> None:
+def test_the_status_shows_running_and_then_how_it_ended(home: Path) -> None:
     with Progress(RunFolder("o"), console()) as watched:
         first = status("o")
         tally.count("rows read", 5)
@@ -128,7 +128,7 @@ def test_the_watermark_of_a_run_that_ended_well_is_the_end_of_its_last_refresh(
     assert status("o")["watermark"] == watermark
 
 
-def test_of_workers_elsewhere_the_new_reports_tell_what_is_done(
+def test_of_workers_elsewhere_the_new_reports_show_what_is_done(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "PLAIN_INTERVAL", 0.0)
@@ -154,7 +154,7 @@ def test_the_end_counts_the_last_report_of_workers_elsewhere(home: Path) -> None
     assert said[0].endswith(" s, 100 of them rejected: see o/rejected")
 
 
-def test_a_live_run_tells_how_late_it_is(home: Path) -> None:
+def test_a_live_run_shows_how_late_it_is(home: Path) -> None:
     for hundredths in range(101):
         tally.observe("scored behind", hundredths / 100)
     with Progress(RunFolder("o"), console()) as watched:
@@ -241,7 +241,7 @@ def test_a_figure_is_short(value: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_what_takes_long_is_told_as_it_stands(
+def test_what_takes_long_is_reported_as_it_stands(
     terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitor_console, "LINE_INTERVAL", -1.0)
@@ -280,7 +280,7 @@ def test_the_rate_is_of_the_time_in_which_rows_were_read(
     assert "400 rows read (100/s)" in watched.line()
 
 
-def test_windows_are_told_of_how_many_and_how_long_the_rest_may_take() -> None:
+def test_windows_are_reported_how_many_and_how_long_the_rest_may_take() -> None:
     pace = Pace(10, before=2)
     assert pace.describe(1, 5.0) == "3 of 10 windows trained"
     assert pace.describe(3, 9.0) == "5 of 10 windows trained (about 10 s left)"

@@ -42,7 +42,7 @@ def name(minute: pd.Timestamp) -> str:
     return str(minute.strftime("%Y%m%dT%H%M%SZ"))
 
 
-def test_a_run_writes_every_part_of_the_contract_and_tells_where(job: Job) -> None:
+def test_a_run_writes_every_part_of_the_contract_and_shows_where(job: Job) -> None:
     result = job.ran(*SMALL, "--output", "o")
     assert_whole("o")
     assert sorted(os.listdir("o")) == [
@@ -188,7 +188,7 @@ def test_a_learner_of_ones_own_is_found_in_the_current_folder(job: Job) -> None:
     assert all(report["skill"] == 0 for report in metrics("o")[1:])
 
 
-def test_a_job_that_fails_tells_why_in_a_line_and_can_be_resumed(job: Job) -> None:
+def test_a_job_that_fails_shows_why_in_a_line_and_can_be_resumed(job: Job) -> None:
     words = [*SMALL, "--learner", "learner_that_fails:Mean", "--strict", "--output", "o"]
     Path("learner_that_fails.py").write_text(MINE)
     Path("fail").touch()
@@ -227,7 +227,7 @@ def test_an_interrupt_before_anything_runs_ends_with_130(
     assert job() == (130, "", "interrupted\n")
 
 
-def test_an_interrupt_while_the_progress_begins_is_told_as_any_other(
+def test_an_interrupt_while_the_progress_begins_is_reported_as_any_other(
     job: Job, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(progress: Progress) -> Progress:

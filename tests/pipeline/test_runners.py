@@ -102,7 +102,7 @@ def test_a_prism_that_is_no_program_is_refused_and_the_zip_of_a_release_is_not(
     runners.preflight(make_settings(runner="prism"), [f"--prism_location={tmp_path / 'prism.zip'}"])
 
 
-def test_beam_is_told_of_the_prism_at_hand_unless_the_words_name_one(
+def test_beam_gets_the_prism_at_hand_unless_the_options_name_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(prism, "find_prism", lambda: "/at/hand")
@@ -225,7 +225,7 @@ def test_a_cluster_that_keeps_checkpoints_in_memory_is_refused(
     )
 
 
-def test_flink_is_told_what_a_job_needs_and_words_that_are_given_stay() -> None:
+def test_flink_gets_what_a_job_needs_and_options_that_are_given_stay() -> None:
     words = flink.beam_options_for(
         make_settings(runner="flink", output="runs/a"), ["--parallelism=4"]
     )

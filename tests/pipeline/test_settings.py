@@ -192,7 +192,7 @@ def test_beams_class_names_are_runners_too(name: str, runner: str) -> None:
     assert settings_from({"runner": name}).runner == runner
 
 
-def test_a_refresh_is_a_window_and_a_serve_window_is_a_refresh_unless_told() -> None:
+def test_a_refresh_is_a_window_and_a_serve_window_is_a_refresh_unless_set() -> None:
     assert (make_settings(window=300).refresh, make_settings(window=300).serve_window) == (300, 300)
     assert make_settings(window=300, every=60).serve_window == 60
     cut = make_settings(window="3m", every="1m", latency="20s", lag=2)

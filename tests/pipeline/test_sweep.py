@@ -44,7 +44,7 @@ def test_every_combination_is_a_backtest_to_the_last_digit() -> None:
             np.testing.assert_array_equal(mine, theirs)
 
 
-def test_all_and_static_are_what_plain_scikit_learn_says() -> None:
+def test_all_and_static_are_what_plain_scikit_learn_shows() -> None:
     rows = frame(turn=1.0)
     found = sweep(rows, **COLUMNS, windows=["14d"], every="7d", learners=["ridge"])
     table = found.predictions.to_pandas().set_index("time")

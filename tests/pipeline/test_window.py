@@ -32,7 +32,7 @@ def window(folder: str = "o") -> int:
     return int(json.loads(Path(folder, "settings.json").read_text())["window"])
 
 
-def test_the_start_says_how_many_files_rows_and_windows_there_are(job: Job) -> None:
+def test_the_start_shows_how_many_files_rows_and_windows_there_are(job: Job) -> None:
     write(600, "s")
     result = job.ran(*FILES, "--window", "60", "--output", "o").err.splitlines()
     size = f"{Path('in.csv').stat().st_size / 1000:.3g} kB"
@@ -97,7 +97,7 @@ def test_auto_needs_files(job: Job) -> None:
     assert job.refused("--window", "auto").startswith("--window auto needs --input: ")
 
 
-def test_windows_of_some_sparse_rows_are_told_of_and_not_refused(job: Job) -> None:
+def test_windows_of_some_sparse_rows_are_reported_and_not_refused(job: Job) -> None:
     write(300, "20s")
     result = job.ran(*FILES, "--window", "60", "--refreshes", "3", "--output", "o")
     assert "100% of the windows hold fewer rows than a model needs (10, --min-rows)" in result.err

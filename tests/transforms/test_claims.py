@@ -77,7 +77,7 @@ def test_a_claim_has_the_tag_and_no_rows(shuffled: Any) -> None:
         assert tag_of(claim) == tag_of(batch)
 
 
-def test_a_claim_from_before_claims_said_how_many_rows_they_stand_for_is_redeemed(
+def test_a_claim_from_before_claims_had_a_number_of_rows_is_redeemed(
     shuffled: Any,
 ) -> None:
     claims, _, accepted = shuffled
@@ -136,7 +136,7 @@ def test_claims_go_to_other_processes(shuffled: Any) -> None:
     assert same([there.redeem(claims.check(batch)) for batch in accepted], accepted)
 
 
-def test_a_file_that_was_written_anew_is_told(tmp_path: Path) -> None:
+def test_a_file_that_was_written_anew_is_reported(tmp_path: Path) -> None:
     claims, _, accepted = claimed(tmp_path, [row(t) for t in range(40)])
     rows = pd.DataFrame([row(t + 5) for t in range(40)])
     pq.write_table(pa.Table.from_pandas(rows), tmp_path / "rows.parquet", row_group_size=9)
@@ -144,7 +144,7 @@ def test_a_file_that_was_written_anew_is_told(tmp_path: Path) -> None:
         claims.redeem(claims.check(accepted[0]))
 
 
-def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_gone_is_reported(tmp_path: Path) -> None:
     claims, _, accepted = claimed(tmp_path, [row(t) for t in range(40)])
     (tmp_path / "rows.parquet").unlink()
     with pytest.raises(OSError, match=r"rows\.parquet"):
@@ -167,7 +167,7 @@ def test_a_retry_after_an_error_reads_anew(tmp_path: Path) -> None:
     assert same([claims.redeem(claims.check(batch)) for batch in rest], rest)
 
 
-def test_a_batch_that_the_file_has_not_is_told(tmp_path: Path) -> None:
+def test_a_batch_that_the_file_has_not_is_reported(tmp_path: Path) -> None:
     claims, _reader, accepted = claimed(tmp_path, [row(t) for t in range(40)])
     key = tag_of(accepted[0]).key._replace(part=99)
     with pytest.raises(UserError, match="has changed since it was planned"):

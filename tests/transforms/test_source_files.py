@@ -121,7 +121,7 @@ def test_files_flow_through_beam_whole(files: Any) -> None:
     assert all(one.at == tag_of(one.value).at // 1000 * 1000 for one in seen)
 
 
-def test_a_rows_tag_says_where_it_stood(tmp_path: Path) -> None:
+def test_a_rows_tag_shows_where_it_stood(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("t,y,x,z,c\n0,1,2,3,a\n1,1,2,3,a\n70,1,2,3,a\n")
     files = plan(str(tmp_path / "a.csv"), SCHEMA)
     tickets, reader = source(files, Extent(), 10)

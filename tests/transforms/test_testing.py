@@ -93,7 +93,7 @@ def test_a_replay_holds_the_watermark_for_what_is_still_to_come() -> None:
     assert seen[-1].value[1] == [200]
 
 
-def test_what_is_gathered_says_in_which_window_it_was() -> None:
+def test_what_is_gathered_shows_in_which_window_it_was() -> None:
     with embedded() as pipeline:
         made = pipeline | FromBatches(batches([row(61)], SCHEMA, MINUTE))
         seen = made | beam.WindowInto(FixedWindows(60)) | Gather()

@@ -71,7 +71,9 @@ def expected(options: dict[str, Any]) -> dict[int, tuple[str | None, float | Non
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_as_time_goes_by_each_row_is_scored_as_a_plain_loop_says(tmp_path: Path, name: str) -> None:
+def test_as_time_goes_by_each_row_is_scored_as_a_plain_loop_shows(
+    tmp_path: Path, name: str
+) -> None:
     folder = run(tmp_path / "streamed", replay, CASES[name])
     result = [
         r for p in folder.glob("predictions/*/*.parquet") for r in pq.read_table(p).to_pylist()

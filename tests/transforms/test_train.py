@@ -80,7 +80,7 @@ def test_a_models_predictions_are_those_of_scikit_learn_fitted_to_the_same_rows(
         np.testing.assert_allclose(mine, fitted.predict(by_hand(rows, ids)), rtol=1e-9)
 
 
-def test_the_manifest_says_what_was_trained_on(tmp_path: Path) -> None:
+def test_the_manifest_shows_what_was_trained_on(tmp_path: Path) -> None:
     rows = [row(t, y=None if t % 10 == 0 else t, x=t) for t in range(60)]
     [one] = commit_rows(rows, tmp_path, RIDGE).values()
     manifest = Store(str(tmp_path / "models")).manifest("19700101T000100Z")

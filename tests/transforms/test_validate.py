@@ -61,7 +61,7 @@ def test_accepted_and_rejected_rows_keep_their_batchs_tag_and_stamp() -> None:
         assert all(item.at == one.at for item in one.value.items)
 
 
-def test_it_says_the_same_as_the_plain_function() -> None:
+def test_it_shows_the_same_as_the_plain_function() -> None:
     made = batches(broken(), SCHEMA, MINUTE, 7)
     good, bad = part_rows(broken(), 7)
     plain = [validate(batch, SCHEMA) for batch in made]

@@ -26,7 +26,7 @@ def read(folder: Path, names: list[str]) -> list[Model]:
     return artefacts.read(Store(run.models), names, history.read(run), lambda line: None)
 
 
-def test_a_model_is_told_by_its_manifest_its_fit_and_what_it_served(run: Path) -> None:
+def test_a_model_is_reported_by_its_manifest_its_fit_and_what_it_served(run: Path) -> None:
     found = read(run, NAMES)
     assert [model.name for model in found] == NAMES
     for model, manifest in zip(found, models(run).values(), strict=True):
@@ -40,7 +40,7 @@ def test_a_model_is_told_by_its_manifest_its_fit_and_what_it_served(run: Path) -
     assert [len(model.served) for model in found] == [1, 1, 1, 0]
 
 
-def test_a_damaged_model_is_told_of_and_not_opened(mine: Path) -> None:
+def test_a_damaged_model_is_reported_and_not_opened(mine: Path) -> None:
     (mine / "models" / NAMES[0] / "model.joblib").write_bytes(PLANTED)
     (mine / "models" / NAMES[1] / "model.joblib").unlink()
     (mine / "models" / NAMES[2] / "manifest.json").write_text("{}")
@@ -72,7 +72,7 @@ def test_the_importance_of_a_line_is_the_size_of_its_coefficients(hostile: Path)
     assert list(found.weights.values()) == np.abs(artefact.estimator.coef_).tolist()
 
 
-def test_boosting_has_no_importance_and_it_is_said_so(job: Job) -> None:
+def test_boosting_has_no_importance_and_that_is_shown(job: Job) -> None:
     job.ran(*SMALL[:4], "--refreshes", "1", "--learner", "boosting", "--output", "run")
     found = artefacts.importance(Store("run/models"), NAMES[0])
     assert found.weights == {}

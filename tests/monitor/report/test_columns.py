@@ -23,7 +23,7 @@ def describe(folder: Path) -> Described:
     return columns.describe(run, history.read(run), manifests)
 
 
-def test_each_refresh_is_told_by_its_sample(run: Path) -> None:
+def test_each_refresh_is_reported_by_its_sample(run: Path) -> None:
     found = describe(run)
     places, numeric, categorical = columns.over_time(found, "idade")
     assert [place.start for place in places] == [f"2026-01-01T00:0{m}:00Z" for m in range(4)]
@@ -38,7 +38,7 @@ def test_each_refresh_is_told_by_its_sample(run: Path) -> None:
     assert categorical[-1].values == states.value_counts().loc[lambda n: n > 0].to_dict()
 
 
-def test_without_samples_the_manifests_of_the_models_tell(mine: Path) -> None:
+def test_without_samples_the_manifests_of_the_models_show(mine: Path) -> None:
     shutil.rmtree(mine / "sample")
     found = describe(mine)
     names = Store(str(mine / "models")).names()
@@ -66,7 +66,7 @@ def test_of_many_refreshes_the_last_of_as_many_in_a_row_stands_for_them_without_
     assert found.source == "up to 1,000 rows of one refresh in 2"
 
 
-def test_a_run_without_anything_tells_nothing(mine: Path) -> None:
+def test_a_run_without_anything_shows_nothing(mine: Path) -> None:
     for name in ("sample", "models"):
         shutil.rmtree(mine / name)
     assert columns.over_time(describe(mine), "idade") == ([], [], [])

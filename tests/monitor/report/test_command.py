@@ -14,7 +14,7 @@ from tests.model.core_kit import InMemory
 from tests.pipeline.job import Job, content
 
 
-def test_it_writes_one_file_and_says_which(run: Path, job: Job) -> None:
+def test_it_writes_one_file_and_shows_which(run: Path, job: Job) -> None:
     before = content(run)
     result = job.ran("report", run)
     size = Path("report.html").stat().st_size
@@ -30,7 +30,7 @@ def test_the_file_can_be_named_and_an_older_one_is_replaced(run: Path, job: Job)
     assert html.count("<details>") == 1 and os.listdir() == ["mine.html"]
 
 
-def test_a_file_that_cannot_be_written_is_told_of_and_leaves_nothing(run: Path, job: Job) -> None:
+def test_a_file_that_cannot_be_written_is_reported_and_leaves_nothing(run: Path, job: Job) -> None:
     Path("folder").mkdir()
     result = job("report", run, "--to", "folder")
     assert (result.code, result.error) == (
@@ -67,7 +67,7 @@ def test_what_the_command_refuses(words: list[str], message: str, mine: Path, jo
     assert not Path("report.html").exists()
 
 
-def test_a_file_that_is_not_a_runs_is_told_in_one_line(mine: Path, job: Job) -> None:
+def test_a_file_that_is_not_a_runs_is_reported_in_one_line(mine: Path, job: Job) -> None:
     (mine / "metrics" / "20260101T000100Z.json").write_text("{}")
     message = job.refused("report", "run")
     assert message.startswith("run/metrics: holds what is no report: refresh_start: is missing")

@@ -23,6 +23,6 @@ def test_indices_stand_by_feature_in_the_order_of_reports() -> None:
     np.testing.assert_array_equal(found["the prediction"], [np.nan, np.nan, 0.5])
 
 
-def test_reports_that_do_not_tell_of_drift_have_none() -> None:
+def test_reports_without_drift_have_none() -> None:
     assert indices([report(0, 1.0), with_drift(1, None)]) == {}
     assert indices([with_drift(0, {"features": {"x": {"psi": None}}, "prediction": None})]) == {}

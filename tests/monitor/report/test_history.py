@@ -19,7 +19,7 @@ from tests.pipeline.job import metrics
 NAMES = [f"20260101T000{minute}00Z" for minute in range(1, 5)]
 
 
-def test_a_history_is_what_the_files_say(run: Path) -> None:
+def test_a_history_is_what_the_files_show(run: Path) -> None:
     found = history.read(RunFolder(str(run)))
     assert [json.loads(r.as_json()) for r in found.reports] == metrics(run)
     assert (found.settings.learner, found.settings.window) == ("forest", 60)

@@ -35,7 +35,7 @@ def html(run: Path) -> str:
     return make_report(run)
 
 
-def test_the_summary_tells_what_ran_and_how_well_it_did(html: str, run: Path) -> None:
+def test_the_summary_shows_what_ran_and_how_well_it_did(html: str, run: Path) -> None:
     words = Page(html).words
     scored = [r for r in metrics(run) if r["mae"] is not None]
     rows = sum(r["rows"] for r in scored)
@@ -152,7 +152,7 @@ def test_the_same_folder_gives_the_same_page(run: Path, html: str) -> None:
     assert make_report(run) == html
 
 
-def test_a_run_that_has_just_begun_has_a_page_that_says_so(home: Path, run: Path) -> None:
+def test_a_run_that_has_just_begun_has_a_page_that_reports_it(home: Path, run: Path) -> None:
     Path("new").mkdir()
     shutil.copy(run / "settings.json", "new/settings.json")
     words = Page(make_report(Path("new"))).words
@@ -185,7 +185,7 @@ def files_run(job: Job, rows: str) -> Path:
     return Path("run")
 
 
-def test_a_run_whose_rows_are_all_rejected_says_so(job: Job) -> None:
+def test_a_run_whose_rows_are_all_rejected_reports_it(job: Job) -> None:
     html = make_report(files_run(job, "2026-01-01T00:00:00Z,x,1,a\n2026-01-01T00:00:01Z,y,1,a\n"))
     words = Page(html).words
     assert "No row was accepted: every row broke the schema." in words
@@ -220,7 +220,7 @@ def test_a_run_without_predictions_has_no_pictures_of_them(job: Job) -> None:
     assert "<h3>idade</h3>" in html and "<h3>Residuals</h3>" not in html
 
 
-def test_a_damaged_model_is_told_of_in_its_section(mine: Path) -> None:
+def test_a_damaged_model_is_reported_in_its_section(mine: Path) -> None:
     model = mine / "models" / "20260101T000400Z" / "model.joblib"
     model.write_bytes(model.read_bytes() + b"x")
     words = Page(make_report(mine)).words
@@ -228,7 +228,7 @@ def test_a_damaged_model_is_told_of_in_its_section(mine: Path) -> None:
     assert "Feature importance of model 20260101T000400Z: it cannot be opened" in words
 
 
-def test_drift_is_drawn_if_the_reports_tell_of_it() -> None:
+def test_drift_is_drawn_if_the_reports_have_it() -> None:
     drift = {"features": {"idade": {"psi": 0.4, "mean_shift": 0.1}}, "prediction": None}
     [drawn] = page.drifts([with_drift(0, None), with_drift(1, drift)])
     assert "idade: latest 0.4" in drawn.svg
@@ -330,7 +330,7 @@ def test_windows_without_a_model_are_listed_with_the_reason(mine: Path) -> None:
     assert "2026-01-01 00:05:00 3 too few rows: 3 labelled rows" in words
 
 
-def test_a_run_that_was_killed_is_not_said_to_be_running(mine: Path) -> None:
+def test_a_run_that_was_killed_is_not_shown_to_be_running(mine: Path) -> None:
     status = json.loads((mine / "status.json").read_text())
     status |= {"state": "running", "updated": "2026-01-01T00:00:00Z"}
     (mine / "status.json").write_text(json.dumps(status))

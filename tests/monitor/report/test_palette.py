@@ -21,7 +21,7 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_contrast_is_what_wcag_says_it_is() -> None:
+def test_contrast_is_what_wcag_shows_it_is() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
 
@@ -43,7 +43,7 @@ def test_the_more_rows_a_cell_holds_the_more_it_stands_out(dark: bool) -> None:
     assert steps == sorted(steps) and steps[-1] > 7
 
 
-def test_no_two_colours_are_the_same_so_each_can_be_told_in_a_drawing() -> None:
+def test_no_two_colours_are_the_same_so_each_can_be_recognised_in_a_drawing() -> None:
     lights = [colour.light for colour in PALETTE.values()]
     assert len(set(lights)) == len(lights)
 

@@ -137,7 +137,7 @@ def test_what_was_not_scored_is_shaded_and_what_held_late_rows_is_marked() -> No
     assert not {"not scored", "late rows"} & set(texts(plain))
 
 
-def test_the_error_is_told_in_words_too() -> None:
+def test_the_error_is_reported_in_words_too() -> None:
     result = description(pictures.error(REPORTS))
     assert "Model: latest 8, least 2, greatest 8." in result
     assert "mean of the window: latest 16, least 4, greatest 16." in result
@@ -182,7 +182,7 @@ def test_bars_of_residuals_have_the_heights_of_a_histogram() -> None:
     assert heights / heights.max() == pytest.approx(counts / counts.max(), abs=2e-3)
 
 
-def test_residuals_are_actual_less_predicted_and_told_by_percentiles() -> None:
+def test_residuals_are_actual_less_predicted_and_reported_by_percentiles() -> None:
     points = Points(np.arange(101.0), np.zeros(101))
     result = description(pictures.residuals(points))
     assert "101 rows" in result and "above 50" in result and "between 5 and 95" in result

@@ -50,7 +50,7 @@ def test_a_reason_keeps_all_but_the_value(reason: str, message: str) -> None:
     assert rejects.without_value(reason, SCHEMA) == message
 
 
-def test_the_most_frequent_reasons_come_first_and_no_more_than_are_told(home: Path) -> None:
+def test_the_most_frequent_reasons_come_first_and_no_more_than_are_reported(home: Path) -> None:
     reasons = [f"reason {n:02d}" for n in range(30) for _ in range(n + 1)]
     write(home, "20260101T000000Z/0.ndjson", *reasons)
     kinds, number = rejects.kinds(RunFolder(str(home)), SCHEMA)

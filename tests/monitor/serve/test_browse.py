@@ -36,7 +36,7 @@ def get_json(api: TestClient, path: str) -> Any:
     return answer.json()
 
 
-def test_status_says_what_serves_and_how_the_run_stands(api: TestClient, run: Path) -> None:
+def test_status_shows_what_serves_and_how_the_run_stands(api: TestClient, run: Path) -> None:
     found = get_json(api, "/status")
     assert found["model"] == NAMES[2] and found["ended"] is True
     assert found["run"] == json.loads((run / "status.json").read_text())
@@ -283,7 +283,7 @@ def test_answers_are_as_the_api_describes_them(api: TestClient) -> None:
 ROUTES = ("health", "status", "models", "windows", "data", "normalized")
 
 
-def test_the_api_of_a_server_with_a_key_says_where_it_is_asked_for(run: Path) -> None:
+def test_the_api_of_a_server_with_a_key_shows_where_it_is_asked_for(run: Path) -> None:
     secret = "0123456789abcdef"
     with client(run, key=secret) as api:
         described = api.get("/openapi.json", headers={"X-API-Key": secret}).json()
@@ -300,7 +300,7 @@ def test_the_predictions_of_the_example_are_the_models(api: TestClient, run: Pat
     assert api.post("/predict", json=one).json()["predictions"] == expected(run, NAMES[2], columns)
 
 
-def test_the_run_is_told_as_operators_need_it(mine: Path) -> None:
+def test_the_run_is_reported_as_operators_need_it(mine: Path) -> None:
     status = json.loads((mine / "status.json").read_text())
     status |= {"state": "running", "updated": "2026-01-01T00:03:10Z", "rows_read": 1234}
     status |= {"watermark": "2026-01-01T00:03:00Z"}

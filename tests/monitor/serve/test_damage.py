@@ -197,7 +197,7 @@ def test_the_thread_goes_on_whatever_a_look_raises(
         until(lambda: api.get("/health").json()["status"] == "ok")
 
 
-def test_health_says_so_if_nobody_looks_at_the_folder(mine: Path) -> None:
+def test_health_reports_it_if_nobody_looks_at_the_folder(mine: Path) -> None:
     core = core_of(Options(str(mine), refresh=0.02))
     app = app_of(core)
     api = TestClient(app, base_url=URL)  # not entered: the thread is not started

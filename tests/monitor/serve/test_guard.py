@@ -45,7 +45,7 @@ PATHS = (
     ],
     ids=str,
 )
-def test_without_the_key_nothing_is_told(run: Path, path: str, headers: dict[str, str]) -> None:
+def test_without_the_key_nothing_is_reported(run: Path, path: str, headers: dict[str, str]) -> None:
     with client(run, key=SECRET) as api:
         answer = api.get(path, headers={k: v.encode() for k, v in headers.items()})
         problem_of(answer, 401, "no_key")
@@ -113,7 +113,7 @@ def test_defaults_are_this_machine_alone_and_small_limits() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "models.example"])
-def test_beyond_this_machine_a_key_is_needed_or_said_not_to_be(
+def test_beyond_this_machine_a_key_is_needed_or_waived(
     host: str, monkeypatch: pytest.MonkeyPatch, job: Job
 ) -> None:
     monkeypatch.delenv(KEY, raising=False)
@@ -179,7 +179,7 @@ def test_what_others_log_is_a_line_of_json_too() -> None:
 
 
 @pytest.mark.parametrize("package", ["uvicorn", "fastapi", "prometheus_client"])
-def test_without_its_packages_it_says_what_brings_them(
+def test_without_its_packages_it_shows_what_brings_them(
     package: str, run: Path, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("monitor.serve.")]:
@@ -189,7 +189,7 @@ def test_without_its_packages_it_says_what_brings_them(
     assert message == f"serve needs {package}, which is not installed: {remedy('serve')}"
 
 
-def test_the_log_line_of_a_refusal_says_which_it_was(
+def test_the_log_line_of_a_refusal_shows_which_it_was(
     run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with client(run, key=SECRET) as api:

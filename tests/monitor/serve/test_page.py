@@ -57,7 +57,7 @@ def raise_alerts(folder: Path, refresh: str, *columns: str) -> None:
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_the_page_is_open_to_all_and_tells_nothing_of_the_run(hostile: Path, path: str) -> None:
+def test_the_page_is_open_to_all_and_shows_nothing_of_the_run(hostile: Path, path: str) -> None:
     with client(hostile, key=SECRET) as api:
         answer = api.get(path)
     assert answer.status_code == 200
@@ -91,7 +91,7 @@ def test_the_page_loads_its_own_files_alone_and_has_no_inline_script_or_style(
     assert page.all("style") == []
 
 
-def test_each_file_of_the_page_says_what_it_is_and_is_not_guessed_at(api: TestClient) -> None:
+def test_each_file_of_the_page_shows_what_it_is_and_is_not_guessed_at(api: TestClient) -> None:
     media = {path: api.get(path).headers["content-type"].partition(";")[0] for path in FILES}
     assert list(media.values()) == ["text/html", "text/css", "text/javascript", "image/svg+xml"]
     assert {api.get(path).headers["x-content-type-options"] for path in FILES} == {"nosniff"}
@@ -139,7 +139,7 @@ def test_what_the_form_is_filled_with_can_be_predicted(run: Path, api: TestClien
 
 
 @pytest.mark.parametrize("which", ["run", "hostile"])
-def test_a_message_about_a_field_begins_as_the_form_says(
+def test_a_message_about_a_field_begins_as_the_form_shows(
     which: str, request: pytest.FixtureRequest
 ) -> None:
     with client(request.getfixturevalue(which)) as api:
@@ -253,7 +253,7 @@ def test_a_run_without_a_refresh_has_no_pictures_and_no_trouble(mine: Path) -> N
             assert body == {"refresh": None, "pictures": [], "trouble": None}
 
 
-def test_what_cannot_be_drawn_is_told(mine: Path) -> None:
+def test_what_cannot_be_drawn_is_reported(mine: Path) -> None:
     path = mine / "sample" / f"{REFRESHES[2]}.parquet"
     path.write_bytes(b"no parquet")
     with client(mine) as api:
@@ -344,7 +344,7 @@ def test_a_slow_drawing_is_made_again_after_the_longest_pause(
     draw(test, 0.5)
 
 
-def test_a_drawing_that_failed_is_told_and_made_again() -> None:
+def test_a_drawing_that_failed_is_reported_and_made_again() -> None:
     async def test(drawing: Drawing, counting: Counting) -> None:
         counting.failing = True
         with pytest.raises(RuntimeError, match="no ink"):

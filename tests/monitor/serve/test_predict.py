@@ -161,7 +161,7 @@ def test_every_row_may_be_normalised_beyond_what_was_seen(api: TestClient, run: 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_named_model_answers_and_says_so(name: str, api: TestClient, run: Path) -> None:
+def test_a_named_model_answers_and_is_named(name: str, api: TestClient, run: Path) -> None:
     answer = api.post("/predict", params={"model": name}, json=rows())
     assert predictions_of(answer) == expected(run, name)
     assert answer.json()["model"] == name
@@ -188,7 +188,7 @@ def test_a_model_whose_answer_is_not_finite_gives_null(
     assert predictions_of(api.post("/predict", json=rows())) == [None] * 4
 
 
-def test_a_model_that_is_not_there_is_told(api: TestClient) -> None:
+def test_a_model_that_is_not_there_is_reported(api: TestClient) -> None:
     for name in ("20300101T000000Z", "99999999T999999Z"):
         message = problem_of(
             api.post("/predict", params={"model": name}, json=rows()), 404, "not_found"

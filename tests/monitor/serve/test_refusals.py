@@ -68,7 +68,7 @@ def still_serves(api: TestClient) -> None:
         ([], "list: must be an object with the features"),
     ],
 )
-def test_a_row_that_breaks_the_schema_is_told_with_its_place(
+def test_a_row_that_breaks_the_schema_is_reported_with_its_place(
     row: object, message: str, api: TestClient
 ) -> None:
     problem = problem_of(api.post("/predict", json=[GOOD, row]), 422, "bad_rows")
@@ -76,7 +76,7 @@ def test_a_row_that_breaks_the_schema_is_told_with_its_place(
     assert fault["where"] == "row 1" and fault["message"].startswith(message)
 
 
-def test_of_many_bad_rows_ten_are_told_and_all_are_counted(api: TestClient) -> None:
+def test_of_many_bad_rows_ten_are_reported_and_all_are_counted(api: TestClient) -> None:
     bad = [GOOD, *[{**GOOD, "idade": "x"}] * 20]
     problem = problem_of(api.post("/predict", json=bad), 422, "bad_rows")
     assert problem["detail"].startswith("20 of 21 rows; row 1: column 'idade': 'x': ")
@@ -149,7 +149,7 @@ def test_a_column_that_is_there_twice_is_refused(api: TestClient) -> None:
     assert "column 'idh' is there 2 times: it must be there once" in problem["detail"]
 
 
-def test_a_value_in_a_column_is_told_with_its_row(api: TestClient) -> None:
+def test_a_value_in_a_column_is_reported_with_its_row(api: TestClient) -> None:
     table = TABLE.set_column(1, "idh", pa.array([0.5, 0.5, float("inf"), 0.5]))
     problem = problem_of(post(api, parquet(table), PARQUET), 422, "bad_rows")
     assert problem["errors"] == [
@@ -172,7 +172,7 @@ def test_too_many_rows_are_refused(media: str, api: TestClient) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["with its length", "in pieces"])
-def test_too_large_a_body_is_refused_whether_its_length_is_told_or_not(
+def test_too_large_a_body_is_refused_whether_its_length_is_reported_or_not(
     known: bool, api: TestClient
 ) -> None:
     size = (1 << 20) + 1
@@ -244,7 +244,7 @@ def test_other_paths_and_methods_are_refused_in_the_same_shape(api: TestClient) 
     assert answer.headers["allow"] == "POST"
 
 
-def test_without_a_model_it_says_so_until_there_is_one(mine: Path) -> None:
+def test_without_a_model_it_reports_it_until_there_is_one(mine: Path) -> None:
     shutil.rmtree(mine / "models")
     with client(mine) as api:
         assert problem_of(api.get("/health"), 503, "no_model")
@@ -266,7 +266,7 @@ def test_a_named_model_that_is_damaged_is_refused_and_not_opened(mine: Path) -> 
         assert api.post("/predict", json=GOOD).status_code == 200
 
 
-def test_a_mistake_of_ours_is_told_in_the_same_shape_without_its_details(
+def test_a_mistake_of_ours_is_reported_in_the_same_shape_without_its_details(
     run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any) -> None:

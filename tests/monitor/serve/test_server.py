@@ -12,7 +12,7 @@ from monitor.serve.server import listening
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
-def test_it_listens_where_it_is_told_on_a_port_that_is_free(host: str) -> None:
+def test_it_listens_where_it_is_set_on_a_port_that_is_free(host: str) -> None:
     with listening(Options("run", host=host, port=0)) as listener:
         at, port = listener.getsockname()[:2]
         assert at in ("127.0.0.1", "::1") and port > 0

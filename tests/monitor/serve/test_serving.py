@@ -223,7 +223,7 @@ def test_a_store_on_another_file_system_serves_too(mine: Path) -> None:
     InMemory.files.clear()
 
 
-def test_a_folder_that_cannot_be_read_is_told_once_and_read_again(
+def test_a_folder_that_cannot_be_read_is_reported_once_and_read_again(
     mine: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with client(mine) as api:

@@ -59,7 +59,7 @@ def test_a_run_that_did_not_end_well_ends_with_1(state: str, mine: Path, job: Jo
     assert result.out.endswith(f"the run has ended ({state}): 8 refreshes are reported\n")
 
 
-def test_a_killed_run_says_so_and_one_that_ended_alone_is_done(
+def test_a_killed_run_is_shown_as_such_and_one_that_ended_alone_is_done(
     mine: Path, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(status, "PATIENCE", 0.0)
@@ -110,7 +110,7 @@ def test_ctrl_c_leaves_the_run_alone_and_ends_with_130(
     assert (result.code, result.err) == (130, "stopped watching; the run goes on\n")
 
 
-def test_a_folder_that_is_not_reached_is_told_of_and_looked_at_again(mine: Path) -> None:
+def test_a_folder_that_is_not_reached_is_reported_and_looked_at_again(mine: Path) -> None:
     watched = WatchedRun(RunFolder(str(mine)))
     (mine / "status.json").rename("away")
     (mine / "status.json").mkdir()

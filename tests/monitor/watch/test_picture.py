@@ -45,7 +45,7 @@ def test_the_table_has_the_figures_of_the_reports(run: Path) -> None:
         assert cells[-2:] == [str(result["late"]), str(result["rejected"])]
 
 
-def test_the_head_tells_the_run_its_state_its_rows_and_its_models(run: Path) -> None:
+def test_the_head_shows_the_run_its_state_its_rows_and_its_models(run: Path) -> None:
     head = picture(run, plain(120))[:2]
     assert head[0] == f"people -> {run}  done"[:120]
     assert f"{sum(result['rows'] for result in metrics(run)):,} rows read (" in head[1]
@@ -133,7 +133,7 @@ def test_the_greatest_drift_is_shown_with_its_column(
     assert f"  {cell.split()[0]}  " in picture(mine, plain(60))[-1]
 
 
-def test_a_run_that_does_not_tell_of_drift_has_no_column_of_it(mine: Path) -> None:
+def test_a_run_without_drift_has_no_column_of_it(mine: Path) -> None:
     for path in (mine / "metrics").iterdir():
         change(path, drift=None)
     [head] = [line for line in picture(mine, plain(120)) if line.startswith("refresh")]

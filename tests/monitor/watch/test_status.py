@@ -58,7 +58,7 @@ def test_a_time_at_the_edge_of_all_times_is_no_error(home: Path) -> None:
     assert found.summary()[1].startswith("watermark 23:59:59 (-")
 
 
-def test_a_live_runs_lag_and_delays_are_told(home: Path) -> None:
+def test_a_live_runs_lag_and_delays_are_reported(home: Path) -> None:
     delays: dict[str, Any] = {
         "scored behind": {"count": 9, "p50": 1.0, "p95": 2.26, "p99": 3.0, "max": 9.0}
     }
