@@ -48,7 +48,9 @@ class Outcome(NamedTuple):
     sums: Sums
 
 
-def find_outcomes(asked: Asked, schema: Schema, every: int, stamp: int) -> Iterator[Outcome]:
+def find_outcomes(
+    asked: Asked, schema: Schema, every: int, stamp: int, offset: int = 0
+) -> Iterator[Outcome]:
     """What becomes of a batch's questions, a refresh after the other.
 
     Args:
@@ -56,10 +58,12 @@ def find_outcomes(asked: Asked, schema: Schema, every: int, stamp: int) -> Itera
         schema: of them, with ``label_time``.
         every: a refresh's length, microseconds.
         stamp: the batch's, microseconds.
+        offset: how long behind multiples of ``every`` refreshes begin, microseconds.
     """
     events = find_events(asked.rows, schema, stamp)
     target = column(asked.rows, schema.target)
-    for refresh, places in group_by_refresh(events.at, np.ones(len(target), np.bool_), every):
+    all_rows = np.ones(len(target), np.bool_)
+    for refresh, places in group_by_refresh(events.at, all_rows, every, offset):
         yield Outcome(refresh, _sums(asked, events, target, places))
 
 
@@ -128,7 +132,7 @@ def outcome_fields(schema: Schema) -> pa.Schema:
 
 
 def cut_answered(
-    asked: Asked, schema: Schema, every: int, stamp: int
+    asked: Asked, schema: Schema, every: int, stamp: int, offset: int = 0
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The answered questions of a batch, by the start of the refresh in which that is known.
 
@@ -137,6 +141,7 @@ def cut_answered(
         schema: of them, with ``label_time``.
         every: a refresh's length, microseconds.
         stamp: the batch's, microseconds.
+        offset: how long behind multiples of ``every`` refreshes begin, microseconds.
     """
     events = find_events(asked.rows, schema, stamp)
     if not events.answered.any():
@@ -156,7 +161,7 @@ def cut_answered(
     ]
     layout = outcome_fields(schema).with_metadata(rows.schema.metadata)
     whole = pa.RecordBatch.from_arrays(columns, schema=layout)
-    for refresh, places in group_by_refresh(events.at, events.answered, every):
+    for refresh, places in group_by_refresh(events.at, events.answered, every, offset):
         yield refresh, whole.take(pa.array(places))
 
 

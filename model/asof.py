@@ -2,7 +2,8 @@
 
 A row of refresh r is scored by the newest artefact whose window had ended when r began, or
 ``lag - 1`` refreshes earlier. All times are microseconds since the epoch, UTC; windows end,
-and refreshes begin, at its multiples of ``every``.
+and refreshes begin, at its multiples of ``every``, or an offset behind them: at midnight in a time
+zone (``model.zones.standard_offset``).
 """
 
 from __future__ import annotations
@@ -27,25 +28,42 @@ class Cadence:
         every: a refresh: how long one model serves, and how far apart windows end.
         latency: a serve window, which divides ``every``: a row is scored within it.
         lag: how many refreshes after its window's end a model begins to serve; 1 is at once.
+        offset: how long behind the multiples of ``every`` refreshes begin; less than ``every``.
 
     Example:
         >>> Cadence(window=180, every=60, latency=20).serve_windows(60)
         range(60, 120, 20)
+        >>> Cadence(window=180, every=60, latency=20, offset=5).refresh_of(64)
+        5
     """
 
     window: int
     every: int
     latency: int
     lag: int = 1
+    offset: int = 0
+
+    def refresh_of(self, time: int) -> int:
+        """The start of the refresh in which a time lies."""
+        return floor_to(time, self.every, self.offset)
+
+    def serve_window_of(self, time: int) -> int:
+        """The start of the serve window in which a time lies."""
+        return floor_to(time, self.latency, self.offset)
 
     def serve_windows(self, refresh: int) -> range:
         """The starts of the serve windows of the refresh that starts at ``refresh``."""
         return range(refresh, refresh + self.every, self.latency)
 
 
-def floor_to(time: int, step: int) -> int:
-    """Rounds a time down to a multiple of ``step``, such as the start of its refresh."""
-    return time // step * step
+def floor_to(time: int, step: int, offset: int = 0) -> int:
+    """Rounds a time down to a multiple of ``step``, and ``offset``, such as its refresh's start.
+
+    Example:
+        >>> floor_to(130, 60), floor_to(130, 60, 20), floor_to(130, 60, 10)
+        (120, 80, 130)
+    """
+    return (time - offset) // step * step + offset
 
 
 def first_served(window_end: int, every: int, lag: int) -> int:

@@ -175,7 +175,11 @@ def late_mask(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
 
 
 def split(
-    batch: pa.RecordBatch, tag: Tag, edge: int, stamps: npt.NDArray[np.int64] | None = None
+    batch: pa.RecordBatch,
+    tag: Tag,
+    edge: int,
+    stamps: npt.NDArray[np.int64] | None = None,
+    offset: int = 0,
 ) -> Iterator[pa.RecordBatch]:
     """Cuts a source's batch so that no piece straddles a multiple of ``edge``.
 
@@ -187,6 +191,7 @@ def split(
         edge: microseconds: a serve window's length.
         stamps: microseconds, one a row: where a row counts in time. Without it the event
             time, never less than the tag's stamp.
+        offset: microseconds: how long behind the multiples of ``edge`` it is cut.
 
     Yields:
         Tagged batches in order of time, each stamped with its own least stamp.
@@ -206,10 +211,10 @@ def split(
         if stamps.min() < tag.at:
             stamps = np.maximum(stamps, tag.at)
     least, greatest = int(stamps.min()), int(stamps.max())
-    if least // edge == greatest // edge:
+    if (least - offset) // edge == (greatest - offset) // edge:
         yield with_tag(batch, tag._replace(at=least))
         return
-    slots = stamps // edge
+    slots = (stamps - offset) // edge
     if (slots[1:] < slots[:-1]).any():
         order = np.argsort(slots, kind="stable")  # rows of a slot keep their order
         batch, stamps, slots = batch.take(pa.array(order)), stamps[order], slots[order]

@@ -80,6 +80,7 @@ class Clock(NamedTuple):
     Attributes:
         every: a refresh's length.
         wait: how long a question stays open.
+        offset: how long behind multiples of ``every`` refreshes begin.
 
     Example:
         >>> clock = Clock(every=60, wait=90)
@@ -89,6 +90,11 @@ class Clock(NamedTuple):
 
     every: int
     wait: int
+    offset: int = 0
+
+    def refresh_of(self, time: int) -> int:
+        """The start of the refresh in which a time lies."""
+        return floor_to(time, self.every, self.offset)
 
     def final_at(self, start: int) -> int:
         """The start of the refresh in which a cohort is final: it holds the cohort's end + wait.
@@ -96,7 +102,7 @@ class Clock(NamedTuple):
         Args:
             start: the start of the refresh in which the questions were asked.
         """
-        return floor_to(start + self.every + self.wait, self.every)
+        return start + self.every + floor_to(self.wait, self.every)
 
     def start_of(self, final: int) -> int:
         """The start of the cohort that is final in a refresh: the inverse of ``final_at``."""

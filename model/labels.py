@@ -201,7 +201,9 @@ def find_events(batch: pa.RecordBatch, schema: Schema, stamp: int) -> Events:
     return Events(at, answered, labelled & ~answered, np.where(answered, labels - times, 0))
 
 
-def group_by_refresh(at: Ints, chosen: Mask, every: int) -> Iterator[tuple[int, Ints]]:
+def group_by_refresh(
+    at: Ints, chosen: Mask, every: int, offset: int = 0
+) -> Iterator[tuple[int, Ints]]:
     """The chosen rows of each refresh: its start, and where the rows stand, in their order.
 
     Example:
@@ -211,7 +213,7 @@ def group_by_refresh(at: Ints, chosen: Mask, every: int) -> Iterator[tuple[int, 
         [(0, [1]), (60, [0, 2])]
     """
     places = np.flatnonzero(chosen)
-    starts = at[places] // every * every
+    starts = (at[places] - offset) // every * every + offset
     for start in np.unique(starts).tolist():
         yield start, places[starts == start]
 
@@ -230,7 +232,9 @@ class Lesson(NamedTuple):
     known: Known
 
 
-def cut_lessons(batch: pa.RecordBatch, schema: Schema, every: int, stamp: int) -> Iterator[Lesson]:
+def cut_lessons(
+    batch: pa.RecordBatch, schema: Schema, every: int, stamp: int, offset: int = 0
+) -> Iterator[Lesson]:
     """Cuts an accepted batch by the refreshes in which its labels become known.
 
     Late questions, and those whose label comes after the wait or never, are in none.
@@ -240,10 +244,12 @@ def cut_lessons(batch: pa.RecordBatch, schema: Schema, every: int, stamp: int) -
         schema: of them, with ``label_time``.
         every: a refresh's length, microseconds.
         stamp: the batch's, microseconds.
+        offset: how long behind multiples of ``every`` refreshes begin, microseconds.
     """
     events = find_events(batch, schema, stamp)
     labels = label_times(batch)
-    for _, places in group_by_refresh(events.at, events.answered & ~late_mask(batch), every):
+    learnt = events.answered & ~late_mask(batch)
+    for _, places in group_by_refresh(events.at, learnt, every, offset):
         known = Known(int(labels[places].max()), Delays.of(events.delay[places]))
         rows = batch if len(places) == batch.num_rows else batch.take(pa.array(places))
         yield Lesson(int(events.at[places].min()), rows, known)

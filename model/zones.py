@@ -64,6 +64,23 @@ def to_utc(local: Ints, zone: ZoneInfo) -> tuple[Ints, Mask]:
     return times, real
 
 
+def standard_offset(name: str, year: int) -> int:
+    """How far a zone's clocks are ahead of UTC in a year, without daylight saving; microseconds.
+
+    It is the smaller of the offsets of the first of January and of July.
+
+    Example:
+        >>> standard_offset("America/New_York", 2026) // _HOUR
+        -5
+        >>> standard_offset("Australia/Adelaide", 2026) / _HOUR
+        9.5
+    """
+    zone = find_zone(name)
+    assert zone is not None, name
+    days = (datetime(year, month, 1) - _EPOCH for month in (1, 7))
+    return min(_offset(day // _MICROSECOND, zone, 0) for day in days)
+
+
 def _offset(local: int, zone: ZoneInfo, fold: int) -> int:
     """How far the zone's clocks are ahead of UTC at a local time, microseconds."""
     moment = _EPOCH + timedelta(microseconds=local)

@@ -35,7 +35,7 @@ GROUPS = {
         *("source", "source_param", "people", "people_delay", "input", "schema_file"),
         *("refreshes", "live", "rate", "start", "latest", "disorder", "max_rejected", "seed"),
     ),
-    "time": ("window", "every", "latency", "lag"),
+    "time": ("window", "every", "latency", "offset", "lag"),
     "learning": ("learner", "learner_param", "min_rows", "sample_rows", "strict", "keep"),
     "drift": ("drift_psi", "drift_shift", "webhook"),
     "speed": ("batch_rows", "shards"),
@@ -109,7 +109,7 @@ def _metavar(name: str, field: Any) -> str:
     kind = field.annotation
     if isinstance(kind, UnionType):
         kind = get_args(kind)[0]
-    if name in {"window", "every", "latency", "disorder"}:
+    if name in {"window", "every", "latency", "offset", "disorder"}:
         return "TIME"
     if name == "people_delay":
         return "TIME..TIME"

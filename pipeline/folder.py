@@ -31,7 +31,7 @@ NOT_KEPT = {
 }
 """Options that settings.json leaves out: another value of them gives the same run."""
 
-ADDED = {"min_rows": 1, "latest": None}
+ADDED = {"min_rows": 1, "latest": None, "offset": 0}
 """How a run went whose settings.json is older than these options."""
 
 
@@ -42,7 +42,10 @@ def kept(settings: Settings) -> dict[str, Any]:
         del options["source_param"]
     if settings.people_delay is None:
         del options["people_delay"]
-    return {**options, **settings.resolved, "schema": settings.meaning.model_dump(mode="json")}
+    found = {**options, **settings.resolved, "schema": settings.meaning.model_dump(mode="json")}
+    if not found["offset"]:
+        del found["offset"]
+    return found
 
 
 def find_folder(settings: Settings) -> RunFolder:
@@ -208,7 +211,7 @@ def sweep(folder: RunFolder) -> None:
 
 def _check_same(folder: RunFolder, settings: Settings) -> None:
     before = ADDED | folder.read_settings()
-    values = kept(settings)
+    values = {"offset": 0} | kept(settings)
     differ = [name for name, value in values.items() if before.get(name) != value]
     # An option that follows another one, as --every does --window, differs with it.
     given = [name for name in differ if settings.has(_field(name))]

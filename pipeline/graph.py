@@ -73,10 +73,10 @@ def build(
         | "HandOver" >> HandOver(cadence, store, settings.shards, claims)
         | "Predict" >> Predict(store.path, settings.timed)
     )
-    written = [rejected | "Rejects" >> WriteRejects(folder.rejected, cadence.every)]
+    written = [rejected | "Rejects" >> WriteRejects(folder.rejected, cadence)]
     if settings.predictions == "parquet":
-        predictions = WritePredictions(folder.predictions, schema, cadence.every, settings.shards)
-        sample = WriteSample(folder.sample, schema, cadence.every, store.path)
+        predictions = WritePredictions(folder.predictions, schema, cadence, settings.shards)
+        sample = WriteSample(folder.sample, schema, cadence, store.path)
         written += [scored | "Predictions" >> predictions, scored | "Sample" >> sample]
     known: dict[str, Any] = {}
     if schema.has_label_time:
@@ -90,7 +90,7 @@ def build(
     rows = {"scored": scored, "rejected": rejected, **known}
     reports = (
         {**rows, "written": written | "Written" >> beam.Flatten()}
-        | "Evaluate" >> Evaluate(schema, cadence.every, end)
+        | "Evaluate" >> Evaluate(schema, cadence, end)
         | "Alerts" >> WriteAlerts(folder.alerts, settings.thresholds)
         | "Settle" >> beam.Reshuffle()  # Prism finalizes only what begins a stage
         | "Report" >> beam.ParDo(WriteReports(folder.metrics, store, cadence, settings.keep))

@@ -198,9 +198,12 @@ class OwnSource(beam.PTransform[Any, Any]):
         if bounded and self.latest is None:
             self.latest = default_latest(time.time())
         if rows.element_type != pa.RecordBatch:
-            latency = settings.cadence.latency
             return rows | FromRows(
-                settings.meaning, latency, batch_rows=settings.batch_rows, latest=self.latest
+                settings.meaning,
+                settings.cadence.latency,
+                batch_rows=settings.batch_rows,
+                latest=self.latest,
+                offset=settings.cadence.offset,
             )
         if isinstance(self.source, ReadTickets):
             return rows

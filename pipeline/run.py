@@ -45,7 +45,7 @@ from pipeline.runners.prism import find_prism
 from pipeline.settings import OWN, Settings
 from pipeline.signals import exit_code, interruptible
 from pipeline.source import Span, file_source, people_source, plan_files
-from pipeline.window import Choice, choose
+from pipeline.window import Choice, choose, describe_offset
 from transforms import tally
 from transforms.sinks import retain
 
@@ -142,7 +142,7 @@ def run_settings(
             open_folder(folder, settings, files_setting(source))
             catch_up(settings, folder, span)
         show(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
-        for message in choice.messages:
+        for message in filter(None, (describe_offset(settings), *choice.messages)):
             show(message)
         if settings.runner == "direct" and find_prism() is not None:
             show("windows show when the source has ended; --runner prism shows them as they close")

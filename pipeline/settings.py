@@ -35,8 +35,10 @@ from model.people import SCHEMA as PEOPLE
 from model.schema import Schema
 from model.skipped import default_min_rows
 from model.times import parse_time, parse_times
+from model.zones import standard_offset
 from pipeline.values import address, delays, threshold
 
+DAY = 86_400
 RUNNERS = {
     "DirectRunner": "direct",
     "FnApiRunner": "direct",
@@ -180,6 +182,11 @@ class Settings(BaseModel):
     latency: Annotated[Duration, Field(ge=1)] | None = Field(
         None,
         description="a row is scored so long after at the latest; divides --every (= every)",
+    )
+    offset: Annotated[Duration, Field(ge=0)] | None = Field(
+        None,
+        description="refreshes begin so long after multiples of --every since 1970 in UTC (0, or "
+        "at midnight by the schema's time_zone)",
     )
     refreshes: int | None = Field(
         None,
@@ -326,6 +333,7 @@ class Settings(BaseModel):
             "source": self.source or ("files" if self.reads_files else "people"),
             "every": self.refresh,
             "latency": self.serve_window,
+            "offset": self.begin_offset,
             "windows": self.refresh_count,
             "min_rows": self.least_rows,
             "latest": self.latest,
@@ -348,6 +356,28 @@ class Settings(BaseModel):
         return next(d for d in divisors(self.refresh) if d * 600 >= self.refresh)
 
     @property
+    def midnight(self) -> int:
+        """``offset``, or by default when the day of the schema's time zone begins; seconds.
+
+        That is without daylight saving: all refreshes have one length.
+        """
+        zone = self.meaning.time_zone
+        if self.offset is not None or zone is None:
+            return self.offset or 0
+        return -standard_offset(zone, datetime.now(timezone.utc).year) // SECOND
+
+    @property
+    def begin_offset(self) -> int:
+        """How long after multiples of ``every`` refreshes begin; seconds.
+
+        Refreshes that neither divide a day nor are days begin where they do without a zone.
+        """
+        every = self.refresh
+        if every == AUTO or (self.offset is None and every % DAY and DAY % every):
+            return 0
+        return self.midnight % every
+
+    @property
     def cadence(self) -> Cadence:
         """How event time is divided; microseconds."""
         return Cadence(
@@ -355,12 +385,13 @@ class Settings(BaseModel):
             every=self.refresh * SECOND,
             latency=self.serve_window * SECOND,
             lag=self.lag,
+            offset=self.begin_offset * SECOND,
         )
 
     @property
-    def timed(self) -> int | None:
-        """A serve window's length, microseconds, if event time is the wall clock; else None."""
-        return self.cadence.latency if self.live else None
+    def timed(self) -> Cadence | None:
+        """How event time is divided, if it is the wall clock; else None."""
+        return self.cadence if self.live else None
 
     @property
     def thresholds(self) -> Thresholds:
@@ -449,7 +480,8 @@ class Settings(BaseModel):
     @property
     def clock(self) -> Clock:
         """When questions can be answered, if labels have a time; microseconds."""
-        return Clock(self.cadence.every, (self.meaning.wait or 0) * SECOND)
+        wait = (self.meaning.wait or 0) * SECOND
+        return Clock(self.cadence.every, wait, self.cadence.offset)
 
 
 def divisors(number: int) -> list[int]:

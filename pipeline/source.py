@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from model.asof import floor_to, newest_window_end, parse_name
+from model.asof import newest_window_end, parse_name
 from model.batch import SECOND
 from model.ending import StreamEnd, read_end
 from model.errors import UserError
@@ -68,19 +68,18 @@ def span_of(
             one; None if there is none. Where the stream may have gaps it is asked in the place
             of ``busy``, which is asked of each refresh.
     """
-    every = settings.cadence.every
-    start = floor_to(first, every)
+    cadence = settings.cadence
+    every, start = cadence.every, cadence.refresh_of(first)
     end = start + settings.refresh_count * every if settings.refresh_count else None
     if not settings.resume:
         return Span(Extent(start, end))
-    cadence = settings.cadence
     keep = settings.keep and max(settings.keep, cadence.lag)
     losses = find_losses(folder, settings.window * SECOND, every, keep)
     done = losses.reports
     missing = start
     if first_missing is not None and last is not None:
         found = first_missing(done, start)
-        missing = floor_to(last, every) + every if found is None else found
+        missing = cadence.refresh_of(last) + every if found is None else found
     else:
         while (missing in done or not busy(missing)) and not (last is not None and missing > last):
             missing += every
@@ -105,7 +104,7 @@ def _first_question(begin: int, missing: int, start: int, settings: Settings) ->
         settings: all options.
     """
     clock = settings.clock
-    learnt = floor_to(begin - clock.wait, clock.every)
+    learnt = clock.refresh_of(begin - clock.wait)
     return max(start, min(learnt, clock.needed_from(missing)))
 
 
@@ -129,7 +128,7 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, S
     Raises:
         UserError: if the schema names a column that people have not.
     """
-    schema = settings.meaning
+    schema, cadence = settings.meaning, settings.cadence
     people = People(
         settings.people,
         settings.seed,
@@ -153,10 +152,11 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, S
     return ReadTickets(
         PeopleTickets(people, span.extent, rows, settings.live),
         PeopleReader(
-            people, span.extent.begin, schema, settings.cadence.latency, settings.latest_time
+            *(people, span.extent.begin, schema, cadence.latency),
+            *(settings.latest_time, cadence.offset),
         ),
         poll=0.05 if settings.live else 0.1,
-        drain=Drain(folder.drain, settings.cadence.every),
+        drain=Drain(folder.drain, cadence.every, cadence.offset),
         ending=_ending(span, settings, folder),
     ), span
 
@@ -205,12 +205,14 @@ def file_source(
     if known and not settings.resume:
         check_none_new(planned, known, folder)
     span = _file_span(planned, settings, folder, known)
-    latency = settings.cadence.latency
-    reader = FileReader(planned, span.extent.begin, schema, latency, settings.batch_rows)
+    cadence = settings.cadence
+    reader = FileReader(
+        planned, span.extent.begin, schema, cadence.latency, settings.batch_rows, cadence.offset
+    )
     return ReadTickets(
         FileTickets(planned, span.extent),
         reader,
-        drain=Drain(folder.drain, settings.cadence.every),
+        drain=Drain(folder.drain, cadence.every, cadence.offset),
         claims=FileClaims(reader) if worthwhile(planned, schema) else None,
         ahead=True,
         ending=_ending(span, settings, folder),
@@ -227,17 +229,17 @@ def _file_span(
 ) -> Span:
     if not planned.chunks:
         return ALL
-    every = settings.cadence.every
+    cadence = settings.cadence
     reported = folder.reported() if known else ()
     # What a run has reported is known by the files that it had: a new one fills none of its gaps.
     had = [chunk for chunk in planned.chunks if not reported or chunk.file < len(known)]
     had = had or list(planned.chunks)
-    ended = floor_to(max(_last_time(chunk) for chunk in planned.chunks), every) + every
-    refreshes = Refreshes(replace(planned, chunks=tuple(had)), settings.meaning, every, ended)
+    ended = cadence.refresh_of(max(map(_last_time, planned.chunks))) + cadence.every
+    refreshes = Refreshes(replace(planned, chunks=tuple(had)), settings.meaning, cadence, ended)
     first, last = had[0].least, max(chunk.greatest for chunk in had)
     missing = refreshes.first_missing
     span = span_of(first, last, settings, folder, lambda refresh: True, missing)
     if reported:
-        check_new(planned, known, max(span.report_from or 0, max(reported) + every), folder)
+        check_new(planned, known, max(span.report_from or 0, max(reported) + cadence.every), folder)
     end = span.extent.end
     return span._replace(until=ended if end is None else min(ended, end))

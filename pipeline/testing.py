@@ -51,7 +51,10 @@ def run_graph(
     """
     settings = settings_from({"min_rows": 1, **options, "output": folder})
     cadence, disorder = settings.cadence, settings.disorder * SECOND
-    made = batches(rows, settings.meaning, cadence.latency, settings.batch_rows, disorder)
+    made = batches(
+        *(rows, settings.meaning, cadence.latency),
+        *(settings.batch_rows, disorder, cadence.offset),
+    )
     events = source(made)
     files.make_folder(folder)
     with streamed() if isinstance(events, TestStream) else embedded() as pipeline:

@@ -19,7 +19,7 @@ from model.reading.outlook import (
     times_from_rows,
 )
 from model.wording import format_count, format_duration
-from pipeline.settings import AUTO, Settings, settings_from
+from pipeline.settings import AUTO, DAY, Settings, settings_from
 
 MOST_WINDOWS = 100_000
 """More windows than these are refused."""
@@ -74,9 +74,10 @@ def choose(plan: Plan, settings: Settings) -> Choice:
     asked = settings.window == AUTO
     given = asked or settings.has("window")
     length = settings.window or 60
-    outlook = times_from_bounds(plan, settings.latest_time)
+    outlook = times_from_bounds(plan, settings.latest_time).shifted(-settings.midnight)
     if asked or not _fits(outlook.windows(length, settings.least_rows)):
         outlook = times_from_rows(plan, settings.meaning, settings.latest_time)
+        outlook = outlook.shifted(-settings.midnight)
     seen = outlook.windows(length, settings.least_rows)
     proposed = None
     if asked or not _fits(seen):
@@ -103,6 +104,23 @@ def choose(plan: Plan, settings: Settings) -> Choice:
     line = f"{line}: {_shape(made)}"
     windows = f"{line} ({how})" if how else line
     return Choice(chosen, refreshes, (found, windows, *notes, *plan.messages))
+
+
+def describe_offset(settings: Settings) -> str:
+    """When refreshes begin, in a line; "" if that is at multiples of their length in UTC."""
+    offset, zone = settings.begin_offset, settings.meaning.time_zone
+    if not offset:
+        return ""
+    if settings.refresh % DAY == 0:
+        minutes = offset % DAY // 60
+        line = f"refreshes begin at {minutes // 60:02d}:{minutes % 60:02d} UTC"
+    else:
+        line = (
+            f"refreshes begin {option(offset)} after multiples of {option(settings.refresh)}, UTC"
+        )
+    if settings.offset is not None:
+        return line
+    return f"{line}, by the clocks of {zone} without daylight saving (--offset 0: by UTC)"
 
 
 def summary(plan: Plan) -> str:

@@ -10,15 +10,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.transforms.window import FixedWindows
 
 from model.answers import keep_question_sums
-from model.batch import LATE, SECOND, Key, column, tag_of
+from model.asof import Cadence
+from model.batch import LATE, Key, column, tag_of
 from model.ending import NO_END, StreamEnd
 from model.metrics import Metrics, Sums, compute_metrics, merge, sum_batch
 from model.schema import Schema
 from transforms.coders import SUMS, KeyedSums
 from transforms.validate import Rejects
+from transforms.windows import refreshes
 from transforms.writing import WrittenFile
 
 Keyed = list[KeyedSums]
@@ -100,33 +101,33 @@ class Evaluate(beam.PTransform[Any, Any]):
 
     Attributes:
         schema: the meaning of the columns.
-        every: a refresh's length, microseconds.
+        cadence: how event time is divided.
         end: where the stream ends: no refresh that ends later has figures, if labels have a time.
     """
 
-    def __init__(self, schema: Schema, every: int, end: StreamEnd = NO_END) -> None:
+    def __init__(self, schema: Schema, cadence: Cadence, end: StreamEnd = NO_END) -> None:
         super().__init__()
         self.schema = schema
-        self.every = every
+        self.cadence = cadence
         self.end = end
 
     def expand(self, inputs: dict[str, Any]) -> Any:
         keyed = tuple[int, KeyedSums]
-        refreshes = FixedWindows(self.every // SECOND)
+        refresh = refreshes(self.cadence)
         scored = (
             inputs["scored"]
             | "Score" >> beam.Map(scored_sums, self.schema).with_output_types(keyed)
-            | "ScoredRefresh" >> beam.WindowInto(refreshes)
+            | "ScoredRefresh" >> beam.WindowInto(refresh)
         )
         rejected = (
             inputs["rejected"]
             | "Count" >> beam.Map(rejected_sums).with_output_types(keyed)
-            | "RejectedRefresh" >> beam.WindowInto(refreshes)
+            | "RejectedRefresh" >> beam.WindowInto(refresh)
         )
         written = (
             inputs["written"]
             | "Nothing" >> beam.Map(written_sums).with_output_types(keyed)
-            | "WrittenRefresh" >> beam.WindowInto(refreshes)
+            | "WrittenRefresh" >> beam.WindowInto(refresh)
         )
         errors = (inputs["errors"],) if self.schema.has_label_time else ()
         merged = (

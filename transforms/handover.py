@@ -17,16 +17,17 @@ from typing import Any, Protocol
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.coders import registry
-from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
-from model.asof import Cadence, first_served, floor_to, newest_window_end
-from model.batch import SECOND, Key, tag_of
+from model.asof import Cadence, first_served, newest_window_end
+from model.batch import Key, tag_of
 from model.manifest import Reference
 from model.store import Store
 from transforms.coders import FusedCoder, near_bytes
 from transforms.sources.planner import AHEAD, beam_time, last_time
 from transforms.train import Committed
+from transforms.windows import serve_windows
 
 BATCHES, MODELS = "batches", "models"
 HELD = 64 << 20
@@ -170,8 +171,8 @@ class Choose(beam.DoFn):
         return tag_of(batch).key[:2] if self.by_ticket else ()
 
     def _end(self, window: Any) -> int:
-        every = self.cadence.every
-        return newest_window_end(floor_to(window.start.micros, every), every, self.cadence.lag)
+        refresh = self.cadence.refresh_of(window.start.micros)
+        return newest_window_end(refresh, self.cadence.every, self.cadence.lag)
 
     def _look(self, ends: set[int]) -> None:
         """Looks for the newest models of windows that ended by some times."""
@@ -237,7 +238,7 @@ class HandOver(beam.PTransform[Any, Any]):
         self.claims = claims
 
     def expand(self, inputs: dict[str, Any]) -> Any:
-        serve_windows = FixedWindows(self.cadence.latency // SECOND)
+        windows = serve_windows(self.cadence)
         keyed = tuple[int, pa.RecordBatch]
         if self.claims is None:
             shard = beam.Map(sharded, self.shards)
@@ -246,12 +247,12 @@ class HandOver(beam.PTransform[Any, Any]):
         batches = (
             inputs[BATCHES]
             | "Shard" >> shard.with_output_types(keyed)
-            | "ServeWindow" >> beam.WindowInto(serve_windows)
+            | "ServeWindow" >> beam.WindowInto(windows)
         )
         models = (
             inputs[MODELS]
             | "Send" >> beam.ParDo(Send(self.cadence, self.shards)).with_output_types(keyed)
-            | "ModelServeWindow" >> beam.WindowInto(serve_windows)
+            | "ModelServeWindow" >> beam.WindowInto(windows)
         )
         choose = Choose(self.cadence, self.store, self.claims is not None)
         requests = (

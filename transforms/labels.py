@@ -26,7 +26,7 @@ from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 from model import files
 from model.answers import Asked, Outcome, cut_answered, find_outcomes
-from model.asof import floor_to, format_name
+from model.asof import format_name
 from model.batch import ID, SECOND, Key, row_ids, tag_of
 from model.cohorts import Clock, Part, file_name, merge_cohort
 from model.ending import StreamEnd
@@ -90,17 +90,17 @@ class FollowFn(beam.DoFn):
         self.since = since
 
     def process(self, asked: Asked, at: Any = beam.DoFn.TimestampParam) -> Iterator[Any]:
-        tag, every = tag_of(asked.rows), self.clock.every
-        outcomes = tuple(find_outcomes(asked, self.schema, every, tag.at))
+        tag, (every, _, offset) = tag_of(asked.rows), self.clock
+        outcomes = tuple(find_outcomes(asked, self.schema, every, tag.at, offset))
         for outcome in outcomes:
             if self._is_due(outcome.refresh):
                 sums = 0, KeyedSums(tag.key, outcome.sums)
                 yield self._stamped(sums, outcome.refresh, at)
-        final = self.clock.final_at(floor_to(tag.at, every))
+        final = self.clock.final_at(self.clock.refresh_of(tag.at))
         if self._is_due(final):
             part = Part(tag.key, asked.rows.num_rows, asked.model or "", outcomes)
             yield TaggedOutput(PARTS, self._stamped((0, part), final, at))
-        for refresh, rows in cut_answered(asked, self.schema, every, tag.at):
+        for refresh, rows in cut_answered(asked, self.schema, every, tag.at, offset):
             if self._is_due(refresh):
                 yield TaggedOutput(ANSWERED, self._stamped(rows, refresh, at))
 
@@ -186,7 +186,7 @@ class RecallFn(beam.DoFn):
         self.recalled = Recalled(self.folder)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Asked]:
-        refresh = floor_to(tag_of(batch).at, self.clock.every)
+        refresh = self.clock.refresh_of(tag_of(batch).at)
         if self.clock.needed_from(self.since) <= refresh < self.since:
             yield self.recalled.recall(batch, refresh)
 
@@ -213,7 +213,7 @@ class Follow(beam.PTransform[Any, Any]):
         if self.since is not None:
             recall = beam.ParDo(RecallFn(self.folder, self.clock, self.since))
             asked.append(inputs["accepted"] | "Recall" >> recall.with_output_types(Asked))
-        refreshes = FixedWindows(self.clock.every // SECOND)
+        refreshes = FixedWindows(self.clock.every // SECOND, self.clock.offset // SECOND)
         found: dict[str, list[Any]] = {ERRORS: [], PARTS: [], ANSWERED: []}
         for number, questions in enumerate(asked):
             name = ("Follow", "FollowRecalled")[number]

@@ -16,7 +16,7 @@ import pyarrow as pa
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
 
 from model.arrays import Matrix
-from model.asof import floor_to
+from model.asof import Cadence
 from model.batch import SECOND, tag_of
 from model.drift import Histogram
 from model.manifest import Reference
@@ -52,11 +52,11 @@ class ArtefactHandler(ModelHandler[Request, PredictionResult, ModelCache]):
 
     Attributes:
         store: the path of the store.
-        timed: a serve window's length, microseconds, if event time is the wall clock: how long
+        timed: how event time is divided, if it is the wall clock: how long
             after its end rows are scored is then observed. None: it is not.
     """
 
-    def __init__(self, store: str, timed: int | None = None) -> None:
+    def __init__(self, store: str, timed: Cadence | None = None) -> None:
         super().__init__()
         self.store = store
         self.timed = timed
@@ -74,7 +74,7 @@ class ArtefactHandler(ModelHandler[Request, PredictionResult, ModelCache]):
             yield self._score(reference, rows, model)
             count("rows scored", rows.num_rows)
             if self.timed is not None:
-                due = floor_to(tag_of(rows).at, self.timed) + self.timed
+                due = self.timed.serve_window_of(tag_of(rows).at) + self.timed.latency
                 observe("scored behind", time.time() - due / SECOND)
 
     def _score(
@@ -106,7 +106,7 @@ class Predict(beam.PTransform[Any, Any]):
         store, timed: see ``ArtefactHandler``.
     """
 
-    def __init__(self, store: str, timed: int | None = None) -> None:
+    def __init__(self, store: str, timed: Cadence | None = None) -> None:
         super().__init__()
         self.store = store
         self.timed = timed

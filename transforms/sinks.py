@@ -19,8 +19,8 @@ from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 from model import files
 from model.answers import drop_label_time, hide_unknown
-from model.asof import Cadence, floor_to, format_name
-from model.batch import ID, KEY, LATE, SECOND, TIME, TIME_TYPE, column, concat, sort_by_time, tag_of
+from model.asof import Cadence, format_name
+from model.batch import ID, KEY, LATE, TIME, TIME_TYPE, column, concat, sort_by_time, tag_of
 from model.carried import carried_columns, carried_fields
 from model.metrics import Metrics
 from model.sample import bottom_k
@@ -31,6 +31,7 @@ from transforms.handover import sharded
 from transforms.sources.planner import last_time
 from transforms.tally import count
 from transforms.validate import Rejects
+from transforms.windows import refreshes
 from transforms.writing import WriteFn, WrittenFile, write_file
 
 PREDICTIONS = pa.schema(
@@ -99,15 +100,15 @@ class WritePredictions(beam.PTransform[Any, Any]):
     Attributes:
         folder: where.
         schema: the meaning of the columns.
-        every: a refresh's length, microseconds.
+        cadence: how event time is divided.
         shards: how many files a refresh has at the most.
     """
 
-    def __init__(self, folder: str, schema: Schema, every: int, shards: int) -> None:
+    def __init__(self, folder: str, schema: Schema, cadence: Cadence, shards: int) -> None:
         super().__init__()
         self.folder = folder
         self.schema = schema
-        self.every = every
+        self.cadence = cadence
         self.shards = shards
 
     def expand(self, scored: Any) -> Any:
@@ -116,7 +117,7 @@ class WritePredictions(beam.PTransform[Any, Any]):
             | "Predicted" >> beam.Map(predicted, self.schema).with_output_types(pa.RecordBatch)
             | "Shard"
             >> beam.Map(sharded, self.shards).with_output_types(tuple[int, pa.RecordBatch])
-            | "Refresh" >> beam.WindowInto(FixedWindows(self.every // SECOND))
+            | "Refresh" >> beam.WindowInto(refreshes(self.cadence))
             | "Group" >> beam.GroupByKey()
             | "Write"
             >> beam.ParDo(WriteFn(write_predictions, self.folder)).with_output_types(WrittenFile)
@@ -195,15 +196,15 @@ class WriteSample(beam.PTransform[Any, Any]):
     Attributes:
         folder: where.
         schema: the meaning of the columns.
-        every: a refresh's length, microseconds.
+        cadence: how event time is divided.
         store: the path of the store, whose encoders normalise.
     """
 
-    def __init__(self, folder: str, schema: Schema, every: int, store: str) -> None:
+    def __init__(self, folder: str, schema: Schema, cadence: Cadence, store: str) -> None:
         super().__init__()
         self.folder = folder
         self.schema = schema
-        self.every = every
+        self.cadence = cadence
         self.store = store
 
     def expand(self, scored: Any) -> Any:
@@ -213,7 +214,7 @@ class WriteSample(beam.PTransform[Any, Any]):
             >> beam.ParDo(Sample(self.schema, self.store)).with_output_types(
                 tuple[int, pa.RecordBatch]
             )
-            | "Refresh" >> beam.WindowInto(FixedWindows(self.every // SECOND))
+            | "Refresh" >> beam.WindowInto(refreshes(self.cadence))
             | "Combine" >> beam.CombinePerKey(BottomRows())
             | "Write"
             >> beam.ParDo(WriteFn(write_sample, self.folder, self.schema)).with_output_types(
@@ -254,30 +255,30 @@ class WriteRejects(beam.PTransform[Any, Any]):
 
     Attributes:
         folder: where.
-        every: a refresh's length, microseconds.
+        cadence: how event time is divided.
     """
 
-    def __init__(self, folder: str, every: int) -> None:
+    def __init__(self, folder: str, cadence: Cadence) -> None:
         super().__init__()
         self.folder = folder
-        self.every = every
+        self.cadence = cadence
 
     def expand(self, rejected: Any) -> Any:
         return (
             rejected
             | "Write"
-            >> beam.ParDo(WriteFn(write_rejects, self.folder, self.every)).with_output_types(
+            >> beam.ParDo(WriteFn(write_rejects, self.folder, self.cadence)).with_output_types(
                 WrittenFile
             )
-            | "Refresh" >> beam.WindowInto(FixedWindows(self.every // SECOND))
+            | "Refresh" >> beam.WindowInto(refreshes(self.cadence))
         )
 
 
 def write_rejects(
-    rejects: Rejects, folder: str, every: int, window: object = None
+    rejects: Rejects, folder: str, cadence: Cadence, window: object = None
 ) -> Iterator[WrittenFile]:
     """Writes a batch's rejects, those without a readable event time apart; gives the files."""
-    refresh = format_name(floor_to(rejects.tag.at, every))
+    refresh = format_name(cadence.refresh_of(rejects.tag.at))
     part = "-".join(map(str, rejects.tag.key)) + ".ndjson"
     for name, dated in ((refresh, True), ("undated", False)):
         lines = [reject.as_json() + "\n" for reject in rejects.items if reject.dated is dated]

@@ -15,9 +15,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam.transforms.window import (
-    FixedWindows,
     GlobalWindows,
-    SlidingWindows,
     TimestampedValue,
 )
 from apache_beam.typehints import with_input_types, with_output_types
@@ -25,7 +23,6 @@ from apache_beam.typehints import with_input_types, with_output_types
 from model.asof import Cadence
 from model.batch import (
     LATE,
-    SECOND,
     column,
     concat,
     drop_carried,
@@ -44,6 +41,7 @@ from model.schema import Schema
 from model.statistics import Statistics, merge, summarize_batch
 from transforms.coders import BATCHES
 from transforms.sources.planner import beam_time
+from transforms.windows import training_windows
 
 STATISTICS, MOMENTS, WINDOW, KNOWN = b"statistics", b"moments", b"window", b"known"
 """Keys of a batch's metadata: the statistics of its rows (JSON), their moments, its window, and
@@ -201,14 +199,15 @@ class SummarizeLessons(beam.DoFn):
     in the shuffle.
     """
 
-    def __init__(self, schema: Schema, every: int, reduce: bool = False) -> None:
+    def __init__(self, schema: Schema, cadence: Cadence, reduce: bool = False) -> None:
         self.schema = schema
-        self.every = every
+        self.cadence = cadence
         self.reduce = reduce
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
         tag = tag_of(batch)
-        for lesson in cut_lessons(batch, self.schema, self.every, tag.at):
+        every, offset = self.cadence.every, self.cadence.offset
+        for lesson in cut_lessons(batch, self.schema, every, tag.at, offset):
             rows = summarized(lesson.rows, self.schema, self.reduce)
             if rows is None:
                 continue
@@ -251,13 +250,6 @@ class Bound(beam.DoFn):
             yield keyed[1].replace_schema_metadata(metadata)
 
 
-def windowing(window: int, every: int) -> Any:
-    """Beam's windows ``window`` long that end at every multiple of ``every`` (microseconds)."""
-    if window == every:
-        return FixedWindows(window // SECOND)
-    return SlidingWindows(window // SECOND, every // SECOND)
-
-
 class CollectWindows(beam.PTransform[Any, Any]):
     """Accepted batches in; one batch a window out, with statistics and bounds.
 
@@ -292,14 +284,14 @@ class CollectWindows(beam.PTransform[Any, Any]):
     def expand(self, accepted: Any) -> Any:
         every, lag = self.cadence.every, self.cadence.lag
         summarize = (
-            SummarizeLessons(self.schema, every, self.reduce)
+            SummarizeLessons(self.schema, self.cadence, self.reduce)
             if self.schema.has_label_time
             else Summarize(self.schema, self.reduce)
         )
         windows = (
             accepted
             | "Summarize" >> beam.ParDo(summarize).with_output_types(pa.RecordBatch)
-            | "Window" >> beam.WindowInto(windowing(self.cadence.window, every))
+            | "Window" >> beam.WindowInto(training_windows(self.cadence))
             | "Key" >> beam.Map(keyed, every).with_output_types(tuple[int, pa.RecordBatch])
             | "Combine" >> beam.CombinePerKey(WindowData(self.sample_rows))
             | "Bound" >> beam.ParDo(Bound(self.begin, self.end)).with_output_types(pa.RecordBatch)

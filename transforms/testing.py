@@ -38,6 +38,7 @@ def batches(
     latency: int,
     batch_rows: int = 10_000,
     disorder: int | None = None,
+    offset: int = 0,
 ) -> list[pa.RecordBatch]:
     """Tagged raw batches, as a source makes them of rows in the order of their arrival.
 
@@ -48,6 +49,7 @@ def batches(
         batch_rows: rows of a batch, at most.
         disorder: microseconds. A row that is further than that behind the greatest time
             before it is late, and counts that far behind it. None: no row is late.
+        offset: how long behind multiples of ``latency`` serve windows begin, microseconds.
 
     Example:
         >>> from model.batch import SECOND
@@ -67,7 +69,8 @@ def batches(
     made: list[pa.RecordBatch] = []
     for start in range(0, len(rows), batch_rows):
         piece, at = whole.slice(start, batch_rows), stamps[start : start + batch_rows]
-        made.extend(split(piece, Tag(Key(0, start, 0), int(at.min()), "rows", 0), latency, at))
+        tag = Tag(Key(0, start, 0), int(at.min()), "rows", 0)
+        made.extend(split(piece, tag, latency, at, offset))
     return made
 
 

@@ -56,6 +56,10 @@ class RowTimes(NamedTuple):
     times: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float64]
 
+    def shifted(self, seconds: int) -> RowTimes:
+        """The same rows so much later: windows that begin at an offset become those at 0."""
+        return self._replace(times=self.times + seconds * SECOND)
+
     def windows(self, length: int, least: int) -> WindowCounts:
         """How the rows lie in windows.
 

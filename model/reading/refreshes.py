@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from model.asof import floor_to
+from model.asof import Cadence
 from model.batch import SECOND, TIME, Key, Tag, event_times, with_tag
 from model.cohorts import Clock
-from model.labels import find_events
+from model.labels import Ints, find_events
 from model.reading.chunks import Chunk, Plan
 from model.reading.plans import read
 from model.schema import Schema
@@ -33,14 +33,14 @@ class Refreshes(NamedTuple):
     Attributes:
         plan: the files.
         schema: of the rows.
-        every: a refresh's length, microseconds.
+        cadence: how event time is divided.
         until: where the stream ends, microseconds. It matters only where labels have a time: a
             refresh in which a question is answered or over then holds something, too.
     """
 
     plan: Plan
     schema: Schema
-    every: int
+    cadence: Cadence
     until: int = OPEN
 
     def first_missing(self, done: Collection[int], start: int) -> int | None:
@@ -54,7 +54,7 @@ class Refreshes(NamedTuple):
         """
         found: int | None = None
         for chunk in self.plan.chunks:  # sorted by their least times
-            if found is not None and floor_to(chunk.least, self.every) >= found:
+            if found is not None and self.cadence.refresh_of(chunk.least) >= found:
                 break
             if not self._all_done(chunk, done):
                 held = (refresh for refresh in self._held(chunk) if refresh not in done)
@@ -63,32 +63,39 @@ class Refreshes(NamedTuple):
         return found
 
     def _all_done(self, chunk: Chunk, done: Collection[int]) -> bool:
-        low, high = floor_to(chunk.least, self.every), floor_to(chunk.greatest, self.every)
+        every, refresh_of = self.cadence.every, self.cadence.refresh_of
+        low, high = refresh_of(chunk.least), refresh_of(chunk.greatest)
         if self.schema.has_label_time:
-            high = min(self._clock.final_at(high), self.until - self.every)
-        many = (high - low) // self.every + 1
-        return many <= len(done) and all(at in done for at in range(low, high + 1, self.every))
+            high = min(self._clock.final_at(high), self.until - every)
+        many = (high - low) // every + 1
+        return many <= len(done) and all(at in done for at in range(low, high + 1, every))
 
     def _held(self, chunk: Chunk) -> list[int]:
         """The refreshes of a chunk's rows; those without a time count at its least one."""
-        starts = {floor_to(chunk.least, self.every)}
+        starts = {self.cadence.refresh_of(chunk.least)}
         for batch in read(self.plan.files[chunk.file], chunk, self.schema, ROWS):
             if self.schema.has_label_time:
                 starts.update(self._followed(batch))
             times = event_times(batch)[batch.column(TIME).is_valid().to_numpy(zero_copy_only=False)]
-            starts.update((np.unique(times // self.every) * self.every).tolist())
+            starts.update(self._refreshes_of(times))
         return sorted(starts)
 
     @property
     def _clock(self) -> Clock:
-        return Clock(self.every, (self.schema.wait or 0) * SECOND)
+        wait = (self.schema.wait or 0) * SECOND
+        return Clock(self.cadence.every, wait, self.cadence.offset)
+
+    def _refreshes_of(self, times: Ints) -> list[int]:
+        every, offset = self.cadence.every, self.cadence.offset
+        found: list[int] = (np.unique((times - offset) // every) * every + offset).tolist()
+        return found
 
     def _followed(self, batch: pa.RecordBatch) -> set[int]:
         """The refreshes in which a raw batch's questions are answered or over, or cohorts final."""
         least = np.iinfo(np.int64).min
         tagged = with_tag(batch, Tag(Key(0, 0, 0), least, "", 0))
         accepted, _ = validate(tagged, self.schema)
-        events = find_events(accepted, self.schema, least).at // self.every * self.every
-        asked = np.unique(event_times(accepted) // self.every * self.every).tolist()
-        found = {*np.unique(events).tolist(), *map(self._clock.final_at, asked)}
-        return {refresh for refresh in found if refresh + self.every <= self.until}
+        events = self._refreshes_of(find_events(accepted, self.schema, least).at)
+        asked = self._refreshes_of(event_times(accepted))
+        found = {*events, *map(self._clock.final_at, asked)}
+        return {refresh for refresh in found if refresh + self.cadence.every <= self.until}

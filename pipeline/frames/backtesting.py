@@ -13,7 +13,6 @@ import pyarrow as pa
 from model.alerts import Alert, find_alerts
 from model.arrays import Matrix
 from model.artefact import Artefact
-from model.asof import floor_to
 from model.batch import ID, LATE, TIME, TIME_TYPE, column
 from model.carried import carried_columns, carried_fields
 from model.errors import UserError
@@ -34,8 +33,8 @@ from pipeline.settings import Settings
 from transforms.sinks import PREDICTIONS
 
 OPTIONS = (
-    *("window", "every", "latency", "lag", "min_rows", "sample_rows", "batch_rows", "keep"),
-    *("drift_psi", "drift_shift", "strict", "max_rejected", "latest", "seed"),
+    *("window", "every", "latency", "offset", "lag", "min_rows", "sample_rows", "batch_rows"),
+    *("keep", "drift_psi", "drift_shift", "strict", "max_rejected", "latest", "seed"),
 )
 """The options of the command line that a backtest takes."""
 FIGURES = pa.schema(
@@ -193,10 +192,9 @@ def refuse_rejects(found: Input, number: int, rejected: list[Reject]) -> None:
 
 
 def _figures(refresh: Refresh, scored: list[Scored], settings: Settings) -> Metrics:
-    every = settings.cadence.every
     sums = merge(one for _, one in sorted(pool_sums(refresh, scored, settings.meaning)))
-    start = floor_to(refresh.start, every)
-    return compute_metrics(sums, start, start + every).model_copy(update={"files": None})
+    end = refresh.start + settings.cadence.every
+    return compute_metrics(sums, refresh.start, end).model_copy(update={"files": None})
 
 
 def _predictions(scored: list[Scored], schema: Schema) -> pa.Table:

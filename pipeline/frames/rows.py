@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from model.asof import floor_to, format_iso
+from model.asof import format_iso
 from model.batch import tag_of
 from model.latest import default_latest
 from model.reading import Plan
@@ -36,9 +36,11 @@ class Input(NamedTuple):
     @property
     def until(self) -> int:
         """The end of the refresh that holds the last row; microseconds. 0 without any row."""
-        every = self.settings.cadence.every
-        last = max((chunk.greatest for chunk in self.plan.chunks), default=-every)
-        return floor_to(last, every) + every
+        if not self.plan.chunks:
+            return 0
+        cadence = self.settings.cadence
+        last = max(chunk.greatest for chunk in self.plan.chunks)
+        return cadence.refresh_of(last) + cadence.every
 
 
 def look(
@@ -78,21 +80,22 @@ def refreshes(
         UserError: if a file has changed since it was planned.
     """
     settings, schema = found.settings, found.settings.meaning
-    latency, every = settings.cadence.latency, settings.cadence.every
-    read = FileReader(found.plan, None, schema, latency, settings.batch_rows)
+    cadence = settings.cadence
+    read = FileReader(
+        found.plan, None, schema, cadence.latency, settings.batch_rows, cadence.offset
+    )
     tickets = FileTickets(found.plan, Extent())
     open_ones: dict[int, Refresh] = {}
     for place, chunk in enumerate(tickets.chunks):
         for start in sorted(open_ones):
-            if start + every <= chunk.least:
+            if start + cadence.every <= chunk.least:
                 yield _in_order(open_ones.pop(start))
         ticket = tickets.get(place)
         assert ticket is not None
         for raw in read(ticket):
             tag = tag_of(raw)
-            refresh = open_ones.setdefault(
-                floor_to(tag.at, every), Refresh(floor_to(tag.at, every))
-            )
+            start = cadence.refresh_of(tag.at)
+            refresh = open_ones.setdefault(start, Refresh(start))
             accepted, rejects = validate(raw, schema)
             if rejects:
                 refresh.rejected.append((tag.key, len(rejects)))

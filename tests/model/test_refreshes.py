@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.asof import format_iso
+from model.asof import Cadence, format_iso
 from model.batch import SECOND, TIME_TYPE
 from model.reading import plan
 from model.reading.refreshes import Refreshes
@@ -17,6 +17,7 @@ from model.schema import Features, Schema
 
 SCHEMA = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
 MINUTE = 60 * SECOND
+EACH_MINUTE = Cadence(window=MINUTE, every=MINUTE, latency=MINUTE)
 
 
 def refreshes(seconds: list[int], folder: Path, form: str, group: int = 3) -> Refreshes:
@@ -29,7 +30,7 @@ def refreshes(seconds: list[int], folder: Path, form: str, group: int = 3) -> Re
         times = pa.array(np.array(seconds) * SECOND).cast(TIME_TYPE)
         table = pa.table({"t": times, "y": frame.y, "x": frame.x})
         pq.write_table(table, folder / "a.parquet", row_group_size=group)
-    return Refreshes(plan(str(folder / f"a.{form}"), SCHEMA), SCHEMA, MINUTE)
+    return Refreshes(plan(str(folder / f"a.{form}"), SCHEMA), SCHEMA, EACH_MINUTE)
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])

@@ -37,6 +37,7 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "batch_rows": ("78", 78),
     "shards": ("2", 2),
     "lag": ("3", 3),
+    "offset": ("2h", 7200),
     "keep": ("0", 0),
     "drift_psi": ("0.1", 0.1),
     "drift_shift": ("none", None),

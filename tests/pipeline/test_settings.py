@@ -44,6 +44,7 @@ DEFAULTS: dict[str, Any] = {
     "strict": False,
     "batch_rows": 10_000,
     "shards": 4,
+    "offset": None,
     "lag": 1,
     "keep": 3,
     "drift_psi": 0.25,

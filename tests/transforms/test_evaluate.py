@@ -16,7 +16,7 @@ from model.batch import SECOND, Tag, column, tag_of
 from model.manifest import Reference, Window
 from model.metrics import Metrics
 from model.validation import Reject
-from tests.transforms.streams import MINUTE, SCHEMA, row, shuffle, stream
+from tests.transforms.streams import EACH_MINUTE, MINUTE, SCHEMA, row, shuffle, stream
 from transforms.coders import KeyedSums
 from transforms.evaluate import Evaluate, MergeSums, scored_sums
 from transforms.predict import Inference
@@ -76,7 +76,7 @@ def evaluate(
             >> beam.Map(lambda at: TimestampedValue(WrittenFile(f"sample/{at}", at), beam_time(at)))
         )
         inputs = {"scored": scored, "rejected": bad, "written": files}
-        seen = inputs | Evaluate(SCHEMA, MINUTE) | Gather()
+        seen = inputs | Evaluate(SCHEMA, EACH_MINUTE) | Gather()
     return sorted(seen, key=lambda one: one.at)
 
 

@@ -67,7 +67,7 @@ def test_predictions_have_just_the_contracts_columns_and_all_rows_in_order(
     tmp_path: Path, batch_rows: int
 ) -> None:
     rows = stream(150, 240, shuffled=True)
-    sunk(score_rows(rows, batch_rows), WritePredictions(str(tmp_path), SCHEMA, MINUTE, 2))
+    sunk(score_rows(rows, batch_rows), WritePredictions(str(tmp_path), SCHEMA, EACH_MINUTE, 2))
     found = read_written(tmp_path)
     assert {name for name, _ in found} == set(HOUR[:4])
     assert {shard for _, shard in found} <= {"00000.parquet", "00001.parquet"}
@@ -101,7 +101,7 @@ def test_predictions_have_just_the_contracts_columns_and_all_rows_in_order(
 
 def test_two_shards_part_the_batches_by_their_keys(tmp_path: Path) -> None:
     results = score_rows(stream(150, 240), 10)
-    sunk(results, WritePredictions(str(tmp_path), SCHEMA, MINUTE, 2))
+    sunk(results, WritePredictions(str(tmp_path), SCHEMA, EACH_MINUTE, 2))
     found = {
         i: int(shard[:5])
         for (_, shard), table in read_written(tmp_path).items()
@@ -116,7 +116,7 @@ def test_two_shards_part_the_batches_by_their_keys(tmp_path: Path) -> None:
 def test_late_rows_are_written_where_they_came(tmp_path: Path) -> None:
     rows = [row(0), row(130), row(5)]
     results = score_rows(rows, 1, disorder=5 * SECOND)
-    sunk(results, WritePredictions(str(tmp_path), SCHEMA, MINUTE, 1))
+    sunk(results, WritePredictions(str(tmp_path), SCHEMA, EACH_MINUTE, 1))
     found = read_written(tmp_path)
     assert set(found) == {(HOUR[0], "00000.parquet"), (HOUR[2], "00000.parquet")}
     table = found[HOUR[2], "00000.parquet"]
@@ -127,8 +127,8 @@ def test_late_rows_are_written_where_they_came(tmp_path: Path) -> None:
 
 def sinks(folder: str, store: str) -> list[Any]:
     return [
-        WritePredictions(f"{folder}/p", SCHEMA, MINUTE, 2),
-        WriteSample(f"{folder}/s", SCHEMA, MINUTE, store),
+        WritePredictions(f"{folder}/p", SCHEMA, EACH_MINUTE, 2),
+        WriteSample(f"{folder}/s", SCHEMA, EACH_MINUTE, store),
     ]
 
 
@@ -166,7 +166,7 @@ def test_a_sample_shows_rows_raw_and_normalised_by_the_model_that_scored_them(
 ) -> None:
     commit_rows(ROWS, tmp_path, RIDGE)
     store = str(tmp_path / "models")
-    sunk(really_scored(store, 20), WriteSample(str(tmp_path / "s"), SCHEMA, MINUTE, store))
+    sunk(really_scored(store, 20), WriteSample(str(tmp_path / "s"), SCHEMA, EACH_MINUTE, store))
     assert sorted(p.name for p in (tmp_path / "s").iterdir()) == [f"{n}.parquet" for n in HOUR[:4]]
     for minute in range(4):
         table = pq.read_table(tmp_path / "s" / f"{HOUR[minute]}.parquet")
@@ -199,7 +199,7 @@ def test_a_sample_has_at_most_a_thousand_rows_the_same_whatever_the_batches(tmp_
     for batch_rows in (250, 1300):
         folder = tmp_path / str(batch_rows)
         results = [result(r.example, None) for r in score_rows(rows, batch_rows)]
-        sunk(results, WriteSample(str(folder), SCHEMA, MINUTE, str(tmp_path)))
+        sunk(results, WriteSample(str(folder), SCHEMA, EACH_MINUTE, str(tmp_path)))
         made[batch_rows] = pq.read_table(folder / f"{HOUR[0]}.parquet")
     wanted = sorted(range(1300), key=splitmix)[:1000]
     assert sorted(made[250]["id"].to_pylist()) == sorted(wanted)
@@ -212,7 +212,7 @@ def test_rejects_are_written_by_refresh_and_those_without_a_time_apart(tmp_path:
         with embedded() as pipeline:
             source = FromBatches(batches(rows, SCHEMA, MINUTE))
             _, bad = pipeline | source | Validate(SCHEMA)
-            bad | WriteRejects(str(tmp_path), MINUTE)
+            bad | WriteRejects(str(tmp_path), EACH_MINUTE)
         found = files_of(tmp_path)
         assert set(found) == {"undated/0-0-0.ndjson", f"{HOUR[1]}/0-0-1.ndjson"}
         [undated] = found["undated/0-0-0.ndjson"].decode().splitlines()
@@ -226,7 +226,7 @@ def test_rejects_are_written_by_refresh_and_those_without_a_time_apart(tmp_path:
 def test_each_batchs_rejects_have_a_file_of_their_own(tmp_path: Path) -> None:
     some = [rejects(n, at * SECOND) for n, at in ((1, 5), (2, 65))]
     with embedded() as pipeline:
-        pipeline | beam.Create(some) | WriteRejects(str(tmp_path), MINUTE)
+        pipeline | beam.Create(some) | WriteRejects(str(tmp_path), EACH_MINUTE)
     assert {name: len(data.splitlines()) for name, data in files_of(tmp_path).items()} == {
         f"{HOUR[0]}/0-0-0.ndjson": 1,
         f"{HOUR[1]}/0-0-0.ndjson": 2,

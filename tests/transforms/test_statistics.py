@@ -35,7 +35,6 @@ from transforms.statistics import (
     statistics_of,
     summarized,
     window_of,
-    windowing,
 )
 from transforms.testing import (
     FromBatches,
@@ -47,6 +46,7 @@ from transforms.testing import (
     replay,
     streamed,
 )
+from transforms.windows import training_windows
 
 SIZES = [1, 7, 1000]
 TWO_MINUTES = replace(EACH_MINUTE, window=2 * MINUTE)
@@ -279,7 +279,7 @@ def test_sliding_windows_end_at_every_refresh_and_each_row_is_in_all_of_its_wind
             pipeline
             | (FromBatches(source) if pipeline_of is embedded else replay(source))
             | beam.ParDo(Summarize(SCHEMA)).with_output_types(pa.RecordBatch)
-            | beam.WindowInto(windowing(3 * MINUTE, MINUTE))
+            | beam.WindowInto(training_windows(replace(TWO_MINUTES, window=3 * MINUTE)))
             | beam.Map(keyed, MINUTE).with_output_types(tuple[int, pa.RecordBatch])
             | beam.CombinePerKey(WindowData())
             | beam.Map(lambda keyed: keyed[1].num_rows)

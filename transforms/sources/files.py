@@ -78,6 +78,7 @@ class FileReader:
         schema: whose columns are read, no others.
         latency: a serve window's length, microseconds: no batch straddles two.
         batch_rows: rows of a batch, at most.
+        offset: how long behind multiples of ``latency`` serve windows begin, microseconds.
     """
 
     plan: Plan
@@ -85,6 +86,7 @@ class FileReader:
     schema: Schema
     latency: int
     batch_rows: int
+    offset: int = 0
 
     def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
         """The ticket's batches; the first are being read when this returns."""
@@ -103,7 +105,7 @@ class FileReader:
         for block in blocks:
             for rows in slice_batch(block, self.batch_rows):
                 tag = Tag(Key(ticket.partition, ticket.start, part), ticket.at, path, line)
-                for piece in split(rows, tag, self.latency):
+                for piece in split(rows, tag, self.latency, offset=self.offset):
                     yield piece
                     part += 1
 

@@ -74,6 +74,7 @@ class PeopleReader:
         schema: whose columns are made, no others.
         latency: a serve window's length, microseconds: no batch straddles two.
         latest: rows after it are rejected; microseconds, None: none are.
+        offset: how long behind multiples of ``latency`` serve windows begin, microseconds.
     """
 
     people: People
@@ -81,13 +82,15 @@ class PeopleReader:
     schema: Schema
     latency: int
     latest: int | None = None
+    offset: int = 0
 
     def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
         """The ticket's batches."""
         rows, stamps = self.people.arrivals(ticket.start, ticket.stop, self.schema.columns)
         rows = reject_later(rows, self.schema, self.latest)
         tag = Tag(Key(ticket.partition, ticket.start, 0), ticket.at, "people", 1)
-        return Extent(self.begin, ticket.until).within(split(rows, tag, self.latency, stamps))
+        batches = split(rows, tag, self.latency, stamps, self.offset)
+        return Extent(self.begin, ticket.until).within(batches)
 
 
 def live_rows(rate: float, batch_rows: int) -> int:

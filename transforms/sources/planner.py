@@ -29,6 +29,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from typing_extensions import override
 
 from model import files
+from model.asof import floor_to
 from model.batch import tag_of
 from model.ending import StreamEnd, read_end, write_end
 from transforms.tally import count, note
@@ -121,10 +122,16 @@ class Drain(NamedTuple):
     Attributes:
         path: the file. What it holds does not matter.
         every: the source ends where a refresh ends, so that each is whole; microseconds.
+        offset: how long behind the multiples of ``every`` that is.
     """
 
     path: str
     every: int
+    offset: int = 0
+
+    def refresh_of(self, time: int) -> int:
+        """The start of the refresh in which a time lies."""
+        return floor_to(time, self.every, self.offset)
 
     def asked(self, now: float) -> bool:
         """Whether the file is there; it is looked for once in ``DRAIN_SECONDS``.
@@ -263,13 +270,13 @@ class PlannerReader(UnboundedReader):
 
     def _mind_drain(self) -> None:
         if self.until == OPEN and self.drain is not None and self.drain.asked(self.clock()):
-            every = self.drain.every
-            self.until = -(-self.tickets.reach(self.next) // every) * every
+            reached = self.drain.refresh_of(self.tickets.reach(self.next) - 1)
+            self.until = reached + self.drain.every
             if self.ending is not None:
-                self.until = self._decide_end(self.ending, every)
+                self.until = self._decide_end(self.ending, self.drain)
             self.tickets = self.tickets.before(self.until)
 
-    def _decide_end(self, ending: StreamEnd, every: int) -> int:
+    def _decide_end(self, ending: StreamEnd, drain: Drain) -> int:
         """The end of a stream that is drained, in its file; one that was decided before stands.
 
         The watermark may have passed refreshes without a row, up to the next ticket's stamp.
@@ -278,7 +285,7 @@ class PlannerReader(UnboundedReader):
         until = read_end(ending.path)
         if until is None:
             following = self.tickets.get(self.next)
-            passed = self.until if following is None else following.at // every * every
+            passed = self.until if following is None else drain.refresh_of(following.at)
             until = max(self.until, passed)
             if ending.until is not None:
                 until = min(until, ending.until)

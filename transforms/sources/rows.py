@@ -91,6 +91,7 @@ class FromRows(beam.PTransform[Any, Any]):
         latest: rows after it are rejected (``model.latest``), microseconds. None: where the rows
             end, a day after this is applied; where they do not, none is. A run that is to be
             resumed on another day gives its own (``Settings.latest_time``).
+        offset: how long behind multiples of ``latency`` serve windows begin, microseconds.
 
     Example:
         ``rows | FromRows(schema, latency=60 * SECOND)``
@@ -103,6 +104,7 @@ class FromRows(beam.PTransform[Any, Any]):
         id_column: str | None = None,
         batch_rows: int = 10_000,
         latest: int | None = None,
+        offset: int = 0,
     ) -> None:
         super().__init__()
         self.schema = schema
@@ -110,12 +112,15 @@ class FromRows(beam.PTransform[Any, Any]):
         self.id_column = id_column
         self.batch_rows = batch_rows
         self.latest = latest
+        self.offset = offset
 
     def expand(self, rows: Any) -> Any:
         latest = self.latest
         if latest is None and rows.is_bounded:
             latest = default_latest(time.time())
-        made = MakeBatches(self.schema, self.latency, self.id_column, self.batch_rows, latest)
+        made = MakeBatches(
+            self.schema, self.latency, self.id_column, self.batch_rows, latest, self.offset
+        )
         return (
             rows
             | "Global" >> beam.WindowInto(GlobalWindows())
@@ -133,12 +138,14 @@ class MakeBatches(beam.DoFn):
         id_column: str | None,
         batch_rows: int,
         latest: int | None = None,
+        offset: int = 0,
     ) -> None:
         self.schema = schema
         self.latency = latency
         self.id_column = id_column
         self.batch_rows = batch_rows
         self.latest = latest
+        self.offset = offset
 
     def start_bundle(self) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -165,7 +172,7 @@ class MakeBatches(beam.DoFn):
         tag = Tag(Key(0, int(ids.min()), part), int(stamps.min()), "rows", 0)
         count("rows read", batch.num_rows)
         self.start_bundle()
-        yield from split(batch, tag, self.latency, stamps)
+        yield from split(batch, tag, self.latency, stamps, self.offset)
 
     def _id(self, row: dict[str, Any]) -> int:
         given = None if self.id_column is None else row.get(self.id_column)

@@ -1,0 +1,33 @@
+"""Beam's windows of a cadence: refreshes, serve windows, and those that models are trained on."""
+
+from __future__ import annotations
+
+from apache_beam.transforms.window import FixedWindows, NonMergingWindowFn, SlidingWindows
+
+from model.asof import Cadence
+from model.batch import SECOND
+
+
+def refreshes(cadence: Cadence) -> FixedWindows:
+    """The refreshes.
+
+    Example:
+        >>> day, hour = 86_400 * SECOND, 3_600 * SECOND
+        >>> refreshes(Cadence(window=day, every=day, latency=day, offset=5 * hour)).offset
+        Timestamp(18000)
+    """
+    return FixedWindows(cadence.every // SECOND, cadence.offset // SECOND)
+
+
+def serve_windows(cadence: Cadence) -> FixedWindows:
+    """The serve windows."""
+    return FixedWindows(cadence.latency // SECOND, cadence.offset // SECOND)
+
+
+def training_windows(cadence: Cadence) -> NonMergingWindowFn:
+    """The windows that models are trained on: one ends with each refresh."""
+    if cadence.window == cadence.every:
+        return refreshes(cadence)
+    return SlidingWindows(
+        cadence.window // SECOND, cadence.every // SECOND, cadence.offset // SECOND
+    )
