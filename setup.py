@@ -28,6 +28,7 @@ CORE = [
     "pyarrow>=18,<26",
     "pydantic>=2.9,<3",
     "pydantic-core>=2.23,<3",  # each pydantic has one that is its own
+    "requests>=2.32,<3",  # Beam loads it at its start
     "rich>=13.7,<16",
     "scikit-learn>=1.6,<2",
     "scipy>=1.11,<2",
@@ -37,6 +38,7 @@ CORE = [
     "threadpoolctl>=3.1,<4",
     "typing-extensions>=4.10,<5",
     "tzdata>=2024.1",  # time_zone, where the system has no zones
+    "urllib3>=2,<3",
 ]
 SERVE = [
     "fastapi>=0.115,<1",

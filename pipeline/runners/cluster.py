@@ -5,15 +5,20 @@ See Flink's documentation, "REST API": /jobs, /jobs/:jobid/status, /jobs/:jobid/
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import MaxRetryError
+from urllib3.util import Retry
 
 SECONDS = 5.0
 """Seconds in which a cluster has to answer."""
+RETRIES = Retry(connect=2, read=0, status=0, other=0, redirect=5, backoff_factor=0.1)
+"""Only what could not connect is tried again: then the cluster has done nothing yet."""
 CANCEL_SECONDS = 20.0
 SAVEPOINT_SECONDS = 120.0
 RAISED_FROM = "The above exception was the direct cause of the following exception:"
@@ -50,17 +55,15 @@ class Cluster:
         Raises:
             Unreachable: if it does not answer with JSON.
         """
-        data = None if body is None else json.dumps(body).encode()
-        request = Request(
-            self.page + path, data, {"Content-Type": "application/json"}, method=method
-        )
+        method = method or ("GET" if body is None else "POST")
         try:
-            with urlopen(request, timeout=SECONDS) as response:
-                return json.load(response)
-        except HTTPError as error:
-            raise Unreachable(f"{self.page}{path}: {_reason(error)}") from error
-        except (OSError, ValueError) as error:
-            raise Unreachable(f"{self.page} does not answer as Flink does: {error}") from error
+            response = _session().request(method, self.page + path, json=body, timeout=SECONDS)
+            if response.ok:
+                return response.json()
+        except (OSError, ValueError) as error:  # all of requests' errors are one of these
+            problem = f"{self.page} does not answer as Flink does: {_describe(error)}"
+            raise Unreachable(problem) from error
+        raise Unreachable(f"{self.page}{path}: {_reason(response)}")
 
     def slots(self) -> tuple[int, int]:
         """How many task slots are free, and how many there are."""
@@ -93,17 +96,34 @@ def root_cause(trace: str) -> str:
     return lines[-1] if lines else "no message"
 
 
-def _reason(error: HTTPError) -> str:
+@cache
+def _session() -> requests.Session:
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=RETRIES))
+    return session
+
+
+def _describe(error: Exception) -> str:
+    """The error below those that requests and urllib3 wrap around it."""
+    cause = error.args[0] if error.args else error
+    if isinstance(cause, MaxRetryError) and cause.reason is not None:
+        return str(cause.reason).rpartition(": ")[2]
+    return str(error)
+
+
+def _reason(response: requests.Response) -> str:
+    status = f"HTTP status {response.status_code} {response.reason}"
     try:
-        message: str = json.load(error)["errors"][-1]
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
-        return str(error)
+        message: str = response.json()["errors"][-1]
+    except (ValueError, KeyError, IndexError, TypeError):
+        return status
     lines = [
         line
         for line in message.splitlines()
         if line.strip() and not line.startswith(("\tat", *SERVER_SIDE))
     ]
-    return lines[-1].strip() if lines else str(error)
+    return lines[-1].strip() if lines else status
 
 
 @dataclass(frozen=True)
