@@ -31,7 +31,7 @@ FALL = 2 / 3
 """A ratio may fall to so much of the recorded one."""
 
 
-def arguments(words: Sequence[str] | None) -> argparse.Namespace:
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line's."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help="only who has such a word in the name (all)")
@@ -40,7 +40,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes the figures there")
     parser.add_argument("--picture", type=Path, metavar="SVG", help="draws them there")
     parser.add_argument("--check", type=Path, metavar="FILE", help="see above")
-    given = parser.parse_args(words)
+    given = parser.parse_args(argv)
     if given.rows < 4_000_000 or given.repeat < 1:
         parser.error("--rows from 4000000 and --repeat from 1 are allowed")
     if given.check is not None:
@@ -100,9 +100,9 @@ def fallen(measured: list[Entry], recorded: dict[str, Any]) -> list[str]:
     return found
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs and prints; gives the exit code."""
-    given = arguments(words)
+    given = arguments(argv)
     out = Console() if sys.stdout.isatty() else Console(width=150)
     out.print(machine())
     with TemporaryDirectory(prefix="benchmarks-") as folder:

@@ -88,8 +88,8 @@ class Loop(Contender):
 
     @override
     def run(self, work: Work, file: Path, folder: Path) -> Measured:
-        words = [str(file), work.learner, str(work.window), str(folder)]
-        return run(["-m", "benchmarks.loop", *words])
+        argv = [str(file), work.learner, str(work.window), str(folder)]
+        return run(["-m", "benchmarks.loop", *argv])
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ class Job(Contender):
     def run(self, work: Work, file: Path, folder: Path) -> Measured:
         schema = file.with_suffix(".toml")
         schema.write_text(data.SCHEMA, encoding="utf-8")
-        words = ["--input", str(file), "--schema", str(schema), "--output", str(folder)]
-        words += ["--window", str(work.window // data.RATE), "--learner", work.learner]
-        return run(["-m", "pipeline", *words, "--predictions", "none", "--runner", self.runner])
+        argv = ["--input", str(file), "--schema", str(schema), "--output", str(folder)]
+        argv += ["--window", str(work.window // data.RATE), "--learner", work.learner]
+        return run(["-m", "pipeline", *argv, "--predictions", "none", "--runner", self.runner])
 
     @override
     def check(self, work: Work, rows: int, done: Done, maes: list[float]) -> None:
@@ -153,8 +153,8 @@ class Peer(Contender):
     @override
     def run(self, work: Work, file: Path, folder: Path) -> Measured:
         peer = peers.PEERS[self.name]
-        words = peer_runs.command(peer, work.learner, work.window, file, folder)
-        return run(words, peer_runs.PYTHON)
+        argv = peer_runs.command(peer, work.learner, work.window, file, folder)
+        return run(argv, peer_runs.PYTHON)
 
     @override
     def check(self, work: Work, rows: int, done: Done, maes: list[float]) -> None:

@@ -110,8 +110,8 @@ def points(runners: Sequence[str]) -> Iterator[Point]:
     for windows in (10, 100, 1_000, 10_000):
         yield Point("windows", windows, Shape(windows=windows))
     for windows in (10, 100, 1_000, 10_000):
-        words = ("--keep", "0")
-        yield Point("artefacts kept", windows, Shape(windows=windows), words=words)
+        argv = ("--keep", "0")
+        yield Point("artefacts kept", windows, Shape(windows=windows), words=argv)
     for gap in (0, 1, 10, 100_000):
         yield Point("gap", gap, Shape(160_000, windows=1_600, gap=gap))
     for columns in (4, 16, 64, 256):
@@ -124,9 +124,9 @@ def points(runners: Sequence[str]) -> Iterator[Point]:
         yield Point("categories", categories, Shape(categories=categories))
     if "flink" in runners:
         for parallelism in (1, 2, 4):
-            words = ("--parallelism", str(parallelism))
+            argv = ("--parallelism", str(parallelism))
             shape = Shape(10_000_000, windows=100)
-            yield Point("parallelism", parallelism, shape, "flink", words)
+            yield Point("parallelism", parallelism, shape, "flink", argv)
 
 
 class Grown(NamedTuple):
@@ -154,10 +154,10 @@ def measure(point: Point, folder: Path, repeat: int) -> Grown:
 
 def _run(point: Point, file: Path, folder: Path) -> Measured:
     with TemporaryDirectory(dir=folder) as output:
-        words = ["--input", str(file), "--schema", str(folder / "schema.toml")]
-        words += ["--output", output, "--window", str(point.shape.seconds), "--learner", "ridge"]
-        words += ["--predictions", "none", "--runner", point.runner, *point.words]
-        return run(["-m", "pipeline", *words])
+        argv = ["--input", str(file), "--schema", str(folder / "schema.toml")]
+        argv += ["--output", output, "--window", str(point.shape.seconds), "--learner", "ridge"]
+        argv += ["--predictions", "none", "--runner", point.runner, *point.words]
+        return run(["-m", "pipeline", *argv])
 
 
 def make_table(grown: Sequence[Grown]) -> Table:
@@ -175,14 +175,14 @@ def make_table(grown: Sequence[Grown]) -> Table:
     return table
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs and prints; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument("curves", nargs="*", help="only those (all)")
     parser.add_argument("--runner", nargs="*", choices=RUNNERS, default=list(RUNNERS))
     parser.add_argument("--repeat", type=int, default=1, help="how often each is measured (1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes the figures there")
-    given = parser.parse_args(words)
+    given = parser.parse_args(argv)
     out = Console() if sys.stdout.isatty() else Console(width=110)
     out.print(machine())
     chosen = []

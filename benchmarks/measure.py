@@ -52,14 +52,14 @@ class Pair(NamedTuple):
         return self.small.seconds - small / self.rate(large - small)
 
 
-def run(words: list[str], python: Path | str = sys.executable) -> Measured:
+def run(argv: list[str], python: Path | str = sys.executable) -> Measured:
     """Runs a Python process and measures it.
 
     Raises:
         RuntimeError: if it fails or takes too long, with the end of what it said.
     """
     began = time.perf_counter()
-    timed = ["timeout", "--signal=INT", str(LONGEST), str(python), *words]
+    timed = ["timeout", "--signal=INT", str(LONGEST), str(python), *argv]
     with subprocess.Popen(
         timed, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -69,6 +69,6 @@ def run(words: list[str], python: Path | str = sys.executable) -> Measured:
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(words)} failed ({process.returncode}):\n{output[-2000:]}")
+        raise RuntimeError(f"{' '.join(argv)} failed ({process.returncode}):\n{output[-2000:]}")
     cpu = usage.ru_utime + usage.ru_stime
     return Measured(seconds, cpu, usage.ru_maxrss * MAXRSS_UNIT, output)

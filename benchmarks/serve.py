@@ -167,11 +167,11 @@ def plain(pipeline: Any, batch: int, seconds: float) -> Load:
 
 
 @contextmanager
-def server(words: Sequence[str], log: Path) -> Iterator[str]:
+def server(argv: Sequence[str], log: Path) -> Iterator[str]:
     """A server in a process of its own; its address stands in the first line that it prints."""
     with log.open("w") as errors:
         running = subprocess.Popen(
-            [sys.executable, "-m", *words], stdout=subprocess.PIPE, stderr=errors, text=True
+            [sys.executable, "-m", *argv], stdout=subprocess.PIPE, stderr=errors, text=True
         )
     try:
         assert running.stdout is not None
@@ -184,8 +184,8 @@ def server(words: Sequence[str], log: Path) -> Iterator[str]:
 def measure(learner: str, seconds: float, folder: Path) -> dict[tuple[str, int], Load]:
     """Measures every way with every batch, for one learner."""
     run = folder / learner
-    words = ["--learner", learner, "--refreshes", "2", "--output", str(run)]
-    subprocess.run([sys.executable, "-m", "pipeline", *words], check=True, capture_output=True)
+    argv = ["--learner", learner, "--refreshes", "2", "--output", str(run)]
+    subprocess.run([sys.executable, "-m", "pipeline", *argv], check=True, capture_output=True)
     store = Store(str(run / "models"))
     estimator = store.load(store.names()[-1]).estimator
     pipeline = fit_pipeline(rows(RATE * WINDOW, RATE * WINDOW).to_pandas(), SCHEMA, estimator)
@@ -218,11 +218,11 @@ def make_table(learner: str, found: dict[tuple[str, int], Load]) -> Table:
     return table
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints the tables, and says whether the limit is held."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serve", description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load")
-    given = parser.parse_args(words)
+    given = parser.parse_args(argv)
     held = True
     for learner in ("forest", "ridge"):
         with TemporaryDirectory() as folder:

@@ -159,7 +159,7 @@ class Soak:
         """What the job said."""
         return self.folder.with_suffix(".log")
 
-    def run(self, words: Sequence[str]) -> None:
+    def run(self, argv: Sequence[str]) -> None:
         """Runs the job to its end, with further options, and looks at it meanwhile."""
         plan = self.plan
         options = {
@@ -172,7 +172,7 @@ class Soak:
         }
         command = [sys.executable, "-m", "pipeline", "--live", "--learner", "ridge"]
         command += ["--latency", "1", "--keep", "0", "--on-interrupt", "drain"]
-        command += [word for pair in options.items() for word in pair] + list(words)
+        command += [word for pair in options.items() for word in pair] + list(argv)
         with (
             self.log.open("w", encoding="utf-8") as log,
             # a session of its own: Ctrl-C reaches it through us, once
@@ -417,7 +417,7 @@ def growth(name: str, medians: Series) -> Check:
     return Check(f"{name}, MiB", figure, shown, f"<= +{GROWTH:.0%}", low <= GROWTH)
 
 
-def arguments(words: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+def arguments(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """The command line's; what it does not know is the job's."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long, on each runner")
@@ -425,7 +425,7 @@ def arguments(words: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     parser.add_argument("--rate", type=float, default=20_000, help="rows per second")
     parser.add_argument("--window", type=int, default=10, help="seconds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes the figures there too")
-    given, others = parser.parse_known_args(words)
+    given, others = parser.parse_known_args(argv)
     if given.minutes <= 0 or given.rate <= 0 or given.window < 1:
         parser.error("--minutes, --rate and --window: above 0 is allowed")
     return given, others
@@ -460,9 +460,9 @@ def to_dict(given: argparse.Namespace, judged: dict[str, list[Check]]) -> dict[s
     return {"format": 1, "machine": machine, **asked, **figures}
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs, judges, prints, and gives the exit code: 0 if every bound is held, else 1."""
-    given, others = arguments(words)
+    given, others = arguments(argv)
     out = Console() if sys.stdout.isatty() else Console(width=110)
     base = Path(tempfile.mkdtemp(prefix="soak-"))
     judged: dict[str, list[Check]] = {}

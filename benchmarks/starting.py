@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from typing import Any
 
 
-def main(words: list[str]) -> None:
+def main(argv: list[str]) -> None:
     """``SINCE`` alone: a pipeline of one step; with words behind it: the job with these options.
 
     ``SINCE`` is when the command was given, seconds since the epoch.
     """
-    since, *others = words
+    since, *others = argv
     gc.disable()  # as pipeline.__main__.console does
     if others:
         job(float(since), others)
@@ -36,7 +36,7 @@ def beam_alone(since: float) -> None:
         pipeline | beam.Create([0]) | beam.Map(lambda _: print_and_exit(since))
 
 
-def job(since: float, words: list[str]) -> None:
+def job(since: float, argv: list[str]) -> None:
     """Runs the job as ``python -m pipeline`` does, until its first batch is read."""
     from pipeline.__main__ import main
     from transforms.sources.planner import Read
@@ -49,7 +49,7 @@ def job(since: float, words: list[str]) -> None:
             yield batch
 
     Read.stamped = first  # type: ignore[method-assign]
-    sys.exit(main(words))
+    sys.exit(main(argv))
 
 
 def print_and_exit(since: float) -> None:

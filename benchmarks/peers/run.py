@@ -26,8 +26,8 @@ class Told(NamedTuple):
 def command(peer: Peer, learner: str, window: int, file: Path, folder: Path) -> list[str]:
     """What follows PYTHON, in the project's folder: windows of so many rows, an empty folder."""
     source = cut(file, window) if peer.cut else file
-    words = ["--input", str(source), "--learner", learner, "--window", str(window // RATE)]
-    return ["-m", f"benchmarks.peers.{peer.script}", *words, "--output", str(folder)]
+    argv = ["--input", str(source), "--learner", learner, "--window", str(window // RATE)]
+    return ["-m", f"benchmarks.peers.{peer.script}", *argv, "--output", str(folder)]
 
 
 def read(output: str) -> Told:

@@ -136,12 +136,12 @@ def _start(role: str, parameters: Parameters) -> None:
         "FLINK_IDENT_STRING": "correnteza",
     }
     out = LOG / f"{role}.log"
-    words = (
+    argv = (
         _job_server(parameters)
         if role == "jobserver"
         else [str(parameters.flink / "bin" / f"{role}.sh"), "start-foreground"]
     )
-    processes.start(role, words, environment, out)
+    processes.start(role, argv, environment, out)
 
 
 def _job_server(parameters: Parameters) -> list[str]:

@@ -128,13 +128,13 @@ def _job_server(part: Path, parameters: Parameters) -> None:
     )
 
 
-def _run(words: list[str], target: Path) -> None:
+def _run(argv: list[str], target: Path) -> None:
     """Runs a downloader, and says every ten seconds how far it is."""
-    log = HOME / "log" / f"install-{Path(words[0]).name}.log"
+    log = HOME / "log" / f"install-{Path(argv[0]).name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with log.open("w") as out:
-        process = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(argv, stdout=out, stderr=subprocess.STDOUT)
         while True:
             try:
                 code = process.wait(TOLD_EVERY)
@@ -145,7 +145,7 @@ def _run(words: list[str], target: Path) -> None:
                 process.kill()
                 raise
     if code or not target.is_dir():
-        raise SystemExit(f"error: {Path(words[0]).name} failed: see {log}: {_last(log, 'ERROR')}")
+        raise SystemExit(f"error: {Path(argv[0]).name} failed: see {log}: {_last(log, 'ERROR')}")
 
 
 def _last(log: Path, word: str = "") -> str:

@@ -48,7 +48,7 @@ def find_role(role: str, found: dict[int, str]) -> set[int]:
         >>> find_role("taskmanager", {7: f"java {MARK} x.TaskManagerRunner", 8: "vim x"})
         {7}
     """
-    return {pid for pid, words in found.items() if MARK in words and ROLES[role] in words}
+    return {pid for pid, argv in found.items() if MARK in argv and ROLES[role] in argv}
 
 
 def alive(role: str) -> set[int]:
@@ -62,12 +62,12 @@ def alive(role: str) -> set[int]:
     return pids | {noted} if str(HOME) in found.get(noted, "") else pids
 
 
-def start(role: str, words: list[str], environment: dict[str, str], out: Path) -> None:
+def start(role: str, argv: list[str], environment: dict[str, str], out: Path) -> None:
     """Starts a process that lives on by itself, and notes its pid."""
     RUN.mkdir(parents=True, exist_ok=True)
     with out.open("ab") as output:
         process = subprocess.Popen(
-            words,
+            argv,
             env=environment,
             cwd=HOME,
             stdin=subprocess.DEVNULL,

@@ -73,8 +73,8 @@ def main() -> int:
     """Runs it; gives 1 if checkpoints grew."""
     cluster = Cluster(from_environment().page)
     before = cluster.jobs(NAME)
-    words = [sys.executable, "-m", __spec__.name, LAUNCH]
-    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as launcher:
+    argv = [sys.executable, "-m", __spec__.name, LAUNCH]
+    with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as launcher:
         try:
             job = wait_for_job(cluster, before)
             time.sleep(MINUTE)

@@ -174,9 +174,9 @@ def memory(pid: int) -> int:
     return int(pages) * resource.getpagesize()
 
 
-def main(words: list[str]) -> int:
+def main(argv: list[str]) -> int:
     """Attacks a server for some seconds (60), and prints what was seen."""
-    seconds = float(words[0]) if words else 60.0
+    seconds = float(argv[0]) if argv else 60.0
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
         if run_job([*SMALL, "--output", str(folder)]) != 0:

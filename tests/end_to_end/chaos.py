@@ -42,13 +42,13 @@ class Live:
 
     Attributes:
         folder: the run's.
-        words: its options, without those that resume it.
+        argv: its options, without those that resume it.
         patience: seconds until it counts as stuck.
     """
 
-    def __init__(self, folder: Path, words: tuple[str, ...], patience: float = 180) -> None:
+    def __init__(self, folder: Path, argv: tuple[str, ...], patience: float = 180) -> None:
         self.folder = folder
-        self.words = (*LIVE, "--live", *flink.WORDS, *words, "--output", str(folder))
+        self.words = (*LIVE, "--live", *flink.WORDS, *argv, "--output", str(folder))
         self.patience = patience
         self.log = folder.with_name(folder.name + ".log")
         self.process: subprocess.Popen[bytes] = self._start(())
@@ -132,12 +132,12 @@ WORDS = {
 @contextmanager
 def pool(log: Path) -> Iterator[None]:
     """Beam's pool of Python workers, in a process of its own."""
-    words = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main"]
+    argv = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     out: IO[bytes]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*words, f"--service_port={POOL_PORT}"],
+            [*argv, f"--service_port={POOL_PORT}"],
             cwd=ROOT,
             env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
             stdout=out,
@@ -182,8 +182,8 @@ def disturb(part: str, kills: int, folder: Path, seed: int, windows: int) -> Pat
 def undisturbed(run: Path, folder: Path) -> Path:
     """The same people, cut the same, replayed on the embedded runner."""
     settings = json.loads((run / "settings.json").read_text())
-    words = ("--start", settings["start"], "--refreshes", settings["windows"])
-    job = [sys.executable, "-m", "pipeline", *LIVE, "--batch-rows", BATCH, *words]
+    argv = ("--start", settings["start"], "--refreshes", settings["windows"])
+    job = [sys.executable, "-m", "pipeline", *LIVE, "--batch-rows", BATCH, *argv]
     done = subprocess.run(
         [str(word) for word in (*job, "--output", folder)], cwd=ROOT, capture_output=True, text=True
     )

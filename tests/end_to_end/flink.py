@@ -36,8 +36,8 @@ needs_flink = [
 
 def mend() -> None:
     """Starts what has died of the cluster, and waits until all of it answers."""
-    words = [sys.executable, "-m", "deploy.local", "up"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    argv = [sys.executable, "-m", "deploy.local", "up"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

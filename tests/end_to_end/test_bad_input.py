@@ -177,11 +177,11 @@ def test_a_schema_is_refused_in_a_line_before_anything_is_written(case: str, job
 
 def test_a_schema_that_is_missing_a_folder_or_no_text_is_refused(job: Job) -> None:
     Path("in.csv").write_text(HEADER + GOOD)
-    words = ["--input", "in.csv", "--output", "o", "--schema"]
-    assert job.refused(*words, "no.toml").endswith("cannot be read: No such file or directory")
-    assert job.refused(*words, ".").endswith("cannot be read: Is a directory")
+    argv = ["--input", "in.csv", "--output", "o", "--schema"]
+    assert job.refused(*argv, "no.toml").endswith("cannot be read: No such file or directory")
+    assert job.refused(*argv, ".").endswith("cannot be read: Is a directory")
     Path("s.toml").write_bytes(b"name = '\xe3'")
-    assert "--schema s.toml: is not UTF-8 text" in job.refused(*words, "s.toml")
+    assert "--schema s.toml: is not UTF-8 text" in job.refused(*argv, "s.toml")
 
 
 REFUSED_WORDS: dict[str, tuple[list[str], str]] = {
@@ -206,10 +206,10 @@ REFUSED_WORDS: dict[str, tuple[list[str], str]] = {
 
 @pytest.mark.parametrize("case", REFUSED_WORDS)
 def test_a_word_is_refused_in_a_line_before_anything_is_written(case: str, job: Job) -> None:
-    words, result = REFUSED_WORDS[case]
+    argv, result = REFUSED_WORDS[case]
     Path("s.toml").write_text(SCHEMA)
     Path("in.csv").write_text(HEADER + GOOD)
-    assert result in job.refused("--input", "in.csv", *FILES, *words)
+    assert result in job.refused("--input", "in.csv", *FILES, *argv)
     assert not Path("o").exists()
 
 
@@ -443,8 +443,8 @@ def pretend_full(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
 def test_a_full_disk_ends_the_run_with_one_line_and_no_half_file(
     small_disk: Path, job: Job
 ) -> None:
-    words = [*SMALL, "--rate", 50, "--refreshes", 6, "--output", small_disk / "o"]
-    result = job(*words)
+    argv = [*SMALL, "--rate", 50, "--refreshes", 6, "--output", small_disk / "o"]
+    result = job(*argv)
     assert result.code == 1
     assert "error: the job failed: " in result.error
     assert "[Errno 28] No space left on device" in result.error
@@ -511,9 +511,9 @@ def test_rows_at_both_ends_of_time_and_columns_named_as_ours_are_no_trouble(job:
     times = ("0001-01-01T00:00:01Z", "2026-01-01T00:00:00Z", "9899-12-31T23:59:59Z")
     lines = [f"{time},{n},1,2,3,4" for n, time in enumerate(times)]
     Path("in.csv").write_text("\n".join(["t,id,x,x (normalized),prediction,late", *lines]) + "\n")
-    words = ["--input", "in.csv", "--schema", "s.toml", "--window", "7d", "--learner", "ridge"]
-    words += ["--latest", "9900-01-01", "--min-rows", "1"]
-    job.ran(*words, "--output", "o")
+    argv = ["--input", "in.csv", "--schema", "s.toml", "--window", "7d", "--learner", "ridge"]
+    argv += ["--latest", "9900-01-01", "--min-rows", "1"]
+    job.ran(*argv, "--output", "o")
     result = metrics("o")
     assert [refresh["rows"] for refresh in result] == [1, 1, 1]
     assert [refresh["scored"] for refresh in result] == [0, 1, 1]

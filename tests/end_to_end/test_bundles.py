@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def test_all_rows_of_more_tickets_than_a_bundle_takes_are_reported(
     job: Job, tmp_path: Path
 ) -> None:
-    words = ("--learner", "ridge", "--refreshes", "3", "--rate", "1000", "--batch-rows", "200")
+    argv = ("--learner", "ridge", "--refreshes", "3", "--rate", "1000", "--batch-rows", "200")
     assert 2 * TICKETS_A_BUNDLE * 200 < 180_000
-    job.ran(*words, "--output", tmp_path / "run")
+    job.ran(*argv, "--output", tmp_path / "run")
     assert [report["rows"] for report in metrics(tmp_path / "run")] == [60_000] * 3

@@ -26,9 +26,9 @@ def temporary(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home / "tmp"
 
 
-def run_check(*words: str) -> Told:
+def run_check(*argv: str) -> Told:
     """What the command told; no process that it started lives on."""
-    running = process("check", *words)
+    running = process("check", *argv)
     seen: set[psutil.Process] = set()
     while running.poll() is None:
         seen |= children(running)

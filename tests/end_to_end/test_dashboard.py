@@ -58,8 +58,8 @@ def browser() -> Iterator[Browser]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of eight minutes that has ended; all its models are kept."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    words = ["--rate", "20", "--refreshes", "8", "--learner", "ridge", "--keep", "0"]
-    assert main([*words, "--output", str(folder)]) == 0
+    argv = ["--rate", "20", "--refreshes", "8", "--learner", "ridge", "--keep", "0"]
+    assert main([*argv, "--output", str(folder)]) == 0
     return folder
 
 

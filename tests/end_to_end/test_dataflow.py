@@ -78,10 +78,10 @@ def build_graph(runner: Any, options: Any, **values: Any) -> beam.Pipeline:
     return pipeline
 
 
-def for_dataflow(*words: str, **values: Any) -> beam.Pipeline:
+def for_dataflow(*argv: str, **values: Any) -> beam.Pipeline:
     """The job's graph, for Dataflow."""
     settings = make_settings(**{"runner": "dataflow", "output": RUN, **values})
-    runner, options = runners.make(settings, list(words))
+    runner, options = runners.make(settings, list(argv))
     return build_graph(runner, options, **values)
 
 
@@ -131,7 +131,7 @@ class Template(NamedTuple):
     graph: beam.Pipeline
 
 
-def template_of(folder: Path, *words: str) -> Template:
+def template_of(folder: Path, *argv: str) -> Template:
     """A classic template of the live job, written to a folder of this machine."""
     staged, made_at = folder / "staged", folder / "made" / "template"
     staged.mkdir()
@@ -143,7 +143,7 @@ def template_of(folder: Path, *words: str) -> Template:
         f"--temp_location={folder / 'temp'}",
         f"--staging_location={staged}",
         f"--template_location={made_at}",
-        *words,
+        *argv,
         **LIVE,
     )
     graph.run()
@@ -161,9 +161,9 @@ def template(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Templat
 def test_a_dry_run_is_a_streaming_job_with_runner_v2_and_the_streaming_engine(
     project: Path, values: dict[str, Any]
 ) -> None:
-    words = [*DRY, f"--setup_file={project / 'setup.py'}"]
-    runners.preflight(make_settings(**{"runner": "dataflow", "output": RUN, **values}), words)
-    pipeline = for_dataflow(*words, **values)
+    argv = [*DRY, f"--setup_file={project / 'setup.py'}"]
+    runners.preflight(make_settings(**{"runner": "dataflow", "output": RUN, **values}), argv)
+    pipeline = for_dataflow(*argv, **values)
     result: Any = pipeline.run()
     job = result.job
     assert job.proto.type_ == dataflow.JobType.JOB_TYPE_STREAMING
@@ -335,8 +335,8 @@ def test_a_worker_makes_every_function_of_the_graph_from_the_staged_graph(
 def test_a_job_that_is_not_waited_for_shows_that_no_alerts_are_posted(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--runner=dataflow", f"--output={RUN}", *DRY, f"--setup_file={project / 'setup.py'}"]
-    assert main([*words, "--webhook=https://example.org/s3cret"]) == 0
+    argv = ["--runner=dataflow", f"--output={RUN}", *DRY, f"--setup_file={project / 'setup.py'}"]
+    assert main([*argv, "--webhook=https://example.org/s3cret"]) == 0
     result = capsys.readouterr()
     assert "--webhook: nothing here waits for the job, so no alerts are posted" in result.err
     assert "s3cret" not in result.out + result.err

@@ -47,10 +47,10 @@ RUNNERS = [
 ]
 
 
-def drain(run: Path, *words: str) -> Told:
+def drain(run: Path, *argv: str) -> Told:
     """Runs a job until it has reported two refreshes more, and drains it."""
     before = len(metrics(run))
-    running = process(*LIVE, *words)
+    running = process(*LIVE, *argv)
     try:
         until = time.monotonic() + PATIENCE
         while len(metrics(run)) < before + 2 and running.poll() is None:

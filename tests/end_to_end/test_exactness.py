@@ -47,13 +47,13 @@ class Case(NamedTuple):
 
 def late_people(folder: Path) -> Case:
     """200 refreshes of sliding windows, with rows out of order and late."""
-    words = (*RIDGE, *SLIDING, "--refreshes", "200", "--rate", "25", "--batch-rows", "400")
+    argv = (*RIDGE, *SLIDING, "--refreshes", "200", "--rate", "25", "--batch-rows", "400")
     # some arrive after the end that count before it, and some at first count before the start:
     # the people's own table says how many are within
     people = People("learnable", 42, 25, micros_of(START), 20 * SECOND)
     _, stamps = people.arrivals(0, 220 * 60 * 25, ())
     within = (stamps >= people.start) & (stamps < people.start + 200 * 60 * SECOND)
-    return Case((*words, "--disorder", "20"), Cadence(60, lag=2), int(within.sum()))
+    return Case((*argv, "--disorder", "20"), Cadence(60, lag=2), int(within.sum()))
 
 
 def files_with_gaps(folder: Path) -> Case:
@@ -62,8 +62,8 @@ def files_with_gaps(folder: Path) -> Case:
     rows.loc[::50, "x"] = float("inf")
     given = parquet_files(rows, folder / "in", pieces=5, group=997)
     schema = schema_file(MADE, folder / "made.toml")
-    words = ("--input", given, "--schema", str(schema), *RIDGE, *SLIDING)
-    return Case(words, Cadence(60, lag=2), len(rows))
+    argv = ("--input", given, "--schema", str(schema), *RIDGE, *SLIDING)
+    return Case(argv, Cadence(60, lag=2), len(rows))
 
 
 def forests(folder: Path) -> Case:

@@ -68,8 +68,8 @@ def run(folder: Path, form: str, schema: str = SCHEMA) -> Path:
     """A run on the table."""
     toml = folder / "s.toml"
     toml.write_text(schema)
-    words = ["--input", str(write(folder, form)), "--schema", str(toml), "--learner", "ridge"]
-    assert main([*words, "--output", str(folder / "run")]) == 0
+    argv = ["--input", str(write(folder, form)), "--schema", str(toml), "--learner", "ridge"]
+    assert main([*argv, "--output", str(folder / "run")]) == 0
     return folder / "run"
 
 
@@ -128,8 +128,8 @@ def test_people_have_keys_and_what_is_kept(tmp_path: Path) -> None:
         'name = "p"\ntime = "timestamp"\ntarget = "salario"\nid = "geracao_id"\n'
         'keep = ["nome", "cidade"]\n[features]\nnumeric = ["idade"]\n'
     )
-    words = ["--schema", str(toml), "--refreshes", "2", "--rate", "2", "--learner", "ridge"]
-    assert main([*words, "--output", str(tmp_path / "run")]) == 0
+    argv = ["--schema", str(toml), "--refreshes", "2", "--rate", "2", "--learner", "ridge"]
+    assert main([*argv, "--output", str(tmp_path / "run")]) == 0
     found = predictions(tmp_path / "run")
     assert found.schema.names[6:] == ["key", "nome", "cidade"]
     assert None not in found["nome"].to_pylist() and len(set(found["key"].to_pylist())) > 1
@@ -194,6 +194,6 @@ def test_a_file_without_a_column_that_is_kept_is_refused_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "s.toml").write_text(SCHEMA.replace('"seat"', '"plane"'))
-    words = ["--input", str(write(tmp_path, "csv")), "--schema", str(tmp_path / "s.toml")]
-    assert main([*words, "--output", str(tmp_path / "run")]) == 2
+    argv = ["--input", str(write(tmp_path, "csv")), "--schema", str(tmp_path / "s.toml")]
+    assert main([*argv, "--output", str(tmp_path / "run")]) == 2
     assert "has no column 'plane'" in capsys.readouterr().err

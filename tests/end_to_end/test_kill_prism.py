@@ -41,16 +41,16 @@ def written(run: Path) -> int:
     return len(glob.glob("**/*.*", root_dir=run, recursive=True))
 
 
-def kill(words: tuple[str, ...], run: Path, moments: random.Random, files: int) -> None:
+def kill(argv: tuple[str, ...], run: Path, moments: random.Random, files: int) -> None:
     """Kills a run on Prism at a random moment, and looks at what it left.
 
     Args:
-        words: its options.
+        argv: its options.
         run: its folder.
         moments: chooses the moment.
         files: the run is killed when it has written so many, or up to half a second later.
     """
-    running = process(*words, "--runner", "prism", "--output", run)
+    running = process(*argv, "--runner", "prism", "--output", run)
     while written(run) < files and running.poll() is None:
         time.sleep(0.01)
     started = psutil.Process(running.pid).children(recursive=True)
@@ -63,9 +63,9 @@ def kill(words: tuple[str, ...], run: Path, moments: random.Random, files: int) 
     assert_whole(run)
 
 
-def resume(words: tuple[str, ...], run: Path) -> None:
+def resume(argv: tuple[str, ...], run: Path) -> None:
     """Goes on with a run, to its end."""
-    result = finish(process(*words, "--runner", "prism", "--output", run, "--resume"))
+    result = finish(process(*argv, "--runner", "prism", "--output", run, "--resume"))
     assert result.code == 0, result.err
 
 

@@ -47,8 +47,8 @@ def test_the_notebooks_are_kept_without_outputs(path: Path) -> None:
 @pytest.mark.slow
 def test_the_notebook_reads_a_run_and_predicts_with_its_newest_model(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    words = ["--refreshes", "4", "--rate", "25", "--learner", "ridge", "--output", str(run)]
-    assert main(words) == 0
+    argv = ["--refreshes", "4", "--rate", "25", "--learner", "ridge", "--output", str(run)]
+    assert main(argv) == 0
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(LAST))
     client = NotebookClient(

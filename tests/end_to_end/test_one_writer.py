@@ -48,10 +48,10 @@ def wait_for(what: Callable[[], object], running: subprocess.Popen[str]) -> None
 
 
 @contextmanager
-def endless(*words: str) -> Iterator[subprocess.Popen[str]]:
+def endless(*argv: str) -> Iterator[subprocess.Popen[str]]:
     """A run in the folder ``o`` that goes on until it is stopped."""
     Path("endless.py").write_text(ENDLESS)
-    running = process(*MINE, "--output", "o", *words)
+    running = process(*MINE, "--output", "o", *argv)
     try:
         wait_for(Path("o/status.json").exists, running)
         yield running
@@ -124,8 +124,8 @@ def test_a_run_on_prism_is_interrupted_without_a_word_but_ours(
 @pytest.mark.slow
 @needs_prism
 def test_ctrl_c_in_a_terminal_drains_a_run_on_prism(home: Path) -> None:
-    words = (*LIVE, "--on-interrupt", "drain", "--runner", "prism", "--output", "o")
-    running = process(*words, own_session=True)
+    argv = (*LIVE, "--on-interrupt", "drain", "--runner", "prism", "--output", "o")
+    running = process(*argv, own_session=True)
     wait_for(lambda: len(list(Path("o").glob("metrics/*.json"))) >= 2, running)
     os.killpg(running.pid, signal.SIGINT)
     result = finish(running)

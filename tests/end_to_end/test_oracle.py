@@ -80,9 +80,9 @@ def name(second: int | None) -> str | None:
 def run(folder: Path, source: str, stream: Stream, *options: str, learner: str = "ridge") -> Path:
     """Runs the job on files by its command line; gives the run's folder."""
     schema = streams.schema_file(stream, folder.with_suffix(".toml"))
-    words = ["--input", source, "--schema", str(schema), "--output", str(folder)]
-    words += ["--min-rows", "1"]
-    assert main([*words, "--learner", learner, *options]) == 0
+    argv = ["--input", source, "--schema", str(schema), "--output", str(folder)]
+    argv += ["--min-rows", "1"]
+    assert main([*argv, "--learner", learner, *options]) == 0
     return folder
 
 
@@ -379,8 +379,8 @@ def test_batches_in_another_order_give_the_same_bytes(
     files = {"settings.json": first["settings.json"]}  # with the files that were read
     assert {place.split("/")[0] for place in first} >= {"models", "metrics", "predictions"}
     schema = str(folder.with_suffix(".toml"))
-    words = ["--input", source, "--schema", schema, "--learner", learner, "--keep", "0", *options]
-    words += ["--min-rows", "1"]
+    argv = ["--input", source, "--schema", schema, "--learner", learner, "--keep", "0", *options]
+    argv += ["--min-rows", "1"]
     for seed in (1, 2):
-        again = run_shuffled([*words, "--output", str(tmp_path / f"again{seed}")], seed)
+        again = run_shuffled([*argv, "--output", str(tmp_path / f"again{seed}")], seed)
         assert {**dict(contents(again)), **files} == first

@@ -19,9 +19,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PRISM = "windows show when the source has ended; --runner prism shows them as they close"
 
 
-def correnteza(lock: str, *words: object) -> Told:
+def correnteza(lock: str, *argv: object) -> Told:
     """What the console command of an environment tells."""
-    command = [str(environment(lock) / "correnteza"), *map(str, words)]
+    command = [str(environment(lock) / "correnteza"), *map(str, argv)]
     here = environment(lock).parent  # not in the checkout
     ended = subprocess.run(
         command, env=variables(), cwd=here, capture_output=True, text=True, check=False
@@ -46,7 +46,7 @@ def test_beams_part_for_google_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "argv",
     [
         ("--help",),
         ("models", "--help"),
@@ -56,8 +56,8 @@ def test_beams_part_for_google_is_not_there() -> None:
         ("check",),
     ],
 )
-def test_a_command_writes_nothing_to_standard_error(words: tuple[str, ...], run: Path) -> None:
-    result = correnteza("core", *(run if word == "RUN" else word for word in words))
+def test_a_command_writes_nothing_to_standard_error(argv: tuple[str, ...], run: Path) -> None:
+    result = correnteza("core", *(run if word == "RUN" else word for word in argv))
     assert (result.code, result.err) == (0, "") and result.out
 
 
@@ -66,7 +66,7 @@ def test_the_version_is_printed(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("argv", "line"),
     [
         (("report", "RUN"), r"the report needs \w+, which is not installed: make -C ROOT setup"),
         (("serve", "RUN"), r"serve needs \w+, which is not installed: make -C ROOT setup"),
@@ -75,8 +75,8 @@ def test_the_version_is_printed(run: Path) -> None:
         (("models", "nowhere"), "nowhere: is no folder; must be a run's folder"),
     ],
 )
-def test_a_refusal_is_the_only_line(words: tuple[str, ...], line: str, run: Path) -> None:
-    result = correnteza("core", *(run if word == "RUN" else word for word in words))
+def test_a_refusal_is_the_only_line(argv: tuple[str, ...], line: str, run: Path) -> None:
+    result = correnteza("core", *(run if word == "RUN" else word for word in argv))
     assert (result.code, result.out) == (2, "")
     assert re.fullmatch(line.replace("ROOT", str(ROOT)), result.error.removeprefix("error: "))
     assert result.err == result.error + "\n"
@@ -92,8 +92,8 @@ def test_a_failed_job_is_logged_in_our_format(tmp_path: Path) -> None:
         "        if not self.fitted_here: raise ArithmeticError('broken')\n"
         "        return matrix[:, 0] * 0.0\n"
     )
-    words = (*SMALL[:4], "--learner", "bad:Bad", "--output", "o")
-    command = [str(environment("core") / "correnteza"), *words]
+    argv = (*SMALL[:4], "--learner", "bad:Bad", "--output", "o")
+    command = [str(environment("core") / "correnteza"), *argv]
     ended = subprocess.run(
         command, env=variables(), cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -52,8 +52,8 @@ def test_several_files_with_gaps_and_rejects_give_the_same_files_on_prism(tmp_pa
     given = parquet_files(rows, tmp_path / "in", pieces=3, group=97)
     schema = schema_file(MADE, tmp_path / "made.toml")
     for runner in ("direct", "prism"):
-        words = ("--input", given, "--schema", schema, "--learner", "ridge", "--runner", runner)
-        result = finish(process(*words, "--output", tmp_path / runner))
+        argv = ("--input", given, "--schema", schema, "--learner", "ridge", "--runner", runner)
+        result = finish(process(*argv, "--output", tmp_path / runner))
         assert result.code == 0, result.err
     assert content(tmp_path / "prism") == content(tmp_path / "direct")
 
@@ -107,8 +107,8 @@ def test_with_a_lag_a_fit_slower_than_a_refresh_holds_up_no_prediction(
     monkeypatch.chdir(tmp_path)
     live = (*LIVE[:3], "--window", "2", "--latency", "1", "--refreshes", "8", "--rate", "200")
     for lag in ("1", "3"):
-        words = (*live, "--learner", "slow_learner:Slow", "--lag", lag)
-        result = finish(process(*words, "--output", f"lag {lag}"))
+        argv = (*live, "--learner", "slow_learner:Slow", "--lag", lag)
+        result = finish(process(*argv, "--output", f"lag {lag}"))
         assert result.code == 0, result.err
     # a fit takes 3 s, a refresh 2 s: with lag 1 each refresh waits for the fit before it
     assert lateness(tmp_path / "lag 1") > lateness(tmp_path / "lag 3") + 1.5

@@ -80,9 +80,9 @@ def prometheus() -> None:
             pytest.skip(f"needs {program}: apt-get install prometheus")
 
 
-def promtool(*words: str, folder: Path = MONITORING) -> str:
+def promtool(*argv: str, folder: Path = MONITORING) -> str:
     """What promtool says; it must say that all is well."""
-    done = subprocess.run(["promtool", *words], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(["promtool", *argv], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -117,10 +117,10 @@ def scraping(server: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    words = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+    argv = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
     with (folder / "log").open("wb") as log:
         running = subprocess.Popen(
-            ["prometheus", *words, f"--web.listen-address={address}"], stdout=log, stderr=log
+            ["prometheus", *argv, f"--web.listen-address={address}"], stdout=log, stderr=log
         )
         try:
             yield f"http://{address}"

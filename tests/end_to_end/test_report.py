@@ -37,13 +37,13 @@ def browser() -> Iterator[Browser]:
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a run of people with late rows; and of rows that hold markup."""
     home = tmp_path_factory.mktemp(request.param)
-    words = ["--rate", "20", "--refreshes", "4", "--disorder", "5"]
+    argv = ["--rate", "20", "--refreshes", "4", "--disorder", "5"]
     if request.param == "hostile":
         (home / "rows.csv").write_text(HOSTILE, encoding="utf-8")
         (home / "schema.toml").write_text(HOSTILE_SCHEMA, encoding="utf-8")
-        words = ["--input", str(home / "rows.csv"), "--schema", str(home / "schema.toml")]
-    words += ["--window", "60", "--learner", "ridge", "--min-rows", "1"]
-    assert main([*words, "--output", str(home / "run")]) == 0
+        argv = ["--input", str(home / "rows.csv"), "--schema", str(home / "schema.toml")]
+    argv += ["--window", "60", "--learner", "ridge", "--min-rows", "1"]
+    assert main([*argv, "--output", str(home / "run")]) == 0
     assert main(["report", str(home / "run"), "--to", str(home / "report.html")]) == 0
     return home / "report.html"
 
@@ -161,9 +161,9 @@ def test_print_is_dark_on_light_and_shows_every_model(browser: Browser, report: 
 
 
 def test_a_run_of_many_windows_stays_usable(browser: Browser, tmp_path: Path) -> None:
-    words = ["--window", "1", "--refreshes", "400", "--rate", "20", "--keep", "0"]
+    argv = ["--window", "1", "--refreshes", "400", "--rate", "20", "--keep", "0"]
     run, report = tmp_path / "run", tmp_path / "report.html"
-    assert main([*words, "--learner", "ridge", "--output", str(run)]) == 0
+    assert main([*argv, "--learner", "ridge", "--output", str(run)]) == 0
     assert main(["report", str(run), "--to", str(report)]) == 0
     assert report.stat().st_size < 5_000_000 * 400 / 1_000
     page = Opened(browser, report, viewport=PHONE).page

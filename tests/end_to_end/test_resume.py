@@ -159,7 +159,7 @@ def test_a_run_that_lost_its_second_half_ends_the_same_whatever_its_settings(
 def test_a_file_run_that_lost_any_part_ends_the_same(seed: int, job: Job) -> None:
     write_files()
     rng = np.random.default_rng(seed)
-    words: tuple[object, ...] = (
+    argv: tuple[object, ...] = (
         *RUNS["files"],
         "--every",
         "1m",
@@ -168,12 +168,12 @@ def test_a_file_run_that_lost_any_part_ends_the_same(seed: int, job: Job) -> Non
         "--output",
         "o",
     )
-    words = (*words, "--lag", int(rng.integers(1, 4)), "--keep", int(rng.integers(0, 4)))
-    job.ran(*words)
+    argv = (*argv, "--lag", int(rng.integers(1, 4)), "--keep", int(rng.integers(0, 4)))
+    job.ran(*argv)
     before = content("o")
     for _ in range(4):
         without_models(int(rng.integers(0, 8)))
-        job.ran(*words, "--resume")
+        job.ran(*argv, "--resume")
         assert content("o") == before
 
 

@@ -358,8 +358,8 @@ def name_of(minute: int) -> str:
 
 def test_a_server_beside_a_run_follows_it_from_its_first_model_to_its_end(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    words = (*SMALL[:-2], "--learner", "forest", "--refreshes", 40, "--window", "2s", "--keep", 3)
-    running = process(*words, "--rate", 2000, "--output", folder)
+    argv = (*SMALL[:-2], "--learner", "forest", "--refreshes", 40, "--window", "2s", "--keep", 3)
+    running = process(*argv, "--rate", 2000, "--output", folder)
     try:
         until(lambda: (folder / "settings.json").exists(), 30)
         with serve(folder, "--refresh", 0.02) as server:

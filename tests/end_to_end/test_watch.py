@@ -37,12 +37,12 @@ WITHIN = 2.0
 class Terminal:
     """A program in a terminal, and all that it has shown."""
 
-    def __init__(self, *words: str, width: int = 100, height: int = 30, **env: str) -> None:
+    def __init__(self, *argv: str, width: int = 100, height: int = 30, **env: str) -> None:
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
         given = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
         given |= {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **env}
-        command = [sys.executable, "-m", "pipeline", *words]
+        command = [sys.executable, "-m", "pipeline", *argv]
         self.running = subprocess.Popen(
             command, stdin=theirs, stdout=theirs, stderr=theirs, env=given, start_new_session=True
         )
@@ -75,9 +75,9 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*words: str, **more: Any) -> Iterator[Terminal]:
+def terminal(*argv: str, **more: Any) -> Iterator[Terminal]:
     """A program in a terminal, ended at last."""
-    made = Terminal(*words, **more)
+    made = Terminal(*argv, **more)
     try:
         yield made
     finally:
@@ -152,8 +152,8 @@ def test_the_run_itself_shows_its_refreshes_on_a_terminal_and_warnings_above_the
     home: Path,
 ) -> None:
     Path("loud.py").write_text(LOUD)
-    words = ("--learner", "loud:Loud", "--refreshes", "4", "--rate", "20", "--output", "run")
-    with terminal(*words, width=70) as seen:
+    argv = ("--learner", "loud:Loud", "--refreshes", "4", "--rate", "20", "--output", "run")
+    with terminal(*argv, width=70) as seen:
         assert seen.has_ended() == 0
         lines = re.split("\r|\n|\x1b\\[[12][AK]", seen.shown)
         warned = {line for line in lines if "a warning" in line}

@@ -160,7 +160,7 @@ def test_without_the_key_it_shows_what_is_missing(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["http://127.0.0.1:1"], "http://127.0.0.1:1: does not answer: Connection refused"),
         (["nonsense"], "nonsense: must be the address of a server, as http://127.0.0.1:8000"),
@@ -173,8 +173,8 @@ def test_without_the_key_it_shows_what_is_missing(
         (["--batches", "1"], "unrecognized arguments: --batches"),
     ],
 )
-def test_what_the_command_line_refuses(words: list[str], message: str, job: Job) -> None:
-    assert message in job.refused("ask", *words)
+def test_what_the_command_line_refuses(argv: list[str], message: str, job: Job) -> None:
+    assert message in job.refused("ask", *argv)
 
 
 def test_a_file_that_is_not_there_is_refused(url: str, job: Job) -> None:

@@ -126,7 +126,7 @@ FILES = ("manifest.json", "model.joblib")
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["--prune", "0"], "--prune 0: must be >= 1"),
         (["--prune", "-3"], "--prune -3: must be >= 1"),
@@ -138,9 +138,9 @@ FILES = ("manifest.json", "model.joblib")
         (["../../../etc"], "../../../etc: is no model of run/models"),
     ],
 )
-def test_what_the_command_refuses(words: list[str], message: str, mine: Path, job: Job) -> None:
+def test_what_the_command_refuses(argv: list[str], message: str, mine: Path, job: Job) -> None:
     before = content(mine)
-    assert message in job.refused("models", "run", *words)
+    assert message in job.refused("models", "run", *argv)
     assert content(mine) == before
 
 
@@ -150,9 +150,9 @@ def test_a_path_that_is_no_runs_folder_is_refused(job: Job) -> None:
     assert "required: OUTPUT" in job.refused("models")
     assert job.refused("models", "no") == "no: is no folder; must be a run's folder"
     assert job.refused("models", "file") == "file: is no folder; must be a run's folder"
-    for words in (["empty"], ["empty", "--verify"]):
-        message = job.refused("models", *words)
-        assert message == f"{words[0]}: holds no run: no settings.json in it"
+    for argv in (["empty"], ["empty", "--verify"]):
+        message = job.refused("models", *argv)
+        assert message == f"{argv[0]}: holds no run: no settings.json in it"
     assert "foo://bar: foo:// is not known: must be " in job.refused("models", "foo://bar")
 
 

@@ -86,27 +86,27 @@ class Job:
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.capsys = capsys
 
-    def __call__(self, *words: object) -> Told:
+    def __call__(self, *argv: object) -> Told:
         self.capsys.readouterr()
-        code = main([str(word) for word in words])
+        code = main([str(word) for word in argv])
         return Told(code, *self.capsys.readouterr())
 
-    def refused(self, *words: object) -> str:
+    def refused(self, *argv: object) -> str:
         """The one line with which a command line is refused; nothing else may be said."""
-        result = self(*words)
+        result = self(*argv)
         assert (result.code, result.out) == (2, "")
         assert result.err == result.error + "\n"
         return result.error.removeprefix("error: ")
 
-    def ran(self, *words: object) -> Told:
+    def ran(self, *argv: object) -> Told:
         """What a command line told that did its work."""
-        result = self(*words)
+        result = self(*argv)
         assert result.code == 0, result.err
         return result
 
 
 def process(
-    *words: object, seed: str = "0", longest: int = -1, own_session: bool = False
+    *argv: object, seed: str = "0", longest: int = -1, own_session: bool = False
 ) -> subprocess.Popen[str]:
     """``python -m pipeline`` in a process of its own, in the current folder.
 
@@ -121,7 +121,7 @@ def process(
         "PYTHONFAULTHANDLER": "1",  # see finished()
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *map(str, words)],
+        [sys.executable, "-m", "pipeline", *map(str, argv)],
         env={**os.environ, **paths},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -157,10 +157,10 @@ def run_on(folder: Path, rows: str, schema: str) -> Path:
     """The folder of a run, a ridge a minute, on rows (CSV) of a schema (TOML)."""
     (folder / "rows.csv").write_text(rows, encoding="utf-8")
     (folder / "schema.toml").write_text(schema, encoding="utf-8")
-    words = ["--input", str(folder / "rows.csv"), "--schema", str(folder / "schema.toml")]
-    words += ["--learner", "ridge", "--window", "60", "--min-rows", "1"]
+    argv = ["--input", str(folder / "rows.csv"), "--schema", str(folder / "schema.toml")]
+    argv += ["--learner", "ridge", "--window", "60", "--min-rows", "1"]
     out = folder / "run"
-    assert main([*words, "--output", str(out)]) == 0
+    assert main([*argv, "--output", str(out)]) == 0
     return out
 
 

@@ -57,8 +57,8 @@ FLAGS = {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_an_option_works_with_a_space_and_with_an_equals_sign(name: str) -> None:
     written, meant = OPTIONS[name]
-    for words in ([option(name), written], [f"{option(name)}={written}"]):
-        settings, rest = parse(words)
+    for argv in ([option(name), written], [f"{option(name)}={written}"]):
+        settings, rest = parse(argv)
         assert getattr(settings, name) == meant
         assert rest == []
 
@@ -74,8 +74,8 @@ def test_input_and_schema_work() -> None:
 
 
 def test_a_learners_parameters_may_be_given_more_than_once() -> None:
-    words = ["--learner-param", "max_depth=8", "--learner-param=criterion=squared_error"]
-    assert parse(words)[0].learner_param == {"max_depth": 8, "criterion": "squared_error"}
+    argv = ["--learner-param", "max_depth=8", "--learner-param=criterion=squared_error"]
+    assert parse(argv)[0].learner_param == {"max_depth": 8, "criterion": "squared_error"}
 
 
 def test_these_tests_know_every_option() -> None:
@@ -159,7 +159,7 @@ def test_the_command_line_goes_before_the_file(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "fragments"),
     [
         ("learnr = 'ridge'", ["c.toml", "'learnr'", "do you mean learner?"]),
         ("config = 'd.toml'", ["c.toml", "unknown option 'config'"]),
@@ -173,11 +173,11 @@ def test_the_command_line_goes_before_the_file(home: Path) -> None:
     ],
 )
 def test_a_bad_toml_file_is_refused_with_what_is_wrong(
-    text: str, words: list[str], job: Job
+    text: str, fragments: list[str], job: Job
 ) -> None:
     Path("c.toml").write_text(text)
     message = job.refused("--config", "c.toml")
-    assert [word for word in words if word not in message] == []
+    assert [each for each in fragments if each not in message] == []
     assert [path.name for path in Path().iterdir()] == ["c.toml"]
 
 
@@ -190,7 +190,7 @@ def test_a_toml_file_that_is_missing_or_no_text_is_refused(job: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["--learnr", "x"], "unknown option --learnr: do you mean --learner?"),
         (["--learnr=x"], "unknown option --learnr: do you mean --learner?"),
@@ -217,9 +217,9 @@ def test_a_toml_file_that_is_missing_or_no_text_is_refused(job: Job) -> None:
     ],
 )
 def test_a_wrong_word_is_refused_with_the_nearest_right_one_and_nothing_is_written(
-    words: list[str], message: str, job: Job
+    argv: list[str], message: str, job: Job
 ) -> None:
-    assert job.refused(*words) == message
+    assert job.refused(*argv) == message
     assert list(Path().iterdir()) == []
 
 

@@ -154,7 +154,7 @@ def test_the_exit_code_of_a_chosen_runner_is_its_trials(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["--learnr", "x"], "unknown option --learnr: do you mean --learner?"),
         (["--learner", "x"], "--learner 'x': "),
@@ -162,10 +162,10 @@ def test_the_exit_code_of_a_chosen_runner_is_its_trials(
     ],
 )
 def test_what_is_wrong_on_every_runner_is_refused_as_a_run_is(
-    words: list[str], message: str, job: Job
+    argv: list[str], message: str, job: Job
 ) -> None:
-    refused = job.refused("check", *words)
-    assert message in refused and refused == job.refused(*words)
+    refused = job.refused("check", *argv)
+    assert message in refused and refused == job.refused(*argv)
 
 
 def test_help_shows_what_it_does(job: Job) -> None:
@@ -271,12 +271,12 @@ def test_the_process_of_a_trial_is_ended_even_if_it_minds_no_ctrl_c(
 
 
 def test_the_process_of_a_trial_ends_when_the_command_is_interrupted(tmp_path: Path) -> None:
-    words = ["--runner", "direct", "--refreshes", "1000000", "--output", str(tmp_path / "o")]
+    argv = ["--runner", "direct", "--refreshes", "1000000", "--output", str(tmp_path / "o")]
     began = time.monotonic()
     with (
         (tmp_path / "said").open("w+") as said,
         pytest.raises(KeyboardInterrupt),
-        process(words, said) as running,
+        process(argv, said) as running,
     ):
         while not (tmp_path / "o" / "status.json").exists():
             assert running.poll() is None and time.monotonic() < began + 60
@@ -305,14 +305,14 @@ def test_a_trial_is_not_the_run_that_a_checkpoint_or_a_name_is_of(
 ) -> None:
     seen: list[str] = []
 
-    def start(words: list[str], said: object) -> object:
-        seen.extend(words)
+    def start(argv: list[str], said: object) -> object:
+        seen.extend(argv)
         raise InterruptedError
 
     monkeypatch.setattr(check, "process", start)
-    words = ["--savepoint_path=file:/a", "--job_name", "mine", "--parallelism=4"]
+    argv = ["--savepoint_path=file:/a", "--job_name", "mine", "--parallelism=4"]
     with pytest.raises(InterruptedError):
-        trial(make_settings(runner="flink", shared=True, output="a"), words, QUIET)
+        trial(make_settings(runner="flink", shared=True, output="a"), argv, QUIET)
     assert seen[-1] == "--parallelism=4" and {"--live", "--shared", "flink"} < {*seen}
     assert not any("savepoint" in word or "mine" in word for word in seen)
 

@@ -10,7 +10,7 @@ from pipeline.closing import Rejected, rejection_lines
 from tests.pipeline.job import SCHEMA, Job, Told, metrics, rejects, status
 
 
-def run(job: Job, broken: dict[int, str], *words: str, rows: int = 120) -> Told:
+def run(job: Job, broken: dict[int, str], *argv: str, rows: int = 120) -> Told:
     """A run on rows, a second each, of which some are replaced; their lines begin at 2."""
     lines = [f"2026-01-01T00:{n // 60:02d}:{n % 60:02d}Z,{n},{n % 7},a" for n in range(rows)]
     for number, line in broken.items():
@@ -18,7 +18,7 @@ def run(job: Job, broken: dict[int, str], *words: str, rows: int = 120) -> Told:
     Path("s.toml").write_text(SCHEMA)
     Path("in.csv").write_text("t,y,x,c\n" + "\n".join(lines) + "\n")
     given = ("--input", "in.csv", "--schema", "s.toml", "--learner", "ridge", "--output", "o")
-    return job(*given, *words)
+    return job(*given, *argv)
 
 
 def of(time: int, y: str = "1", x: str = "1") -> str:

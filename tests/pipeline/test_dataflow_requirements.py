@@ -30,11 +30,11 @@ def google(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataflow, "find_spec", lambda name: ModuleSpec(name, None))
 
 
-def refusal(*words: str, **values: object) -> str:
+def refusal(*argv: str, **values: object) -> str:
     """What a job is refused with."""
     with pytest.raises(UserError) as error:
         runners.preflight(
-            make_settings(**{"runner": "dataflow", "output": RUN, **values}), list(words)
+            make_settings(**{"runner": "dataflow", "output": RUN, **values}), list(argv)
         )
     return str(error.value)
 
@@ -126,9 +126,9 @@ def test_a_refused_job_writes_nothing(job: Job, home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-def beam_options_for(*words: str, output: str | None = RUN) -> dict[str, str]:
+def beam_options_for(*argv: str, output: str | None = RUN) -> dict[str, str]:
     """Beam's options for a job, by name."""
-    given = dataflow.beam_options_for(make_settings(runner="dataflow", output=output), list(words))
+    given = dataflow.beam_options_for(make_settings(runner="dataflow", output=output), list(argv))
     return dict(word.partition("=")[::2] for word in given)
 
 
@@ -149,8 +149,8 @@ def test_the_main_session_is_not_saved_unless_it_is_asked_for() -> None:
 
 
 def test_what_is_given_stays() -> None:
-    words = beam_options_for(*NEEDED, "--job_name=mine", "--setup_file=/a/setup.py")
-    assert (words["--job_name"], words["--setup_file"]) == ("mine", "/a/setup.py")
+    argv = beam_options_for(*NEEDED, "--job_name=mine", "--setup_file=/a/setup.py")
+    assert (argv["--job_name"], argv["--setup_file"]) == ("mine", "/a/setup.py")
 
 
 def test_every_option_that_is_added_is_one_of_beams() -> None:

@@ -176,8 +176,8 @@ def test_a_folder_that_cannot_be_written_is_reported(path: str, home: Path) -> N
 
 
 def test_a_file_system_that_is_unknown_is_reported(job: Job) -> None:
-    for words in (["--output", "foo://bar"], ["--output", "foo://bar", "--overwrite"]):
-        assert "--output foo://bar: foo:// is not known: must be" in job.refused(*SMALL, *words)
+    for argv in (["--output", "foo://bar"], ["--output", "foo://bar", "--overwrite"]):
+        assert "--output foo://bar: foo:// is not known: must be" in job.refused(*SMALL, *argv)
 
 
 def test_resume_of_a_folder_without_a_run_is_refused(home: Path) -> None:

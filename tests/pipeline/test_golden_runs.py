@@ -44,8 +44,8 @@ def predictions(run: str) -> pd.DataFrame:
 def test_an_old_model_predicts_what_it_predicted(learner: str, job: Job) -> None:
     then = predictions(learner)
     for name, rows in then.groupby("model"):
-        words = ["--model", f"{learner}/models/{name}", "--input", "rows.csv", "--output", "o.csv"]
-        job.ran("predict", *words)
+        argv = ["--model", f"{learner}/models/{name}", "--input", "rows.csv", "--output", "o.csv"]
+        job.ran("predict", *argv)
         now = pd.read_csv("o.csv").set_index("row")["prediction"]
         found = now.loc[rows.index + 1].to_numpy()  # a row's id counts from 0, a file's row from 1
         np.testing.assert_allclose(found, rows["prediction"].to_numpy(), rtol=1e-12)
@@ -56,9 +56,9 @@ def test_an_old_run_is_resumed_and_ends_with_the_same_files(learner: str, job: J
     Path(learner, "metrics", f"{LAST}.json").unlink()
     Path(learner, "ended.json").unlink()
     shutil.rmtree(Path(learner, "predictions", LAST))
-    words = ["--input", "rows.csv", "--schema", "schema.toml", "--window", "60", "--min-rows", "1"]
-    words += ["--learner", learner, *OPTIONS[learner]]
-    job.ran(*words, "--output", learner, "--resume")
+    argv = ["--input", "rows.csv", "--schema", "schema.toml", "--window", "60", "--min-rows", "1"]
+    argv += ["--learner", learner, *OPTIONS[learner]]
+    job.ran(*argv, "--output", learner, "--resume")
     found = content(learner)
     for files in (whole, found):  # what is made anew may differ in its last digits elsewhere
         for name in [name for name in files if LAST in name or name == "settings.json"]:

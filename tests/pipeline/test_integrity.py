@@ -19,8 +19,8 @@ def test_a_folder_that_is_removed_while_a_run_writes_is_not_made_again_and_the_r
     home: Path,
 ) -> None:
     run = home / "o"
-    words = ("--refreshes", 40, "--rate", 20, "--learner-param", "n_estimators=20", "--output", run)
-    running = process(*words)
+    argv = ("--refreshes", 40, "--rate", 20, "--learner-param", "n_estimators=20", "--output", run)
+    running = process(*argv)
     while not list(run.glob("models/*/manifest.json")):
         assert running.poll() is None
     while run.exists():  # the job goes on to write into it

@@ -99,8 +99,8 @@ def test_run_on_leaves_what_the_command_line_leaves(folder: Path, tmp_path: Path
 
 
 def test_all_tools_open_the_folder(folder: Path, tmp_path: Path) -> None:
-    for words in (["models"], ["watch"], ["report", "--to", str(tmp_path / "r.html")]):
-        assert main([words[0], str(folder), *words[1:]]) == 0
+    for argv in (["models"], ["watch"], ["report", "--to", str(tmp_path / "r.html")]):
+        assert main([argv[0], str(folder), *argv[1:]]) == 0
     assert (tmp_path / "r.html").stat().st_size > 1000
     status = json.loads((folder / "status.json").read_text())
     assert (status["state"], status["rows_read"]) == ("done", 240)
@@ -118,8 +118,8 @@ def test_a_resumed_run_makes_what_is_missing_and_leaves_the_rest(
         path.unlink()
     (mine / "ended.json").unlink()
     kept = (mine / "metrics" / "20260101T000100Z.json").stat().st_mtime_ns
-    words = ["--source", "examples.own_source:tides", *OPTIONS, str(mine), "--resume"]
-    assert main(words) == 0
+    argv = ["--source", "examples.own_source:tides", *OPTIONS, str(mine), "--resume"]
+    assert main(argv) == 0
     assert files(mine) == before
     assert (mine / "metrics" / "20260101T000100Z.json").stat().st_mtime_ns == kept
 
@@ -127,8 +127,8 @@ def test_a_resumed_run_makes_what_is_missing_and_leaves_the_rest(
 def test_a_resumed_run_with_another_source_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*FACTORY[:-1], "minutes=5", *OPTIONS, str(folder), "--resume"]
-    assert main(words) == 2
+    argv = [*FACTORY[:-1], "minutes=5", *OPTIONS, str(folder), "--resume"]
+    assert main(argv) == 2
     assert "--source-param was {'minutes': 4}, is {'minutes': 5}" in capsys.readouterr().err
 
 
@@ -240,7 +240,7 @@ def test_a_source_that_will_not_do_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["--refreshes", "3"], "--refreshes goes with people and files"),
         (["--live"], "--live goes with people and files"),
@@ -251,9 +251,9 @@ def test_a_source_that_will_not_do_is_refused_in_one_line(
     ],
 )
 def test_an_option_that_does_not_go_with_it_is_refused(
-    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argv: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*FACTORY[:2], *OPTIONS, str(tmp_path / "run"), *words]) == 2
+    assert main([*FACTORY[:2], *OPTIONS, str(tmp_path / "run"), *argv]) == 2
     assert message in capsys.readouterr().err
 
 

@@ -34,8 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ask(folder: Path, source: Path, output: Path, *more: str) -> int:
     """Runs the command."""
-    words = ["--run", str(folder), "--input", str(source), "--output", str(output)]
-    return main(["predict", *words, *more])
+    argv = ["--run", str(folder), "--input", str(source), "--output", str(output)]
+    return main(["predict", *argv, *more])
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -133,8 +133,8 @@ def test_standard_output_gets_csv_and_nothing_else(
     folder: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     source = write(tmp_path, "parquet")
-    words = ["--run", str(folder), "--input", str(source), "--output", "-"]
-    assert main(["predict", *words]) == 0
+    argv = ["--run", str(folder), "--input", str(source), "--output", "-"]
+    assert main(["predict", *argv]) == 0
     out = capfdbinary.readouterr().out.decode().splitlines()
     assert len(out) == 241 and out[0].startswith('"file","row","key"')
 
@@ -198,8 +198,8 @@ def artefact(folder: Path) -> Any:
 
 def test_a_model_is_named_by_its_folder_too(folder: Path, tmp_path: Path) -> None:
     model = folder / "models" / "20240101T000200Z"
-    words = ["--input", str(write(tmp_path, "csv")), "--output", str(tmp_path / "out.csv")]
-    assert main(["predict", *words, "--model", f"{model}/"]) == 0
+    argv = ["--input", str(write(tmp_path, "csv")), "--output", str(tmp_path / "out.csv")]
+    assert main(["predict", *argv, "--model", f"{model}/"]) == 0
     assert set(pd.read_csv(tmp_path / "out.csv")["model"]) == {model.name}
 
 

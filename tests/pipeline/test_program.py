@@ -136,9 +136,9 @@ def test_a_shell_is_given_every_command_and_the_jobs_options(shell: str) -> None
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not there")
 def test_bash_completes_a_command_and_an_option(home: Path) -> None:
     Path("c.sh").write_text(script("bash"))
-    for words, completed in ((["correnteza", "mod"], "models"), (["correnteza", "--lea"], None)):
+    for argv, completed in ((["correnteza", "mod"], "models"), (["correnteza", "--lea"], None)):
         tried = (
-            "source c.sh; COMP_WORDS=(" + " ".join(words) + "); COMP_CWORD=1; "
+            "source c.sh; COMP_WORDS=(" + " ".join(argv) + "); COMP_CWORD=1; "
             "$(complete -p correnteza | sed 's/.*-F \\([^ ]*\\).*/\\1/'); echo ${COMPREPLY[@]}"
         )
         result = subprocess.run(["bash", "-c", tried], capture_output=True, text=True, check=True)

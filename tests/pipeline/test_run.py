@@ -93,8 +93,8 @@ def test_with_a_lag_models_are_so_many_refreshes_older(lag: int, job: Job) -> No
 
 
 def test_sliding_windows_train_on_the_last_three_minutes_every_minute(job: Job) -> None:
-    words = ["--window", "3m", "--every", "1m", "--refreshes", 5, "--keep", 0]
-    job.ran(*SMALL, *words, "--output", "o")
+    argv = ["--window", "3m", "--every", "1m", "--refreshes", 5, "--keep", 0]
+    job.ran(*SMALL, *argv, "--output", "o")
     per_minute = predictions("o").groupby("minute").size()
     for end, manifest in models("o").items():
         stop = pd.Timestamp(end)
@@ -116,8 +116,8 @@ def test_the_original_people_cannot_be_learnt_and_the_learnable_ones_can(job: Jo
 
 
 def test_late_rows_are_scored_and_counted_but_not_trained_on(job: Job) -> None:
-    words = ["--rate", 60, "--disorder", "5s", "--refreshes", 4, "--keep", 0]
-    job.ran(*SMALL, *words, "--output", "o")
+    argv = ["--rate", 60, "--disorder", "5s", "--refreshes", 4, "--keep", 0]
+    job.ran(*SMALL, *argv, "--output", "o")
     rows = predictions("o")
     assert rows["late"].any()
     reports = {report["refresh_start"]: report for report in metrics("o")}
@@ -135,9 +135,9 @@ def test_late_rows_are_scored_and_counted_but_not_trained_on(job: Job) -> None:
 
 
 def test_twelve_windows_leave_the_newest_four_models_and_keep_0_leaves_all(job: Job) -> None:
-    words = [*SMALL, "--refreshes", 12, "--rate", 2]
-    job.ran(*words, "--output", "o")
-    job.ran(*words, "--output", "p", "--keep", 0)
+    argv = [*SMALL, "--refreshes", 12, "--rate", 2]
+    job.ran(*argv, "--output", "o")
+    job.ran(*argv, "--output", "p", "--keep", 0)
     assert list(models("o")) == list(models("p"))[-4:]
     assert len(models("p")) == 12
     assert metrics("o") == metrics("p")
@@ -147,8 +147,8 @@ def test_twelve_windows_leave_the_newest_four_models_and_keep_0_leaves_all(job: 
 def test_two_runs_differ_in_timing_and_status_alone_whatever_the_hash_seed(
     learner: str, home: Path
 ) -> None:
-    words = [*SMALL, "--learner", learner, "--batch-rows", 500]
-    both = [process(*words, "--output", f"o{seed}", seed=seed) for seed in ("1", "2")]
+    argv = [*SMALL, "--learner", learner, "--batch-rows", 500]
+    both = [process(*argv, "--output", f"o{seed}", seed=seed) for seed in ("1", "2")]
     assert [finish(each).code for each in both] == [0, 0]
     assert content("o1") == content("o2")
     assert len(content("o1")) == 2 + 2 * 3 + 3 * 2 + len(list(Path("o1/predictions").glob("*/*")))
@@ -189,10 +189,10 @@ def test_a_learner_of_ones_own_is_found_in_the_current_folder(job: Job) -> None:
 
 
 def test_a_job_that_fails_shows_why_in_a_line_and_can_be_resumed(job: Job) -> None:
-    words = [*SMALL, "--learner", "learner_that_fails:Mean", "--strict", "--output", "o"]
+    argv = [*SMALL, "--learner", "learner_that_fails:Mean", "--strict", "--output", "o"]
     Path("learner_that_fails.py").write_text(MINE)
     Path("fail").touch()
-    result = job(*words)
+    result = job(*argv)
     assert result.code == 1
     [line] = [line for line in result.err.splitlines() if line.startswith("error: ")]
     assert "the job failed: " in line and "is [/b]no good" in line
@@ -203,7 +203,7 @@ def test_a_job_that_fails_shows_why_in_a_line_and_can_be_resumed(job: Job) -> No
     assert status("o")["state"] == "failed"
     assert_whole("o")
     Path("fail").unlink()
-    job.ran(*words, "--resume")
+    job.ran(*argv, "--resume")
     assert (status("o")["state"], len(metrics("o"))) == ("done", 3)
 
 

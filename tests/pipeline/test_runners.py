@@ -31,33 +31,33 @@ def cluster() -> Iterator[FakeFlink]:
         yield fake
 
 
-def refusal(*words: str, **values: object) -> str:
+def refusal(*argv: str, **values: object) -> str:
     """What a job is refused with."""
     with pytest.raises(UserError) as error:
-        runners.preflight(make_settings(**values), list(words))
+        runners.preflight(make_settings(**values), list(argv))
     return str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("words", "remedy"),
+    ("argv", "remedy"),
     [(["--live"], "leave --live out"), (["--refreshes", "0"], "--refreshes N")],
 )
 def test_the_embedded_runner_refuses_what_never_ends_and_names_the_way_out(
-    words: list[str], remedy: str, job: Job
+    argv: list[str], remedy: str, job: Job
 ) -> None:
-    message = job.refused(*words, "--runner", "direct", "--output", "o")
-    assert message.startswith(f"{' '.join(words)} needs a runner that streams")
+    message = job.refused(*argv, "--runner", "direct", "--output", "o")
+    assert message.startswith(f"{' '.join(argv)} needs a runner that streams")
     assert message.endswith(f"use --runner prism, or {remedy}")
     assert not Path("o").exists()
 
 
 def test_a_runner_that_streams_is_refused_nothing_if_it_is_there(cluster: FakeFlink) -> None:
-    for runner, words in (
+    for runner, argv in (
         ("prism", [f"--prism_location={sys.executable}"]),
         ("flink", cluster.words),
     ):
         runners.preflight(
-            make_settings(runner=runner, live=True, refreshes=0, on_interrupt="drain"), words
+            make_settings(runner=runner, live=True, refreshes=0, on_interrupt="drain"), argv
         )
 
 
@@ -114,7 +114,7 @@ def test_beam_gets_the_prism_at_hand_unless_the_options_name_one(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["--checkpointing_interval=0"], "without checkpoints a crash starts the job anew"),
         (["--checkpointing_interval", "-1"], "without checkpoints a crash starts the job anew"),
@@ -131,22 +131,22 @@ def test_beam_gets_the_prism_at_hand_unless_the_options_name_one(
     ],
 )
 def test_a_value_with_which_flink_would_lose_rows_or_hang_is_refused(
-    words: list[str], message: str, cluster: FakeFlink
+    argv: list[str], message: str, cluster: FakeFlink
 ) -> None:
-    found = refusal(*cluster.words, *words, runner="flink")
-    assert found.startswith("=".join(words) if len(words) == 1 else words[0])
+    found = refusal(*cluster.words, *argv, runner="flink")
+    assert found.startswith("=".join(argv) if len(argv) == 1 else argv[0])
     assert message in found
     lacking = [
         n
-        for n in runners.requirements_of(make_settings(runner="flink"), [*cluster.words, *words])
+        for n in runners.requirements_of(make_settings(runner="flink"), [*cluster.words, *argv])
         if n.problem
     ]
     assert len(lacking) == 1  # told once, and the needs behind it can be looked at all the same
 
 
-def folder_need(*words: str, **values: object) -> Requirement:
+def folder_need(*argv: str, **values: object) -> Requirement:
     """What Flink needs of a run's folder."""
-    needs = flink.requirements(make_settings(runner="flink", **values), list(words))
+    needs = flink.requirements(make_settings(runner="flink", **values), list(argv))
     return next(need for need in needs if need.what == "a run folder that the workers reach")
 
 
@@ -154,21 +154,21 @@ DOCKER = ("--environment_type=DOCKER",)
 REMOTE = ("--environment_type=EXTERNAL", "--job_endpoint=flink.example:8099")
 
 
-@pytest.mark.parametrize("words", [DOCKER, REMOTE, ("--environment_type=external", REMOTE[1])])
-def test_workers_elsewhere_do_not_reach_a_folder_of_this_machine(words: tuple[str, ...]) -> None:
-    need = folder_need(*words, output="runs/a")
+@pytest.mark.parametrize("argv", [DOCKER, REMOTE, ("--environment_type=external", REMOTE[1])])
+def test_workers_elsewhere_do_not_reach_a_folder_of_this_machine(argv: tuple[str, ...]) -> None:
+    need = folder_need(*argv, output="runs/a")
     assert need.problem.startswith("--output runs/a: a folder of this machine, which workers else")
     assert "--shared" in need.remedy and "gs://" in need.remedy
-    assert folder_need(*words).problem.startswith("--output (a fresh folder below runs/): ")
-    assert folder_need(*words, output="runs/a", shared=True).met
-    assert folder_need(*words, output="gs://my-bucket/a").met
+    assert folder_need(*argv).problem.startswith("--output (a fresh folder below runs/): ")
+    assert folder_need(*argv, output="runs/a", shared=True).met
+    assert folder_need(*argv, output="gs://my-bucket/a").met
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("--environment_type=EXTERNAL",), ("--job_endpoint=flink.example:8099",)]
+    "argv", [(), ("--environment_type=EXTERNAL",), ("--job_endpoint=flink.example:8099",)]
 )
-def test_workers_here_reach_a_folder_of_this_machine(words: tuple[str, ...]) -> None:
-    assert folder_need(*words, output="runs/a").met
+def test_workers_here_reach_a_folder_of_this_machine(argv: tuple[str, ...]) -> None:
+    assert folder_need(*argv, output="runs/a").met
 
 
 def test_a_checkpoint_to_start_from_goes_with_its_runs_folder(
@@ -226,13 +226,13 @@ def test_a_cluster_that_keeps_checkpoints_in_memory_is_refused(
 
 
 def test_flink_gets_what_a_job_needs_and_options_that_are_given_stay() -> None:
-    words = flink.beam_options_for(
+    argv = flink.beam_options_for(
         make_settings(runner="flink", output="runs/a"), ["--parallelism=4"]
     )
-    assert words[0] == "--parallelism=4" and "--parallelism=2" not in words
-    assert {"--checkpointing_interval=3000", "--finish_bundle_before_checkpointing"} < {*words}
-    assert {"--environment_type=LOOPBACK", "--job_endpoint=localhost:8099"} < {*words}
-    assert f"--job_name={flink.job_name('runs/a')}" in words
+    assert argv[0] == "--parallelism=4" and "--parallelism=2" not in argv
+    assert {"--checkpointing_interval=3000", "--finish_bundle_before_checkpointing"} < {*argv}
+    assert {"--environment_type=LOOPBACK", "--job_endpoint=localhost:8099"} < {*argv}
+    assert f"--job_name={flink.job_name('runs/a')}" in argv
     assert flink.job_name("runs/a") != flink.job_name("other/a")
 
 

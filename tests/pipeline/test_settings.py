@@ -119,7 +119,7 @@ def test_no_time_may_be_longer_than_a_hundred_years(option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "argv"),
     [
         ({"rate": 0}, ["--rate 0: must be > 0"]),
         ({"rate": "nan"}, ["--rate nan", "finite"]),
@@ -172,10 +172,10 @@ def test_no_time_may_be_longer_than_a_hundred_years(option: str) -> None:
     ],
 )
 def test_a_bad_value_names_the_option_the_value_and_what_is_allowed(
-    values: dict[str, Any], words: list[str]
+    values: dict[str, Any], argv: list[str]
 ) -> None:
     message = refusal(**values)
-    assert [word for word in words if word not in message] == []
+    assert [word for word in argv if word not in message] == []
 
 
 @pytest.mark.parametrize(

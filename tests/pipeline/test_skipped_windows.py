@@ -176,20 +176,20 @@ def test_strict_ends_the_job_at_a_fit_that_fails_and_without_it_the_run_goes_on(
     job: Job, write: Any
 ) -> None:
     write([60, 50, 60])
-    words = (*WORDS, "--learner", "my_learner:Picky")
-    result = job(*words, "--strict")
+    argv = (*WORDS, "--learner", "my_learner:Picky")
+    result = job(*argv, "--strict")
     assert result.code == 1
     assert (
         "window 2024-01-01T00:01:00Z to 2024-01-01T00:02:00Z of 50 labelled rows: "
         "ValueError: Picky: 50 rows (--strict: without it the window is skipped, "
         "and the older model serves)"
     ) in result.error
-    job.ran(*words, "--resume")
+    job.ran(*argv, "--resume")
     assert serving_models() == [None, "01", "01"]
     Path("mended").touch()
-    job.ran(*words[:-4], "--learner", "my_learner:Picky", "--output", "p")
+    job.ran(*argv[:-4], "--learner", "my_learner:Picky", "--output", "p")
     Path("mended").unlink()
-    job.ran(*words[:-4], "--learner", "my_learner:Picky", "--output", "q")
+    job.ran(*argv[:-4], "--learner", "my_learner:Picky", "--output", "q")
     assert content("o") == content("q") != content("p")
 
 
@@ -202,13 +202,13 @@ def test_what_the_machine_lacks_is_no_fault_of_the_window(job: Job, write: Any) 
 
 def test_a_resumed_run_skips_the_same_windows(job: Job, write: Any) -> None:
     write([60, 60, 9, 50, 60, 3, 60, 60])
-    words = (*WORDS, "--learner", "my_learner:Picky")
-    job.ran(*words)
+    argv = (*WORDS, "--learner", "my_learner:Picky")
+    job.ran(*argv)
     whole = content("o")
     for lost in ("metrics/20240101T000[4-7]00Z.json", "skipped/*.json", "ended.json"):
         for path in Path("o").glob(lost):
             path.unlink()
-    job.ran(*words, "--resume")
+    job.ran(*argv, "--resume")
     assert content("o") == whole
 
 
@@ -253,8 +253,8 @@ def test_a_resumed_run_keeps_the_latest_time_of_its_launch(
     ahead = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=3)
     with Path("rows.csv").open("a") as file:
         file.write(f"{ahead:%Y-%m-%dT%H:%M:%SZ},1,1,red\n")
-    words = (*WORDS, "--learner", "ridge")
-    job.ran(*words)
+    argv = (*WORDS, "--learner", "ridge")
+    job.ran(*argv)
     whole = content("o")
     assert sum(report["rejected"] for report in metrics("o")) == 1
     assert json.loads(Path("o/settings.json").read_text())["latest"] == (
@@ -265,19 +265,19 @@ def test_a_resumed_run_keeps_the_latest_time_of_its_launch(
     monkeypatch.setattr(
         "pipeline.run.default_latest", lambda now: int(week.timestamp()) * 1_000_000
     )
-    job.ran(*words, "--resume")
+    job.ran(*argv, "--resume")
     assert content("o") == whole
     later = f"{ahead + timedelta(days=9):%Y-%m-%d}"
-    assert "--latest" in job.refused(*words, "--resume", "--latest", later)
-    job.ran(*words[:-4], "--output", "p", "--learner", "ridge", "--latest", later)
+    assert "--latest" in job.refused(*argv, "--resume", "--latest", later)
+    job.ran(*argv[:-4], "--output", "p", "--learner", "ridge", "--latest", later)
     assert sum(report["rejected"] for report in metrics("p")) == 0
 
 
 def test_people_have_no_latest_time_unless_it_is_given(job: Job) -> None:
-    words = ("--refreshes", "2", "--rate", "20", "--learner", "ridge")
-    job.ran(*words, "--start", "2200-01-01", "--output", "o")
+    argv = ("--refreshes", "2", "--rate", "20", "--learner", "ridge")
+    job.ran(*argv, "--start", "2200-01-01", "--output", "o")
     assert [report["rejected"] for report in metrics("o")] == [0, 0]
-    job.ran(*words, "--output", "p", "--latest", "2026-01-01T00:01:30Z")
+    job.ran(*argv, "--output", "p", "--latest", "2026-01-01T00:01:30Z")
     assert [report["rejected"] for report in metrics("p")] == [0, 599]
 
 
@@ -292,13 +292,13 @@ def test_a_run_with_gaps_of_centuries_is_resumed_where_rows_are_missing(
     lines += [f"{time},1,1,red\n" for time in SENTINELS]
     Path("schema.toml").write_text('time_format = "iso8601"\n' + SCHEMA)  # they are meant
     Path("rows.csv").write_text("".join(lines))
-    words = (*WORDS, "--learner", "ridge")
-    job.ran(*words)
+    argv = (*WORDS, "--learner", "ridge")
+    job.ran(*argv)
     whole = content("o")
     assert [report["rows"] for report in metrics("o")] == [1, 1, 1, 60, 60, 60]
     assert [one["rows"] for one in skips().values()] == [1, 1, 1]
     assert serving_models() == [None, None, None, None, "01", "02"]
     sorted(Path("o").glob("metrics/*.json"))[-1].unlink()
-    result = job.ran(*words, "--resume")
+    result = job.ran(*argv, "--resume")
     assert content("o") == whole
     assert int(result.out.split(" rows read")[0].split("\n")[-1].replace(",", "")) <= 180

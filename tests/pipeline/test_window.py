@@ -119,9 +119,9 @@ def test_more_windows_than_anyone_can_want_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "written", "words"),
+    ("seconds", "written", "argv"),
     [(60, "1m", "1 minute"), (604_800, "7d", "7 days"), (90, "90s", "90 seconds")],
 )
-def test_a_duration_is_shown_as_the_option_takes_it(seconds: int, written: str, words: str) -> None:
-    assert (option(seconds), format_duration(seconds)) == (written, words)
+def test_a_duration_is_shown_as_the_option_takes_it(seconds: int, written: str, argv: str) -> None:
+    assert (option(seconds), format_duration(seconds)) == (written, argv)
     assert make_settings(window=written).window == seconds

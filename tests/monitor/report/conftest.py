@@ -16,8 +16,8 @@ from tests.pipeline.job import run_on
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of people: four windows of a forest, three of them scored, some rows late."""
     folder = tmp_path_factory.mktemp("report") / "run"
-    words = ["--refreshes", "4", "--rate", "20", "--learner-param", "n_estimators=5"]
-    assert main([*words, "--disorder", "5", "--output", str(folder)]) == 0
+    argv = ["--refreshes", "4", "--rate", "20", "--learner-param", "n_estimators=5"]
+    assert main([*argv, "--disorder", "5", "--output", str(folder)]) == 0
     return folder
 
 

@@ -45,7 +45,7 @@ def test_a_file_that_cannot_be_written_is_reported_and_leaves_nothing(run: Path,
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         ([], "the following arguments are required: OUTPUT"),
         (["no"], "no: is no folder; must be a run's folder"),
@@ -60,10 +60,10 @@ def test_a_file_that_cannot_be_written_is_reported_and_leaves_nothing(run: Path,
         (["run", "--open"], "unrecognized arguments: --open"),
     ],
 )
-def test_what_the_command_refuses(words: list[str], message: str, mine: Path, job: Job) -> None:
+def test_what_the_command_refuses(argv: list[str], message: str, mine: Path, job: Job) -> None:
     Path("file").write_text("")
     Path("empty").mkdir()
-    assert job.refused("report", *words) == message
+    assert job.refused("report", *argv) == message
     assert not Path("report.html").exists()
 
 

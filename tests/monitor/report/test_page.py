@@ -180,8 +180,8 @@ def files_run(job: Job, rows: str) -> Path:
     """A run of a CSV file of rows."""
     Path("rows.csv").write_text(HEADER + rows)
     Path("schema.toml").write_text(SCHEMA)
-    words = ("--learner", "ridge", "--window", "60", "--min-rows", "1", "--max-rejected", "1")
-    job.ran("--input", "rows.csv", "--schema", "schema.toml", *words, "--output", "run")
+    argv = ("--learner", "ridge", "--window", "60", "--min-rows", "1", "--max-rejected", "1")
+    job.ran("--input", "rows.csv", "--schema", "schema.toml", *argv, "--output", "run")
     return Path("run")
 
 
@@ -212,8 +212,8 @@ def test_rows_without_a_target_give_a_run_without_a_model(job: Job) -> None:
 
 
 def test_a_run_without_predictions_has_no_pictures_of_them(job: Job) -> None:
-    words = ("--refreshes", "3", "--rate", "20", "--learner", "ridge", "--predictions", "none")
-    job.ran(*words, "--output", "run")
+    argv = ("--refreshes", "3", "--rate", "20", "--learner", "ridge", "--predictions", "none")
+    job.ran(*argv, "--output", "run")
     html = make_report(Path("run"))
     assert "No predictions of rows with a target" in Page(html).words
     assert "all labelled rows of the windows whose models are kept" in Page(html).words

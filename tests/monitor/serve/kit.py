@@ -177,9 +177,9 @@ class Served:
 
 
 @contextmanager
-def serve(folder: Path | str, *words: object) -> Iterator[Served]:
+def serve(folder: Path | str, *argv: object) -> Iterator[Served]:
     """``python -m pipeline serve`` on a port that is free."""
-    command = [sys.executable, "-m", "pipeline", "serve", folder, "--port", 0, *words]
+    command = [sys.executable, "-m", "pipeline", "serve", folder, "--port", 0, *argv]
     with TemporaryFile() as errors:
         running = subprocess.Popen(
             [str(word) for word in command],

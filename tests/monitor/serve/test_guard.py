@@ -154,14 +154,14 @@ def refusals() -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(("words", "message"), refusals(), ids=lambda value: " ".join(value)[:40])
+@pytest.mark.parametrize(("argv", "message"), refusals(), ids=lambda value: " ".join(value)[:40])
 def test_what_the_command_line_refuses(
-    words: list[str], message: str, job: Job, monkeypatch: pytest.MonkeyPatch
+    argv: list[str], message: str, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(KEY, raising=False)
     Path("short").write_text("0123456789abcde")
     Path("latin").write_bytes(b"\xe9" * 20)
-    assert message in job.refused("serve", "nowhere", *words)
+    assert message in job.refused("serve", "nowhere", *argv)
 
 
 def test_a_model_that_is_chosen_has_to_be_there_and_whole(mine: Path, job: Job) -> None:

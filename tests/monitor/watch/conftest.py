@@ -16,8 +16,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from pipeline.__main__ import main
 
     folder = tmp_path_factory.mktemp("watch") / "run"
-    words = ["--refreshes", "8", "--disorder", "5", "--output", str(folder)]
-    assert main([*SMALL, *words]) == 0
+    argv = ["--refreshes", "8", "--disorder", "5", "--output", str(folder)]
+    assert main([*SMALL, *argv]) == 0
     return folder
 
 
