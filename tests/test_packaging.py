@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import re
 import runpy
 import sys
@@ -98,3 +99,12 @@ def test_the_licence_is_apaches_second() -> None:
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert "Apache License" in text and "Version 2.0, January 2004" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_the_page_of_public_names_has_all_that_pipeline_gives_and_each_is_there() -> None:
+    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    names = re.findall(r"^::: (\S+)$", page, re.M)
+    assert {name.rpartition(".")[2] for name in names} >= set(pipeline._FUNCTIONS)
+    for name in names:
+        found = pkgutil.resolve_name(name)
+        assert found.__doc__, name

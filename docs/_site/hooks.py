@@ -36,13 +36,6 @@ LINK = re.compile(r"(\]\()(?!\w+:|#|/)([^)#\s]+)(#[^)\s]*)?\)")
 LANGUAGES = {".yml": "yaml", ".yaml": "yaml", ".toml": "toml", ".py": "python", ".json": "json"}
 PROGRAM = (sys.executable, "-m", "pipeline")
 PROGRAM_NAME = shlex.join(PROGRAM)
-GLOSSARY = {"glossary.md"}
-
-
-def on_config(config: MkDocsConfig) -> None:
-    """Adds pages that may not be there yet to the navigation."""
-    reference = next(part["Reference"] for part in config.nav or [] if "Reference" in part)
-    reference += sorted(name for name in GLOSSARY if (ROOT / "docs" / name).is_file())
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
