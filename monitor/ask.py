@@ -77,7 +77,7 @@ def parser() -> Parser:
     return made
 
 
-def main(words: list[str]) -> int:
+def main(argv: list[str]) -> int:
     """Runs the command.
 
     Returns:
@@ -86,7 +86,7 @@ def main(words: list[str]) -> int:
     Raises:
         UserError: for an option, a file that cannot be read, or a server that does not answer.
     """
-    given = parser().parse_args(words)
+    given = parser().parse_args(argv)
     if not 0 <= given.pace < math.inf or given.count < 0 or given.batch < 1:
         raise UserError("--pace and --count must be >= 0, and --batch must be >= 1")
     client = Client(given.url)

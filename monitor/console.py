@@ -32,7 +32,7 @@ def _console(stream: TextIO, stderr: bool) -> Console:
 
 
 @contextmanager
-def telling(console: Console, first: str) -> Iterator[Callable[[str], None]]:
+def show_status(console: Console, first: str) -> Iterator[Callable[[str], None]]:
     """Shows a line while something takes long; what the context gives replaces the line.
 
     Without a terminal it prints a line now and then.

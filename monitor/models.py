@@ -40,7 +40,7 @@ def parser() -> Parser:
     return made
 
 
-def main(words: list[str]) -> int:
+def main(argv: list[str]) -> int:
     """Runs the command.
 
     Returns:
@@ -49,7 +49,7 @@ def main(words: list[str]) -> int:
     Raises:
         UserError: for a folder that holds no run, or a model that it has not.
     """
-    given = parser().parse_args(words)
+    given = parser().parse_args(argv)
     if given.prune is not None and given.prune < 1:
         raise UserError(f"--prune {given.prune}: must be >= 1")
     folder = RunFolder(given.folder)

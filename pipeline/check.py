@@ -28,7 +28,7 @@ from rich.text import Text
 from model import files, learners
 from model.runs import RunFolder
 from model.wording import format_count
-from monitor.console import consoles, telling
+from monitor.console import consoles, show_status
 from monitor.program import as_called
 from pipeline import runners
 from pipeline.arguments import parse
@@ -117,7 +117,7 @@ def show_all(settings: Settings, beam_options: list[str], out: Console, err: Con
     """Shows all runners."""
     table = _table("runner", "can it?", "what is missing, or to know", "what to do")
     able = False
-    with telling(err, "looking at the runners"):
+    with show_status(err, "looking at the runners"):
         for name in runners.RUNNERS:
             found = list(rows(settings.model_copy(update={"runner": name}), beam_options))
             able |= found[0].can != "no"
@@ -144,7 +144,7 @@ def rows(settings: Settings, beam_options: list[str]) -> Iterator[Row]:
 
 def show_one(settings: Settings, beam_options: list[str], out: Console, err: Console) -> int:
     """Shows what one runner needs; if it has all, tries it."""
-    with telling(err, f"looking at {settings.runner}"):
+    with show_status(err, f"looking at {settings.runner}"):
         required = merge(runners.requirements_of(settings, beam_options))
     table = _table(f"{settings.runner} needs", "here?", "what is missing", "what to do")
     for one in required:
@@ -210,7 +210,7 @@ def watch(
 ) -> Trial:
     """Waits until two windows of a trial are reported, it has ended, or its time is up."""
     began = time.monotonic()
-    with telling(err, "waiting for its windows") as tell:
+    with show_status(err, "waiting for its windows") as tell:
         while time.monotonic() < began + LIMIT:
             over = running.poll() is not None  # before the look at what it wrote
             if fired(folder):

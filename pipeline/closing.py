@@ -13,7 +13,7 @@ from model.runs import NAME, RunFolder
 from model.schema import Schema
 from model.skipped import summarize
 from model.wording import format_count
-from monitor.report.rejects import MOST, RejectKind, kinds
+from monitor.report.rejects import MOST, RejectKind, count_reasons
 from monitor.watch.figures import clean
 from pipeline.progress import Progress
 
@@ -130,7 +130,7 @@ def _is_loud(rejected: Rejected) -> bool:
 def _reasons(folder: RunFolder) -> Iterator[str]:
     try:
         schema = Schema.model_validate(folder.read_settings()["schema"])
-        found, looked_at = kinds(folder, schema)
+        found, looked_at = count_reasons(folder, schema)
     except (UserError, OSError, ValueError, KeyError):  # the folder was changed meanwhile
         return
     for kind in found[:REASONS]:

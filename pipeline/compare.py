@@ -12,7 +12,7 @@ from rich.table import Table
 from model.errors import UserError
 from model.schema import load_schema
 from monitor.commandline import Parser
-from monitor.console import consoles, telling
+from monitor.console import consoles, show_status
 from pipeline.frames.html import COLUMNS, shown, sweep_html, sweep_rows
 from pipeline.frames.learning import split_learners
 from pipeline.frames.sweeping import LEARNERS, Sweep, plan, run
@@ -82,7 +82,7 @@ def main(argv: list[str]) -> int:
     schema = load_schema(given.schema)
     windows = None if given.windows is None else _list(given.windows)
     every = None if given.every is None else _list(given.every)
-    with telling(err, "looking through the files") as tell:
+    with show_status(err, "looking through the files") as tell:
         learners = split_learners(given.learners)
         plans = plan(given.input, schema, windows, every, learners, options, tell)
         for message in plans.inputs[0].messages:

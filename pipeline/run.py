@@ -26,7 +26,7 @@ from model.runs import RunFolder
 from model.store import Store
 from model.wording import format_count
 from monitor.alerts import AlertWatch
-from monitor.console import consoles, telling
+from monitor.console import consoles, show_status
 from pipeline import own as own_sources
 from pipeline import runners
 from pipeline.arguments import parse
@@ -224,7 +224,7 @@ def plan_input(
     if not settings.reads_files:
         refreshes = 0 if settings.brings_source else settings.refresh_count
         return None, Choice(settings, refreshes, ())
-    with telling(err, "looking through the files") as show:
+    with show_status(err, "looking through the files") as show:
         planned = plan_files(settings, show, known)
         return planned, choose(planned, settings)
 

@@ -14,7 +14,7 @@ from model import files
 from model.errors import UserError
 from model.runs import RunFolder
 from monitor.commandline import Parser
-from monitor.console import consoles, telling
+from monitor.console import consoles, show_status
 from monitor.program import remedy
 
 EXAMPLES = """\
@@ -49,7 +49,7 @@ def parser() -> Parser:
     return made
 
 
-def main(words: list[str]) -> int:
+def main(argv: list[str]) -> int:
     """Runs the command.
 
     Returns:
@@ -59,12 +59,12 @@ def main(words: list[str]) -> int:
         UserError: for a folder that holds no run or a file of it that is not what a run
             writes; if the report cannot be written; if what draws it is not installed.
     """
-    given = parser().parse_args(words)
+    given = parser().parse_args(argv)
     if given.models < 0:
         raise UserError(f"--models {given.models}: must be >= 0")
     out, err = consoles()
     path = follow_link(given.folder.rstrip("/") or "/")
-    with telling(err, "reading the run") as tell:
+    with show_status(err, "reading the run") as tell:
         report = make(RunFolder(path), given.models, tell)
     to = given.to or free_name(path)
     write(to, report)

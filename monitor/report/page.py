@@ -73,7 +73,7 @@ def make_page(folder: RunFolder, models: int, tell: Callable[[str], None]) -> st
     tell("reading predictions, samples and rejects")
     points, refreshes = scored.points(folder)
     described = columns.describe(folder, run, manifests)
-    kinds, looked_at = rejects.kinds(folder, run.settings.data_schema)
+    kinds, looked_at = rejects.count_reasons(folder, run.settings.data_schema)
     alerts, alerted = history.alerts(folder, ALERTS)
     return template().render(
         folder=folder.path,

@@ -43,7 +43,7 @@ class RejectKind:
     where: str
 
 
-def kinds(folder: RunFolder, schema: Schema) -> tuple[list[RejectKind], int]:
+def count_reasons(folder: RunFolder, schema: Schema) -> tuple[list[RejectKind], int]:
     """The rejects of a run by reason, the most frequent first, and how many were looked at.
 
     Raises:

@@ -13,7 +13,7 @@ from __future__ import annotations
 EXTRA = ("fastapi", "h11", "prometheus_client", "starlette", "uvicorn", "zstandard")
 
 
-def main(words: list[str]) -> int:
+def main(argv: list[str]) -> int:
     """Runs the command until it is stopped, by Ctrl-C or SIGTERM.
 
     Returns:
@@ -25,7 +25,7 @@ def main(words: list[str]) -> int:
     from model.errors import UserError  # here, since a decoder's process imports this module
     from monitor.serve.options import options_from
 
-    options = options_from(words)
+    options = options_from(argv)
     try:
         from monitor.serve.server import run
     except ModuleNotFoundError as error:

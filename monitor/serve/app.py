@@ -11,19 +11,19 @@ from fastapi.responses import StreamingResponse
 
 from monitor.serve import browse, page, predicting, problems
 from monitor.serve.core import Core
-from monitor.serve.events import TooManyListeners
-from monitor.serve.guard import IS_HEAD, OPEN, AccessLog, AuthMiddleware, Heads
+from monitor.serve.events import TooManySubscribers
+from monitor.serve.middleware import IS_HEAD, OPEN, AccessLog, AuthMiddleware, HeadMiddleware
 from monitor.serve.parameters import check_parameters
 from monitor.serve.problems import Problem, ProblemDetails, describe_errors
-from monitor.serve.watching import Watch
+from monitor.serve.watching import FolderWatcher
 
 ROUTERS = (predicting.router, browse.router, page.router)
 """Each makes, of what a server has, a router."""
 
 
-def app_of(core: Core) -> FastAPI:
+def make_app(core: Core) -> FastAPI:
     """The app of a server; while it runs, a thread looks at the run's folder."""
-    watch = Watch(core)
+    watch = FolderWatcher(core)
     watch.look()
 
     @asynccontextmanager
@@ -42,17 +42,17 @@ def app_of(core: Core) -> FastAPI:
         redoc_url=None,
         dependencies=[Depends(check_parameters)],
     )
-    for router in (*ROUTERS, listening):
+    for router in (*ROUTERS, make_event_routes):
         made.include_router(router(core))
     problems.install(made)
-    made.add_middleware(Heads)
+    made.add_middleware(HeadMiddleware)
     made.add_middleware(AuthMiddleware, options=core.options)
     made.add_middleware(AccessLog, counts=core.counts)
     describe(made, core)
     return made
 
 
-def listening(core: Core) -> APIRouter:
+def make_event_routes(core: Core) -> APIRouter:
     """The route of events."""
     routes = APIRouter(tags=["run"])
 
@@ -65,13 +65,17 @@ def listening(core: Core) -> APIRouter:
         },
     )
     async def events(request: Request) -> Response:
-        """Server-sent events, without end: `window`, `model` and `status`."""
+        """Server-sent events, without end: `refresh`, `model` and `status`.
+
+        Each `refresh` is followed by the same report as `window`, its old name, which the next
+        release does not send.
+        """
         headers = {"Cache-Control": "no-store"}
         if IS_HEAD in request.scope:
             return Response(media_type="text/event-stream", headers=headers)
         try:
-            stream = core.events.listen()
-        except TooManyListeners as error:
+            stream = core.events.subscribe()
+        except TooManySubscribers as error:
             raise Problem("busy", str(error)) from error
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 

@@ -20,10 +20,10 @@ from model.schema import Schema
 from model.validation import validate
 from monitor.serve.columnar import MEDIA, PARQUET
 from monitor.serve.decoders import Decoders, Undecodable
+from monitor.serve.decoding import DecodeJsonRequest, DecodeRequest
 from monitor.serve.jsonrows import Unreadable, echoes, read_rows, split
 from monitor.serve.options import Options
-from monitor.serve.problems import SHOWN, Fault, Problem
-from monitor.serve.unpacking import DecodeRequest, JsonOrder
+from monitor.serve.problems import SHOWN, ErrorItem, Problem
 
 JSON = "application/json"
 ACCEPTED = (JSON, *MEDIA)
@@ -35,14 +35,14 @@ COLUMN = "prediction"
 """What the column of an answer in Arrow or Parquet is called."""
 
 
-def media_of(header: str | None) -> str:
+def parse_content_type(header: str | None) -> str:
     """The media type that a Content-Type header names; JSON without one.
 
     Raises:
         Problem: if it is none that is taken.
 
     Example:
-        >>> media_of("application/json; charset=utf-8")
+        >>> parse_content_type("application/json; charset=utf-8")
         'application/json'
     """
     media = (header or JSON).partition(";")[0].strip().lower()
@@ -63,7 +63,7 @@ def choose_media_type(header: str | None) -> str:
     return next((media for media in asked if media in ACCEPTED), JSON)
 
 
-class Asked(NamedTuple):
+class ScoringRequest(NamedTuple):
     """What a request asks.
 
     Attributes:
@@ -75,7 +75,9 @@ class Asked(NamedTuple):
     carried: dict[str, pa.Array]
 
 
-def rows_of(media: str, body: bytes, schema: Schema, options: Options, decoders: Decoders) -> Asked:
+def decode_rows(
+    media: str, body: bytes, schema: Schema, options: Options, decoders: Decoders
+) -> ScoringRequest:
     """The rows of a body, as the model takes them, and what goes back with the answer.
 
     Args:
@@ -103,13 +105,13 @@ def decode(
     """The raw batch of a body that another process reads, and what goes back as it came.
 
     Raises:
-        Problem: as ``rows_of``.
+        Problem: as ``decode_rows``.
     """
     most, seconds = options.max_rows, options.timeout
     echo = echoes(schema)
     try:
         if media == JSON:
-            return split(decoders.decode(JsonOrder(body, schema, most), seconds))
+            return split(decoders.decode(DecodeJsonRequest(body, schema, most), seconds))
         carries = (*schema.carried, *echo)
         order = DecodeRequest(media, body, schema.numeric, schema.categorical, most, carries)
         features = decoders.decode(order, seconds)
@@ -117,16 +119,20 @@ def decode(
         return complete(features.drop_columns(list(echo)), schema), echoed
     except Undecodable as error:
         if media == JSON:
-            raise problem_of(error.code, str(error)) from error
+            raise to_problem(error.code, str(error)) from error
         raise Problem(error.code, f"{media}: {error}") from error
     except TimeoutError as error:
         raise Problem("took_too_long", f"{media}: reading it took too long") from error
 
 
-def read_request(rows: pa.RecordBatch, schema: Schema, echoed: dict[str, pa.Array]) -> Asked:
+def read_request(
+    rows: pa.RecordBatch, schema: Schema, echoed: dict[str, pa.Array]
+) -> ScoringRequest:
     """What a request asks, of its accepted rows."""
     names = [field.name for field in carried_fields(schema)]
-    return Asked(rows, {**dict(zip(names, carried_columns(rows, schema), strict=True)), **echoed})
+    return ScoringRequest(
+        rows, {**dict(zip(names, carried_columns(rows, schema), strict=True)), **echoed}
+    )
 
 
 def parse_json(
@@ -140,13 +146,13 @@ def parse_json(
     try:
         return read_rows(body, schema, most)
     except Unreadable as error:
-        raise problem_of(error.code, str(error)) from error
+        raise to_problem(error.code, str(error)) from error
 
 
-def problem_of(code: str, message: str) -> Problem:
+def to_problem(code: str, message: str) -> Problem:
     """The problem of a body that cannot be read; it names the row if its message does."""
     row = ROW.match(message) if code == "bad_rows" else None
-    return Problem(code, message, [fault(int(row[1]), row[2])] if row else [])
+    return Problem(code, message, [make_error_item(int(row[1]), row[2])] if row else [])
 
 
 def complete(features: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
@@ -170,7 +176,7 @@ def check_rows(raw: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     accepted, rejects = validate(with_tag(raw, Tag(Key(0, 0, 0), 0, "row", 0)), schema)
     if rejects:
         faults = [
-            fault(int(reject.where.removeprefix("row:")), reject.reason)
+            make_error_item(int(reject.where.removeprefix("row:")), reject.reason)
             for reject in rejects[:SHOWN]
         ]
         detail = (
@@ -180,12 +186,12 @@ def check_rows(raw: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     return accepted
 
 
-def fault(number: int, message: str) -> Fault:
+def make_error_item(number: int, message: str) -> ErrorItem:
     """What is wrong with a row, by its place from 0 on."""
-    return Fault(where=f"row {number}", message=message)
+    return ErrorItem(where=f"row {number}", message=message)
 
 
-def answer(
+def encode_answer(
     media: str,
     predictions: Matrix,
     reference: Reference,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from model.store import DamagedArtefact
 from monitor.serve.bodies import JSON
 from monitor.serve.core import Core
 from monitor.serve.listing import Listed, Listing
+from monitor.serve.logs import log_event
 from monitor.serve.predicting import NAME
 from monitor.serve.problems import Problem, describe_errors
 from monitor.serve.reports import (
@@ -28,6 +29,8 @@ from monitor.serve.reports import (
     read_json,
 )
 
+DEPRECATED = {"Deprecation": "@1795737600", "Link": '</refreshes>; rel="successor-version"'}
+"""Headers of an old path's answers (RFC 9745): since when it is old, and what takes its place."""
 Most = Annotated[int, Query(ge=1, le=1000, description="so many at the most")]
 Name = Annotated[str, Path(pattern=NAME, description="a model's: the end of its window")]
 
@@ -61,7 +64,7 @@ class Status(BaseModel):
     damaged: list[Unreadable] = Field(description="files of the run that are skipped, up to 100")
 
 
-class Window(Metrics):
+class RefreshReport(Metrics):
     """A refresh's report; later versions may add figures."""
 
     model_config = ConfigDict(extra="allow")
@@ -78,6 +81,10 @@ def router(core: Core) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["run"])
     listing = Listing(core.models)
+
+    @cache
+    def warn_once() -> None:
+        log_event("deprecated path", "warning", path="/windows", use="/refreshes")
 
     @routes.get("/health", responses=describe_errors("no_model"))
     def health() -> Health:
@@ -128,11 +135,28 @@ def router(core: Core) -> APIRouter:
         except (OSError, DamagedArtefact) as error:
             raise Problem("model_damaged", str(error)) from error
 
-    @routes.get("/windows", response_model=list[Window], responses=describe_errors("bad_parameter"))
-    def windows(limit: Most = 100) -> Response:
+    @routes.get(
+        "/refreshes",
+        response_model=list[RefreshReport],
+        responses=describe_errors("bad_parameter"),
+    )
+    def refreshes(limit: Most = 100) -> Response:
         """The reports of the newest refreshes, newest first."""
         reports = list(core.reports.known.values())
         return JSONResponse(reports[-limit:][::-1])
+
+    @routes.get(
+        "/windows",
+        response_model=list[RefreshReport],
+        responses=describe_errors("bad_parameter"),
+        deprecated=True,
+    )
+    def windows(limit: Most = 100) -> Response:
+        """The old name of `/refreshes`; the next release does not have it."""
+        warn_once()
+        answer = refreshes(limit)
+        answer.headers.update(DEPRECATED)
+        return answer
 
     @routes.get("/data", responses=describe_errors("not_found", "bad_parameter"))
     def data(limit: Most = 100) -> Sample:

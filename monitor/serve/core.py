@@ -66,7 +66,7 @@ class Core:
         self.folder = RunFolder(pin_folder(self.options.folder))
         self.schema = Schema.model_validate(self.settings["schema"])
         store = Store(self.folder.models)
-        self.models = Models(store, self.options.model, self.options.refresh)
+        self.models = Models(store, self.options.model, self.options.poll)
         self.reports = Reports(self.folder)
         self.bodies = Bodies(self.options.max_body)
         self.alerts = Alerts(self.folder, self.reports, self.damaged)
@@ -76,7 +76,7 @@ class Core:
     def trouble(self) -> str | None:
         """Why the run is not looked at as it should be; None if all is well."""
         quiet = time.monotonic() - self.looked
-        if quiet > max(STUCK, STUCK * self.options.refresh):
+        if quiet > max(STUCK, STUCK * self.options.poll):
             return f"the run's folder has not been looked at for {quiet:.0f} s"
         return self.failure or None
 
@@ -106,7 +106,7 @@ def pin_folder(folder: str) -> str:
     return os.path.realpath(folder) if is_local(folder) else folder
 
 
-def core_of(options: Options) -> Core:
+def open_core(options: Options) -> Core:
     """What a server needs, of the run that its options name.
 
     Raises:

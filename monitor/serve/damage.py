@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from posixpath import basename
 
-from monitor.serve.logs import say
+from monitor.serve.logs import log_event
 
 MOST = 1000
 """Maximum number of files that are remembered."""
@@ -43,7 +43,7 @@ class Damaged:
             if new and (file in self._reasons or len(self._reasons) < MOST):
                 self._reasons[file] = line
         if new:
-            say("file skipped", "warning", file=file, reason=line)
+            log_event("file skipped", "warning", file=file, reason=line)
 
     def forget(self, file: str) -> None:
         """Forgets a file that can be read now, or is gone."""

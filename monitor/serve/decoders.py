@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import pyarrow as pa
 
-from monitor.serve.unpacking import BAD, DecodeRequest, JsonOrder, work
+from monitor.serve.decoding import BAD, DecodeJsonRequest, DecodeRequest, run_decoder
 
 
 class Undecodable(Exception):
@@ -37,11 +37,13 @@ class Decoder:
     def __init__(self) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=work, args=(theirs,), daemon=True, name="decoder")
+        self._process = spawn.Process(
+            target=run_decoder, args=(theirs,), daemon=True, name="decoder"
+        )
         self._process.start()
         theirs.close()
 
-    def decode(self, order: DecodeRequest | JsonOrder, seconds: float) -> pa.RecordBatch:
+    def decode(self, order: DecodeRequest | DecodeJsonRequest, seconds: float) -> pa.RecordBatch:
         """The features of a body.
 
         Raises:
@@ -79,7 +81,7 @@ class Decoders:
         for _ in range(os.cpu_count() or 1):
             self._idle.put(None)
 
-    def decode(self, order: DecodeRequest | JsonOrder, seconds: float) -> pa.RecordBatch:
+    def decode(self, order: DecodeRequest | DecodeJsonRequest, seconds: float) -> pa.RecordBatch:
         """The features of a body, by a decoder that is free within that time.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Server-sent events: what happens to a run, pushed to whoever listens."""
+"""Server-sent events: what happens to a run, pushed to all subscribers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-LISTENERS = 32
-"""Maximum number of clients that may listen at once."""
+SUBSCRIBERS = 32
+"""Maximum number of clients that may subscribe at once."""
 WAITING = 256
-"""A listener that is so many events behind is let go; it may come again."""
+"""Maximum number of events that wait for a subscriber; one that is slower is disconnected."""
 QUIET = 15.0
 """Seconds: if nothing happens for so long, a comment shows that the connection lives."""
 
 
-class TooManyListeners(Exception):
-    """As many listen as may."""
+class TooManySubscribers(Exception):
+    """There are as many subscribers as are allowed."""
 
 
 class Events:
-    """Spreads events to listeners; any thread may publish."""
+    """Sends events to subscribers; any thread may publish."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -28,25 +28,25 @@ class Events:
         self._closed = False
 
     def publish(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Sends an event to all that listen."""
+        """Sends an event to all subscribers."""
         if self._loop is not None:
             text = f"event: {kind}\ndata: {json.dumps(data, default=str)}\n\n"
-            self._loop.call_soon_threadsafe(self._spread, text)
+            self._loop.call_soon_threadsafe(self._send_all, text)
 
     def close(self) -> None:
         """Ends all streams, for good; any thread may call it."""
         self._closed = True
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._spread, None)
+            self._loop.call_soon_threadsafe(self._send_all, None)
 
-    def listen(self) -> AsyncIterator[str]:
+    def subscribe(self) -> AsyncIterator[str]:
         """A stream of events, as text; called in the event loop.
 
         Raises:
             TooManyListeners: if there are too many already.
         """
-        if len(self._queues) >= LISTENERS or self._closed:
-            raise TooManyListeners(f"{LISTENERS} listen already")
+        if len(self._queues) >= SUBSCRIBERS or self._closed:
+            raise TooManySubscribers(f"{SUBSCRIBERS} clients are subscribed already")
         self._loop = asyncio.get_running_loop()
         mine: asyncio.Queue[str | None] = asyncio.Queue(WAITING)
         self._queues.add(mine)
@@ -66,7 +66,7 @@ class Events:
         finally:
             self._queues.discard(mine)
 
-    def _spread(self, text: str | None) -> None:
+    def _send_all(self, text: str | None) -> None:
         for waiting in tuple(self._queues):
             if text is None or waiting.full():
                 self._queues.discard(waiting)

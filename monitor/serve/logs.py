@@ -35,7 +35,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str).translate(LINE_ENDS)
 
 
-def say(event: str, level: str = "info", **fields: Any) -> None:
+def log_event(event: str, level: str = "info", **fields: Any) -> None:
     """Logs an event.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ class Options:
         max_body: bytes of a request's body, at the most.
         max_rows: of a request, at the most.
         timeout: seconds in which a body has to arrive, and then to be answered.
-        refresh: seconds between looks at the run's folder.
+        poll: seconds between looks at the run's folder.
         key: what a request has to show, or None.
     """
 
@@ -52,7 +53,7 @@ class Options:
     max_body: int = 16 << 20
     max_rows: int = 100_000
     timeout: float = 30.0
-    refresh: float = 1.0
+    poll: float = 1.0
     key: str | None = field(default=None, repr=False)
 
     @property
@@ -78,13 +79,14 @@ def parser() -> Parser:
     add("--max-body", type=float, default=16.0, metavar="MIB", help="of a request (16)")
     add("--max-rows", type=int, default=Options.max_rows, metavar="N", help="(100000)")
     add("--timeout", type=float, default=Options.timeout, metavar="S", help="of a request (30)")
-    add("--refresh", type=float, default=Options.refresh, metavar="S", help="between looks (1)")
+    add("--poll", type=float, metavar="S", help="between looks at the run's folder (1)")
+    add("--refresh", type=float, help=argparse.SUPPRESS)  # the old name of --poll
     add("--api-key-file", metavar="FILE", help=f"a file with the API key (or {KEY} is set)")
     add("--no-api-key", action="store_true", help="beyond this machine, too, none is asked for")
     return made
 
 
-def options_from(words: list[str]) -> Options:
+def options_from(argv: list[str]) -> Options:
     """Options from a command line, and the API key from its file or from the environment.
 
     Raises:
@@ -95,7 +97,8 @@ def options_from(words: list[str]) -> Options:
         >>> options_from(["runs/a", "--port", "0", "--max-body", "1"]).max_body
         1048576
     """
-    given = parser().parse_args(words)
+    given = parser().parse_args(argv)
+    _rename_old(given)
     _check(given)
     key = None if given.no_api_key else _key(given.api_key_file)
     if key is None and not given.no_api_key and not is_loopback(given.host):
@@ -103,11 +106,26 @@ def options_from(words: list[str]) -> Options:
             f"--host {given.host}: others could read the run without an API key: set {KEY}, or "
             "--api-key-file FILE, or, if a proxy before the server asks for one, --no-api-key"
         )
-    taken = ("folder", "host", "port", "model", "max_rows", "timeout", "refresh")
+    taken = ("folder", "host", "port", "model", "max_rows", "timeout", "poll")
     rest: dict[str, Any] = {name: getattr(given, name) for name in taken}
     if given.model == LATEST:
         rest["model"] = NEWEST
     return Options(**rest, max_body=int(given.max_body * (1 << 20)), key=key)
+
+
+def _rename_old(given: argparse.Namespace) -> None:
+    """Takes an option's value from its old name, with a warning.
+
+    Raises:
+        UserError: if both names are given.
+    """
+    if given.refresh is not None:
+        if given.poll is not None:
+            raise UserError("--poll and --refresh: only --poll may be given")
+        print("--refresh is called --poll now; the next release refuses it", file=sys.stderr)
+        given.poll = given.refresh
+    if given.poll is None:
+        given.poll = Options.poll
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -115,12 +133,12 @@ def _check(given: argparse.Namespace) -> None:
         "port": (lambda port: 0 <= port <= 65535, "0 to 65535"),
         "model": (
             lambda name: name in (NEWEST, LATEST) or is_name(name),
-            "newest, or a name of a model",
+            "newest, or the name of a model",
         ),
         "max_body": (lambda size: 0 < size <= 1024, "above 0 and at most 1024 MiB"),
         "max_rows": (lambda rows: 1 <= rows <= 10_000_000, "1 to 10000000"),
         "timeout": (lambda seconds: 0 < seconds <= 3600, "above 0 and at most 3600 seconds"),
-        "refresh": (lambda seconds: 0.01 <= seconds <= 3600, "0.01 to 3600 seconds"),
+        "poll": (lambda seconds: 0.01 <= seconds <= 3600, "0.01 to 3600 seconds"),
     }
     for name, (holds, allowed) in rules.items():
         value = getattr(given, name)

@@ -13,7 +13,13 @@ from pydantic import BaseModel, Field
 from model.schema import Schema
 from model.store import DamagedArtefact
 from model.validation import GREATEST
-from monitor.serve.bodies import JSON, answer, choose_media_type, media_of, rows_of
+from monitor.serve.bodies import (
+    JSON,
+    choose_media_type,
+    decode_rows,
+    encode_answer,
+    parse_content_type,
+)
 from monitor.serve.columnar import MEDIA
 from monitor.serve.core import Core
 from monitor.serve.encodings import codings_of, unpack
@@ -78,7 +84,7 @@ def router(core: Core) -> APIRouter:
 
         What is no feature is ignored. The answer comes in Arrow or Parquet if Accept asks for it.
         """
-        media = media_of(request.headers.get("content-type"))
+        media = parse_content_type(request.headers.get("content-type"))
         asked = choose_media_type(request.headers.get("accept"))
         codings = codings_of(request.headers.get("content-encoding"))
         options = core.options
@@ -113,11 +119,11 @@ def respond(
     """The answer to a body, and what a log line shows of it; by one snapshot of one model."""
     serving = take_model(core, model)
     data = unpack(data, codings, core.options.max_body)
-    rows, carried = rows_of(media, data, serving.artefact.schema, core.options, core.decoders)
+    rows, carried = decode_rows(media, data, serving.artefact.schema, core.options, core.decoders)
     predictions = serving.artefact.predict(rows)
     unknown = serving.artefact.unknown(rows)
     reference = serving.reference
-    body = answer(asked, predictions, reference, carried, unknown)
+    body = encode_answer(asked, predictions, reference, carried, unknown)
     return body, {"rows": len(rows), "model": reference.name}
 
 

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from monitor.serve.logs import NOTES, say
+from monitor.serve.logs import NOTES, log_event
 
 MEDIA = "application/problem+json"
 SHOWN = 10
@@ -74,7 +74,7 @@ KINDS = {
 BY_STATUS = {404: "not_found", 405: "method_not_allowed"}
 
 
-class Fault(BaseModel):
+class ErrorItem(BaseModel):
     """One thing that is wrong with a request."""
 
     where: str = Field(description="the place", examples=["row 3"])
@@ -89,7 +89,7 @@ class ProblemDetails(BaseModel):
     status: int
     detail: str = Field(description="what was wrong, and what to do")
     code: str = Field(description="what programs may go by", examples=sorted(KINDS))
-    errors: list[Fault] = Field([], description=f"the first {SHOWN} faults, by place")
+    errors: list[ErrorItem] = Field([], description=f"the first {SHOWN} faults, by place")
 
 
 class Problem(Exception):
@@ -101,7 +101,7 @@ class Problem(Exception):
         errors: faults by place.
     """
 
-    def __init__(self, code: str, detail: str, errors: Sequence[Fault] = ()) -> None:
+    def __init__(self, code: str, detail: str, errors: Sequence[ErrorItem] = ()) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
@@ -153,7 +153,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def parameter(request: Request, error: RequestValidationError) -> JSONResponse:
         faults = [
-            Fault(where=".".join(map(str, one["loc"])), message=str(one["msg"]))
+            ErrorItem(where=".".join(map(str, one["loc"])), message=str(one["msg"]))
             for one in error.errors()
         ]
         detail = f"{faults[0].where}: {faults[0].message}" if faults else "a parameter is wrong"
@@ -170,5 +170,5 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def internal(request: Request, error: Exception) -> JSONResponse:
-        say("failed", "error", path=request.scope["path"][:LONGEST], trace=error)
+        log_event("failed", "error", path=request.scope["path"][:LONGEST], trace=error)
         return Problem("internal", KINDS["internal"].title).response()

@@ -11,8 +11,8 @@ import uvicorn
 
 from model.errors import UserError
 from monitor.serve import logs
-from monitor.serve.app import app_of
-from monitor.serve.core import Core, core_of
+from monitor.serve.app import make_app
+from monitor.serve.core import Core, open_core
 from monitor.serve.options import KEY, Options
 from monitor.serve.reading import deadlines
 
@@ -42,10 +42,10 @@ def run(options: Options) -> int:
     Raises:
         UserError: if the folder holds no run or the address cannot be listened on.
     """
-    core = core_of(options)
+    core = open_core(options)
     logs.install()
-    with listening(options) as listener:
-        app = app_of(core)
+    with open_socket(options) as listener:
+        app = make_app(core)
         config = uvicorn.Config(
             app,
             http=deadlines(options.timeout),
@@ -60,7 +60,7 @@ def run(options: Options) -> int:
         serving = core.models.current.reference.name if core.models.current else "no model yet"
         print(f"{core.schema.name} of {options.folder} at {url} ({serving})", flush=True)
         if not options.local and options.key is None:
-            logs.say("open to all who reach it: no API key is asked for", "warning", url=url)
+            logs.log_event("open to all who reach it: no API key is asked for", "warning", url=url)
         os.environ.pop(KEY, None)  # no child of this process needs it
         core.decoders.warm()
         with suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
@@ -68,7 +68,7 @@ def run(options: Options) -> int:
     return 0
 
 
-def listening(options: Options) -> socket.socket:
+def open_socket(options: Options) -> socket.socket:
     """A socket that listens; its connections send at once, else answers wait 40 ms for an ACK.
 
     Raises:

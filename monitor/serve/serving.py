@@ -72,14 +72,14 @@ class Models:
     Attributes:
         store: where they are.
         chosen: the name of the only one that serves by default, or ``newest``.
-        refresh: seconds until a model that was refused is tried again, at first.
+        poll: seconds until a model that was refused is tried again, at first.
         current: the one that serves by default, or None.
         names: of all that were in the store at the last look, oldest first.
     """
 
     store: Store
     chosen: str = NEWEST
-    refresh: float = 1.0
+    poll: float = 1.0
     current: Serving | None = None
     names: list[str] = field(default_factory=list)
     _refused: dict[Reference, Refusal] = field(default_factory=dict)
@@ -166,7 +166,7 @@ class Models:
         """Notes a refusal; it is a change if the model is new, or its reason is."""
         reason = str(error) or type(error).__name__
         before = self._refused.get(reference)
-        wait = min(PATIENCE, 2 * before.wait) if before else self.refresh
+        wait = min(PATIENCE, 2 * before.wait) if before else self.poll
         self._refused[reference] = Refusal(reason, wait, time.monotonic() + wait)
         if before is not None and before.reason == reason:
             return None
@@ -180,7 +180,7 @@ def open_serving(store: Store, reference: Reference, manifest: Manifest) -> Serv
         FileNotFoundError, DamagedArtefact: as ``Store.load``.
     """
     artefact = store.load(*reference)
-    artefact.predict(nulls(artefact.schema))
+    artefact.predict(make_null_row(artefact.schema))
     return Serving(reference, artefact, manifest, time.time())
 
 
@@ -198,7 +198,7 @@ def check_place(store: Store, name: str, manifest: Manifest) -> None:
             raise DamagedArtefact(f"{name}: {path.name} leads out of the store")
 
 
-def nulls(schema: Schema) -> pa.RecordBatch:
+def make_null_row(schema: Schema) -> pa.RecordBatch:
     """One row without a value."""
     layout = accepted_schema(schema)
     columns = [

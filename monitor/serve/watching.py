@@ -9,14 +9,14 @@ from collections.abc import Callable
 from model import files
 from model.runs import parse_json
 from monitor.serve.core import Core
-from monitor.serve.logs import say
+from monitor.serve.logs import log_event
 from monitor.serve.reports import explain_unreadable
 
 STOP = 5.0
 """Seconds: a look that takes longer is not waited for at the end."""
 
 
-class Watch:
+class FolderWatcher:
     """Looks at a run's folder again and again, until it is stopped.
 
     Whatever goes wrong in one part of a look, the other parts are done, and so is the next look.
@@ -49,7 +49,7 @@ class Watch:
         failures = [failure for part in parts if (failure := self._failure_of(part))]
         failure = "; ".join(dict.fromkeys(failures))
         if failure and failure != self.core.failure:
-            say("cannot read the run", "warning", reason=failure)
+            log_event("cannot read the run", "warning", reason=failure)
         self.core.failure = failure
         self.core.looked = time.monotonic()
 
@@ -59,16 +59,17 @@ class Watch:
         for change in self.core.models.look():
             if change.refused is None:
                 counts.swaps.inc()
-                say("model", model=change.name)
+                log_event("model", model=change.name)
                 events.publish("model", {"model": change.name})
             else:
                 counts.refused.inc()
-                say("model refused", "warning", model=change.name, reason=change.refused)
+                log_event("model refused", "warning", model=change.name, reason=change.refused)
 
     def look_at_reports(self) -> None:
         """Publishes new reports."""
         for report in self.core.reports.look():
-            self.core.events.publish("window", report)
+            self.core.events.publish("refresh", report)
+            self.core.events.publish("window", report)  # its old name, for one release more
         self.core.damaged.keep("metrics", self.core.reports.damaged)
 
     def look_at_status(self) -> None:
@@ -92,10 +93,10 @@ class Watch:
         except OSError as error:
             return str(error)
         except Exception as error:
-            say("a look failed", "error", trace=error)
+            log_event("a look failed", "error", trace=error)
             return f"{type(error).__name__}: {error}"
         return ""
 
     def _work(self) -> None:
-        while not self._over.wait(self.core.options.refresh):
+        while not self._over.wait(self.core.options.poll):
             self.look()

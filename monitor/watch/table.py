@@ -20,18 +20,18 @@ DROPPED = ("model", "rejected", "late", "R2", "drift", "rows", "skill")
 """Which columns are left out where there is no room for them, the first one first."""
 
 
-class Worst(NamedTuple):
+class WorstDrift(NamedTuple):
     """The greatest population stability index of a refresh, and whose it is."""
 
     psi: float
     column: str
 
 
-def worst_drift(report: Metrics) -> Worst | None:
+def worst_drift(report: Metrics) -> WorstDrift | None:
     """How far features, or the prediction, have drifted; None if the report does not say."""
     if report.drift is None:
         return None
-    return max(Worst(shift.psi, name) for name, shift in list_shifts(report.drift))
+    return max(WorstDrift(shift.psi, name) for name, shift in list_shifts(report.drift))
 
 
 def format_drift(report: Metrics, short: bool) -> str:

@@ -59,7 +59,7 @@ def run(original: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def server(run: Path) -> Iterator[Served]:
     """A server of it with short limits, which looks at it often."""
-    with serve(run, "--timeout", 5, "--refresh", 0.05, "--max-body", 4) as made:
+    with serve(run, "--timeout", 5, "--poll", 0.05, "--max-body", 4) as made:
         yield made
 
 
@@ -154,7 +154,7 @@ def test_a_new_report_and_status_are_events(server: Served, run: Path) -> None:
     path.with_suffix(".part").write_text(json.dumps(report))
     path.with_suffix(".part").rename(path)
     assert [stream.readline() for _ in range(2)] == [
-        b"event: window\n",
+        b"event: refresh\n",
         f"data: {json.dumps(report)}\n".encode(),
     ]
     connection.close()
@@ -330,7 +330,7 @@ def test_a_thousand_changes_of_model_under_load_fail_no_request_and_mix_no_answe
 
     commit(run, 10, 10.0)
     names["20260101T001000Z"] = 10.0
-    with serve(run, "--refresh", 0.01) as server:
+    with serve(run, "--poll", 0.01) as server:
         threads = [threading.Thread(target=load, args=(server.port,)) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -362,12 +362,12 @@ def test_a_server_beside_a_run_follows_it_from_its_first_model_to_its_end(tmp_pa
     running = process(*argv, "--rate", 2000, "--output", folder)
     try:
         until(lambda: (folder / "settings.json").exists(), 30)
-        with serve(folder, "--refresh", 0.02) as server:
+        with serve(folder, "--poll", 0.02) as server:
             until(lambda: ask(server, "GET", "/health")[0] == 200, 60)
             until(lambda: ask(server, "GET", "/status")[1]["ended"], 120)
             last = max(path.name for path in (folder / "models").iterdir())
             until(lambda: ask(server, "GET", "/health")[1]["model"] == last)
-            assert len(ask(server, "GET", "/windows")[1]) == 40
+            assert len(ask(server, "GET", "/refreshes")[1]) == 40
             taken = [line["model"] for line in server.logged("model")]
             assert taken == sorted(taken) and len(taken) > 1
             assert server.logged("model refused") == []

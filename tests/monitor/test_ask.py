@@ -19,8 +19,8 @@ from model.errors import UserError
 from model.people import SCHEMA, People
 from model.store import Store
 from monitor.ask import rows_to_ask
-from monitor.serve.app import app_of
-from monitor.serve.core import core_of
+from monitor.serve.app import make_app
+from monitor.serve.core import open_core
 from monitor.serve.options import KEY, Options
 from pipeline.__main__ import main
 from pipeline.settings import START, micros_of
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
     """A server of the run, which asks for a key."""
-    app = app_of(core_of(Options(str(folder), key=SECRET)))
+    app = make_app(open_core(Options(str(folder), key=SECRET)))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -15,7 +15,7 @@ from rich.console import Console
 from model.metrics import Sums, compute_metrics
 from model.runs import RunFolder
 from monitor import console as monitor_console
-from monitor.console import consoles, telling
+from monitor.console import consoles, show_status
 from monitor.watch.figures import format_figure
 from pipeline import progress
 from pipeline.closing import print_closing
@@ -246,7 +246,7 @@ def test_what_takes_long_is_reported_as_it_stands(
 ) -> None:
     monkeypatch.setattr(monitor_console, "LINE_INTERVAL", -1.0)
     output = console(terminal)
-    with telling(output, "first [/x]") as tell:
+    with show_status(output, "first [/x]") as tell:
         tell("looking through [/b]red[/].csv")
     if not terminal:
         assert to_plain(output) == "looking through [/b]red[/].csv\n"

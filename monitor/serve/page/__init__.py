@@ -2,9 +2,9 @@
 
 The page itself (``page.html``, ``page.css``, ``page.js``, ``icon.svg``) holds nothing of the run
 and is open to all; what it shows it asks for, with the API key if there is one. It listens to
-``/events``, and then asks for what is new: ``/windows``, ``/models`` and ``/status`` as any client
-may, and, by the routes here, for alerts (``alerts``), the form of a prediction (``form``) and the
-report's pictures (``pictures``), which are drawn once for all who look (``drawing``).
+``/events``, and then asks for what is new: ``/refreshes``, ``/models`` and ``/status`` as any
+client may, and, by the routes here, for alerts (``alerts``), the form of a prediction (``form``)
+and the report's pictures (``pictures``), which are drawn once for all who look (``drawing``).
 """
 
 from monitor.serve.page.routes import router

@@ -9,7 +9,7 @@ const KEY = "correnteza-key";
 const asksKey = document.documentElement.hasAttribute("data-key");
 const $ = (id) => document.getElementById(id);
 
-const run = { settings: null, status: null, model: null, models: [], since: 0, windows: new Map(), recent: [] };
+const run = { settings: null, status: null, model: null, models: [], since: 0, reports: new Map(), recent: [] };
 const link = { state: "wait", retry: 0, ahead: 0, moved: performance.now(), heard: 0 };
 
 // --- Elements and figures
@@ -192,9 +192,9 @@ function standing() {
   return rateNow() === 0 ? ["wait", "idle: no rows come"] : ["live", state === "running" ? "live" : state];
 }
 
-const newest = () => [...run.windows.values()].at(-1);
+const newest = () => [...run.reports.values()].at(-1);
 /** The newest refresh that has figures. */
-const scored = () => [...run.windows.values()].findLast((report) => report.mae != null);
+const scored = () => [...run.reports.values()].findLast((report) => report.mae != null);
 
 function showNow() {
   const [kind, told] = standing();
@@ -268,7 +268,7 @@ function showLead() {
   const report = scored(), strong = (text, kind) => el("b", { class: kind }, text);
   const target = strong(run.settings.schema.target);
   if (!report) {
-    const told = run.windows.size ? "No row has been scored yet that has a target." : "No refresh has been reported yet.";
+    const told = run.reports.size ? "No row has been scored yet that has a target." : "No refresh has been reported yet.";
     $("lead").replaceChildren("Predicting ", target, ". ", told);
     return;
   }
@@ -279,16 +279,16 @@ function showLead() {
 
 // --- Refreshes, drift, alerts
 
-function takeWindow(report) {
-  run.windows.set(report.refresh_start, report);
-  run.windows = new Map([...run.windows].sort(([a], [b]) => a < b ? -1 : 1).slice(-200));
+function takeReport(report) {
+  run.reports.set(report.refresh_start, report);
+  run.reports = new Map([...run.reports].sort(([a], [b]) => a < b ? -1 : 1).slice(-200));
 }
 
-function showWindows(fresh) {
+function showReports(fresh) {
   const narrow = ["Rows", "MAE", "Skill"]; // what a phone has room for
   const columns = ["Rows", "Late", "Rejected", "MAE", "Baseline", "RMSE", "R²", "Skill"].map((title) => [title, true, !narrow.includes(title)]);
   const wide = columns.map(([, , left]) => left);
-  const rows = [...run.windows.values()].slice(-SHOWN.refreshes).reverse().map((r) => el("tr",
+  const rows = [...run.reports.values()].slice(-SHOWN.refreshes).reverse().map((r) => el("tr",
     { "data-refresh": r.refresh_start, class: r.refresh_start === fresh && "new" },
     el("th", { scope: "row" }, when(r.refresh_start)), el("td", { class: "model" }, r.model ?? "–"),
     ...numbers([...[r.rows, r.late, r.rejected].map(count),
@@ -314,7 +314,7 @@ function verdict(shift) {
 }
 
 function showDrift() {
-  const report = [...run.windows.values()].findLast((each) => each.drift);
+  const report = [...run.reports.values()].findLast((each) => each.drift);
   if (!report) return;
   const shifts = [...Object.entries(report.drift.features), ["the prediction", report.drift.prediction]];
   const rows = shifts.sort(([, a], [, b]) => b.psi - a.psi).map(([name, shift]) => el("tr", {},
@@ -353,7 +353,7 @@ function showDamaged(found) {
 
 /** The newest rows with their predictions: the user's own key first, then what is kept. */
 async function showRows() {
-  if (!run.windows.size || run.settings.predictions === "none") return; // there is no sample
+  if (!run.reports.size || run.settings.predictions === "none") return; // there is no sample
   const found = await ask(`/data?limit=${SHOWN.rows}`).catch((error) => {
     if (error.status !== 404) throw error;
     return null;
@@ -417,7 +417,7 @@ async function showModels() {
 }
 
 function summary(model) {
-  const served = [...run.windows.values()].find((report) => report.model === model.name);
+  const served = [...run.reports.values()].find((report) => report.model === model.name);
   const mae = served ? `MAE ${figure(served.mae)} in its first refresh` : "has not served yet";
   const m = model.manifest, parts = m ? [`${count(m.rows)} rows`, size(m.bytes), mae] : [];
   const serves = model.name === run.model ? [el("span", { class: "serving" }, "serves now")] : [];
@@ -612,13 +612,13 @@ async function refresh() {
   Object.assign(run, { settings: told.settings, model: told.model, since: told.since });
   showDamaged(told.damaged);
   takeStatus(told.run);
-  run.windows = new Map();
-  (await ask("/windows?limit=200")).forEach(takeWindow);
+  run.reports = new Map();
+  (await ask("/refreshes?limit=200")).forEach(takeReport);
   document.title = `${run.settings.schema.name} · Correnteza`;
   $("name").textContent = run.settings.schema.name;
   showLead();
   showNow();
-  showWindows(null);
+  showReports(null);
   doAll(loadModels, loadAlerts, loadForm, loadSkipped, loadRows, ...Object.values(pictures));
 }
 
@@ -632,11 +632,11 @@ const on = {
     showNow();
     doAll(loadModels, loadForm, pictures.features, pictures.models);
   },
-  window(report) {
-    takeWindow(report);
+  refresh(report) {
+    takeReport(report);
     showLead();
     showNow();
-    showWindows(report.refresh_start);
+    showReports(report.refresh_start);
     const figures = report.mae == null ? "not scored" : `mean absolute error ${figure(report.mae)}, skill ${figure(report.skill)}`;
     $("news").textContent = `New refresh ${when(report.refresh_start)}: ${count(report.rows)} rows, ${figures}.`;
     doAll(loadModels, loadAlerts, loadSkipped, loadRows, ...Object.values(pictures));

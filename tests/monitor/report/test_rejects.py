@@ -26,7 +26,7 @@ def write(folder: Path, name: str, *reasons: str) -> None:
 
 
 def test_rows_are_counted_by_reason_whatever_their_values(hostile: Path) -> None:
-    kinds, number = rejects.kinds(RunFolder(str(hostile)), SCHEMA)
+    kinds, number = rejects.count_reasons(RunFolder(str(hostile)), SCHEMA)
     [kind] = kinds
     assert (kind.rows, number) == (3, 3)
     assert kind.reason == "column 'y': must be a finite number or null"
@@ -53,7 +53,7 @@ def test_a_reason_keeps_all_but_the_value(reason: str, message: str) -> None:
 def test_the_most_frequent_reasons_come_first_and_no_more_than_are_reported(home: Path) -> None:
     reasons = [f"reason {n:02d}" for n in range(30) for _ in range(n + 1)]
     write(home, "20260101T000000Z/0.ndjson", *reasons)
-    kinds, number = rejects.kinds(RunFolder(str(home)), SCHEMA)
+    kinds, number = rejects.count_reasons(RunFolder(str(home)), SCHEMA)
     expected = Counter(reasons).most_common(rejects.KINDS)
     assert [(kind.reason, kind.rows) for kind in kinds] == expected
     assert number == len(reasons)
@@ -66,13 +66,13 @@ def test_no_more_are_read_than_are_needed_the_newest_first_and_undated_ones_last
     write(home, "20260101T000000Z/0.ndjson", "older")
     write(home, "20260102T000000Z/0.ndjson", "newer", "newer")
     write(home, "undated/0.ndjson", "undated")
-    kinds, number = rejects.kinds(RunFolder(str(home)), SCHEMA)
+    kinds, number = rejects.count_reasons(RunFolder(str(home)), SCHEMA)
     assert [(kind.reason, kind.rows) for kind in kinds] == [("newer", 2), ("older", 1)]
     assert number == 3
 
 
 def test_a_run_without_rejects_has_no_kinds(run: Path) -> None:
-    assert rejects.kinds(RunFolder(str(run)), SCHEMA) == ([], 0)
+    assert rejects.count_reasons(RunFolder(str(run)), SCHEMA) == ([], 0)
 
 
 @pytest.mark.parametrize("data", [b"{\n", b"[]\n", b"\xff\n", b"1\n"])
@@ -80,7 +80,7 @@ def test_a_file_that_holds_no_rejects_is_named(data: bytes, home: Path) -> None:
     write(home, "20260101T000000Z/0.ndjson")
     (home / "rejected/20260101T000000Z/0.ndjson").write_bytes(data)
     with pytest.raises(UserError, match=r"0\.ndjson: holds no rejects"):
-        rejects.kinds(RunFolder(str(home)), SCHEMA)
+        rejects.count_reasons(RunFolder(str(home)), SCHEMA)
 
 
 @pytest.mark.parametrize("end", ["\u2028", "\u2029", "\u0085", "\x1e", "\x0b", "\r", "\n"])
@@ -93,5 +93,5 @@ def test_a_reject_may_hold_any_end_of_a_line(end: str, home: Path) -> None:
         "where": f"f{end}:1",
     }
     path.write_bytes((json.dumps(reject, ensure_ascii=False) + "\n").encode() * 2)
-    [kind], number = rejects.kinds(RunFolder(str(home)), SCHEMA)
+    [kind], number = rejects.count_reasons(RunFolder(str(home)), SCHEMA)
     assert (kind.rows, number, kind.where) == (2, 2, f"f{end}:1")

@@ -29,8 +29,8 @@ from model.people import SCHEMA
 from model.statistics import summarize_batch
 from model.store import Store
 from model.training import normalize, train
-from monitor.serve.app import app_of
-from monitor.serve.core import core_of
+from monitor.serve.app import make_app
+from monitor.serve.core import open_core
 from monitor.serve.options import Options
 from pipeline.settings import START, micros_of
 from tests.model.core_kit import accept
@@ -82,8 +82,8 @@ def expected(folder: Path, name: str, columns: dict[str, list[Any]] = PEOPLE) ->
 @contextmanager
 def client(folder: Path | str, **options: Any) -> Iterator[TestClient]:
     """A client of a server in this process."""
-    result = {"refresh": 0.02, **options}
-    with TestClient(app_of(core_of(Options(str(folder), **result))), base_url=URL) as made:
+    result = {"poll": 0.02, **options}
+    with TestClient(make_app(open_core(Options(str(folder), **result))), base_url=URL) as made:
         yield made
 
 

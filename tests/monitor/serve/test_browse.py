@@ -52,7 +52,7 @@ def test_status_of_a_run_that_has_just_begun_has_nulls(mine: Path) -> None:
         found = get_json(api, "/status")
         assert (found["model"], found["since"], found["ended"]) == (None, None, False)
         assert found["run"] is None
-        assert get_json(api, "/models") == get_json(api, "/windows") == []
+        assert get_json(api, "/models") == get_json(api, "/refreshes") == []
         for path in ("/data", "/normalized"):
             problem_of(api.get(path), 404, "not_found")
 
@@ -109,15 +109,15 @@ def test_a_model_is_its_manifest(api: TestClient, run: Path) -> None:
 
 
 def test_windows_are_the_reports_newest_first(api: TestClient, run: Path) -> None:
-    assert get_json(api, "/windows") == metrics(run)[::-1]
-    assert get_json(api, "/windows?limit=2") == metrics(run)[:0:-1]
+    assert get_json(api, "/refreshes") == metrics(run)[::-1]
+    assert get_json(api, "/refreshes?limit=2") == metrics(run)[:0:-1]
 
 
 def test_figures_that_later_versions_add_go_through(mine: Path) -> None:
     path = max((mine / "metrics").glob("*.json"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "later": 7, "text": "x"}))
     with client(mine) as api:
-        assert get_json(api, "/windows")[0]["later"] == 7
+        assert get_json(api, "/refreshes")[0]["later"] == 7
         found = values(api)
     assert found["correnteza_refresh_later", ()] == 7
     assert ("correnteza_refresh_text", ()) not in found
@@ -148,15 +148,15 @@ def test_a_new_report_is_seen_and_a_removed_one_is_forgotten(mine: Path) -> None
     data = paths[2].read_bytes()
     paths[2].unlink()
     with client(mine) as api:
-        assert len(get_json(api, "/windows")) == 2
+        assert len(get_json(api, "/refreshes")) == 2
         paths[2].write_bytes(data)
-        until(lambda: len(get_json(api, "/windows")) == 3)
+        until(lambda: len(get_json(api, "/refreshes")) == 3)
         paths[0].unlink()
-        until(lambda: len(get_json(api, "/windows")) == 2)
+        until(lambda: len(get_json(api, "/refreshes")) == 2)
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "x", "1.5"])
-@pytest.mark.parametrize("path", ["/models", "/windows", "/data", "/normalized"])
+@pytest.mark.parametrize("path", ["/models", "/refreshes", "/data", "/normalized"])
 def test_a_limit_that_is_not_allowed_is_refused(path: str, limit: str, api: TestClient) -> None:
     problem = problem_of(api.get(path, params={"limit": limit}), 422, "bad_parameter")
     assert problem["errors"][0]["where"] == "query.limit"

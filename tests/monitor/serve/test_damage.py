@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from model.errors import UserError
-from monitor.serve.app import app_of
-from monitor.serve.core import core_of
+from monitor.serve.app import make_app
+from monitor.serve.core import open_core
 from monitor.serve.options import Options
 from tests.monitor.serve.kit import NAMES, URL, client, commit, problem_of, rows, until
 
@@ -34,7 +34,7 @@ def sound(api: TestClient, mine: Path, pictures: bool = False) -> None:
     """A new model is taken up, and every path answers without an error of the server's."""
     name = commit(mine, 9, 77.0)
     until(lambda: api.get("/health").json()["model"] == name)
-    for path in ("/status", "/models", "/windows", "/data", "/normalized", "/alerts", "/form"):
+    for path in ("/status", "/models", "/refreshes", "/data", "/normalized", "/alerts", "/form"):
         assert api.get(path).status_code in (200, 404), path
     groups = ("over-time", "drift", "predictions", "features", "models") if pictures else ()
     for group in groups:
@@ -54,7 +54,7 @@ def test_a_damaged_report_is_skipped_and_shown_and_the_rest_goes_on(
     (mine / "metrics" / "20260101T000500Z.json").write_bytes(data)
     with client(mine) as api:
         sound(api, mine, pictures=data == b"{}")
-        assert len(api.get("/windows").json()) == 3
+        assert len(api.get("/refreshes").json()) == 3
         assert list(damage(api)) == ["metrics/20260101T000500Z.json"]
         health = api.get("/health").json()
         assert (health["status"], health["damaged"]) == ("ok", 1)
@@ -78,7 +78,7 @@ def test_a_report_with_a_wrong_value_is_skipped(change: dict[str, Any], mine: Pa
     path = mine / "metrics" / f"{NEWEST}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with client(mine) as api:
-        assert len(api.get("/windows").json()) == 2
+        assert len(api.get("/refreshes").json()) == 2
         assert list(damage(api)) == [f"metrics/{NEWEST}.json"]
 
 
@@ -95,9 +95,9 @@ def test_a_report_that_is_mended_is_shown(mine: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(b"{}")
     with client(mine) as api:
-        assert len(api.get("/windows").json()) == 2
+        assert len(api.get("/refreshes").json()) == 2
         path.write_bytes(whole)
-        until(lambda: len(api.get("/windows").json()) == 3)
+        until(lambda: len(api.get("/refreshes").json()) == 3)
         until(lambda: damage(api) == {})
 
 
@@ -168,27 +168,27 @@ def test_odd_settings_are_refused_in_a_line(change: dict[str, Any], mine: Path) 
     path = mine / "settings.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(UserError, match=r"settings\.json: is not a run's: "):
-        core_of(Options(str(mine)))
+        open_core(Options(str(mine)))
 
 
 @pytest.mark.parametrize("data", [b"{}", DEEP, b"[1]", b"\xff"])
 def test_settings_that_are_none_are_refused_in_a_line(data: bytes, mine: Path) -> None:
     (mine / "settings.json").write_bytes(data)
     with pytest.raises(UserError, match=r"settings\.json"):
-        core_of(Options(str(mine)))
+        open_core(Options(str(mine)))
 
 
 def test_the_thread_goes_on_whatever_a_look_raises(
     mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    core = core_of(Options(str(mine), refresh=0.02))
+    core = open_core(Options(str(mine), poll=0.02))
     look = core.reports.look
 
     def fail() -> Any:
         raise RecursionError("too deep")
 
     monkeypatch.setattr(core.reports, "look", fail)
-    with TestClient(app_of(core), base_url=URL) as api:
+    with TestClient(make_app(core), base_url=URL) as api:
         health = api.get("/health").json()
         assert (health["status"], health["reason"]) == ("degraded", "RecursionError: too deep")
         name = commit(mine, 9, 77.0)
@@ -198,8 +198,8 @@ def test_the_thread_goes_on_whatever_a_look_raises(
 
 
 def test_health_reports_it_if_nobody_looks_at_the_folder(mine: Path) -> None:
-    core = core_of(Options(str(mine), refresh=0.02))
-    app = app_of(core)
+    core = open_core(Options(str(mine), poll=0.02))
+    app = make_app(core)
     api = TestClient(app, base_url=URL)  # not entered: the thread is not started
     assert api.get("/health").json()["status"] == "ok"
     core.looked -= 100

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from monitor.serve.decoders import Decoder, Decoders, Undecodable
-from monitor.serve.unpacking import MEMORY, DecodeRequest
+from monitor.serve.decoding import MEMORY, DecodeRequest
 from tests.monitor.serve.kit import ARROW, PEOPLE, arrow
 
 ORDER = DecodeRequest(ARROW, arrow(pa.table(PEOPLE)), ("idade", "idh"), ("estado",), 10)

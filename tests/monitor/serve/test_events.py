@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from monitor.serve import events as module
-from monitor.serve.events import LISTENERS, WAITING, Events, TooManyListeners
+from monitor.serve.events import SUBSCRIBERS, WAITING, Events, TooManySubscribers
 
 
 def run_with(test: Callable[[Events], Awaitable[None]]) -> None:
@@ -25,7 +25,7 @@ def read(text: str) -> tuple[str, Any]:
 
 
 async def begin(events: Events) -> AsyncIterator[str]:
-    stream = events.listen()
+    stream = events.subscribe()
     assert await anext(stream) == ": listening\n\n"
     return stream
 
@@ -34,10 +34,10 @@ def test_every_listener_gets_every_event_in_order() -> None:
     async def test(events: Events) -> None:
         streams = [await begin(events) for _ in range(3)]
         events.publish("model", {"model": "a\nb"})
-        events.publish("window", {"rows": 1, "mae": None})
+        events.publish("refresh", {"rows": 1, "mae": None})
         for stream in streams:
             assert read(await anext(stream)) == ("model", {"model": "a\nb"})
-            assert read(await anext(stream)) == ("window", {"rows": 1, "mae": None})
+            assert read(await anext(stream)) == ("refresh", {"rows": 1, "mae": None})
 
     run_with(test)
 
@@ -76,9 +76,9 @@ def test_if_nothing_happens_a_comment_shows_that_the_connection_lives(
 
 def test_so_many_may_listen_and_who_goes_makes_room() -> None:
     async def test(events: Events) -> None:
-        streams = [await begin(events) for _ in range(LISTENERS)]
-        with pytest.raises(TooManyListeners):
-            events.listen()
+        streams = [await begin(events) for _ in range(SUBSCRIBERS)]
+        with pytest.raises(TooManySubscribers):
+            events.subscribe()
         await streams[0].aclose()  # type: ignore[attr-defined]
         await begin(events)
 
@@ -89,12 +89,12 @@ def test_a_listener_that_is_far_behind_is_let_go_and_the_others_stay() -> None:
     async def test(events: Events) -> None:
         slow, quick = await begin(events), await begin(events)
         for number in range(WAITING + 1):
-            events.publish("window", {"number": number})
-            assert read(await anext(quick)) == ("window", {"number": number})
+            events.publish("refresh", {"number": number})
+            assert read(await anext(quick)) == ("refresh", {"number": number})
         left = [read(text)[1]["number"] async for text in slow]
         assert left == list(range(WAITING))
-        events.publish("window", {"number": -1})
-        assert read(await anext(quick)) == ("window", {"number": -1})
+        events.publish("refresh", {"number": -1})
+        assert read(await anext(quick)) == ("refresh", {"number": -1})
 
     run_with(test)
 
@@ -106,7 +106,7 @@ def test_closing_ends_every_stream_and_lets_none_begin() -> None:
         for stream in streams:
             with pytest.raises(StopAsyncIteration):
                 await anext(stream)
-        with pytest.raises(TooManyListeners):
-            events.listen()
+        with pytest.raises(TooManySubscribers):
+            events.subscribe()
 
     run_with(test)

@@ -14,19 +14,19 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitor.serve.logs import JsonLines
 from tests.monitor.serve.kit import NAMES, URL, client, problem_of, rows
 
-GETS = ("/health", "/status", "/models", "/windows", "/data", "/normalized", "/metrics")
+GETS = ("/health", "/status", "/models", "/refreshes", "/data", "/normalized", "/metrics")
 
 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/windows?limi=1", "unknown parameter 'limi': did you mean 'limit'?"),
+        ("/refreshes?limi=1", "unknown parameter 'limi': did you mean 'limit'?"),
         ("/models?LIMIT=1", "unknown parameter 'LIMIT': did you mean 'limit'?"),
         ("/data?x=1", "unknown parameter 'x': must be 'limit'"),
         ("/status?a", "unknown parameter 'a': there are none here"),
         ("/health?limit=1", "unknown parameter 'limit': there are none here"),
-        ("/windows?limit=1&limit=2", "parameter 'limit' is given 2 times"),
-        ("/windows?limit=1&lim%0Ait=2", "unknown parameter 'lim\\nit': did you mean 'limit'?"),
+        ("/refreshes?limit=1&limit=2", "parameter 'limit' is given 2 times"),
+        ("/refreshes?limit=1&lim%0Ait=2", "unknown parameter 'lim\\nit': did you mean 'limit'?"),
     ],
 )
 def test_a_parameter_that_a_path_does_not_take_is_refused(

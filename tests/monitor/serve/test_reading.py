@@ -17,12 +17,12 @@ import pytest
 import uvicorn
 from starlette.requests import ClientDisconnect
 
-from monitor.serve.app import app_of
-from monitor.serve.core import core_of
+from monitor.serve.app import make_app
+from monitor.serve.core import open_core
 from monitor.serve.options import Options
 from monitor.serve.problems import Problem
 from monitor.serve.reading import Bodies, Deadlines
-from monitor.serve.server import Server, listening
+from monitor.serve.server import Server, open_socket
 from tests.monitor.serve.kit import rows
 
 POST = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -45,9 +45,9 @@ class Short(Deadlines):
 def serve_here(run: Path, protocol: type[Deadlines] = Short, app: Any = None) -> Iterator[int]:
     """A server in a thread of this process; its port."""
     options = Options(str(run), port=0, timeout=0.5)
-    core = core_of(options)
-    with listening(options) as listener:
-        config = uvicorn.Config(app or app_of(core), http=protocol, ws="none", log_config=None)
+    core = open_core(options)
+    with open_socket(options) as listener:
+        config = uvicorn.Config(app or make_app(core), http=protocol, ws="none", log_config=None)
         server = Server(config, core)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
 
-from monitor.serve.app import app_of
-from monitor.serve.core import core_of
+from monitor.serve.app import make_app
+from monitor.serve.core import open_core
 from monitor.serve.logs import JsonLines
 from monitor.serve.options import Options
 from tests.monitor.serve.kit import (
@@ -272,8 +272,8 @@ def test_a_mistake_of_ours_is_reported_in_the_same_shape_without_its_details(
     def fail(*_: Any) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("monitor.serve.predicting.answer", fail)
-    app = app_of(core_of(Options(str(run))))
+    monkeypatch.setattr("monitor.serve.predicting.encode_answer", fail)
+    app = make_app(open_core(Options(str(run))))
     with TestClient(app, URL, raise_server_exceptions=False) as api:
         answer = api.post("/predict", json=GOOD)
         problem = problem_of(answer, 500, "internal")

@@ -8,12 +8,12 @@ import pytest
 
 from model.errors import UserError
 from monitor.serve.options import Options
-from monitor.serve.server import listening
+from monitor.serve.server import open_socket
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_it_listens_where_it_is_set_on_a_port_that_is_free(host: str) -> None:
-    with listening(Options("run", host=host, port=0)) as listener:
+    with open_socket(Options("run", host=host, port=0)) as listener:
         at, port = listener.getsockname()[:2]
         assert at in ("127.0.0.1", "::1") and port > 0
         socket.create_connection((at, port)).close()
@@ -21,7 +21,7 @@ def test_it_listens_where_it_is_set_on_a_port_that_is_free(host: str) -> None:
 
 def test_what_it_accepts_sends_at_once() -> None:
     with (
-        listening(Options("run", port=0)) as listener,
+        open_socket(Options("run", port=0)) as listener,
         socket.create_connection(listener.getsockname()),
     ):
         accepted, _ = listener.accept()
@@ -30,13 +30,13 @@ def test_what_it_accepts_sends_at_once() -> None:
 
 
 def test_a_port_that_is_taken_is_refused() -> None:
-    with listening(Options("run", port=0)) as listener:
+    with open_socket(Options("run", port=0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(UserError, match=f"--port {port}: Address already in use$"):
-            listening(Options("run", port=port))
+            open_socket(Options("run", port=port))
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
 def test_an_address_of_another_machine_is_refused(host: str) -> None:
     with pytest.raises(UserError, match=f"--host {host} --port 0: "):
-        listening(Options("run", host=host, port=0))
+        open_socket(Options("run", host=host, port=0))

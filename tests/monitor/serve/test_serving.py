@@ -33,7 +33,7 @@ NEWER = "20260101T000900Z"
 @pytest.fixture
 def models(mine: Path) -> Models:
     """The models of a run that can be changed; the newest serves."""
-    made = Models(Store(str(mine / "models")), refresh=0.0)
+    made = Models(Store(str(mine / "models")), poll=0.0)
     assert made.look() == [Change(NAMES[2])]
     return made
 
@@ -175,7 +175,7 @@ def test_a_model_that_is_mended_is_taken_up(models: Models, mine: Path) -> None:
 
 
 def test_a_refused_model_is_not_read_again_at_every_look(mine: Path) -> None:
-    models = Models(Store(str(mine / "models")), refresh=60.0)
+    models = Models(Store(str(mine / "models")), poll=60.0)
     data, manifest = at(NEWER)
     put(mine, data[:-1], manifest)
     assert [change.name for change in models.look()] == [NEWER, NAMES[2]]

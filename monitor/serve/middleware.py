@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.serve.counts import Counts
-from monitor.serve.logs import NOTES, say
+from monitor.serve.logs import NOTES, log_event
 from monitor.serve.options import Options, is_loopback
 from monitor.serve.problems import LONGEST, Problem
 
@@ -49,7 +49,7 @@ class AuthMiddleware:
     def _problem(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
         header = headers.get("host", "")
-        host = host_of(header)
+        host = parse_host(header)
         if "content-length" in headers and "transfer-encoding" in headers:
             return Problem("bad_request", "Content-Length with Transfer-Encoding: give one of them")
         if host is None and header:
@@ -61,16 +61,16 @@ class AuthMiddleware:
         key = self.options.key
         if key is None and scope["method"] not in SAFE and is_foreign(headers):
             return Problem("other_origin", "without an API key, pages of this server alone may ask")
-        if key is None or scope["path"] in OPEN or shows(headers, key):
+        if key is None or scope["path"] in OPEN or has_key(headers, key):
             return None
         return Problem("no_key", "the API key is asked for, as X-API-Key or Authorization: Bearer")
 
 
-def host_of(header: str) -> str | None:
+def parse_host(header: str) -> str | None:
     """A Host header without its port; None if it is none.
 
     Example:
-        >>> host_of("localhost:8000"), host_of("[::1]:8000"), host_of("[::1]evil")
+        >>> parse_host("localhost:8000"), parse_host("[::1]:8000"), parse_host("[::1]evil")
         ('localhost', '::1', None)
     """
     found = HOST.fullmatch(header)
@@ -93,14 +93,14 @@ def is_foreign(headers: Mapping[str, str]) -> bool:
     return origin is not None and origin.partition("://")[2] != headers.get("host")
 
 
-def shows(headers: Mapping[str, str], key: str) -> bool:
+def has_key(headers: Mapping[str, str], key: str) -> bool:
     """Whether a request shows the key; how long this takes reveals nothing about it."""
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     given = headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
     return hmac.compare_digest(given.encode(), key.encode())
 
 
-class Heads:
+class HeadMiddleware:
     """Answers HEAD wherever GET is answered, without the body.
 
     A stream that never ends sends its head alone too: its route sees ``IS_HEAD`` in the scope.
@@ -156,7 +156,7 @@ class AccessLog:
         path = getattr(scope.get("route"), "path", "other")
         self.counts.request(method, path, status, seconds)
         self.counts.rows.inc(notes.get("rows", 0))
-        say(
+        log_event(
             "request",
             method=method[:LONGEST],
             path=scope["path"][:LONGEST],

@@ -19,7 +19,7 @@ MEMORY = 1 << 30
 BAD, LARGE, MANY, WRONG = "bad_body", "body_too_large", "too_many_rows", "bad_rows"
 
 
-class JsonOrder(NamedTuple):
+class DecodeJsonRequest(NamedTuple):
     """What is asked of a decoder of JSON: the rows of a body, as a raw batch of a schema."""
 
     body: bytes
@@ -41,7 +41,7 @@ class DecodeRequest(NamedTuple):
     carried: tuple[str, ...] = ()
 
 
-def work(pipe: Connection) -> None:
+def run_decoder(pipe: Connection) -> None:
     """Answers orders until the server ends.
 
     Args:
@@ -55,7 +55,7 @@ def work(pipe: Connection) -> None:
     limit_memory()
     while True:
         try:
-            order: DecodeRequest | JsonOrder = pipe.recv()
+            order: DecodeRequest | DecodeJsonRequest = pipe.recv()
         except EOFError:
             return
         pipe.send_bytes(answer(order) if isinstance(order, DecodeRequest) else answer_json(order))
@@ -82,7 +82,7 @@ def answer(order: DecodeRequest) -> bytes:
         return refusal(BAD, error)
 
 
-def answer_json(order: JsonOrder) -> bytes:
+def answer_json(order: DecodeJsonRequest) -> bytes:
     """As ``answer``, of a JSON body."""
     from monitor.serve.jsonrows import Unreadable, join_columns, read_rows
 

@@ -20,7 +20,7 @@ SECRET = "correct-horse-battery-staple"
 PATHS = (
     "/status",
     "/models",
-    "/windows",
+    "/refreshes",
     "/data",
     "/normalized",
     "/metrics",
@@ -109,7 +109,7 @@ def test_a_server_beyond_this_machine_answers_under_any_name(run: Path) -> None:
 def test_defaults_are_this_machine_alone_and_small_limits() -> None:
     made = options_from(["runs/a"])
     assert (made.host, made.port, made.model, made.key) == ("127.0.0.1", 8000, "newest", None)
-    assert (made.max_body, made.max_rows, made.timeout, made.refresh) == (16 << 20, 100_000, 30, 1)
+    assert (made.max_body, made.max_rows, made.timeout, made.poll) == (16 << 20, 100_000, 30, 1)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "models.example"])
@@ -139,16 +139,19 @@ def refusals() -> list[Any]:
     return [
         (["--port", "65536"], "--port 65536: must be 0 to 65535"),
         (["--port", "-1"], "--port -1: must be 0 to 65535"),
-        (["--model", "last"], "--model last: must be newest, or a name of a model"),
-        (["--model", "../x"], "--model ../x: must be newest, or a name of a model"),
+        (["--model", "last"], "--model last: must be newest, or the name of a model"),
+        (["--model", "../x"], "--model ../x: must be newest, or the name of a model"),
         (["--max-body", "0"], "--max-body 0.0: must be above 0 and at most 1024 MiB"),
         (["--max-body", "nan"], "--max-body nan: must be above 0 and at most 1024 MiB"),
         (["--max-rows", "0"], "--max-rows 0: must be 1 to 10000000"),
         (["--timeout", "0"], "--timeout 0.0: must be above 0 and at most 3600 seconds"),
-        (["--refresh", "0"], "--refresh 0.0: must be 0.01 to 3600 seconds"),
+        (["--poll", "0"], "--poll 0.0: must be 0.01 to 3600 seconds"),
         (["--prot", "1"], "unrecognized arguments: --prot 1"),
         (["--api-key-file", "none"], "--api-key-file none: cannot be read: No such file or direct"),
-        (["--api-key-file", "short"], "--api-key-file short: a key of 16 or more printable ASCII"),
+        (
+            ["--api-key-file", "short"],
+            "--api-key-file short: must be a key of at least 16 printable ASCII",
+        ),
         (["--api-key-file", "latin"], "--api-key-file latin: cannot be read: is not ASCII text"),
         ([], "nowhere: holds no run: no settings.json in it"),
     ]
