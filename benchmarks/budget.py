@@ -28,9 +28,11 @@ from model.reading import plan, read
 from model.schema import Schema
 from model.training import normalize, train
 from model.validation import validate
-from transforms.coders import KeyedSums, SumsCoder
+from transforms.coders import SummaryCoder, SumsCoder
+from transforms.elements import AcceptedBatch, KeyedSums
 from transforms.sources.files import FileReader
-from transforms.statistics import WindowData, moments_of, statistics_of, summarized
+from transforms.statistics import CombineSummaries, summarize
+from transforms.validate import accept
 
 ROWS, BATCHES = 10_000, 10
 """Rows of a batch; batches of a window."""
@@ -56,7 +58,7 @@ def best(work: Callable[[], object], shared: int = 1) -> float:
     return min(timeit.repeat(work, number=number, repeat=5)) / number / shared * 1e6
 
 
-def window(file: Path) -> list[pa.RecordBatch]:
+def window(file: Path) -> list[AcceptedBatch]:
     """The accepted batches of a window."""
     found = plan(str(file), SCHEMA)
     raw = [batch for c in found.chunks for batch in read(found.files[0], c, SCHEMA, ROWS)]
@@ -65,7 +67,7 @@ def window(file: Path) -> list[pa.RecordBatch]:
         for part, batch in enumerate(raw)
         for piece in split(batch, Tag(Key(0, 0, part), 0, "f", 0), WINDOW.end)
     ]
-    return [validate(batch, SCHEMA)[0] for batch in tagged]
+    return [accept(batch, SCHEMA)[0] for batch in tagged]
 
 
 def costs(file: Path) -> list[Cost]:
@@ -74,13 +76,13 @@ def costs(file: Path) -> list[Cost]:
     [chunk] = found.chunks
     raw = next(read(found.files[0], chunk, SCHEMA, ROWS))
     batches = window(file)
-    one, written = batches[0], encode(batches[0])
+    one, written = batches[0].rows, encode(batches[0].rows)
     tag = Tag(Key(0, 0, 0), 0, "f", 0)
-    parts = [part for b in batches if (part := summarized(b, SCHEMA, reduce=True)) is not None]
-    small, combine = encode(parts[0]), WindowData(1_000)
-    whole = combine.extract_output(list(parts))
-    result = statistics_of(whole), SCHEMA, WINDOW, moments_of(whole)
-    normalized = normalize(whole, *result)
+    parts = [part for b in batches if (part := summarize(b, SCHEMA, reduce=True)) is not None]
+    first, summaries, combine = batches[0], SummaryCoder(), CombineSummaries(1_000)
+    small, whole = summaries.encode(parts[0]), combine.extract_output(list(parts))
+    arguments = whole.rows, whole.statistics, SCHEMA, WINDOW, whole.moments
+    normalized = normalize(*arguments)
     artefact = load_bytes(train(normalized, SCHEMA, RIDGE)[0])
     said = artefact.score(one)
     sums = score_batch(artefact, one, said)
@@ -96,11 +98,11 @@ def costs(file: Path) -> list[Cost]:
         Cost("split on edges", best(lambda: list(split(raw, tag, WINDOW.end))), 2, 2),
         Cost("validate", best(lambda: validate(raw, SCHEMA)), 1, 1),
         Cost("the same, known to fit", best(lambda: validate(raw, SCHEMA, clean=True)), 1, 1),
-        Cost("statistics, moments, sample", best(lambda: summarized(one, SCHEMA, True)), 1, 1),
-        Cost("encode the sample", best(lambda: encode(parts[0])), 0, 1),
-        Cost("decode the sample", best(lambda: decode(small)), 0, 1),
+        Cost("statistics, moments, sample", best(lambda: summarize(first, SCHEMA, True)), 1, 1),
+        Cost("encode the sample", best(lambda: summaries.encode(parts[0])), 0, 1),
+        Cost("decode the sample", best(lambda: summaries.decode(small)), 0, 1),
         Cost("combine", best(lambda: combine.extract_output(list(parts)), BATCHES), 1, 1),
-        Cost("normalise", best(lambda: normalize(whole, *result), BATCHES), 1, 1),
+        Cost("normalise", best(lambda: normalize(*arguments), BATCHES), 1, 1),
         Cost("fit and dump", best(lambda: train(normalized, SCHEMA, RIDGE), BATCHES), 1, 1),
         Cost("encode the rows (not Parquet's)", best(lambda: encode(one)), 0, 0),
         Cost("decode the rows (not Parquet's)", best(lambda: decode(written)), 0, 0),

@@ -39,16 +39,16 @@ def beam_alone(since: float) -> None:
 def job(since: float, argv: list[str]) -> None:
     """Runs the job as ``python -m pipeline`` does, until its first batch is read."""
     from pipeline.__main__ import main
-    from transforms.sources.planner import Read
+    from transforms.sources.read import ReadFn
 
-    stamped = Read.stamped
+    stamped = ReadFn.stamped
 
     def first(self: Any, ticket: Any, batches: Any) -> Iterator[Any]:
         for batch in stamped(self, ticket, batches):
             print_and_exit(since)
             yield batch
 
-    Read.stamped = first  # type: ignore[method-assign]
+    ReadFn.stamped = first  # type: ignore[method-assign]
     sys.exit(main(argv))
 
 

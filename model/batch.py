@@ -103,12 +103,6 @@ def with_tag(batch: pa.RecordBatch, tag: Tag) -> pa.RecordBatch:
     )
 
 
-def restamped(batch: pa.RecordBatch, at: int) -> pa.RecordBatch:
-    """The batch with another stamp in its tag."""
-    metadata = {**batch.schema.metadata, b"at": str(at).encode()}
-    return batch.replace_schema_metadata(metadata)
-
-
 def tag_of(batch: pa.RecordBatch) -> Tag:
     """The tag of a batch.
 

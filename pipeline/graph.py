@@ -2,51 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import apache_beam as beam
-import pyarrow as pa
+from apache_beam.pvalue import PBegin
 
 from model.ending import StreamEnd
+from model.metrics import Metrics
 from model.runs import RunFolder
 from model.store import Store
 from pipeline.settings import Settings
 from pipeline.source import ALL, Span
 from transforms.alerts import WriteAlerts
+from transforms.assign_models import AssignModels
+from transforms.elements import AcceptedBatch, RawBatch
 from transforms.evaluate import Evaluate
-from transforms.handover import HandOver
 from transforms.labels import Follow, WriteCohorts, WriteOutcomes
 from transforms.normalize import Normalize
 from transforms.predict import Predict
 from transforms.resume import unreported
-from transforms.sinks import WriteEnd, WritePredictions, WriteRejects, WriteReports, WriteSample
+from transforms.sinks import WriteEnd, WritePredictions, WriteRejects, WriteReportsFn, WriteSample
 from transforms.statistics import CollectWindows
 from transforms.train import Commit, Train
 from transforms.validate import Validate
 
 
 def build(
-    root: Any,
-    source: beam.PTransform[Any, Any],
+    root: beam.Pipeline | PBegin,
+    source: beam.PTransform[PBegin, beam.PCollection[RawBatch]],
     settings: Settings,
     folder: RunFolder,
     span: Span = ALL,
-) -> Any:
+) -> beam.PCollection[Metrics]:
     """Builds the job.
 
     Args:
         root: a pipeline, or what ``source`` expands on.
         source: gives tagged raw batches, stamped with event time (``transforms.sources``). If it
-            has ``claims``, rows are read again to be scored, and do not travel there.
+            has ``deferred_rows``, rows are read again to be scored, and do not travel there.
         settings: all options.
         folder: the run's folder, which is there; its store is read and written.
         span: what of the stream is trained on and reported; all, unless a run is resumed.
 
     Returns:
-        The PCollection of reports, ``model.metrics.Metrics``, one a refresh.
+        The reports, one a refresh.
     """
     schema, cadence, store = settings.meaning, settings.cadence, Store(folder.models, in_run=True)
-    claims = getattr(source, "claims", None)
+    deferred_rows = getattr(source, "deferred_rows", None)
     end = StreamEnd(span.until, folder.until if schema.has_label_time else None)
     events = root | "Source" >> source
     accepted, broken = events | "Validate" >> Validate(schema)
@@ -66,11 +66,11 @@ def build(
         | "Train" >> Train(schema, settings.regressor, store, settings.least_rows, settings.strict)
         | "Commit" >> Commit(store, folder.timing, folder.skipped)
     )
-    since = beam.Filter(unreported, span.report_from).with_output_types(pa.RecordBatch)
+    since = beam.Filter(unreported, span.report_from).with_output_types(AcceptedBatch)
     batches = accepted | "Unreported" >> since
     scored = (
         {"batches": batches, "models": models}
-        | "HandOver" >> HandOver(cadence, store, settings.shards, claims)
+        | "HandOver" >> AssignModels(cadence, store, settings.shards, deferred_rows)
         | "Predict" >> Predict(store.path, settings.timed)
     )
     written = [rejected | "Rejects" >> WriteRejects(folder.rejected, cadence)]
@@ -78,22 +78,23 @@ def build(
         predictions = WritePredictions(folder.predictions, schema, cadence, settings.shards)
         sample = WriteSample(folder.sample, schema, cadence, store.path)
         written += [scored | "Predictions" >> predictions, scored | "Sample" >> sample]
-    known: dict[str, Any] = {}
+    figures = {"scored": scored, "rejected": rejected}
     if schema.has_label_time:
         clock = settings.clock
         follow = Follow(schema, clock, folder.predictions, span.report_from)
         known = {"scored": scored, "accepted": accepted} | "Labels" >> follow
+        figures["errors"] = known["errors"]
         written.append(known["parts"] | "Cohorts" >> WriteCohorts(folder.cohorts, clock, end))
         if settings.predictions == "parquet":
             outcomes = WriteOutcomes(folder.outcomes, settings.shards, end)
             written.append(known["answered"] | "Outcomes" >> outcomes)
-    rows = {"scored": scored, "rejected": rejected, **known}
     reports = (
-        {**rows, "written": written | "Written" >> beam.Flatten()}
+        {**figures, "written": written | "Written" >> beam.Flatten()}
         | "Evaluate" >> Evaluate(schema, cadence, end)
         | "Alerts" >> WriteAlerts(folder.alerts, settings.thresholds)
-        | "Settle" >> beam.Reshuffle()  # Prism finalizes only what begins a stage
-        | "Report" >> beam.ParDo(WriteReports(folder.metrics, store, cadence, settings.keep))
+        # Prism finalizes only bundles of what begins a stage, and retention waits for that.
+        | "Settle" >> beam.Reshuffle()
+        | "Report" >> beam.ParDo(WriteReportsFn(folder.metrics, store, cadence, settings.keep))
     )
     reports | "End" >> WriteEnd(folder.ended, folder.metrics if schema.has_label_time else None)
     return reports

@@ -21,7 +21,7 @@ NOISE = (
     "Channel closed prematurely",  # a bundle whose connection ended
     *("Really starting service", "Really destroying service"),  # Prism, begun and ended
     "empty transform, with payload",  # Prism, of steps that Beam's runners leave out
-    "transforms.coders.OtherVersion: ",  # the command line reports it in one line
+    "transforms.versions.OtherVersion: ",  # the command line reports it in one line
 )
 """Parts of messages that Beam logs in runs without any fault."""
 

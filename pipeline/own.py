@@ -30,7 +30,7 @@ from pipeline.logs import without_noise
 from pipeline.resuming import complete
 from pipeline.settings import OWN, Settings, settings_from
 from pipeline.source import ALL, Span, span_of
-from transforms.sources.planner import ReadTickets
+from transforms.sources.read import ReadTickets
 from transforms.sources.rows import FromRows
 from transforms.tally import count
 

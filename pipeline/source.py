@@ -20,10 +20,12 @@ from model.store import Store
 from pipeline.inputs import KnownFile, check_known, check_new, check_none_new
 from pipeline.integrity import find_losses
 from pipeline.settings import Settings, micros_of
-from transforms.sources.claims import FileClaims, worthwhile
 from transforms.sources.files import FileReader, FileTickets
 from transforms.sources.people import PeopleReader, PeopleTickets, live_rows
-from transforms.sources.planner import Drain, Extent, ReadTickets
+from transforms.sources.planner import Drain
+from transforms.sources.read import ReadTickets
+from transforms.sources.row_references import DeferredFileRows, should_defer
+from transforms.sources.work_items import Extent
 
 
 class Span(NamedTuple):
@@ -213,7 +215,7 @@ def file_source(
         FileTickets(planned, span.extent),
         reader,
         drain=Drain(folder.drain, cadence.every, cadence.offset),
-        claims=FileClaims(reader) if worthwhile(planned, schema) else None,
+        deferred_rows=DeferredFileRows(reader) if should_defer(planned, schema) else None,
         ahead=True,
         ending=_ending(span, settings, folder),
     ), span

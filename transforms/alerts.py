@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import apache_beam as beam
 
@@ -27,8 +26,11 @@ def write_alerts(
     yield start, metrics
 
 
-class WriteAlerts(beam.PTransform[Any, Any]):
-    """Refreshes' starts and figures in (``Evaluate``), the same out, when alerts are written.
+Figures = beam.PCollection[tuple[int, Metrics]]
+
+
+class WriteAlerts(beam.PTransform[Figures, Figures]):
+    """Refreshes' starts and figures in, the same out, when their alerts are written.
 
     Who sees a report may rely on it that the refresh's ``<refresh start>.ndjson`` is there, or
     that it has no alerts.
@@ -43,6 +45,6 @@ class WriteAlerts(beam.PTransform[Any, Any]):
         self.folder = folder
         self.thresholds = thresholds
 
-    def expand(self, figures: Any) -> Any:
+    def expand(self, figures: Figures) -> Figures:
         writing = beam.ParDo(WriteFn(write_alerts, self.folder, self.thresholds))
         return figures | "Write" >> writing.with_output_types(tuple[int, Metrics])

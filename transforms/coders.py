@@ -1,13 +1,17 @@
-"""How what is shuffled and kept is written as bytes. Importing this registers the coders.
+"""How elements are written as bytes. Importing this registers the coders, each for its own type.
 
-Every hot element is a ``pyarrow.RecordBatch``: an Arrow IPC stream. What crosses a shuffle
-lies in a runner's savepoint too, from which a changed program may be started. So each coder's
-bytes begin with a head: what they are, and in which version. Bytes of another version are
-refused (``OtherVersion``), never misread.
+What crosses a shuffle lies in a runner's savepoint too, from which a changed program may be
+started. So each coder's bytes begin with a header: what they are, and in which version
+(``transforms.versions``). Bytes of another version are refused (``OtherVersion``), never misread.
 
 A change of what a coder's bytes mean, be it of a field's order or of a batch's columns and
-metadata, raises the version in its head; ``tests/pipeline/test_upgrade.py`` has the bytes of
+metadata, raises the version in its header; ``tests/pipeline/test_upgrade.py`` has the bytes of
 each version and says so. What is pickled (``FusedCoder``) stays within a bundle.
+
+In Beam's Python SDK a PCollection's coder follows from its type (``with_output_types``), and a
+type's coder from Beam's registry. So each element has a type of our own: registering a coder for
+it changes nothing for other code in the process. ``RawBatch`` alone is another's type, since it is
+what sources of one's own declare.
 """
 
 from __future__ import annotations
@@ -15,86 +19,62 @@ from __future__ import annotations
 import json
 import pickle
 import struct
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 from apache_beam import coders
-from apache_beam.ml.inference.base import PredictionResult
 
-from model.batch import Key, decode, encode
-from model.labels import LabelCounts
+from model.answers import Outcome
+from model.batch import Key, Tag, decode, encode, tag_of, with_tag
+from model.cohorts import Part
+from model.labels import Known, LabelCounts
+from model.manifest import Reference, Window
 from model.metrics import Metrics, Sums
+from model.moments import Moments, from_bytes
+from model.statistics import Statistics
 from model.training import Normalized
-from transforms.byhand import give, take
-from transforms.sources.planner import Ticket
+from transforms import object_store
+from transforms.elements import (
+    AcceptedBatch,
+    AskedBatch,
+    Committed,
+    FitResult,
+    KeyedSums,
+    ModelReference,
+    OutcomeRows,
+    PredictionRows,
+    RawBatch,
+    Rejects,
+    RowReference,
+    SampleRows,
+    ScoredBatch,
+    ScoringBatch,
+    ServeInput,
+    Summary,
+    Tagged,
+    WindowData,
+    WrittenFile,
+)
+from transforms.sources.work_items import Ticket
+from transforms.versions import header, strip_header
 
-MAGIC = b"Cz"
-KINDS = {
-    b"B": "a batch",
-    b"C": "a planner's checkpoint",
-    b"M": "a refresh's figures",
-    b"P": "a batch's part in a cohort",
-    b"S": "a batch's sums",
-    b"T": "a ticket",
-}
-"""What bytes may be, by the letter in their head."""
-
-
-class OtherVersion(ValueError):
-    """Bytes that another version of the program wrote, as into a savepoint."""
-
-
-def head(kind: bytes, version: int) -> bytes:
-    """The four bytes that a coder's bytes begin with.
-
-    Args:
-        kind: a letter of ``KINDS``.
-        version: from 1 to 255.
-    """
-    return MAGIC + kind + bytes([version])
-
-
-def named(encoded: bytes) -> str:
-    """What bytes are by their head, for a person to read.
-
-    Example:
-        >>> named(head(b"T", 2)), named(bytes(4))
-        ('a ticket of version 2', 'bytes without a version (00000000)')
-    """
-    kind = KINDS.get(encoded[2:3])
-    if kind is None or not encoded.startswith(MAGIC) or len(encoded) < 4:
-        return f"bytes without a version ({encoded[:4].hex()})"
-    return f"{kind} of version {encoded[3]}"
+STATISTICS, MOMENTS, WINDOW, KNOWN = b"statistics", b"moments", b"window", b"known"
+"""Keys of what a summary and a window's data have beside their rows, in the metadata of the stream:
+statistics (JSON), moments, the window's bounds, and what is known of the labels' times (JSON)."""
+PADDING = bytes(4)
+"""What fills a header up to eight bytes, to which Arrow aligns columns: they are read where they
+lie."""
 
 
-def behind(head: bytes, encoded: bytes) -> bytes:
-    """What stands behind a head.
-
-    Raises:
-        OtherVersion: if the bytes begin with another one.
-
-    Example:
-        >>> behind(head(b"T", 1), b"CzT" + bytes([1]) + b"body")
-        b'body'
-    """
-    if not encoded.startswith(head):
-        raise OtherVersion(
-            f"{named(encoded)}: this program reads {named(head)}. A savepoint (or checkpoint) "
-            "is read by the version of the program that took it: start from it with that one, "
-            "drain the job instead of a savepoint, and go on with this one and --resume"
-        )
-    return encoded[len(head) :]
-
-
-class HandedOverCoder(coders.Coder):
-    """Of what is handed over by hand where it can be (``byhand``); else it is written and read."""
+class InProcessCoder(coders.Coder):
+    """Passes an element by reference where it can be (``object_store``), else as bytes."""
 
     def encode(self, value: Any) -> bytes:
-        number = give(value)
-        return self.write(value) if number is None else number
+        reference = object_store.put(value)
+        return self.write(value) if reference is None else reference
 
     def decode(self, encoded: bytes) -> Any:
-        kept = take(encoded)
+        kept = object_store.get(encoded)
         return self.read(encoded) if kept is None else kept
 
     def is_deterministic(self) -> bool:
@@ -109,33 +89,193 @@ class HandedOverCoder(coders.Coder):
         raise NotImplementedError
 
 
-class RecordBatchCoder(HandedOverCoder):
-    """A RecordBatch with its metadata, as an Arrow IPC stream.
+def estimate_bytes(batch: pa.RecordBatch) -> int:
+    """About how many bytes a batch has: eight a value (to ask Arrow takes as long as to encode)."""
+    return batch.num_rows * batch.num_columns * 8
 
-    Its head is filled up to eight bytes, to which Arrow aligns the columns: they are read
-    where they lie.
-    """
 
-    head = head(b"B", 1) + bytes(4)
+class RecordBatchCoder(InProcessCoder):
+    """A RecordBatch with its metadata, as an Arrow IPC stream."""
+
+    head = header(b"B", 1) + PADDING
 
     def write(self, value: pa.RecordBatch) -> bytes:
         return encode(value, self.head)
 
     def read(self, encoded: bytes) -> pa.RecordBatch:
         if not encoded.startswith(self.head):
-            behind(self.head, encoded)
+            strip_header(self.head, encoded)
         return decode(pa.py_buffer(encoded).slice(len(self.head)))
 
     def estimate_size(self, value: pa.RecordBatch) -> int:
-        return near_bytes(value)
+        return estimate_bytes(value)
 
     def to_type_hint(self) -> type:
         return pa.RecordBatch
 
 
-def near_bytes(batch: pa.RecordBatch) -> int:
-    """About how many bytes a batch has: eight a value (to ask Arrow takes as long as to encode)."""
-    return batch.num_rows * batch.num_columns * 8
+class TaggedCoder(RecordBatchCoder):
+    """Rows with their tag, which lies in the metadata of the Arrow stream.
+
+    Attributes:
+        kind: which ``Tagged`` they are.
+    """
+
+    def __init__(self, kind: type[Tagged] = Tagged) -> None:
+        self.kind = kind
+
+    @classmethod
+    def from_type_hint(cls, typehint: Any, registry: Any) -> Any:
+        return cls(typehint)
+
+    def write(self, value: Tagged) -> bytes:
+        return super().write(with_tag(value.rows, value.tag))
+
+    def read(self, encoded: bytes) -> Tagged:
+        batch = super().read(encoded)
+        return self.kind(tag_of(batch), batch.replace_schema_metadata(None))
+
+    def estimate_size(self, value: Tagged) -> int:
+        return estimate_bytes(value.rows)
+
+    def to_type_hint(self) -> type:
+        return self.kind
+
+
+class RowReferenceCoder(coders.Coder):
+    """A reference to rows, as JSON. Version 1 was a batch without columns: it is read too."""
+
+    before, head = RecordBatchCoder.head, header(b"R", 2)
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def encode(self, value: RowReference) -> bytes:
+        return self.head + json.dumps([value.tag, value.count]).encode()
+
+    def decode(self, encoded: bytes) -> RowReference:
+        if encoded.startswith(self.before):
+            batch = RecordBatchCoder().read(encoded)
+            return RowReference(tag_of(batch), int(batch.schema.metadata[b"rows"]))
+        (key, *rest), count = json.loads(strip_header(self.head, encoded))
+        return RowReference(Tag(Key(*key), *rest), count)
+
+
+class ModelReferenceCoder(coders.Coder):
+    """A model's reference, as JSON. Version 1 was a batch without columns: it is read too."""
+
+    before, head = RecordBatchCoder.head, header(b"N", 2)
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def encode(self, value: ModelReference) -> bytes:
+        return self.head + json.dumps(value.reference).encode()
+
+    def decode(self, encoded: bytes) -> ModelReference:
+        if encoded.startswith(self.before):
+            found = RecordBatchCoder().read(encoded).schema.metadata
+            return ModelReference(Reference(found[b"name"].decode(), found[b"sha256"].decode()))
+        return ModelReference(Reference(*json.loads(strip_header(self.head, encoded))))
+
+
+class ServeInputCoder(InProcessCoder):
+    """What meets in a serve window, each by its own coder."""
+
+    batches, rows, models = TaggedCoder(AcceptedBatch), RowReferenceCoder(), ModelReferenceCoder()
+
+    def write(self, value: ServeInput) -> bytes:
+        if isinstance(value, AcceptedBatch):
+            return self.batches.write(value)
+        if isinstance(value, RowReference):
+            return self.rows.encode(value)
+        if isinstance(value, ModelReference):
+            return self.models.encode(value)
+        raise TypeError(f"a {type(value).__name__} does not meet in a serve window")
+
+    def read(self, encoded: bytes) -> ServeInput:
+        if encoded.startswith(self.rows.head):
+            return self.rows.decode(encoded)
+        if encoded.startswith(self.models.head):
+            return self.models.decode(encoded)
+        batch = RecordBatchCoder().read(encoded)
+        if batch.num_columns:
+            return AcceptedBatch(tag_of(batch), batch.replace_schema_metadata(None))
+        # A savepoint of version 0.1 has both references as batches without columns.
+        older: coders.Coder = self.models if b"sha256" in batch.schema.metadata else self.rows
+        return older.decode(encoded)
+
+    def estimate_size(self, value: ServeInput) -> int:
+        return estimate_bytes(value.rows) if isinstance(value, AcceptedBatch) else 100
+
+    def to_type_hint(self) -> type:
+        return ServeInput
+
+
+class SummaryCoder(RecordBatchCoder):
+    """A batch's summary: its rows, with the rest in the metadata of the Arrow stream."""
+
+    def write(self, value: Summary) -> bytes:
+        batch = with_tag(value.rows, value.tag)
+        metadata = {**batch.schema.metadata, **_statistics_metadata(value)}
+        return super().write(batch.replace_schema_metadata(metadata))
+
+    def read(self, encoded: bytes) -> Summary:
+        batch = super().read(encoded)
+        rows = batch.replace_schema_metadata(None)
+        return Summary(tag_of(batch), rows, *_statistics_of(batch))
+
+    def estimate_size(self, value: Summary) -> int:
+        return estimate_bytes(value.rows)
+
+    def to_type_hint(self) -> type:
+        return Summary
+
+
+class WindowDataCoder(InProcessCoder):
+    """A window's data: its rows, with the rest in the metadata of the Arrow stream.
+
+    Version 1 was a batch with a tag: it is read too.
+    """
+
+    before, head = RecordBatchCoder.head, header(b"W", 2) + PADDING
+
+    def write(self, value: WindowData) -> bytes:
+        metadata = {**_statistics_metadata(value), WINDOW: b"%d/%d" % value.window}
+        return encode(value.rows.replace_schema_metadata(metadata), self.head)
+
+    def read(self, encoded: bytes) -> WindowData:
+        if not encoded.startswith((self.head, self.before)):
+            strip_header(self.head, encoded)
+        batch = decode(pa.py_buffer(encoded).slice(len(self.head)))
+        start, end = batch.schema.metadata[WINDOW].split(b"/")
+        rows = batch.replace_schema_metadata(None)
+        return WindowData(Window(int(start), int(end)), rows, *_statistics_of(batch))
+
+    def estimate_size(self, value: WindowData) -> int:
+        return estimate_bytes(value.rows)
+
+    def to_type_hint(self) -> type:
+        return WindowData
+
+
+def _statistics_metadata(value: Summary | WindowData) -> dict[bytes, bytes]:
+    metadata = {STATISTICS: value.statistics.model_dump_json().encode()}
+    if value.moments is not None:
+        metadata[MOMENTS] = value.moments.as_bytes()
+    if value.known is not None:
+        metadata[KNOWN] = json.dumps(value.known).encode()
+    return metadata
+
+
+def _statistics_of(batch: pa.RecordBatch) -> tuple[Statistics, Moments | None, Known | None]:
+    metadata = batch.schema.metadata
+    moments, known = metadata.get(MOMENTS), metadata.get(KNOWN)
+    return (
+        Statistics.model_validate_json(metadata[STATISTICS]),
+        None if moments is None else from_bytes(moments),
+        None if known is None else Known.of(json.loads(known)),
+    )
 
 
 class MetricsCoder(coders.Coder):
@@ -144,14 +284,14 @@ class MetricsCoder(coders.Coder):
     Version 2 lacked the files, which may be absent: it is read too.
     """
 
-    before, head = head(b"M", 2), head(b"M", 3)
+    before, head = header(b"M", 2), header(b"M", 3)
 
     def encode(self, value: Metrics) -> bytes:
         return self.head + value.as_json()
 
     def decode(self, encoded: bytes) -> Metrics:
         first = self.before if encoded.startswith(self.before) else self.head
-        return Metrics.model_validate_json(behind(first, encoded))
+        return Metrics.model_validate_json(strip_header(first, encoded))
 
     def is_deterministic(self) -> bool:
         return True
@@ -183,14 +323,14 @@ class FusedCoder(coders.Coder):
 class TicketCoder(coders.Coder):
     """A ticket: its whole numbers, eight bytes each."""
 
-    head = head(b"T", 1)
+    head = header(b"T", 1)
     layout = struct.Struct(f">4s{len(Ticket._fields)}q")
 
     def encode(self, value: Ticket) -> bytes:
         return self.layout.pack(self.head, *value)
 
     def decode(self, encoded: bytes) -> Ticket:
-        behind(self.head, encoded)
+        strip_header(self.head, encoded)
         return Ticket(*self.layout.unpack(encoded)[1:])
 
     def is_deterministic(self) -> bool:
@@ -198,13 +338,6 @@ class TicketCoder(coders.Coder):
 
     def to_type_hint(self) -> type:
         return Ticket
-
-
-class KeyedSums(NamedTuple):
-    """A batch's key and sums: what is merged into its refresh's."""
-
-    key: Key
-    sums: Sums
 
 
 def dump_sums(sums: Sums) -> list[Any]:
@@ -224,14 +357,14 @@ def load_sums(fields: list[Any]) -> Sums:
     )
 
 
-class SumsCoder(HandedOverCoder):
+class SumsCoder(InProcessCoder):
     """A batch's key and sums, as JSON, which keeps every digit.
 
     Version 2 lacked the files, the last field of version 3: it is read too. Sums with what became
     of questions are written in version 4, which has that behind the files.
     """
 
-    before, head, with_labels = head(b"S", 2), head(b"S", 3), head(b"S", 4)
+    before, head, with_labels = header(b"S", 2), header(b"S", 3), header(b"S", 4)
 
     def write(self, value: KeyedSums) -> bytes:
         if value.sums.labels is not None:
@@ -241,7 +374,7 @@ class SumsCoder(HandedOverCoder):
     def read(self, encoded: bytes) -> KeyedSums:
         known = (self.before, self.with_labels)
         mine = next((each for each in known if encoded.startswith(each)), self.head)
-        key, fields = json.loads(behind(mine, encoded))
+        key, fields = json.loads(strip_header(mine, encoded))
         lacking: list[Any] = [[], None] if mine == self.before else [None]
         lacking = [] if mine == self.with_labels else lacking
         return KeyedSums(Key(*key), load_sums([*fields, *lacking]))
@@ -250,12 +383,54 @@ class SumsCoder(HandedOverCoder):
         return KeyedSums
 
 
-BATCHES = coders.IterableCoder(RecordBatchCoder())
+class PartCoder(coders.Coder):
+    """A batch's part in its cohort, as JSON, which keeps every digit."""
+
+    head = header(b"P", 1)
+
+    def encode(self, value: Part) -> bytes:
+        outcomes = [(each.refresh, dump_sums(each.sums)) for each in value.outcomes]
+        return self.head + json.dumps((value.key, value.rows, value.model, outcomes)).encode()
+
+    def decode(self, encoded: bytes) -> Part:
+        key, rows, model, found = json.loads(strip_header(self.head, encoded))
+        outcomes = tuple(Outcome(refresh, load_sums(fields)) for refresh, fields in found)
+        return Part(Key(*key), rows, model, outcomes)
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def to_type_hint(self) -> type:
+        return Part
+
+
+SUMMARIES = coders.IterableCoder(SummaryCoder())
+SAMPLES = coders.IterableCoder(TaggedCoder(SampleRows))
 SUMS = coders.IterableCoder(SumsCoder())
 
-coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
-coders.registry.register_coder(Ticket, TicketCoder)
-coders.registry.register_coder(KeyedSums, SumsCoder)
-coders.registry.register_coder(Metrics, MetricsCoder)
-for fused in (Normalized, PredictionResult):
+for element, coder in {
+    RawBatch: RecordBatchCoder,
+    AcceptedBatch: TaggedCoder,
+    OutcomeRows: TaggedCoder,
+    PredictionRows: TaggedCoder,
+    SampleRows: TaggedCoder,
+    ServeInput: ServeInputCoder,
+    Summary: SummaryCoder,
+    WindowData: WindowDataCoder,
+    Ticket: TicketCoder,
+    KeyedSums: SumsCoder,
+    Part: PartCoder,
+    Metrics: MetricsCoder,
+}.items():
+    coders.registry.register_coder(element, coder)
+for fused in (
+    Rejects,
+    Normalized,
+    FitResult,
+    Committed,
+    ScoringBatch,
+    ScoredBatch,
+    AskedBatch,
+    WrittenFile,
+):
     coders.registry.register_coder(fused, FusedCoder)

@@ -7,73 +7,108 @@ has been written: who sees a report may rely on the files that belong to it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TypedDict
 
 import apache_beam as beam
+from apache_beam.transforms.window import IntervalWindow
+from typing_extensions import NotRequired
 
 from model.answers import keep_question_sums
 from model.asof import Cadence
-from model.batch import LATE, Key, column, tag_of
+from model.batch import LATE, Key, column
 from model.ending import NO_END, StreamEnd
 from model.metrics import Metrics, Sums, compute_metrics, merge, sum_batch
 from model.schema import Schema
-from transforms.coders import SUMS, KeyedSums
-from transforms.validate import Rejects
+from transforms.coders import SUMS
+from transforms.elements import KeyedSums, Rejects, ScoredBatch, WrittenFile
+from transforms.stamps import WINDOW
 from transforms.windows import refreshes
-from transforms.writing import WrittenFile
-
-Keyed = list[KeyedSums]
 
 
-def scored_sums(result: Any, schema: Schema) -> tuple[int, KeyedSums]:
+class Evaluated(TypedDict):
+    """What a refresh's figures are made of; each is stamped within its refresh.
+
+    Attributes:
+        scored: all scored batches.
+        rejected: all rejects.
+        written: all files that must be there before the report is.
+        errors: of the questions that are answered, if labels have a time of their own.
+    """
+
+    scored: beam.PCollection[ScoredBatch]
+    rejected: beam.PCollection[Rejects]
+    written: beam.PCollection[WrittenFile]
+    errors: NotRequired[beam.PCollection[tuple[int, KeyedSums]]]
+
+
+def sum_scored(scored: ScoredBatch, schema: Schema) -> tuple[int, KeyedSums]:
     """The sums of a scored batch."""
-    batch, said = result.example, result.inference
+    rows, inference = scored.batch.rows, scored.inference
     sums = sum_batch(
-        target=column(batch, schema.target),
-        late=batch.column(LATE).true_count,
-        prediction=None if said is None else said.prediction,
-        baseline=0.0 if said is None else said.baseline,
-        model=result.model_id,
-        histogram=None if said is None else said.histogram,
-        profile="" if said is None else said.profile,
+        target=column(rows, schema.target),
+        late=rows.column(LATE).true_count,
+        prediction=None if inference is None else inference.prediction,
+        baseline=0.0 if inference is None else inference.baseline,
+        model=scored.model,
+        histogram=None if inference is None else inference.histogram,
+        profile="" if inference is None else inference.profile,
     )
     if schema.has_label_time:
         sums = keep_question_sums(sums)
-    return 0, KeyedSums(tag_of(batch).key, sums)
+    return 0, KeyedSums(scored.batch.tag.key, sums)
 
 
-def rejected_sums(rejects: Rejects) -> tuple[int, KeyedSums]:
+def sum_rejected(rejects: Rejects) -> tuple[int, KeyedSums]:
     """The sums of a batch's rejects."""
     return 0, KeyedSums(rejects.tag.key, Sums(rejected=len(rejects.items)))
 
 
-def written_sums(written: WrittenFile) -> tuple[int, KeyedSums]:
+def sum_written(written: WrittenFile) -> tuple[int, KeyedSums]:
     """Sums that count nothing: a file of the refresh, for which its figures wait."""
     return 0, KeyedSums(Key(0, 0, 0), Sums(files=(written,)))
 
 
 class MergeSums(beam.CombineFn):
-    """Merges sums in the order of batch keys, so that bundling changes no digit."""
+    """Merges sums in the order of batch keys, so that bundling changes no digit.
 
-    def create_accumulator(self) -> Keyed:
+    The accumulator is a list of sums. The profile of a model, which is the same in all sums of
+    the batches that it scored, is kept in the first alone: so it is shuffled once.
+    """
+
+    def create_accumulator(self) -> list[KeyedSums]:
         return []
 
-    def add_input(self, accumulator: Keyed, keyed: KeyedSums) -> Keyed:
-        accumulator.append(keyed)
+    def add_input(self, accumulator: list[KeyedSums], keyed: KeyedSums) -> list[KeyedSums]:
+        sums = keyed.sums
+        if not sums.profile:
+            accumulator.append(keyed)
+        elif accumulator and accumulator[0].sums.profile == sums.profile:
+            accumulator.append(keyed._replace(sums=sums._replace(profile="")))
+        else:
+            accumulator.insert(0, keyed)
         return accumulator
 
-    def merge_accumulators(self, accumulators: Iterable[Keyed]) -> Keyed:
-        return [keyed for accumulator in accumulators for keyed in accumulator]
+    def merge_accumulators(self, accumulators: Iterable[list[KeyedSums]]) -> list[KeyedSums]:
+        merged = self.create_accumulator()
+        for accumulator in accumulators:
+            for keyed in accumulator:
+                self.add_input(merged, keyed)
+        return merged
 
-    def extract_output(self, accumulator: Keyed) -> Sums:
-        return merge(sums for _, sums in sorted(accumulator))
+    def extract_output(self, accumulator: list[KeyedSums]) -> Sums:
+        return merge(keyed.sums for keyed in sorted(accumulator, key=_order))
 
-    def get_accumulator_coder(self) -> Any:
+    def get_accumulator_coder(self) -> beam.coders.Coder:
         return SUMS
 
 
-def answered_figures(
-    keyed: tuple[int, Sums], end: StreamEnd, window: Any = beam.DoFn.WindowParam
+def _order(keyed: KeyedSums) -> KeyedSums:
+    """What sums are ordered by: their batch's key, then themselves, wherever the profile is."""
+    return keyed._replace(sums=keyed.sums._replace(profile=""))
+
+
+def compute_answered_metrics(
+    keyed: tuple[int, Sums], end: StreamEnd, window: IntervalWindow = WINDOW
 ) -> Iterator[tuple[int, Metrics]]:
     """The figures of a refresh whose labels have a time, unless the stream ends before it does."""
     start, stop = window.start.micros, window.end.micros
@@ -81,23 +116,19 @@ def answered_figures(
         yield start, compute_metrics(keyed[1], start, stop, by_label=True)
 
 
-def refresh_figures(
-    keyed: tuple[int, Sums], window: Any = beam.DoFn.WindowParam
+def compute_refresh_metrics(
+    keyed: tuple[int, Sums], window: IntervalWindow = WINDOW
 ) -> tuple[int, Metrics]:
     """The figures of a refresh, with its start in microseconds."""
     start, end = window.start.micros, window.end.micros
     return start, compute_metrics(keyed[1], start, end)
 
 
-class Evaluate(beam.PTransform[Any, Any]):
-    """For each refresh its start and its figures (``Metrics``), from three inputs.
-
-    ``scored`` are scored batches, ``rejected`` batches' rejects, and ``written`` files, each
-    stamped within the refresh to which it belongs.
+class Evaluate(beam.PTransform[Evaluated, beam.PCollection[tuple[int, Metrics]]]):
+    """The figures of each refresh, by its start, from what was scored, rejected and written.
 
     A refresh that held any row has figures, be they null. Where labels have a time of their own,
-    a fourth input, ``errors``, has the errors of the questions that are answered in a refresh, and
-    a refresh has figures if any question was asked, answered or over in it.
+    it has figures if any question was asked, answered or over in it.
 
     Attributes:
         schema: the meaning of the columns.
@@ -111,33 +142,32 @@ class Evaluate(beam.PTransform[Any, Any]):
         self.cadence = cadence
         self.end = end
 
-    def expand(self, inputs: dict[str, Any]) -> Any:
+    def expand(self, inputs: Evaluated) -> beam.PCollection[tuple[int, Metrics]]:
         keyed = tuple[int, KeyedSums]
         refresh = refreshes(self.cadence)
         scored = (
             inputs["scored"]
-            | "Score" >> beam.Map(scored_sums, self.schema).with_output_types(keyed)
+            | "Score" >> beam.Map(sum_scored, self.schema).with_output_types(keyed)
             | "ScoredRefresh" >> beam.WindowInto(refresh)
         )
         rejected = (
             inputs["rejected"]
-            | "Count" >> beam.Map(rejected_sums).with_output_types(keyed)
+            | "Count" >> beam.Map(sum_rejected).with_output_types(keyed)
             | "RejectedRefresh" >> beam.WindowInto(refresh)
         )
         written = (
             inputs["written"]
-            | "Nothing" >> beam.Map(written_sums).with_output_types(keyed)
+            | "Nothing" >> beam.Map(sum_written).with_output_types(keyed)
             | "WrittenRefresh" >> beam.WindowInto(refresh)
         )
-        errors = (inputs["errors"],) if self.schema.has_label_time else ()
-        merged = (
+        figures = beam.Map(compute_refresh_metrics)
+        errors: tuple[beam.PCollection[tuple[int, KeyedSums]], ...] = ()
+        if self.schema.has_label_time:
+            figures = beam.FlatMap(compute_answered_metrics, self.end)
+            errors = (inputs["errors"],)
+        return (
             (scored, rejected, written, *errors)
             | "All" >> beam.Flatten()
             | "Merge" >> beam.CombinePerKey(MergeSums())
+            | "Figures" >> figures.with_output_types(tuple[int, Metrics])
         )
-        figures = (
-            beam.FlatMap(answered_figures, self.end)
-            if self.schema.has_label_time
-            else beam.Map(refresh_figures)
-        )
-        return merged | "Figures" >> figures.with_output_types(tuple[int, Metrics])

@@ -10,66 +10,52 @@ follows only what becomes of their questions in the refreshes that are still to 
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from apache_beam import coders
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.transforms.window import FixedWindows, IntervalWindow, TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
 
 from model import files
-from model.answers import Asked, Outcome, cut_answered, find_outcomes
+from model.answers import Asked, cut_answered, find_outcomes
 from model.asof import format_name
-from model.batch import ID, SECOND, Key, row_ids, tag_of
+from model.batch import ID, SECOND, row_ids
 from model.cohorts import Clock, Part, file_name, merge_cohort
 from model.ending import StreamEnd
 from model.errors import UserError
 from model.schema import Schema
-from transforms.coders import FusedCoder, KeyedSums, behind, dump_sums, head, load_sums
-from transforms.handover import sharded
-from transforms.sinks import parquet_bytes
-from transforms.sources.planner import beam_time, last_time
-from transforms.writing import WriteFn, WrittenFile, write_file
+from transforms.elements import (
+    AcceptedBatch,
+    AskedBatch,
+    KeyedSums,
+    OutcomeRows,
+    ScoredBatch,
+    WrittenFile,
+)
+from transforms.sinks import add_file_shard, parquet_bytes
+from transforms.stamps import STAMP, beam_time, last_time
+from transforms.writing import WriteFn, write_file
 
+Element = TypeVar("Element")
 ERRORS, PARTS, ANSWERED = "errors", "parts", "answered"
 RECALLED = 64
 """Maximum number of refreshes whose predictions a resumed run holds at a time."""
 
 
-class PartCoder(coders.Coder):
-    """A batch's part in its cohort, as JSON, which keeps every digit."""
-
-    head = head(b"P", 1)
-
-    def encode(self, value: Part) -> bytes:
-        outcomes = [(each.refresh, dump_sums(each.sums)) for each in value.outcomes]
-        return self.head + json.dumps((value.key, value.rows, value.model, outcomes)).encode()
-
-    def decode(self, encoded: bytes) -> Part:
-        key, rows, model, found = json.loads(behind(self.head, encoded))
-        outcomes = tuple(Outcome(refresh, load_sums(fields)) for refresh, fields in found)
-        return Part(Key(*key), rows, model, outcomes)
-
-    def is_deterministic(self) -> bool:
-        return True
-
-    def to_type_hint(self) -> type:
-        return Part
-
-
-def as_asked(result: Any) -> Asked:
+def as_asked(scored: ScoredBatch) -> AskedBatch:
     """A scored batch as questions and what was predicted for them."""
-    inference = result.inference
+    rows, inference = scored.batch.rows, scored.inference
     if inference is None:
-        return Asked(result.example, None, 0.0, None)
-    return Asked(result.example, inference.prediction, inference.baseline, result.model_id)
+        return AskedBatch(scored.batch.tag, Asked(rows, None, 0.0, None))
+    asked = Asked(rows, inference.prediction, inference.baseline, scored.model)
+    return AskedBatch(scored.batch.tag, asked)
 
 
 class FollowFn(beam.DoFn):
@@ -89,8 +75,11 @@ class FollowFn(beam.DoFn):
         self.clock = clock
         self.since = since
 
-    def process(self, asked: Asked, at: Any = beam.DoFn.TimestampParam) -> Iterator[Any]:
-        tag, (every, _, offset) = tag_of(asked.rows), self.clock
+    def process(
+        self, batch: AskedBatch, at: Timestamp = STAMP
+    ) -> Iterator[TimestampedValue[tuple[int, KeyedSums]] | TaggedOutput[str, object]]:
+        tag, asked = batch
+        every, _, offset = self.clock
         outcomes = tuple(find_outcomes(asked, self.schema, every, tag.at, offset))
         for outcome in outcomes:
             if self._is_due(outcome.refresh):
@@ -102,12 +91,13 @@ class FollowFn(beam.DoFn):
             yield TaggedOutput(PARTS, self._stamped((0, part), final, at))
         for refresh, rows in cut_answered(asked, self.schema, every, tag.at, offset):
             if self._is_due(refresh):
-                yield TaggedOutput(ANSWERED, self._stamped(rows, refresh, at))
+                answered = OutcomeRows(tag, rows)
+                yield TaggedOutput(ANSWERED, self._stamped(answered, refresh, at))
 
     def _is_due(self, refresh: int) -> bool:
         return self.since is None or refresh >= self.since
 
-    def _stamped(self, value: Any, refresh: int, at: Any) -> Any:
+    def _stamped(self, value: Element, refresh: int, at: Timestamp) -> TimestampedValue[Element]:
         # never before the batch's own stamp: the watermark may be there already
         return TimestampedValue(value, max(beam_time(refresh), at))
 
@@ -185,14 +175,35 @@ class RecallFn(beam.DoFn):
     def setup(self) -> None:
         self.recalled = Recalled(self.folder)
 
-    def process(self, batch: pa.RecordBatch) -> Iterator[Asked]:
-        refresh = self.clock.refresh_of(tag_of(batch).at)
+    def process(self, batch: AcceptedBatch) -> Iterator[AskedBatch]:
+        refresh = self.clock.refresh_of(batch.tag.at)
         if self.clock.needed_from(self.since) <= refresh < self.since:
-            yield self.recalled.recall(batch, refresh)
+            yield AskedBatch(batch.tag, self.recalled.recall(batch.rows, refresh))
 
 
-class Follow(beam.PTransform[Any, Any]):
-    """What becomes of questions: ``{scored, accepted}`` in, ``{errors, parts, answered}`` out.
+class Asking(TypedDict):
+    """The two inputs of ``Follow``; only those of a resumed run are recalled of ``accepted``."""
+
+    scored: beam.PCollection[ScoredBatch]
+    accepted: beam.PCollection[AcceptedBatch]
+
+
+class Followed(TypedDict):
+    """What becomes of questions, each in the refresh in which it is certain.
+
+    Attributes:
+        errors: sums of errors and counts.
+        parts: batches' parts in their cohorts.
+        answered: answered questions.
+    """
+
+    errors: beam.PCollection[tuple[int, KeyedSums]]
+    parts: beam.PCollection[tuple[int, Part]]
+    answered: beam.PCollection[OutcomeRows]
+
+
+class Follow(beam.PTransform[Asking, Followed]):
+    """What becomes of questions.
 
     Attributes:
         schema: of the rows, with ``label_time``.
@@ -208,13 +219,13 @@ class Follow(beam.PTransform[Any, Any]):
         self.folder = folder
         self.since = since
 
-    def expand(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        asked = [inputs["scored"] | "Asked" >> beam.Map(as_asked).with_output_types(Asked)]
+    def expand(self, inputs: Asking) -> Followed:
+        asked = [inputs["scored"] | "Asked" >> beam.Map(as_asked).with_output_types(AskedBatch)]
         if self.since is not None:
             recall = beam.ParDo(RecallFn(self.folder, self.clock, self.since))
-            asked.append(inputs["accepted"] | "Recall" >> recall.with_output_types(Asked))
+            asked.append(inputs["accepted"] | "Recall" >> recall.with_output_types(AskedBatch))
         refreshes = FixedWindows(self.clock.every // SECOND, self.clock.offset // SECOND)
-        found: dict[str, list[Any]] = {ERRORS: [], PARTS: [], ANSWERED: []}
+        found: dict[str, list[beam.PCollection[Any]]] = {ERRORS: [], PARTS: [], ANSWERED: []}
         for number, questions in enumerate(asked):
             name = ("Follow", "FollowRecalled")[number]
             follow = beam.ParDo(FollowFn(self.schema, self.clock, self.since))
@@ -223,16 +234,20 @@ class Follow(beam.PTransform[Any, Any]):
                 outputs[kind].element_type = type_
                 placed = outputs[kind] | f"{name}{kind.title()}" >> beam.WindowInto(refreshes)
                 found[kind].append(placed)
-        return {
+        flat = {
             kind: parts | f"All{kind.title()}" >> beam.Flatten() for kind, parts in found.items()
         }
+        return Followed(errors=flat[ERRORS], parts=flat[PARTS], answered=flat[ANSWERED])
 
 
-_TYPES = {ERRORS: tuple[int, KeyedSums], PARTS: tuple[int, Part], ANSWERED: pa.RecordBatch}
+_TYPES = {ERRORS: tuple[int, KeyedSums], PARTS: tuple[int, Part], ANSWERED: OutcomeRows}
 
 
-class WriteOutcomes(beam.PTransform[Any, Any]):
-    """Answered rows in; ``<refresh start of the label>/<shard>.parquet`` out (``WrittenFile``).
+Written = beam.PCollection[WrittenFile]
+
+
+class WriteOutcomes(beam.PTransform[beam.PCollection[OutcomeRows], Written]):
+    """Answered questions in; ``<refresh start of the label>/<shard>.parquet`` out.
 
     Rows are in the order of (label time, row id).
 
@@ -248,32 +263,32 @@ class WriteOutcomes(beam.PTransform[Any, Any]):
         self.shards = shards
         self.end = end
 
-    def expand(self, answered: Any) -> Any:
-        keyed = tuple[int, pa.RecordBatch]
+    def expand(self, answered: beam.PCollection[OutcomeRows]) -> Written:
+        keyed = tuple[int, OutcomeRows]
         write = beam.ParDo(WriteFn(write_outcomes, self.folder, self.end))
         return (
             answered
-            | "Shard" >> beam.Map(sharded, self.shards).with_output_types(keyed)
+            | "Shard" >> beam.Map(add_file_shard, self.shards).with_output_types(keyed)
             | "Group" >> beam.GroupByKey()
             | "Write" >> write.with_output_types(WrittenFile)
         )
 
 
 def write_outcomes(
-    keyed: tuple[int, Iterable[pa.RecordBatch]], folder: str, end: StreamEnd, window: Any
-) -> Iterator[Any]:
+    keyed: tuple[int, Iterable[OutcomeRows]], folder: str, end: StreamEnd, window: IntervalWindow
+) -> Iterator[TimestampedValue[WrittenFile]]:
     """Writes a shard of what was answered in a refresh; gives the file, stamped."""
     if not end.includes(window.end.micros):
         return
-    shard, batches = keyed
+    shard, parts = keyed
     names = format_name(window.start.micros), f"{shard:05d}.parquet"
-    table = pa.Table.from_batches([b.replace_schema_metadata(None) for b in batches])
+    table = pa.Table.from_batches([part.rows for part in parts])
     ordered = table.sort_by([("label_time", "ascending"), ("id", "ascending")])
     yield TimestampedValue(write_file(folder, names, parquet_bytes(ordered)), last_time(window))
 
 
-class WriteCohorts(beam.PTransform[Any, Any]):
-    """Batches' parts in; ``<refresh start>.json`` below a folder out (``WrittenFile``).
+class WriteCohorts(beam.PTransform[beam.PCollection[tuple[int, Part]], Written]):
+    """Batches' parts in; ``<refresh start>.json`` below a folder out.
 
     A cohort is written in the refresh in which it is final, or when the stream has ended.
 
@@ -289,7 +304,7 @@ class WriteCohorts(beam.PTransform[Any, Any]):
         self.clock = clock
         self.end = end
 
-    def expand(self, parts: Any) -> Any:
+    def expand(self, parts: beam.PCollection[tuple[int, Part]]) -> Written:
         write = beam.ParDo(WriteFn(write_cohort, self.folder, self.clock, self.end))
         return (
             parts | "Cohort" >> beam.GroupByKey() | "Write" >> write.with_output_types(WrittenFile)
@@ -297,15 +312,15 @@ class WriteCohorts(beam.PTransform[Any, Any]):
 
 
 def write_cohort(
-    keyed: tuple[int, Iterable[Part]], folder: str, clock: Clock, end: StreamEnd, window: Any
-) -> Iterator[Any]:
+    keyed: tuple[int, Iterable[Part]],
+    folder: str,
+    clock: Clock,
+    end: StreamEnd,
+    window: IntervalWindow,
+) -> Iterator[TimestampedValue[WrittenFile]]:
     """Writes a cohort; gives the file, stamped, if the cohort is final."""
     start = clock.start_of(window.start.micros)
     cohort = merge_cohort(keyed[1], start, clock, end.find())
     written = write_file(folder, (file_name(start),), cohort.as_json())
     if cohort.final:
         yield TimestampedValue(written, last_time(window))
-
-
-coders.registry.register_coder(Part, PartCoder)
-coders.registry.register_coder(Asked, FusedCoder)

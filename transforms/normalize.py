@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 
 from model.schema import Schema
 from model.training import Normalized, normalize
-from transforms.statistics import known_of, moments_of, statistics_of, window_of
+from transforms.elements import WindowData
 
 
 class NormalizeFn(beam.DoFn):
@@ -19,13 +17,13 @@ class NormalizeFn(beam.DoFn):
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
 
-    def process(self, batch: pa.RecordBatch) -> Iterator[Normalized]:
-        told = statistics_of(batch), self.schema, window_of(batch), moments_of(batch)
-        yield normalize(batch, *told, known=known_of(batch))
+    def process(self, data: WindowData) -> Iterator[Normalized]:
+        sums = data.statistics, self.schema, data.window, data.moments, data.known
+        yield normalize(data.rows, *sums)
 
 
-class Normalize(beam.PTransform[Any, Any]):
-    """Windows' data in (``CollectWindows``), their normalised rows out (``Normalized``).
+class Normalize(beam.PTransform[beam.PCollection[WindowData], beam.PCollection[Normalized]]):
+    """Windows' data in, their normalised rows out.
 
     Attributes:
         schema: the meaning of the columns.
@@ -35,5 +33,5 @@ class Normalize(beam.PTransform[Any, Any]):
         super().__init__()
         self.schema = schema
 
-    def expand(self, windows: Any) -> Any:
+    def expand(self, windows: beam.PCollection[WindowData]) -> beam.PCollection[Normalized]:
         return windows | beam.ParDo(NormalizeFn(self.schema)).with_output_types(Normalized)

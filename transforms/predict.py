@@ -9,46 +9,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
+from apache_beam.ml.inference.base import ModelHandler, RunInference
 
-from model.arrays import Matrix
 from model.asof import Cadence
-from model.batch import SECOND, tag_of
-from model.drift import Histogram
+from model.batch import SECOND
 from model.manifest import Reference
 from model.store import ModelCache, model_cache
-from transforms.coders import near_bytes
-from transforms.handover import Request
+from transforms.coders import estimate_bytes
+from transforms.elements import AcceptedBatch, Inference, ScoredBatch, ScoringBatch, ScoringTask
 from transforms.tally import count, observe
 
 
-class Inference(NamedTuple):
-    """What a model said of a batch.
-
-    Attributes:
-        prediction: shape (rows,).
-        baseline: the mean target of the model's window.
-        reference: the model.
-        histogram: how the rows lie in the bins of the model's profile; None if it has none.
-        profile: that profile, as JSON, or "".
-    """
-
-    prediction: Matrix
-    baseline: float
-    reference: Reference
-    histogram: Histogram | None = None
-    profile: str = ""
-
-
-class ArtefactHandler(ModelHandler[Request, PredictionResult, ModelCache]):
+class ArtefactHandler(ModelHandler[ScoringTask, ScoredBatch, ModelCache]):
     """Scores batches of raw rows, each with the artefact that is referred to beside it.
 
-    It normalises by the artefact's own statistics. A batch without a reference passes with
-    the inference None. Elements are lists of requests, so RunInference batches nothing more.
+    It normalises by the artefact's own statistics. A batch without a model passes with the
+    inference None. A ``ScoringBatch`` is a batch already, so RunInference batches nothing more.
 
     Attributes:
         store: the path of the store.
@@ -66,31 +46,29 @@ class ArtefactHandler(ModelHandler[Request, PredictionResult, ModelCache]):
 
     def run_inference(
         self,
-        batch: Sequence[Request],
+        batch: Sequence[ScoringTask],
         model: ModelCache,
         inference_args: dict[str, Any] | None = None,
-    ) -> Iterator[PredictionResult]:
-        for reference, rows in batch:
-            yield self._score(reference, rows, model)
-            count("rows scored", rows.num_rows)
+    ) -> Iterator[ScoredBatch]:
+        for reference, accepted in batch:
+            assert isinstance(accepted, AcceptedBatch), "references are materialized before"
+            yield ScoredBatch(accepted, self._score(reference, accepted.rows, model))
+            count("rows scored", accepted.rows.num_rows)
             if self.timed is not None:
-                due = self.timed.serve_window_of(tag_of(rows).at) + self.timed.latency
+                due = self.timed.serve_window_of(accepted.tag.at) + self.timed.latency
                 observe("scored behind", time.time() - due / SECOND)
 
     def _score(
-        self, reference: Reference | None, rows: pa.RecordBatch, model: ModelCache
-    ) -> PredictionResult:
+        self, reference: Reference | None, rows: pa.RecordBatch, models: ModelCache
+    ) -> Inference | None:
         if reference is None:
-            return PredictionResult(rows, None, None)
-        artefact = model.get(reference)
+            return None
+        artefact = models.get(reference)
         prediction, histogram = artefact.score(rows)
-        inference = Inference(
-            prediction, artefact.baseline, reference, histogram, artefact.profile_json
-        )
-        return PredictionResult(rows, inference, reference.name)
+        return Inference(prediction, artefact.baseline, reference, histogram, artefact.profile_json)
 
-    def get_num_bytes(self, batch: Sequence[Request]) -> int:
-        return sum(near_bytes(rows) for _, rows in batch)
+    def get_num_bytes(self, batch: Sequence[ScoringTask]) -> int:
+        return sum(estimate_bytes(b.rows) for _, b in batch if isinstance(b, AcceptedBatch))
 
     def get_metrics_namespace(self) -> str:
         return "correnteza"
@@ -99,8 +77,8 @@ class ArtefactHandler(ModelHandler[Request, PredictionResult, ModelCache]):
         return True
 
 
-class Predict(beam.PTransform[Any, Any]):
-    """Requests in (``HandOver``), scored batches out, as Beam's ``PredictionResult``.
+class Predict(beam.PTransform[beam.PCollection[ScoringBatch], beam.PCollection[ScoredBatch]]):
+    """Batches with their models in, scored batches out.
 
     Attributes:
         store, timed: see ``ArtefactHandler``.
@@ -111,8 +89,8 @@ class Predict(beam.PTransform[Any, Any]):
         self.store = store
         self.timed = timed
 
-    def expand(self, requests: Any) -> Any:
+    def expand(self, batches: beam.PCollection[ScoringBatch]) -> beam.PCollection[ScoredBatch]:
         inference = RunInference(
             ArtefactHandler(self.store, self.timed), model_identifier="correnteza"
         )
-        return requests | inference.with_output_types(PredictionResult)
+        return batches | inference.with_output_types(ScoredBatch)

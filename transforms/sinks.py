@@ -9,30 +9,40 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.transforms.core import _BundleFinalizerParam
+from apache_beam.transforms.window import FixedWindows, IntervalWindow, TimestampedValue
 
 from model import files
 from model.answers import drop_label_time, hide_unknown
 from model.asof import Cadence, format_name
-from model.batch import ID, KEY, LATE, TIME, TIME_TYPE, column, concat, sort_by_time, tag_of
+from model.batch import ID, KEY, LATE, TIME, TIME_TYPE, column, concat, sort_by_time
 from model.carried import carried_columns, carried_fields
+from model.manifest import Reference
 from model.metrics import Metrics
 from model.sample import bottom_k
 from model.schema import Schema
 from model.store import ModelCache, Store, model_cache
-from transforms.coders import BATCHES
-from transforms.handover import sharded
-from transforms.sources.planner import last_time
+from transforms.assign_models import shard_of
+from transforms.coders import SAMPLES
+from transforms.elements import (
+    PredictionRows,
+    Rejects,
+    SampleRows,
+    ScoredBatch,
+    Tagged,
+    WrittenFile,
+)
+from transforms.stamps import FINALIZER, last_time
 from transforms.tally import count
-from transforms.validate import Rejects
 from transforms.windows import refreshes
-from transforms.writing import WriteFn, WrittenFile, write_file
+from transforms.writing import WriteFn, write_file
 
 PREDICTIONS = pa.schema(
     [
@@ -45,9 +55,10 @@ PREDICTIONS = pa.schema(
     ]
 )
 SAMPLE_ROWS = 1_000
+# One window of all of time. Not Beam's global window: of a stream Beam groups nothing there without
+# a trigger, and the embedded runner has none for it.
 ALL_OF_TIME = FixedWindows(315_537_897_599, offset=-62_135_596_800)
-"""One window of the years 1 to 9999. (Beam groups nothing of a stream in its global window
-without a trigger, and the embedded runner takes none there.)"""
+"""One window of the years 1 to 9999."""
 PREDICTION, NORMALIZED = "__prediction", "__normalized:"
 """Columns of a sample on its way; no schema names a column so."""
 
@@ -59,41 +70,52 @@ def parquet_bytes(rows: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def nullable(values: Any) -> pa.Array:
+def nullable(values: npt.NDArray[np.float64]) -> pa.Array:
     """Float64 values as Arrow's; NaN becomes null."""
     return pa.array(values, from_pandas=True)
 
 
-def predicted(result: Any, schema: Schema) -> pa.RecordBatch:
-    """A scored batch as its rows stand in the predictions; its tag stays."""
-    batch, inference = hide_unknown(result.example, schema), result.inference
+def prediction_rows(scored: ScoredBatch, schema: Schema) -> PredictionRows:
+    """A scored batch as its rows stand in the predictions."""
+    batch, inference = hide_unknown(scored.batch.rows, schema), scored.inference
     rows = batch.num_rows
     columns = [
         batch.column(ID),
         batch.column(TIME),
         nullable(column(batch, schema.target)),
         pa.nulls(rows, pa.float64()) if inference is None else nullable(inference.prediction),
-        pa.repeat(pa.scalar(result.model_id, pa.string()), rows),
+        pa.repeat(pa.scalar(scored.model, pa.string()), rows),
         batch.column(LATE),
-        *_baseline(result, schema),
+        *_baseline(scored, schema),
         *carried_columns(batch, schema),
     ]
     baseline = [pa.field("baseline", pa.float64())] if schema.has_label_time else []
-    fields = [*PREDICTIONS, *baseline, *carried_fields(schema)]
-    layout = pa.schema(fields, batch.schema.metadata)
-    return pa.RecordBatch.from_arrays(columns, schema=layout)
+    layout = pa.schema([*PREDICTIONS, *baseline, *carried_fields(schema)])
+    return PredictionRows(scored.batch.tag, pa.RecordBatch.from_arrays(columns, schema=layout))
 
 
-def _baseline(result: Any, schema: Schema) -> list[pa.Array]:
+def _baseline(scored: ScoredBatch, schema: Schema) -> list[pa.Array]:
     """What the baseline predicts, kept for when the labels are known, if they come later."""
     if not schema.has_label_time:
         return []
-    baseline = None if result.inference is None else result.inference.baseline
-    return [pa.repeat(pa.scalar(baseline, pa.float64()), result.example.num_rows)]
+    baseline = None if scored.inference is None else scored.inference.baseline
+    return [pa.repeat(pa.scalar(baseline, pa.float64()), scored.batch.rows.num_rows)]
 
 
-class WritePredictions(beam.PTransform[Any, Any]):
-    """Scored batches in; ``<refresh start>/<shard>.parquet`` below a folder out (``WrittenFile``).
+Rows = TypeVar("Rows", bound=Tagged)
+
+
+def add_file_shard(rows: Rows, shards: int) -> tuple[int, Rows]:
+    """Rows with the shard that their file is called after as key."""
+    return shard_of(rows.tag.key, shards), rows
+
+
+Scored = beam.PCollection[ScoredBatch]
+Written = beam.PCollection[WrittenFile]
+
+
+class WritePredictions(beam.PTransform[Scored, Written]):
+    """Scored batches in; ``<refresh start>/<shard>.parquet`` below a folder out.
 
     Rows are in the order of (event time, row id).
 
@@ -111,33 +133,32 @@ class WritePredictions(beam.PTransform[Any, Any]):
         self.cadence = cadence
         self.shards = shards
 
-    def expand(self, scored: Any) -> Any:
+    def expand(self, scored: Scored) -> Written:
+        shard = beam.Map(add_file_shard, self.shards).with_output_types(tuple[int, PredictionRows])
+        write = beam.ParDo(WriteFn(write_predictions, self.folder)).with_output_types(WrittenFile)
         return (
             scored
-            | "Predicted" >> beam.Map(predicted, self.schema).with_output_types(pa.RecordBatch)
-            | "Shard"
-            >> beam.Map(sharded, self.shards).with_output_types(tuple[int, pa.RecordBatch])
+            | "Predicted"
+            >> beam.Map(prediction_rows, self.schema).with_output_types(PredictionRows)
+            | "Shard" >> shard
             | "Refresh" >> beam.WindowInto(refreshes(self.cadence))
             | "Group" >> beam.GroupByKey()
-            | "Write"
-            >> beam.ParDo(WriteFn(write_predictions, self.folder)).with_output_types(WrittenFile)
+            | "Write" >> write
         )
 
 
 def write_predictions(
-    keyed: tuple[int, Iterable[pa.RecordBatch]],
-    folder: str,
-    window: Any,
-) -> Iterator[Any]:
-    """Writes a shard of a refresh's predictions; gives the file, stamped."""
-    shard, batches = keyed
+    keyed: tuple[int, Iterable[PredictionRows]], folder: str, window: IntervalWindow
+) -> Iterator[TimestampedValue[WrittenFile]]:
+    """Writes a shard of a refresh's predictions; gives the file (``WrittenFile``), stamped."""
+    shard, predictions = keyed
     names = format_name(window.start.micros), f"{shard:05d}.parquet"
-    table = pa.Table.from_batches([b.replace_schema_metadata(None) for b in batches])
+    table = pa.Table.from_batches([part.rows for part in predictions])
     ordered = table.sort_by([("time", "ascending"), ("id", "ascending")])
     yield TimestampedValue(write_file(folder, names, parquet_bytes(ordered)), last_time(window))
 
 
-class Sample(beam.DoFn):
+class SampleFn(beam.DoFn):
     """The rows of a scored batch that may be in its refresh's sample, raw and normalised."""
 
     def __init__(self, schema: Schema, store: str) -> None:
@@ -147,15 +168,16 @@ class Sample(beam.DoFn):
     def setup(self) -> None:
         self.cache: ModelCache = model_cache(self.store)
 
-    def process(self, result: Any) -> Iterator[tuple[int, pa.RecordBatch]]:
-        inference = result.inference
-        rows = drop_label_time(hide_unknown(result.example, self.schema))
+    def process(self, scored: ScoredBatch) -> Iterator[tuple[int, SampleRows]]:
+        rows, inference = scored.batch.rows, scored.inference
+        rows = drop_label_time(hide_unknown(rows, self.schema))
         prediction = np.full(rows.num_rows, np.nan) if inference is None else inference.prediction
         rows = rows.append_column(PREDICTION, nullable(prediction))
         [rows] = bottom_k([rows], SAMPLE_ROWS)
-        yield 0, self._normalized(rows, None if inference is None else inference.reference)
+        rows = self._normalized(rows, None if inference is None else inference.reference)
+        yield 0, SampleRows(scored.batch.tag, rows)
 
-    def _normalized(self, rows: pa.RecordBatch, reference: Any) -> pa.RecordBatch:
+    def _normalized(self, rows: pa.RecordBatch, reference: Reference | None) -> pa.RecordBatch:
         encoder = None if reference is None else self.cache.get(reference).encoder
         for name in self.schema.numeric:
             values = np.full(rows.num_rows, np.nan)
@@ -165,31 +187,34 @@ class Sample(beam.DoFn):
         return rows
 
 
-class BottomRows(beam.CombineFn):
-    """Combines candidates into a refresh's sample."""
+def bottom_rows(parts: list[SampleRows]) -> list[SampleRows]:
+    """The parts with ``SAMPLE_ROWS`` rows in all, at most: those with the least hashes."""
+    kept = bottom_k([part.rows for part in parts], SAMPLE_ROWS)
+    return [SampleRows(part.tag, rows) for part, rows in zip(parts, kept, strict=True)]
 
-    def create_accumulator(self) -> list[pa.RecordBatch]:
+
+class BottomRows(beam.CombineFn):
+    """Combines candidates into a refresh's sample, in the order of (event time, row id)."""
+
+    def create_accumulator(self) -> list[SampleRows]:
         return []
 
-    def add_input(
-        self, accumulator: list[pa.RecordBatch], rows: pa.RecordBatch
-    ) -> list[pa.RecordBatch]:
-        return bottom_k([*accumulator, rows], SAMPLE_ROWS)
+    def add_input(self, accumulator: list[SampleRows], rows: SampleRows) -> list[SampleRows]:
+        return bottom_rows([*accumulator, rows])
 
-    def merge_accumulators(
-        self, accumulators: Iterable[list[pa.RecordBatch]]
-    ) -> list[pa.RecordBatch]:
-        return bottom_k([rows for part in accumulators for rows in part], SAMPLE_ROWS)
+    def merge_accumulators(self, accumulators: Iterable[list[SampleRows]]) -> list[SampleRows]:
+        return bottom_rows([rows for part in accumulators for rows in part])
 
-    def extract_output(self, accumulator: list[pa.RecordBatch]) -> pa.RecordBatch:
-        return sort_by_time(concat(sorted(accumulator, key=lambda rows: tag_of(rows).key)))
+    def extract_output(self, accumulator: list[SampleRows]) -> SampleRows:
+        parts = sorted(accumulator, key=lambda part: part.tag.key)
+        return SampleRows(parts[0].tag, sort_by_time(concat([part.rows for part in parts])))
 
-    def get_accumulator_coder(self) -> Any:
-        return BATCHES
+    def get_accumulator_coder(self) -> beam.coders.Coder:
+        return SAMPLES
 
 
-class WriteSample(beam.PTransform[Any, Any]):
-    """Scored batches in; ``<refresh start>.parquet`` below a folder out (``WrittenFile``).
+class WriteSample(beam.PTransform[Scored, Written]):
+    """Scored batches in; ``<refresh start>.parquet`` below a folder out.
 
     Each has up to 1,000 rows.
 
@@ -207,19 +232,15 @@ class WriteSample(beam.PTransform[Any, Any]):
         self.cadence = cadence
         self.store = store
 
-    def expand(self, scored: Any) -> Any:
+    def expand(self, scored: Scored) -> Written:
+        candidates = beam.ParDo(SampleFn(self.schema, self.store))
+        write = beam.ParDo(WriteFn(write_sample, self.folder, self.schema))
         return (
             scored
-            | "Sample"
-            >> beam.ParDo(Sample(self.schema, self.store)).with_output_types(
-                tuple[int, pa.RecordBatch]
-            )
+            | "Sample" >> candidates.with_output_types(tuple[int, SampleRows])
             | "Refresh" >> beam.WindowInto(refreshes(self.cadence))
             | "Combine" >> beam.CombinePerKey(BottomRows())
-            | "Write"
-            >> beam.ParDo(WriteFn(write_sample, self.folder, self.schema)).with_output_types(
-                WrittenFile
-            )
+            | "Write" >> write.with_output_types(WrittenFile)
         )
 
 
@@ -233,13 +254,10 @@ def sample_name(column: str, schema: Schema) -> str:
 
 
 def write_sample(
-    keyed: tuple[int, pa.RecordBatch],
-    folder: str,
-    schema: Schema,
-    window: Any,
-) -> Iterator[Any]:
-    """Writes a refresh's sample; gives the file, stamped."""
-    rows = pa.Table.from_batches([keyed[1].replace_schema_metadata(None)])
+    keyed: tuple[int, SampleRows], folder: str, schema: Schema, window: IntervalWindow
+) -> Iterator[TimestampedValue[WrittenFile]]:
+    """Writes a refresh's sample; gives the file (``WrittenFile``), stamped."""
+    rows = pa.Table.from_batches([keyed[1].rows])
     for name in (schema.target, *schema.numeric):
         at = rows.schema.get_field_index(name)
         rows = rows.set_column(at, name, nullable(rows.column(name).to_numpy()))
@@ -250,7 +268,7 @@ def write_sample(
     yield TimestampedValue(write_file(folder, names, parquet_bytes(rows)), last_time(window))
 
 
-class WriteRejects(beam.PTransform[Any, Any]):
+class WriteRejects(beam.PTransform[beam.PCollection[Rejects], Written]):
     """Rejects in; ``<refresh start or undated>/<part>.ndjson`` below a folder out.
 
     Attributes:
@@ -263,13 +281,11 @@ class WriteRejects(beam.PTransform[Any, Any]):
         self.folder = folder
         self.cadence = cadence
 
-    def expand(self, rejected: Any) -> Any:
+    def expand(self, rejected: beam.PCollection[Rejects]) -> Written:
+        write = beam.ParDo(WriteFn(write_rejects, self.folder, self.cadence))
         return (
             rejected
-            | "Write"
-            >> beam.ParDo(WriteFn(write_rejects, self.folder, self.cadence)).with_output_types(
-                WrittenFile
-            )
+            | "Write" >> write.with_output_types(WrittenFile)
             | "Refresh" >> beam.WindowInto(refreshes(self.cadence))
         )
 
@@ -286,7 +302,7 @@ def write_rejects(
             yield write_file(folder, (name, part), "".join(lines).encode())
 
 
-class WriteEnd(beam.PTransform[Any, Any]):
+class WriteEnd(beam.PTransform[beam.PCollection[object], beam.PCollection[None]]):
     """Any input in; writes a file when that input, and so all it waited for, has ended.
 
     It is written without any input too. A stream that does not end never writes it.
@@ -301,7 +317,7 @@ class WriteEnd(beam.PTransform[Any, Any]):
         self.path = path
         self.metrics = metrics
 
-    def expand(self, last: Any) -> Any:
+    def expand(self, last: beam.PCollection[object]) -> beam.PCollection[None]:
         keyed = tuple[int, int]
         ended = (
             last
@@ -350,7 +366,7 @@ def count_questions(metrics: str) -> dict[str, int]:
     }
 
 
-class WriteReports(beam.DoFn):
+class WriteReportsFn(beam.DoFn):
     """Writes each refresh's figures; then, once that is committed, old artefacts go.
 
     Attributes:
@@ -372,7 +388,7 @@ class WriteReports(beam.DoFn):
     def process(
         self,
         keyed: tuple[int, Metrics],
-        finalizer: Any = beam.DoFn.BundleFinalizerParam,
+        finalizer: _BundleFinalizerParam = FINALIZER,
     ) -> Iterator[Metrics]:
         start, metrics = keyed
         write_file(self.folder, (f"{format_name(start)}.json",), metrics.as_json())

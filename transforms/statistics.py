@@ -7,56 +7,41 @@ says is merged in the order of batch keys, so that no bundling changes a digit.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import replace
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam.transforms.window import (
     GlobalWindows,
+    IntervalWindow,
     TimestampedValue,
 )
 from apache_beam.typehints import with_input_types, with_output_types
 
 from model.asof import Cadence
-from model.batch import (
-    LATE,
-    column,
-    concat,
-    drop_carried,
-    filter_rows,
-    late_mask,
-    restamped,
-    tag_of,
-)
+from model.batch import LATE, column, concat, drop_carried, filter_rows, late_mask
 from model.ending import NO_END, StreamEnd
-from model.labels import Known, cut_lessons, merge_known
+from model.labels import cut_lessons, merge_known
 from model.manifest import Window
-from model.moments import Moments, from_bytes, summary
 from model.moments import merge as merge_moments
+from model.moments import summary
 from model.sample import bottom_k
 from model.schema import Schema
-from model.statistics import Statistics, merge, summarize_batch
-from transforms.coders import BATCHES
-from transforms.sources.planner import beam_time
+from model.statistics import merge, summarize_batch
+from transforms.coders import SUMMARIES
+from transforms.elements import AcceptedBatch, Summary, WindowData
+from transforms.stamps import WINDOW, beam_time
 from transforms.windows import training_windows
 
-STATISTICS, MOMENTS, WINDOW, KNOWN = b"statistics", b"moments", b"window", b"known"
-"""Keys of a batch's metadata: the statistics of its rows (JSON), their moments, its window, and
-what is said of the times of their labels."""
 ROOM = 20_000
 """An accumulator is cut down to its sample when it has twice as many rows, and more than these."""
 SAMPLE_ROWS = 1_000
 """Where moments suffice so many rows of a window travel, for what only rows can tell."""
 
-Batches = list[pa.RecordBatch]
 
-
-def summarized(
-    batch: pa.RecordBatch, schema: Schema, reduce: bool = False
-) -> pa.RecordBatch | None:
+def summarize(batch: AcceptedBatch, schema: Schema, reduce: bool = False) -> Summary | None:
     """The rows of an accepted batch that are trained on, with their statistics.
 
     Late rows and rows without a target are left out; None if no row is left.
@@ -66,75 +51,37 @@ def summarized(
         schema: the meaning of its columns.
         reduce: adds the moments of all rows, and lets only a sample of the rows travel.
     """
-    mask = ~np.isnan(column(batch, schema.target))
-    if batch.column(LATE).true_count:
-        mask &= ~late_mask(batch)
-    rows = filter_rows(drop_carried(batch, schema), mask)
+    mask = ~np.isnan(column(batch.rows, schema.target))
+    if batch.rows.column(LATE).true_count:
+        mask &= ~late_mask(batch.rows)
+    rows = filter_rows(drop_carried(batch.rows, schema), mask)
     if rows.num_rows == 0:
         return None
     if not reduce:
-        return with_statistics(rows, summarize_batch(rows, schema))
-    statistics, sums = summary(rows, schema)
+        return Summary(batch.tag, rows, summarize_batch(rows, schema))
+    statistics, moments = summary(rows, schema)
     [sample] = bottom_k([rows], SAMPLE_ROWS)
-    return with_statistics(own(rows) if sample is rows else sample, statistics, sums)
+    return Summary(batch.tag, compact_copy(rows) if sample is rows else sample, statistics, moments)
 
 
-def own(batch: pa.RecordBatch) -> pa.RecordBatch:
+def compact_copy(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch in memory of its own: a slice would keep all that it was cut from."""
     return batch.take(pa.array(np.arange(batch.num_rows)))
 
 
-def with_statistics(
-    batch: pa.RecordBatch, statistics: Statistics, sums: Moments | None = None
-) -> pa.RecordBatch:
-    """The batch with statistics, and moments, in its metadata."""
-    metadata = {**(batch.schema.metadata or {}), STATISTICS: statistics.model_dump_json().encode()}
-    if sums is not None:
-        metadata[MOMENTS] = sums.as_bytes()
-    return batch.replace_schema_metadata(metadata)
+def sample(parts: list[Summary], rows: int) -> list[Summary]:
+    """The summaries with so many rows in all, at most, of those with the least hashes."""
+    kept = bottom_k([part.rows for part in parts], rows)
+    pairs = zip(parts, kept, strict=True)
+    return [part if part.rows is left else replace(part, rows=left) for part, left in pairs]
 
 
-def statistics_of(batch: pa.RecordBatch) -> Statistics:
-    """The statistics in a batch's metadata."""
-    return Statistics.model_validate_json(batch.schema.metadata[STATISTICS])
+@with_input_types(Summary)
+@with_output_types(Summary)
+class CombineSummaries(beam.CombineFn):
+    """Combines the summaries of a window's batches into one, with the tag of the first batch.
 
-
-def moments_of(batch: pa.RecordBatch) -> Moments | None:
-    """The moments in a batch's metadata, if it has some."""
-    data = batch.schema.metadata.get(MOMENTS)
-    return None if data is None else from_bytes(data)
-
-
-def with_known(batch: pa.RecordBatch, known: Known) -> pa.RecordBatch:
-    """The batch with what is said of the times of its labels in its metadata."""
-    metadata = {**batch.schema.metadata, KNOWN: json.dumps(known).encode()}
-    return batch.replace_schema_metadata(metadata)
-
-
-def known_of(batch: pa.RecordBatch) -> Known | None:
-    """What a batch's metadata says of the times of its labels, if it says anything."""
-    data = batch.schema.metadata.get(KNOWN)
-    return None if data is None else Known.of(json.loads(data))
-
-
-def place_of(batch: pa.RecordBatch) -> tuple[Any, int]:
-    """In which order a window's batches are merged: those of one batch by their labels' refresh."""
-    tag = tag_of(batch)
-    return tag.key, tag.at
-
-
-def window_of(batch: pa.RecordBatch) -> Window:
-    """The window's bounds in a batch's metadata."""
-    start, end = batch.schema.metadata[WINDOW].split(b"/")
-    return Window(int(start), int(end))
-
-
-@with_input_types(pa.RecordBatch)
-@with_output_types(pa.RecordBatch)
-class WindowData(beam.CombineFn):
-    """Combines summarised batches into a window's data: one batch with its statistics.
-
-    The accumulator is a list of batches. Statistics are over all rows; of the rows, those
+    The accumulator is a list of summaries. Statistics are over all rows; of the rows, those
     with the least hashes stay if there are more than ``sample_rows`` (``model.sample``).
 
     Attributes:
@@ -144,56 +91,62 @@ class WindowData(beam.CombineFn):
     def __init__(self, sample_rows: int = 1_000_000) -> None:
         self.sample_rows = sample_rows
 
-    def create_accumulator(self) -> Batches:
+    def create_accumulator(self) -> list[Summary]:
         return []
 
-    def add_input(self, accumulator: Batches, batch: pa.RecordBatch) -> Batches:
-        accumulator.append(batch)
+    def add_input(self, accumulator: list[Summary], part: Summary) -> list[Summary]:
+        accumulator.append(part)
         return self._bounded(accumulator)
 
-    def merge_accumulators(self, accumulators: Iterable[Batches]) -> Batches:
-        merged: Batches = []
+    def merge_accumulators(self, accumulators: Iterable[list[Summary]]) -> list[Summary]:
+        merged: list[Summary] = []
         for accumulator in accumulators:
             merged.extend(accumulator)
             merged = self._bounded(merged)
         return merged
 
-    def compact(self, accumulator: Batches) -> Batches:
-        return bottom_k(accumulator, self.sample_rows)
+    def compact(self, accumulator: list[Summary]) -> list[Summary]:
+        return sample(accumulator, self.sample_rows)
 
-    def extract_output(self, accumulator: Batches) -> pa.RecordBatch:
-        parts = sorted(accumulator, key=place_of)
-        statistics = merge(statistics_of(part) for part in parts)
-        sums = [found for part in parts if (found := moments_of(part)) is not None]
-        whole = merge_moments(sums, statistics) if sums else None
-        rows = with_statistics(concat(bottom_k(parts, self.sample_rows)), statistics.cut(), whole)
-        known = [each for part in parts if (each := known_of(part)) is not None]
-        return with_known(rows, merge_known(known)) if known else rows
+    def extract_output(self, accumulator: list[Summary]) -> Summary:
+        # Those of one batch are in the order of the refreshes in which their labels are known.
+        parts = sorted(accumulator, key=lambda part: (part.tag.key, part.tag.at))
+        statistics = merge(part.statistics for part in parts)
+        moments = [part.moments for part in parts if part.moments is not None]
+        rows = concat([part.rows for part in sample(parts, self.sample_rows)])
+        known = [part.known for part in parts if part.known is not None]
+        return Summary(
+            parts[0].tag,
+            rows,
+            statistics.cut(),
+            merge_moments(moments, statistics) if moments else None,
+            merge_known(known) if known else None,
+        )
 
-    def get_accumulator_coder(self) -> Any:
-        return BATCHES
+    def get_accumulator_coder(self) -> beam.coders.Coder:
+        return SUMMARIES
 
-    def _bounded(self, accumulator: Batches) -> Batches:
-        if sum(batch.num_rows for batch in accumulator) <= max(2 * self.sample_rows, ROOM):
+    def _bounded(self, accumulator: list[Summary]) -> list[Summary]:
+        if sum(part.rows.num_rows for part in accumulator) <= max(2 * self.sample_rows, ROOM):
             return accumulator
-        return bottom_k(accumulator, self.sample_rows)
+        return sample(accumulator, self.sample_rows)
 
 
-class Summarize(beam.DoFn):
-    """``summarized`` of each batch."""
+class SummarizeFn(beam.DoFn):
+    """``summarize`` of each batch."""
 
     def __init__(self, schema: Schema, reduce: bool = False) -> None:
         self.schema = schema
         self.reduce = reduce
 
-    def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        rows = summarized(batch, self.schema, self.reduce)
-        if rows is not None:
-            yield rows
+    def process(self, batch: AcceptedBatch) -> Iterator[Summary]:
+        summed = summarize(batch, self.schema, self.reduce)
+        if summed is not None:
+            yield summed
 
 
-class SummarizeLessons(beam.DoFn):
-    """``summarized`` of each batch, cut by the refreshes in which its labels become known.
+class SummarizeLessonsFn(beam.DoFn):
+    """``summarize`` of each batch, cut by the refreshes in which its labels become known.
 
     A piece is stamped with the least time of its labels, in its tag, too: it waits for its window
     in the shuffle.
@@ -204,30 +157,28 @@ class SummarizeLessons(beam.DoFn):
         self.cadence = cadence
         self.reduce = reduce
 
-    def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
-        tag = tag_of(batch)
+    def process(self, batch: AcceptedBatch) -> Iterator[TimestampedValue[Summary]]:
         every, offset = self.cadence.every, self.cadence.offset
-        for lesson in cut_lessons(batch, self.schema, every, tag.at, offset):
-            rows = summarized(lesson.rows, self.schema, self.reduce)
-            if rows is None:
-                continue
-            stamped = with_known(restamped(rows, lesson.stamp), lesson.known)
-            yield TimestampedValue(stamped, beam_time(lesson.stamp))
+        for lesson in cut_lessons(batch.rows, self.schema, every, batch.tag.at, offset):
+            tag = batch.tag._replace(at=lesson.stamp)
+            summed = summarize(AcceptedBatch(tag, lesson.rows), self.schema, self.reduce)
+            if summed is not None:
+                yield TimestampedValue(replace(summed, known=lesson.known), beam_time(lesson.stamp))
 
 
 KEYS = 8
 """Windows that follow each other have different keys, so that they may be trained side by side."""
 
 
-def keyed(
-    rows: pa.RecordBatch, every: int, window: Any = beam.DoFn.WindowParam
-) -> tuple[int, pa.RecordBatch]:
-    """A window's rows with its key; windows end ``every`` microseconds apart."""
-    return window.end.micros // every % KEYS, rows
+def add_window_key(
+    summary: Summary, every: int, window: IntervalWindow = WINDOW
+) -> tuple[int, Summary]:
+    """A window's summary with its key; windows end ``every`` microseconds apart."""
+    return window.end.micros // every % KEYS, summary
 
 
-class Bound(beam.DoFn):
-    """Writes the window's bounds into its data, since a later stamp changes its window.
+class BoundFn(beam.DoFn):
+    """Adds the window's bounds to its data, since a later stamp changes its window.
 
     Attributes:
         begin: microseconds; windows that start before are left out: a resumed run has
@@ -241,17 +192,18 @@ class Bound(beam.DoFn):
         self.end = end
 
     def process(
-        self, keyed: tuple[int, pa.RecordBatch], window: Any = beam.DoFn.WindowParam
-    ) -> Iterator[pa.RecordBatch]:
-        start, end = window.start.micros, window.end.micros
-        begun = self.begin is None or start >= self.begin
-        if begun and self.end.includes(end):
-            metadata = {**keyed[1].schema.metadata, WINDOW: b"%d/%d" % (start, end)}
-            yield keyed[1].replace_schema_metadata(metadata)
+        self, keyed: tuple[int, Summary], window: IntervalWindow = WINDOW
+    ) -> Iterator[WindowData]:
+        bounds, whole = Window(window.start.micros, window.end.micros), keyed[1]
+        begun = self.begin is None or bounds.start >= self.begin
+        if begun and self.end.includes(bounds.end):
+            yield WindowData(bounds, whole.rows, whole.statistics, whole.moments, whole.known)
 
 
-class CollectWindows(beam.PTransform[Any, Any]):
-    """Accepted batches in; one batch a window out, with statistics and bounds.
+class CollectWindows(
+    beam.PTransform[beam.PCollection[AcceptedBatch], beam.PCollection[WindowData]]
+):
+    """Accepted batches in; the data of each window out.
 
     Attributes:
         schema: the meaning of the columns.
@@ -259,7 +211,7 @@ class CollectWindows(beam.PTransform[Any, Any]):
             stamped ``(lag - 1) * every`` later and spread anew before it is trained on, so that
             a fit may take that long.
         sample_rows: how many rows a window keeps at the most.
-        begin, end: see ``Bound``.
+        begin, end: see ``BoundFn``.
         reduce: sends moments in the place of most rows (``model.moments.suffice``).
     """
 
@@ -281,31 +233,31 @@ class CollectWindows(beam.PTransform[Any, Any]):
         self.begin = begin
         self.end = end
 
-    def expand(self, accepted: Any) -> Any:
+    def expand(self, accepted: beam.PCollection[AcceptedBatch]) -> beam.PCollection[WindowData]:
         every, lag = self.cadence.every, self.cadence.lag
-        summarize = (
-            SummarizeLessons(self.schema, self.cadence, self.reduce)
-            if self.schema.has_label_time
-            else Summarize(self.schema, self.reduce)
-        )
+        summarized = beam.ParDo(SummarizeFn(self.schema, self.reduce))
+        if self.schema.has_label_time:
+            summarized = beam.ParDo(SummarizeLessonsFn(self.schema, self.cadence, self.reduce))
+        bounded = beam.ParDo(BoundFn(self.begin, self.end)).with_output_types(WindowData)
         windows = (
             accepted
-            | "Summarize" >> beam.ParDo(summarize).with_output_types(pa.RecordBatch)
+            | "Summarize" >> summarized.with_output_types(Summary)
             | "Window" >> beam.WindowInto(training_windows(self.cadence))
-            | "Key" >> beam.Map(keyed, every).with_output_types(tuple[int, pa.RecordBatch])
-            | "Combine" >> beam.CombinePerKey(WindowData(self.sample_rows))
-            | "Bound" >> beam.ParDo(Bound(self.begin, self.end)).with_output_types(pa.RecordBatch)
+            | "Key" >> beam.Map(add_window_key, every).with_output_types(tuple[int, Summary])
+            | "Combine" >> beam.CombinePerKey(CombineSummaries(self.sample_rows))
+            | "Bound" >> bounded
+            # In the global window, or the later stamp would put it into other sliding windows.
             | "Global" >> beam.WindowInto(GlobalWindows())
         )
         if lag == 1:
             return windows
         return (
             windows
-            | "Delay" >> beam.Map(delayed, (lag - 1) * every).with_output_types(pa.RecordBatch)
+            | "Delay" >> beam.Map(delay, (lag - 1) * every).with_output_types(WindowData)
             | "Spread" >> beam.Reshuffle()
         )
 
 
-def delayed(batch: pa.RecordBatch, by: int) -> Any:
+def delay(data: WindowData, by: int) -> TimestampedValue[WindowData]:
     """A window's data, stamped a millisecond before the refresh that its model serves."""
-    return TimestampedValue(batch, beam_time(window_of(batch).end + by - 1))
+    return TimestampedValue(data, beam_time(data.window.end + by - 1))

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
-import pyarrow as pa
+import numpy.typing as npt
+from apache_beam.coders import registry
+from apache_beam.pvalue import PBegin
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to_per_window
@@ -26,10 +28,11 @@ from model.batch import Key, Tag, event_times, split, tag_of
 from model.manifest import Window
 from model.rows import Row, from_dicts
 from model.schema import Schema
-from model.validation import validate
-from transforms.coders import RecordBatchCoder
-from transforms.sources.planner import beam_time
+from transforms import coders  # noqa: F401  # registers them
+from transforms.elements import AcceptedBatch, RawBatch
 from transforms.sources.rows import arrived
+from transforms.stamps import beam_time
+from transforms.validate import accept
 
 
 def batches(
@@ -39,7 +42,7 @@ def batches(
     batch_rows: int = 10_000,
     disorder: int | None = None,
     offset: int = 0,
-) -> list[pa.RecordBatch]:
+) -> list[RawBatch]:
     """Tagged raw batches, as a source makes them of rows in the order of their arrival.
 
     Args:
@@ -66,7 +69,7 @@ def batches(
         return []
     whole = from_dicts(rows, np.arange(len(rows)), schema)
     whole, stamps = arrived(whole, _watermarks(event_times(whole), disorder))
-    made: list[pa.RecordBatch] = []
+    made: list[RawBatch] = []
     for start in range(0, len(rows), batch_rows):
         piece, at = whole.slice(start, batch_rows), stamps[start : start + batch_rows]
         tag = Tag(Key(0, start, 0), int(at.min()), "rows", 0)
@@ -74,7 +77,7 @@ def batches(
     return made
 
 
-def _watermarks(times: Any, disorder: int | None) -> list[int]:
+def _watermarks(times: npt.NDArray[np.int64], disorder: int | None) -> list[int]:
     """The watermark that each row meets; undated rows have the least int64."""
     least = MIN_TIMESTAMP.micros
     if disorder is None:
@@ -83,47 +86,59 @@ def _watermarks(times: Any, disorder: int | None) -> list[int]:
     return [max(time - disorder, least) for time in seen]
 
 
-def accepted(raw: Iterable[pa.RecordBatch], schema: Schema) -> list[pa.RecordBatch]:
+def accepted(raw: Iterable[RawBatch], schema: Schema) -> list[AcceptedBatch]:
     """The accepted batches of raw ones: what ``Validate`` lets pass.
 
     Example:
         >>> from model.schema import Features
         >>> s = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
         >>> rows = [{"t": 0, "y": 1, "x": None}, {"t": "soon", "y": 2, "x": 5}]
-        >>> accepted(batches(rows, s, latency=60_000_000), s)[0].column("x").to_pylist()
+        >>> accepted(batches(rows, s, latency=60_000_000), s)[0].rows["x"].to_pylist()
         [nan]
     """
-    kept = [validate(batch, schema)[0] for batch in raw]
-    return [batch for batch in kept if batch.num_rows]
+    kept = [accept(batch, schema)[0] for batch in raw]
+    return [batch for batch in kept if batch.rows.num_rows]
 
 
-class FromBatches(beam.PTransform[Any, Any]):
+Batch = RawBatch | AcceptedBatch
+
+
+class FromBatches(beam.PTransform[PBegin, beam.PCollection[Batch]]):
     """A bounded source of batches, each stamped with its tag's time.
 
     When to use: for whatever time does not change. When not: to see what happens as time
     goes by, which is ``replay``'s.
 
     Attributes:
-        batches: tagged ones; they may arrive in any order.
+        batches: all raw, or all accepted; they may arrive in any order.
 
     Example:
         ``pipeline | FromBatches(batches(rows, schema, 60 * SECOND)) | MyTransform()``
     """
 
-    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+    def __init__(self, batches: Iterable[Batch]) -> None:
         super().__init__()
         self.batches = list(batches)
 
-    def expand(self, root: Any) -> Any:
-        created = beam.Create(self.batches).with_output_types(pa.RecordBatch)
-        return root | created | "Stamp" >> beam.Map(_stamped).with_output_types(pa.RecordBatch)
+    def expand(self, root: PBegin) -> beam.PCollection[Batch]:
+        kind = _type_of(self.batches)
+        created = beam.Create(self.batches).with_output_types(kind)
+        return root | created | "Stamp" >> beam.Map(_stamped).with_output_types(kind)
 
 
-def _stamped(batch: pa.RecordBatch) -> Any:
-    return TimestampedValue(batch, beam_time(tag_of(batch).at))
+def _type_of(batches: Sequence[Batch]) -> type[Batch]:
+    return type(batches[0]) if batches else RawBatch
 
 
-def replay(batches: Sequence[pa.RecordBatch]) -> TestStream:
+def _tag(batch: Batch) -> Tag:
+    return batch.tag if isinstance(batch, AcceptedBatch) else tag_of(batch)
+
+
+def _stamped(batch: Batch) -> TimestampedValue[Batch]:
+    return TimestampedValue(batch, beam_time(_tag(batch).at))
+
+
+def replay(batches: Sequence[Batch]) -> TestStream:
     """An unbounded source in which time goes by: batches arrive one by one, in their order.
 
     Before each the watermark moves up to the least time that is still to come, as a planned
@@ -139,8 +154,8 @@ def replay(batches: Sequence[pa.RecordBatch]) -> TestStream:
         >>> [one.at // SECOND for one in seen]
         [0, 70]
     """
-    stream = TestStream(coder=RecordBatchCoder())
-    times = [tag_of(batch).at for batch in batches]
+    stream = TestStream(coder=registry.get_coder(_type_of(batches)))
+    times = [_tag(batch).at for batch in batches]
     reached: Any = MIN_TIMESTAMP
     for position, batch in enumerate(batches):
         watermark = beam_time(min(times[position:]))
@@ -192,7 +207,7 @@ _KEPT: dict[int, list[Seen]] = {}
 _TOKENS = itertools.count()
 
 
-class Gather(beam.PTransform[Any, Any]):
+class Gather(beam.PTransform[beam.PCollection[object], list[Seen]]):
     """Takes what flows by out of the pipeline: gives a list that is filled while it runs.
 
     The workers must be threads of this process, as those of ``embedded`` and ``streamed`` are.
@@ -204,7 +219,7 @@ class Gather(beam.PTransform[Any, Any]):
         [9, 16]
     """
 
-    def expand(self, elements: Any) -> Any:
+    def expand(self, elements: beam.PCollection[object]) -> list[Seen]:
         token = next(_TOKENS)
         kept = _KEPT[token] = []
         elements | beam.ParDo(_Keep(token))

@@ -9,22 +9,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.coders import registry
 
 from model import files
-from model.artefact import Artefact
 from model.asof import format_iso
 from model.errors import FitFailed
 from model.learners import LEARNERS
-from model.manifest import Learner, Manifest, Reference, Window
+from model.manifest import Learner, Manifest, Reference
 from model.schema import Schema
 from model.skipped import Skipped, few_rows, fit_failed
 from model.store import DamagedArtefact, Store, model_cache
 from model.training import Normalized, dump_with_manifest, fit_artefact, training_fingerprint
-from transforms.coders import FusedCoder
+from transforms.elements import Committed, FitResult, Trained
 from transforms.tally import count
 from transforms.writing import write_file
 
@@ -33,36 +30,7 @@ FAITHFUL = frozenset(LEARNERS)
 that fits one of them scores with it at once; any other is opened anew, as it is elsewhere."""
 
 
-class Trained(NamedTuple):
-    """A window's model on its way into the store.
-
-    Attributes:
-        window: its bounds.
-        model: the artefact's bytes, or None if the store has it.
-        manifest: what is known of it.
-        seconds: how long the fit took.
-        artefact: what the bytes hold, if it is sure to be just that (``FAITHFUL``).
-    """
-
-    window: Window
-    model: bytes | None
-    manifest: Manifest
-    seconds: float
-    artefact: Artefact | None = None
-
-
-class Committed(NamedTuple):
-    """A window whose artefact is in the store."""
-
-    window: Window
-    reference: Reference
-
-
-for fused in (Trained, Committed):
-    registry.register_coder(fused, FusedCoder)
-
-
-def committed(store: Store, name: str, fingerprint: str) -> Manifest | None:
+def find_committed(store: Store, name: str, fingerprint: str) -> Manifest | None:
     """The manifest of an artefact with that fingerprint, if the store has it, undamaged."""
     try:
         manifest = store.manifest(name)
@@ -91,18 +59,18 @@ class TrainFn(beam.DoFn):
         self.min_rows = min_rows
         self.strict = strict
 
-    def process(self, data: Normalized) -> Iterator[Trained | Skipped]:
+    def process(self, data: Normalized) -> Iterator[FitResult]:
         start, end = data.window
         if data.rows < self.min_rows:
-            yield few_rows(start, end, data.rows, self.min_rows)
+            yield FitResult(None, few_rows(start, end, data.rows, self.min_rows))
             return
         try:
-            yield self._trained(data)
+            yield FitResult(self._trained(data))
         except FitFailed as error:
             skipped = fit_failed(start, end, data.rows, error)
             if self.strict:
                 raise FitFailed(self._stopped(skipped)) from None
-            yield skipped
+            yield FitResult(None, skipped)
 
     def _stopped(self, skipped: Skipped) -> str:
         window = f"{skipped.window_start} to {skipped.window_end}"
@@ -111,7 +79,7 @@ class TrainFn(beam.DoFn):
 
     def _trained(self, data: Normalized) -> Trained:
         fingerprint = training_fingerprint(data, self.learner)
-        manifest = committed(self.store, data.window.name, fingerprint)
+        manifest = find_committed(self.store, data.window.name, fingerprint)
         if manifest is not None:
             count("models found")
             return Trained(data.window, None, manifest, 0.0)
@@ -130,10 +98,13 @@ class CommitFn(beam.DoFn):
         self.timing = timing
         self.skipped = skipped
 
-    def process(self, trained: Trained | Skipped) -> Iterator[Committed]:
-        if isinstance(trained, Skipped):
-            self._skip(trained)
-            return
+    def process(self, result: FitResult) -> Iterator[Committed]:
+        if result.skipped is not None:
+            self._skip(result.skipped)
+        if result.trained is not None:
+            yield self._commit(result.trained)
+
+    def _commit(self, trained: Trained) -> Committed:
         name = trained.window.name
         reference = Reference(name, trained.manifest.sha256)
         if trained.model is not None:
@@ -145,7 +116,7 @@ class CommitFn(beam.DoFn):
             count("models trained")
             if trained.artefact is not None:
                 model_cache(self.store.path).put(reference, trained.artefact, len(trained.model))
-        yield Committed(trained.window, reference)
+        return Committed(trained.window, reference)
 
     def _skip(self, skipped: Skipped) -> None:
         count("windows skipped")
@@ -170,8 +141,8 @@ class CommitFn(beam.DoFn):
         files.flush()
 
 
-class Train(beam.PTransform[Any, Any]):
-    """Normalised windows in, models out (``Trained``).
+class Train(beam.PTransform[beam.PCollection[Normalized], beam.PCollection[FitResult]]):
+    """Normalised windows in; a model, or the reason why there is none, out for each.
 
     Attributes:
         schema: the meaning of the columns.
@@ -196,14 +167,13 @@ class Train(beam.PTransform[Any, Any]):
         self.min_rows = min_rows
         self.strict = strict
 
-    def expand(self, windows: Any) -> Any:
+    def expand(self, windows: beam.PCollection[Normalized]) -> beam.PCollection[FitResult]:
         training = TrainFn(self.schema, self.learner, self.store, self.min_rows, self.strict)
-        # what was skipped passes in the same type: the two are never shuffled, so no coder asks
-        return windows | beam.ParDo(training).with_output_types(Trained)
+        return windows | beam.ParDo(training).with_output_types(FitResult)
 
 
-class Commit(beam.PTransform[Any, Any]):
-    """Models in, references to committed artefacts out (``Committed``).
+class Commit(beam.PTransform[beam.PCollection[FitResult], beam.PCollection[Committed]]):
+    """Models in, references to committed artefacts out.
 
     Attributes:
         store: where they are written.
@@ -217,6 +187,6 @@ class Commit(beam.PTransform[Any, Any]):
         self.timing = timing
         self.skipped = skipped
 
-    def expand(self, models: Any) -> Any:
+    def expand(self, results: beam.PCollection[FitResult]) -> beam.PCollection[Committed]:
         committing = beam.ParDo(CommitFn(self.store, self.timing, self.skipped))
-        return models | committing.with_output_types(Committed)
+        return results | committing.with_output_types(Committed)

@@ -1,49 +1,49 @@
-"""Validate: rows that keep the schema go on, those that break it leave with their reason."""
+"""Validate: rows that fit the schema go on, the others leave with their reason."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from model.batch import Tag, tag_of
+from model.batch import tag_of
 from model.schema import Schema
-from model.validation import Reject, validate
+from model.validation import validate
+from transforms.elements import AcceptedBatch, RawBatch, Rejects
 from transforms.tally import count
 
 ACCEPTED, REJECTED = "accepted", "rejected"
+Validated = tuple[beam.PCollection[AcceptedBatch], beam.PCollection[Rejects]]
 
 
-class Rejects(NamedTuple):
-    """The rows of one batch that broke the schema."""
-
-    tag: Tag
-    items: list[Reject]
+def accept(raw: RawBatch, schema: Schema, clean: bool = False) -> tuple[AcceptedBatch, Rejects]:
+    """``model.validation.validate`` of a raw batch, whose tag both parts have."""
+    rows, rejects = validate(raw, schema, clean)
+    tag = tag_of(raw)
+    return AcceptedBatch(tag, rows.replace_schema_metadata(None)), Rejects(tag, rejects)
 
 
 class ValidateFn(beam.DoFn):
-    """``model.validation.validate`` of each batch; rejects to the output ``rejected``."""
+    """``accept`` of each batch; rejects to the output ``rejected``."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
 
-    def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
-        accepted, rejects = validate(batch, self.schema)
-        if rejects:
-            count("rows rejected", len(rejects))
-            yield TaggedOutput(REJECTED, Rejects(tag_of(batch), rejects))
-        if accepted.num_rows:
+    def process(self, raw: RawBatch) -> Iterator[AcceptedBatch | TaggedOutput[str, Rejects]]:
+        accepted, rejects = accept(raw, self.schema)
+        if rejects.items:
+            count("rows rejected", len(rejects.items))
+            yield TaggedOutput(REJECTED, rejects)
+        if accepted.rows.num_rows:
             yield accepted
 
 
-class Validate(beam.PTransform[Any, Any]):
-    """Raw batches in; ``accepted`` batches and ``rejected`` rows (``Rejects``) out.
+class Validate(beam.PTransform[beam.PCollection[RawBatch], Validated]):
+    """Raw batches in; accepted batches and rejected rows out.
 
     Attributes:
-        schema: what a row must keep. See ``model.validation.validate`` for the reasons.
+        schema: what a row must fit. See ``model.validation.validate`` for the reasons.
 
     Example:
         ``accepted, rejected = batches | Validate(schema)``
@@ -53,8 +53,8 @@ class Validate(beam.PTransform[Any, Any]):
         super().__init__()
         self.schema = schema
 
-    def expand(self, batches: Any) -> tuple[Any, Any]:
+    def expand(self, batches: beam.PCollection[RawBatch]) -> Validated:
         both = batches | beam.ParDo(ValidateFn(self.schema)).with_outputs(REJECTED, main=ACCEPTED)
-        both[ACCEPTED].element_type = pa.RecordBatch
+        both[ACCEPTED].element_type = AcceptedBatch
         both[REJECTED].element_type = Rejects
         return both[ACCEPTED], both[REJECTED]

@@ -9,28 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
-from apache_beam.coders import registry
 
 from model import files
-from transforms.coders import FusedCoder
-
-
-class WrittenFile(NamedTuple):
-    """A file that was written below the run's folder.
-
-    Attributes:
-        path: relative to the run's folder, as ``predictions/20261123T070100Z/00000.parquet``.
-        size: bytes.
-    """
-
-    path: str
-    size: int
-
-
-registry.register_coder(WrittenFile, FusedCoder)
+from transforms.elements import WrittenFile
 
 
 def write_file(folder: str, names: tuple[str, ...], data: bytes) -> WrittenFile:

@@ -17,7 +17,7 @@ from pipeline.settings import Settings, settings_from
 from pipeline.source import plan_files
 from pipeline.window import choose
 from transforms.sources.files import FileReader, FileTickets
-from transforms.sources.planner import Extent
+from transforms.sources.work_items import Extent
 
 
 class Input(NamedTuple):

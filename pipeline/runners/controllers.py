@@ -14,7 +14,7 @@ from pipeline.runners.cluster import Cluster, Job, Unreachable
 from pipeline.runners.execution import Controller
 from pipeline.settings import Settings
 from pipeline.signals import exit_on_signals
-from transforms.coders import OtherVersion
+from transforms.versions import OtherVersion
 
 LOOK_SECONDS = 2.0
 """Seconds between two looks at the job on the cluster."""

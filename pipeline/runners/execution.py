@@ -21,7 +21,7 @@ from pipeline.runners.beam_compat import (
     silence_worker_prints,
 )
 from pipeline.signals import raise_on_signals
-from transforms.byhand import by_hand
+from transforms.object_store import in_process_references
 
 TICK = 0.25
 """Seconds between two looks at a job that runs elsewhere."""
@@ -38,10 +38,11 @@ def pass_references(pipeline: Pipeline) -> AbstractContextManager[None]:
     """The context in which a pipeline runs.
 
     On the embedded runner, with its workers as they are by default, batches pass within the
-    process (``transforms.byhand``).
+    process (``transforms.object_store``).
     """
     mode = pipeline.options.view_as(DirectOptions).direct_running_mode
-    return by_hand() if is_embedded(pipeline) and mode == "in_memory" else nullcontext()
+    embedded = is_embedded(pipeline) and mode == "in_memory"
+    return in_process_references() if embedded else nullcontext()
 
 
 class Controller:

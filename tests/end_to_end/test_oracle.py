@@ -30,7 +30,8 @@ from pipeline.graph import build
 from tests.end_to_end import streams
 from tests.end_to_end.oracle import Cadence, Report, Stream, fit_windows, replay
 from transforms.sources.files import FileReader, FileTickets
-from transforms.sources.planner import Extent, beam_time
+from transforms.sources.work_items import Extent
+from transforms.stamps import beam_time
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning"),  # a mean of nulls alone

@@ -16,7 +16,7 @@ from pipeline.runners.cluster import Cluster
 from pipeline.runners.controllers import FlinkController, RunController
 from tests.pipeline.fake_flink import FakeFlink, FakeJob, find_closed_port, serving
 from tests.pipeline.job import make_settings
-from transforms.coders import OtherVersion
+from transforms.versions import OtherVersion
 
 NAME = "correnteza-a"
 
@@ -187,7 +187,7 @@ def test_a_job_that_meets_bytes_of_another_version_is_given_up_and_can_be_cancel
     controller = flink_controller(cluster, tmp_path, messages)
     job = start_job(cluster, controller, checkpoint="file:/c/b/chk-1")
     why = "a batch of version 1: this program reads a batch of version 2"
-    job.trace = python_trace(f"transforms.coders.OtherVersion: {why}")
+    job.trace = python_trace(f"transforms.versions.OtherVersion: {why}")
     with pytest.raises(OtherVersion, match=why):
         controller.tick()
     assert (

@@ -17,7 +17,7 @@ from model.errors import UserError
 from pipeline.logs import NoiseFilter, configure_logging, report_thread_error
 from pipeline.runners.beam_compat import silence_worker_prints
 from pipeline.runners.cluster import root_cause
-from transforms.coders import OtherVersion
+from transforms.versions import OtherVersion
 
 
 def listening(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from pipeline.settings import micros_of
 from pipeline.source import ALL, Span, file_source, people_source, span_of
 from tests.model.core_kit import rides, train_model
 from tests.pipeline.job import GOOD, HEADER, SCHEMA, make_settings
-from transforms.sources.planner import Extent
+from transforms.sources.work_items import Extent
 
 MINUTE = 60_000_000
 START = micros_of(None)

@@ -5,7 +5,7 @@ steps' coders wrote. (Flink's goes by the full name of a GroupByKey, and for wha
 two of them by the name of the PCollection that comes in, which is its step's.) So the names
 of all steps stand in ``golden/steps.txt``, small values of each coder in ``golden/coders.json``
 (by version; 0 is the time before there were any), and the planner, which Beam pickles, in
-``golden/planner.json``. After a change that is meant:
+``golden/planner.json`` (by the day on which its form was new). After a change that is meant:
 
     python -m tests.pipeline.test_upgrade
 
@@ -20,6 +20,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import date
 from difflib import unified_diff
 from functools import cache
 from itertools import groupby
@@ -34,13 +35,12 @@ from apache_beam.io.unbounded_source import (
     _UnboundedSourceRestriction,
     _UnboundedSourceRestrictionCoder,
 )
-from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.transforms.window import IntervalWindow
 from pyarrow.csv import read_csv
 
-from model.batch import Key
+from model.batch import Key, Tag
 from model.drift import Drift, Shift
 from model.manifest import Reference
 from model.metrics import Metrics, Sums
@@ -52,25 +52,36 @@ from tests.pipeline.job import GOOD, HEADER, SCHEMA, make_settings
 from tests.transforms.streams import MINUTE, row
 from tests.transforms.streams import SCHEMA as STREAM
 from transforms.coders import (
-    KeyedSums,
     MetricsCoder,
-    OtherVersion,
-    RecordBatchCoder,
+    ModelReferenceCoder,
+    RowReferenceCoder,
+    SummaryCoder,
     SumsCoder,
+    TaggedCoder,
     TicketCoder,
-    head,
-    named,
+    WindowDataCoder,
 )
-from transforms.handover import as_batch
-from transforms.sinks import Sample, predicted
+from transforms.elements import (
+    AcceptedBatch,
+    KeyedSums,
+    ModelReference,
+    PredictionRows,
+    RowReference,
+    SampleRows,
+    ScoredBatch,
+)
+from transforms.sinks import SampleFn, prediction_rows
 from transforms.sources.files import FileTickets
-from transforms.sources.planner import Drain, Extent, Mark, MarkCoder, Planner, Ticket
-from transforms.statistics import Bound, summarized
+from transforms.sources.planner import Drain, Mark, MarkCoder, Planner
+from transforms.sources.work_items import Extent, Ticket
+from transforms.statistics import BoundFn, summarize
 from transforms.testing import accepted, batches
+from transforms.versions import OtherVersion, describe_header, header
 
 GOLDEN = Path(__file__).parent / "golden"
 STEPS, BYTES, PLANNERS = (GOLDEN / name for name in ("steps.txt", "coders.json", "planner.json"))
 COMMAND = "python -m tests.pipeline.test_upgrade"
+NOW = date.today().isoformat()
 
 # The graph, in some variants.
 
@@ -148,7 +159,15 @@ def test_no_step_is_named_after_a_line_of_ours(job: str) -> None:
 
 # The coders that Beam chooses.
 
-OURS = {"RecordBatchCoder", "TicketCoder", "SumsCoder", "MetricsCoder"}
+OURS = {
+    "MetricsCoder",
+    "ServeInputCoder",
+    "SummaryCoder",
+    "SumsCoder",
+    "TaggedCoder",
+    "TicketCoder",
+    "WindowDataCoder",
+}
 PLAIN = {"VarIntCoder", "StrUtf8Coder", "PaneInfoCoder"}
 """Beam's own, whose formats are part of its portability standard, or of no content."""
 WINDOW = "_OrderedUnionCoder"
@@ -196,19 +215,18 @@ def test_nothing_that_is_shuffled_is_pickled(job: str) -> None:
 
 def test_each_shuffle_writes_what_it_carries_by_its_own_coder() -> None:
     found = {name: coders & OURS for name, coders in shuffled("lag 2").items()}
-    batch, sums = {"RecordBatchCoder"}, {"SumsCoder"}
     carried = {
         "Source/Spread/ReshufflePerKey/GroupByKey": {"TicketCoder"},
-        "Windows/Combine/GroupByKey": batch,
-        "Windows/Combine (accumulator)": batch,
-        "Windows/Spread/ReshufflePerKey/GroupByKey": batch,
-        "HandOver/Meet/CoGroupByKeyImpl/GroupByKey": batch,
-        "Evaluate/Merge/GroupByKey": sums,
-        "Evaluate/Merge (accumulator)": sums,
+        "Windows/Combine/GroupByKey": {"SummaryCoder"},
+        "Windows/Combine (accumulator)": {"SummaryCoder"},
+        "Windows/Spread/ReshufflePerKey/GroupByKey": {"WindowDataCoder"},
+        "HandOver/Meet/CoGroupByKeyImpl/GroupByKey": {"ServeInputCoder"},
+        "Evaluate/Merge/GroupByKey": {"SumsCoder"},
+        "Evaluate/Merge (accumulator)": {"SumsCoder"},
         "Settle/ReshufflePerKey/GroupByKey": {"MetricsCoder"},
-        "Predictions/Group": batch,
-        "Sample/Combine/GroupByKey": batch,
-        "Sample/Combine (accumulator)": batch,
+        "Predictions/Group": {"TaggedCoder"},
+        "Sample/Combine/GroupByKey": {"TaggedCoder"},
+        "Sample/Combine (accumulator)": {"TaggedCoder"},
     }
     assert {name: found.get(name) for name in carried} == carried
     assert {name for name, coders in found.items() if coders} == set(carried)
@@ -238,32 +256,50 @@ def describe(batch: pa.RecordBatch) -> str:
     return "\n".join([*lines, *(f"{k.decode()} = {v.decode()}" for k, v in metadata.items())])
 
 
-def make_batches() -> dict[str, pa.RecordBatch]:
-    """A batch of each kind that is shuffled, as the job makes it of two rows."""
+def seen(element: Any) -> str:
+    """An element's rows as ``described``, and what else it has, a line each."""
+    window, tag = getattr(element, "window", None), getattr(element, "tag", None)
+    statistics = getattr(element, "statistics", None)
+    lines = [describe(element.rows)]
+    lines += [] if tag is None else [str((tuple(tag.key), *tag[1:]))]
+    lines += [] if statistics is None else [statistics.model_dump_json()]
+    return "\n".join(lines if window is None else [*lines, str(tuple(window))])
+
+
+def written_elements() -> dict[str, Any]:
+    """An element of rows of each kind that is shuffled, as the job makes it of two rows."""
     rows = [row(0, 1.5, 2.0, "a"), row(0.25, None, None, None)]
     [batch] = accepted(batches(rows, STREAM, MINUTE), STREAM)
-    summed = summarized(batch, STREAM)
-    assert summed is not None
-    [data] = Bound(None).process((0, summed), IntervalWindow(0, 60))
-    scored = PredictionResult(batch, None, None)
-    [(_, sample)] = Sample(STREAM, "nowhere").process(scored)
-    reference = as_batch(Reference("20261123T070100Z", "ab12"))
+    summary = summarize(batch, STREAM)
+    assert summary is not None
+    [data] = BoundFn(None).process((0, summary), IntervalWindow(0, 60))
+    scored = ScoredBatch(batch, None)
+    [(_, sample)] = SampleFn(STREAM, "nowhere").process(scored)
     return {
         "accepted": batch,
+        "summary": summary,
         "window": data,
-        "reference": reference,
-        "predictions": predicted(scored, STREAM),
+        "predictions": prediction_rows(scored, STREAM),
         "sample": sample,
     }
 
 
-TAG = "key = 0/0/0\nat = 0\nwhere = rows\nline = 0"
+TAG = "((0, 0, 0), 0, 'rows', 0)"
 STATISTICS = (
     '{"columns":{"y":{"count":1,"nulls":0,"mean":1.5,"variance":0.0,"min":1.5,"max":1.5},'
     '"x":{"count":1,"nulls":0,"mean":2.0,"variance":0.0,"min":2.0,"max":2.0},'
     '"z":{"count":1,"nulls":0,"mean":1.0,"variance":0.0,"min":1.0,"max":1.0},'
     '"c":{"count":1,"nulls":0,"values":{"a":1}}}}'
 )
+TRAINED_ON = """\
+__id: int64 [0]
+__time: timestamp[us, tz=UTC] [0]
+__late: bool [False]
+y: double [1.5]
+x: double [2.0]
+z: double [1.0]
+c: dictionary<values=string, indices=int32, ordered=0> ['a']
+"""
 ROWS = """\
 __id: int64 [0, 1]
 __time: timestamp[us, tz=UTC] [0, 250000]
@@ -275,18 +311,8 @@ c: dictionary<values=string, indices=int32, ordered=0> ['a', None]
 """
 MEANT = {
     "accepted": ROWS + TAG,
-    "window": f"""\
-__id: int64 [0]
-__time: timestamp[us, tz=UTC] [0]
-__late: bool [False]
-y: double [1.5]
-x: double [2.0]
-z: double [1.0]
-c: dictionary<values=string, indices=int32, ordered=0> ['a']
-{TAG}
-statistics = {STATISTICS}
-window = 0/60000000""",
-    "reference": "name = 20261123T070100Z\nsha256 = ab12",
+    "summary": f"{TRAINED_ON}{TAG}\n{STATISTICS}",
+    "window": f"{TRAINED_ON}{STATISTICS}\n(0, 60000000)",
     "predictions": f"""\
 id: int64 [0, 1]
 time: timestamp[us, tz=UTC] [0, 250000]
@@ -368,9 +394,18 @@ class Case(NamedTuple):
         Arrow may write other bytes in another release, which say the same.
         """
         written = self.coder.encode(self.value)
-        if self.seen is not describe:
+        if self.seen is not seen:
             return bool(written == golden)
         return bool(self.seen(self.coder.decode(golden)) == self.seen(self.coder.decode(written)))
+
+
+CODERS = {
+    "accepted": TaggedCoder(AcceptedBatch),
+    "summary": SummaryCoder(),
+    "window": WindowDataCoder(),
+    "predictions": TaggedCoder(PredictionRows),
+    "sample": TaggedCoder(SampleRows),
+}
 
 
 def mark_seen(mark: Mark) -> tuple[int, int]:
@@ -380,11 +415,15 @@ def mark_seen(mark: Mark) -> tuple[int, int]:
 
 def cases() -> list[Case]:
     """All values of which the golden bytes are kept."""
-    made_batches = make_batches()
+    elements = written_elements()
+    rows = RowReference(Tag(Key(0, 10, 2), 0, "rows", 0), 2)
+    model = ModelReference(Reference("20261123T070100Z", "ab12"))
     ticket = Ticket(3, 10_000, 20_000, 30_000, 40_000, 50_001, -1_000_000, 2**63 - 1)
     sums, nothing = KeyedSums(Key(-1, 2, 3), SOME[0]), KeyedSums(Key(0, 0, 0), SOME[1])
     return [
-        *(Case(RecordBatchCoder(), n, made_batches[n], MEANT[n], describe) for n in MEANT),
+        *(Case(CODERS[name], name, elements[name], MEANT[name], seen) for name in MEANT),
+        Case(RowReferenceCoder(), "rows", rows, rows),
+        Case(ModelReferenceCoder(), "reference", model, model),
         Case(TicketCoder(), "ticket", ticket, ticket),
         Case(SumsCoder(), "sums", sums, sums),
         Case(SumsCoder(), "no sums", nothing, nothing),
@@ -400,17 +439,17 @@ CASES = {f"{type(case.coder).__name__}, {case.name}": case for case in cases()}
 def changed(case: Case) -> str:
     """What to do if golden bytes of a case do not hold any more."""
     return (
-        f"{named(case.coder.head)}, the case {case.name!r}: its bytes are not what they were. A "
-        "program with this change would misread savepoints of running jobs, so raise the version "
-        f"in the head of {type(case.coder).__name__} (they are refused then, and such jobs are "
-        f"drained), and write the bytes of the new version: {COMMAND}"
+        f"{describe_header(case.coder.head)}, the case {case.name!r}: its bytes are not what they "
+        "were. A program with this change would misread savepoints of running jobs, so raise the "
+        f"version in the head of {type(case.coder).__name__} (they are refused then, and such jobs "
+        f"are drained), and write the bytes of the new version: {COMMAND}"
     )
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_bytes_of_this_version_are_read_as_what_they_were_and_written_so(case: Case) -> None:
     kept = case.kept.get(case.version, {})
-    assert case.name in kept, f"no bytes of {named(case.coder.head)} are kept yet: {COMMAND}"
+    assert case.name in kept, f"no bytes of this version are kept yet: {COMMAND}"
     golden = bytes.fromhex(kept[case.name])
     assert case.seen(case.value) == case.meant, changed(case)
     assert case.seen(case.coder.decode(golden)) == case.meant, changed(case)
@@ -446,7 +485,7 @@ def test_bytes_of_every_other_older_version_are_refused(case: Case) -> None:
         for data in kept.values():
             with pytest.raises(OtherVersion, match=f"{what}.*drain the job") as refused:
                 case.coder.decode(bytes.fromhex(data))
-            assert f"this program reads {named(case.coder.head)}. " in str(refused.value)
+            assert f"this program reads {describe_header(case.coder.head)}. " in str(refused.value)
 
 
 # The planner, which Beam pickles into a savepoint together with its mark.
@@ -474,13 +513,21 @@ def planner_bytes() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("source", ["people", "files"])
-def test_a_planner_in_a_savepoint_is_read_with_its_mark(source: str) -> None:
-    golden = bytes.fromhex(json.loads(PLANNERS.read_text())[source])
+KEPT: dict[str, dict[str, str]] = json.loads(PLANNERS.read_text())
+"""Pickles by when their form was new, the oldest first, and source: all of them are read."""
+
+
+@pytest.mark.parametrize(
+    ("since", "source"), [(since, source) for since in KEPT for source in KEPT[since]]
+)
+def test_a_planner_in_a_savepoint_is_read_with_its_mark(since: str, source: str) -> None:
+    golden = bytes.fromhex(KEPT[since][source])
     message = (
         "A savepoint holds the planner as a pickle of its classes (that is Beam's doing), and "
-        "these have changed: this program does not read savepoints of jobs that run now. Say in "
-        f"the release's notes that they are drained, and write the pickles anew: {COMMAND}"
+        "these have changed: this program does not read savepoints of jobs that run now. Leave the "
+        "classes where they were, by their old names too. If that is too much, say in the "
+        "release's notes that such jobs are drained, and take the pickles that are not read out of "
+        f"{PLANNERS.name}"
     )
     try:
         found = _UnboundedSourceRestrictionCoder().decode(golden)
@@ -525,7 +572,7 @@ def test_the_command_keeps_the_bytes_of_a_new_version_beside_the_old_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = {kept for kept in golden_bytes() if kept[0] == "TicketCoder"}
-    monkeypatch.setattr(TicketCoder, "head", head(b"T", 200))
+    monkeypatch.setattr(TicketCoder, "head", header(b"T", 200))
     after = {kept for kept in golden_bytes() if kept[0] == "TicketCoder"}
     assert after > before
     assert {(version, name) for _, version, name, _ in after - before} == {("200", "ticket")}
@@ -537,7 +584,8 @@ def write() -> None:
     for coder, version, name, data in golden_bytes():
         kept.setdefault(coder, {}).setdefault(version, {})[name] = data
     BYTES.write_text(json.dumps(kept, indent=1) + "\n")
-    PLANNERS.write_text(json.dumps(planner_bytes(), indent=1) + "\n")
+    if planner_bytes() not in KEPT.values():
+        PLANNERS.write_text(json.dumps({**KEPT, NOW: planner_bytes()}, indent=1) + "\n")
     STEPS.write_text(steps_text())
 
 

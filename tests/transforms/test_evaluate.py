@@ -6,38 +6,41 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pytest
-from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.transforms.window import TimestampedValue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from model.batch import SECOND, Tag, column, tag_of
+from model.batch import SECOND, Key, Tag, column, tag_of
 from model.manifest import Reference, Window
-from model.metrics import Metrics
+from model.metrics import Metrics, Sums, merge
 from model.validation import Reject
 from tests.transforms.streams import EACH_MINUTE, MINUTE, SCHEMA, row, shuffle, stream
-from transforms.coders import KeyedSums
-from transforms.evaluate import Evaluate, MergeSums, scored_sums
-from transforms.predict import Inference
-from transforms.sources.planner import beam_time
+from transforms.elements import (
+    AcceptedBatch,
+    Inference,
+    KeyedSums,
+    Rejects,
+    ScoredBatch,
+    WrittenFile,
+)
+from transforms.evaluate import Evaluate, MergeSums, sum_scored
+from transforms.stamps import beam_time
 from transforms.testing import Gather, accepted, batches, embedded
-from transforms.validate import Rejects
-from transforms.writing import WrittenFile
 
 BASELINE = 1990.0
 
 
-def guess(batch: Any) -> Any:
+def guess(batch: AcceptedBatch) -> Any:
     """A prediction for each row that a test can make again: x, or 2000, and a bit."""
-    return np.nan_to_num(column(batch, "x"), nan=1000.0) * 2 + 0.25
+    return np.nan_to_num(column(batch.rows, "x"), nan=1000.0) * 2 + 0.25
 
 
-def result(batch: Any, name: str | None = "m") -> PredictionResult:
-    """A batch as RunInference gives it; without a model for the name None."""
+def result(batch: AcceptedBatch, name: str | None = "m") -> ScoredBatch:
+    """A scored batch; without a model for the name None."""
     if name is None:
-        return PredictionResult(batch, None, None)
-    return PredictionResult(batch, Inference(guess(batch), BASELINE, Reference(name, "")), name)
+        return ScoredBatch(batch, None)
+    return ScoredBatch(batch, Inference(guess(batch), BASELINE, Reference(name, "")))
 
 
 def model_of(at: int) -> str | None:
@@ -57,12 +60,12 @@ def evaluate(
     ``written`` are the stamps, microseconds, of files that have as many bytes.
     """
     made = accepted(batches(rows, SCHEMA, MINUTE, batch_rows, disorder), SCHEMA)
-    results = [result(batch, model_of(tag_of(batch).at)) for batch in shuffle(made, seed)]
+    results = [result(batch, model_of(batch.tag.at)) for batch in shuffle(made, seed)]
     with embedded() as pipeline:
         scored = (
             pipeline
             | "S" >> beam.Create(results)
-            | "SS" >> beam.Map(lambda r: TimestampedValue(r, beam_time(tag_of(r.example).at)))
+            | "SS" >> beam.Map(lambda r: TimestampedValue(r, beam_time(r.batch.tag.at)))
         )
         bad = (
             pipeline
@@ -124,9 +127,9 @@ def test_the_order_of_arrival_changes_no_digit() -> None:
     assert [one.value[1].as_json() for one in first] == [one.value[1].as_json() for one in again]
 
 
-def keyed(rows: list[Any], batch_rows: int) -> list[Any]:
+def keyed(rows: list[Any], batch_rows: int) -> list[KeyedSums]:
     made = accepted(batches(rows, SCHEMA, MINUTE, batch_rows), SCHEMA)
-    return [scored_sums(result(batch), SCHEMA)[1] for batch in made]
+    return [sum_scored(result(batch), SCHEMA)[1] for batch in made]
 
 
 @given(st.integers(1, 60), st.integers(1, 9), st.integers(0, 10**6))
@@ -183,11 +186,10 @@ def test_r2_needs_two_rows_and_a_target_that_varies() -> None:
 
 
 def test_two_models_in_one_refresh_are_an_error() -> None:
-    made = keyed([row(0)], 1)
-    [(key, sums)] = made
-    parts = [KeyedSums(key, sums._replace(model=name)) for name in ("a", "b")]
+    [(key, sums)] = keyed([row(0)], 1)
     with pytest.raises(ValueError, match="two models in one refresh: a and b"):
-        MergeSums().extract_output(parts)
+        both = [KeyedSums(key, sums._replace(model=name)) for name in ("a", "b")]
+        MergeSums().extract_output(both)
 
 
 def test_nothing_at_all_gives_no_report() -> None:
@@ -204,3 +206,21 @@ def test_the_files_of_a_refresh_stand_in_its_figures_and_change_none() -> None:
         {"sample/0": 0, "sample/1": 1},
         {f"sample/{2 * MINUTE - 1}": 2 * MINUTE - 1},
     ]
+
+
+def test_a_models_profile_is_kept_once_however_many_batches_it_scored() -> None:
+    parts = [
+        part._replace(sums=part.sums._replace(profile="p" * 100))
+        for part in [*keyed(stream(40, 59), 4), KeyedSums(Key(0, 0, 0), Sums(rejected=1))]
+    ]
+    parts[-1] = KeyedSums(Key(0, 0, 0), Sums(rejected=1))
+    fn = MergeSums()
+    halves = [fn.create_accumulator(), fn.create_accumulator()]
+    for number, part in enumerate(parts):
+        halves[number % 2] = fn.add_input(halves[number % 2], part)
+    merged = fn.merge_accumulators(halves)
+    assert [bool(one.sums.profile) for one in merged].count(True) == 1
+    assert len(merged) == len(parts)
+    assert fn.extract_output(merged) == merge(
+        part.sums for part in sorted(parts, key=lambda part: part.key)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from model.schema import Features, Schema
 from model.store import Store
 from tests.transforms.streams import EACH_MINUTE, MINUTE, shuffle
 from transforms.normalize import Normalize
-from transforms.statistics import SAMPLE_ROWS, CollectWindows, statistics_of, summarized
+from transforms.statistics import SAMPLE_ROWS, CollectWindows, summarize
 from transforms.testing import FromBatches, Gather, accepted, batches, embedded
 from transforms.train import Commit, Train
 
@@ -95,13 +96,13 @@ def test_so_few_rows_travel_and_the_statistics_are_over_all() -> None:
         windows = pipeline | FromBatches(source)
         seen = windows | CollectWindows(SCHEMA, EACH_MINUTE, reduce=True) | Gather()
     [one] = seen
-    assert len(set(one.value[ID].to_pylist())) == SAMPLE_ROWS
-    assert statistics_of(one.value).numeric("a").count == 4_000
+    assert len(set(one.value.rows[ID].to_pylist())) == SAMPLE_ROWS
+    assert one.value.statistics.numeric("a").count == 4_000
 
 
 def test_a_sample_keeps_nothing_of_the_batch_that_it_was_cut_from() -> None:
     [large] = accepted(batches(rows(5_000), SCHEMA, 5_000 * SECOND, 5_000), SCHEMA)
-    sample = summarized(large.slice(10, 50), SCHEMA, reduce=True)
+    sample = summarize(replace(large, rows=large.rows.slice(10, 50)), SCHEMA, reduce=True)
     assert sample is not None
-    assert sample.num_rows == 50
-    assert sample.get_total_buffer_size() < large.get_total_buffer_size() / 20
+    assert sample.rows.num_rows == 50
+    assert sample.rows.get_total_buffer_size() < large.rows.get_total_buffer_size() / 20

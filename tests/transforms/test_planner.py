@@ -15,20 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.batch import ID, LATE, SECOND, TIME, TIME_TYPE, Key, Tag, encode, tag_of, with_tag
-from transforms.coders import OtherVersion
-from transforms.sources.planner import (
-    DRAIN_SECONDS,
-    TICKETS_A_BUNDLE,
-    Drain,
-    Extent,
-    Planner,
-    Read,
-    ReadAhead,
-    ReadTickets,
-    Ticket,
-    beam_time,
-)
+from transforms.sources.planner import DRAIN_SECONDS, TICKETS_A_BUNDLE, Drain, Planner
+from transforms.sources.read import ReadAheadFn, ReadFn, ReadTickets
+from transforms.sources.work_items import Extent, Ticket
+from transforms.stamps import beam_time
 from transforms.testing import Gather, embedded
+from transforms.versions import OtherVersion
 
 stamps = st.lists(st.integers(-(10**15), 10**15), max_size=30).map(sorted)
 
@@ -171,7 +163,7 @@ class Reader:
 
 
 def test_a_ticket_that_is_read_twice_gives_the_same_bytes_and_stamps() -> None:
-    first, again = (list(Read(Reader()).process(ticket(3, 7_000_500))) for _ in range(2))
+    first, again = (list(ReadFn(Reader()).process(ticket(3, 7_000_500))) for _ in range(2))
     assert all(isinstance(one, TimestampedValue) for one in first)
     assert [encode(one.value) for one in first] == [encode(one.value) for one in again]
     assert [one.timestamp.micros for one in first] == [7_000_000, 8_000_000]
@@ -206,7 +198,7 @@ class Begun(Reader):
 
 def test_a_ticket_goes_out_when_two_behind_it_are_begun_or_its_bundle_ends() -> None:
     reader = Begun()
-    read = ReadAhead(reader)
+    read = ReadAheadFn(reader)
     read.start_bundle()
     out = [one for start in (1, 2, 3) for one in read.process(ticket(start, 0))]
     assert reader.log == ["begin 1", "begin 2", "begin 3", "read 1"]

@@ -14,7 +14,8 @@ from model.store import DamagedArtefact, Store, model_cache
 from tests.transforms.streams import SCHEMA, labelled, stream, values
 from tests.transforms.test_normalize import by_hand
 from tests.transforms.test_train import RIDGE, commit_rows, flip
-from transforms.coders import near_bytes
+from transforms.coders import estimate_bytes
+from transforms.elements import AcceptedBatch, ScoringBatch, ScoringTask
 from transforms.predict import ArtefactHandler, Predict
 from transforms.testing import Gather, accepted, batches, embedded
 
@@ -34,7 +35,7 @@ def reference(folder: Path, name: str) -> Reference:
     return Store(str(folder)).reference(name)
 
 
-def make_batches(batch_rows: int = 50) -> list[Any]:
+def make_batches(batch_rows: int = 50) -> list[AcceptedBatch]:
     return accepted(batches(ROWS, SCHEMA, 240_000_000, batch_rows), SCHEMA)
 
 
@@ -56,7 +57,7 @@ def by_scikit_learn(name: str, ids: list[int]) -> Any:
 
 def test_interleaved_windows_are_each_scored_by_their_own_model(folder: Path) -> None:
     requests = [
-        (reference(folder, NAMES[(i + j) % 4]), batch)
+        ScoringTask(reference(folder, NAMES[(i + j) % 4]), batch)
         for i, batch in enumerate(make_batches(50))
         for j in range(4)
     ]
@@ -64,10 +65,11 @@ def test_interleaved_windows_are_each_scored_by_their_own_model(folder: Path) ->
     results: list[Any] = list(handler.run_inference(requests, handler.load_model()))
     assert len(results) == 16
     for (asked, batch), result in zip(requests, results, strict=True):
-        assert result.example is batch
-        assert result.model_id == asked.name
+        assert asked is not None and result.inference is not None
+        wanted = by_scikit_learn(asked.name, result.batch.rows["__id"].to_pylist())
+        assert result.batch is batch
+        assert result.model == asked.name
         assert result.inference.reference == asked
-        wanted = by_scikit_learn(asked.name, batch["__id"].to_pylist())
         np.testing.assert_allclose(result.inference.prediction, wanted, rtol=1e-9)
         minute = NAMES.index(asked.name)
         train = labelled(ROWS, minute * 60, minute * 60 + 60)
@@ -77,8 +79,9 @@ def test_interleaved_windows_are_each_scored_by_their_own_model(folder: Path) ->
 def test_a_batch_without_a_reference_passes_unscored(folder: Path) -> None:
     [batch] = make_batches(1000)
     handler = ArtefactHandler(str(folder))
-    [result] = handler.run_inference([(None, batch)], handler.load_model())
-    assert (result.example, result.inference, result.model_id) == (batch, None, None)
+    [result] = handler.run_inference([ScoringTask(None, batch)], handler.load_model())
+    assert result.batch is batch
+    assert (result.inference, result.model) == (None, None)
 
 
 def test_a_rows_prediction_does_not_depend_on_its_neighbours(folder: Path) -> None:
@@ -86,9 +89,9 @@ def test_a_rows_prediction_does_not_depend_on_its_neighbours(folder: Path) -> No
     ask = reference(folder, NAMES[0])
 
     def predicted(batch_rows: int) -> Any:
-        requests = [(ask, batch) for batch in make_batches(batch_rows)]
-        results: Any = handler.run_inference(requests, handler.load_model())
-        return np.concatenate([result.inference.prediction for result in results])
+        requests = [ScoringTask(ask, batch) for batch in make_batches(batch_rows)]
+        results = handler.run_inference(requests, handler.load_model())
+        return np.concatenate([one.inference.prediction for one in results if one.inference])
 
     np.testing.assert_allclose(predicted(1), predicted(1000), rtol=1e-12)
 
@@ -98,14 +101,14 @@ def test_beams_run_inference_scores_lists_of_requests_and_counts_in_our_namespac
 ) -> None:
     [one, two, *_] = make_batches(50)
     lists = [
-        [(reference(folder, NAMES[0]), one), (None, two)],
-        [(reference(folder, NAMES[1]), two)],
+        ScoringBatch([ScoringTask(reference(folder, NAMES[0]), one), ScoringTask(None, two)]),
+        ScoringBatch([ScoringTask(reference(folder, NAMES[1]), two)]),
     ]
     pipeline = embedded()
     scored = pipeline | beam.Create(lists) | Predict(str(folder))
     seen = scored | Gather()
     result = pipeline.run()
-    found = {(r.value.model_id, r.value.example["__id"][0].as_py()): r.value for r in seen}
+    found = {(r.value.model, r.value.batch.rows["__id"][0].as_py()): r.value for r in seen}
     assert set(found) == {(NAMES[0], 0), (None, 50), (NAMES[1], 50)}
     wanted = by_scikit_learn(NAMES[1], list(range(50, 100)))
     mine = found[NAMES[1], 50].inference.prediction
@@ -119,7 +122,9 @@ def test_the_handler_batches_nothing_more_and_counts_bytes_without_pickling(fold
     [one, two, *_] = make_batches(50)
     assert handler.should_skip_batching()
     assert handler.get_metrics_namespace() == "correnteza"
-    assert handler.get_num_bytes([(None, one), (None, two)]) == near_bytes(one) + near_bytes(two)
+    assert handler.get_num_bytes([ScoringTask(None, one), ScoringTask(None, two)]) == (
+        estimate_bytes(one.rows) + estimate_bytes(two.rows)
+    )
     assert handler.get_num_bytes([]) == 0
     assert handler.load_model() is model_cache(str(folder))
 
@@ -132,11 +137,11 @@ def test_a_model_of_which_a_byte_has_changed_is_not_opened(tmp_path: Path) -> No
     model_cache.cache_clear()  # as in another process: this one has made it
     handler = ArtefactHandler(str(store))
     with pytest.raises(DamagedArtefact, match="is not opened"):
-        list(handler.run_inference([(ask, make_batches()[0])], handler.load_model()))
+        list(handler.run_inference([ScoringTask(ask, make_batches()[0])], handler.load_model()))
 
 
 def test_a_reference_to_other_content_of_that_name_is_refused(folder: Path) -> None:
     handler = ArtefactHandler(str(folder))
     with pytest.raises(DamagedArtefact, match="changed since"):
-        request = (Reference(NAMES[0], "0" * 64), make_batches()[0])
+        request = ScoringTask(Reference(NAMES[0], "0" * 64), make_batches()[0])
         list(handler.run_inference([request], handler.load_model()))

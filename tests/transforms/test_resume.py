@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from model.batch import SECOND, tag_of
+from model.batch import SECOND
 from tests.transforms.streams import MINUTE, SCHEMA, row
+from transforms.elements import Rejects
 from transforms.resume import unreported
 from transforms.testing import accepted, batches
-from transforms.validate import Rejects
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,6 @@ def test_batches_and_rejects_stamped_before_the_first_missing_report_are_left_ou
 ) -> None:
     made = accepted(batches([row(t) for t in (0, 60, 120)], SCHEMA, MINUTE), SCHEMA)
     begin = None if since is None else since * SECOND
-    assert [tag_of(b).at // SECOND for b in made if unreported(b, begin)] == kept
-    rejected = [Rejects(tag_of(batch), []) for batch in made]
+    assert [b.tag.at // SECOND for b in made if unreported(b, begin)] == kept
+    rejected = [Rejects(batch.tag, []) for batch in made]
     assert [r.tag.at // SECOND for r in rejected if unreported(r, begin)] == kept

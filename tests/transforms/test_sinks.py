@@ -9,10 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.transforms.window import TimestampedValue
 
-from model.batch import SECOND, tag_of
+from model.batch import SECOND
 from model.manifest import Reference
 from model.metrics import Metrics, Sums, compute_metrics
 from model.store import Store
@@ -32,10 +31,11 @@ from tests.transforms.streams import (
 from tests.transforms.test_evaluate import model_of, rejects, result
 from tests.transforms.test_statistics import splitmix
 from tests.transforms.test_train import RIDGE, commit_rows, files_of
-from transforms.handover import shard_of
+from transforms.assign_models import shard_of
+from transforms.elements import ScoredBatch, ScoringTask
 from transforms.predict import ArtefactHandler
-from transforms.sinks import WriteEnd, WritePredictions, WriteRejects, WriteReports, WriteSample
-from transforms.sources.planner import beam_time
+from transforms.sinks import WriteEnd, WritePredictions, WriteRejects, WriteReportsFn, WriteSample
+from transforms.stamps import beam_time
 from transforms.testing import FromBatches, accepted, batches, embedded
 from transforms.validate import Validate
 
@@ -47,15 +47,17 @@ def sunk(results: list[Any], sink: Any, seed: int = 0) -> None:
     with embedded() as pipeline:
         scored = pipeline | beam.Create(shuffle(results, seed))
         stamped = scored | "Stamp" >> beam.Map(
-            lambda r: TimestampedValue(r, beam_time(tag_of(r.example).at))
+            lambda r: TimestampedValue(r, beam_time(r.batch.tag.at))
         )
         stamped | sink
 
 
-def score_rows(rows: list[Any], batch_rows: int = 1000, disorder: int | None = None) -> list[Any]:
+def score_rows(
+    rows: list[Any], batch_rows: int = 1000, disorder: int | None = None
+) -> list[ScoredBatch]:
     """Scored batches: the first minute has no model, every other one its own."""
     made = accepted(batches(rows, SCHEMA, MINUTE, batch_rows, disorder), SCHEMA)
-    return [result(batch, model_of(tag_of(batch).at)) for batch in made]
+    return [result(batch, model_of(batch.tag.at)) for batch in made]
 
 
 def read_written(folder: Path) -> dict[tuple[str, str], pa.Table]:
@@ -109,8 +111,8 @@ def test_two_shards_part_the_batches_by_their_keys(tmp_path: Path) -> None:
     }
     assert set(found.values()) == {0, 1}
     for one in results:
-        shards = {found[i] for i in one.example["__id"].to_pylist()}
-        assert shards == {shard_of(tag_of(one.example).key, 2)}
+        shards = {found[i] for i in one.batch.rows["__id"].to_pylist()}
+        assert shards == {shard_of(one.batch.tag.key, 2)}
 
 
 def test_late_rows_are_written_where_they_came(tmp_path: Path) -> None:
@@ -150,14 +152,14 @@ def test_a_sink_that_is_run_twice_or_in_another_order_writes_the_same_files(tmp_
 ROWS = stream(150, 240, shuffled=True)
 
 
-def really_scored(store: str, batch_rows: int = 1000) -> list[PredictionResult]:
+def really_scored(store: str, batch_rows: int = 1000) -> list[ScoredBatch]:
     """Each minute's batches, scored by the model of the minute before; the first by none."""
     handler = ArtefactHandler(store)
     requests = []
     for batch in accepted(batches(ROWS, SCHEMA, MINUTE, batch_rows), SCHEMA):
-        minute = tag_of(batch).at // MINUTE
+        minute = batch.tag.at // MINUTE
         asked: Reference | None = Store(store).reference(HOUR[minute]) if minute else None
-        requests.append((asked, batch))
+        requests.append(ScoringTask(asked, batch))
     return list(handler.run_inference(requests, handler.load_model()))
 
 
@@ -198,7 +200,7 @@ def test_a_sample_has_at_most_a_thousand_rows_the_same_whatever_the_batches(tmp_
     made = {}
     for batch_rows in (250, 1300):
         folder = tmp_path / str(batch_rows)
-        results = [result(r.example, None) for r in score_rows(rows, batch_rows)]
+        results = [result(r.batch, None) for r in score_rows(rows, batch_rows)]
         sunk(results, WriteSample(str(folder), SCHEMA, EACH_MINUTE, str(tmp_path)))
         made[batch_rows] = pq.read_table(folder / f"{HOUR[0]}.parquet")
     wanted = sorted(range(1300), key=splitmix)[:1000]
@@ -235,7 +237,7 @@ def test_each_batchs_rejects_have_a_file_of_their_own(tmp_path: Path) -> None:
 
 def test_a_report_is_its_metrics_as_json_and_goes_on(tmp_path: Path) -> None:
     metrics = compute_metrics(Sums(rows=3, unlabelled=3), 5 * MINUTE, 6 * MINUTE)
-    sink = WriteReports(str(tmp_path), Store(str(tmp_path / "m")), EACH_MINUTE, 3)
+    sink = WriteReportsFn(str(tmp_path), Store(str(tmp_path / "m")), EACH_MINUTE, 3)
     with embedded() as pipeline:
         pipeline | beam.Create([(5 * MINUTE, metrics)]) | beam.ParDo(sink)
     [(name, data)] = files_of(tmp_path).items()

@@ -14,7 +14,8 @@ from model.batch import ID, SECOND, encode, event_times, late_mask, tag_of
 from model.reading import Plan, plan
 from tests.transforms.streams import MINUTE, SCHEMA, stream
 from transforms.sources.files import FileReader, FileTickets
-from transforms.sources.planner import Extent, ReadTickets, Ticket
+from transforms.sources.read import ReadTickets
+from transforms.sources.work_items import Extent, Ticket
 from transforms.testing import Gather, embedded
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from model.batch import ID, SECOND, encode, event_times, late_mask, row_ids, tag_of
 from model.people import SCHEMA, People
 from transforms.sources.people import PeopleReader, PeopleTickets, live_rows
-from transforms.sources.planner import Extent, ReadTickets, Ticket
+from transforms.sources.read import ReadTickets
+from transforms.sources.work_items import Extent, Ticket
 from transforms.testing import Gather, embedded
 
 MINUTE = 60 * SECOND

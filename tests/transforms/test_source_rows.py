@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from model.batch import ID, PROBLEM, SECOND, TIME, event_times, tag_of
 from tests.transforms.streams import MINUTE, SCHEMA, row, stream
-from transforms.sources.rows import FromRows, MakeBatches, as_dict, row_id
+from transforms.sources.rows import FromRows, MakeBatchesFn, as_dict, row_id
 from transforms.testing import Gather, embedded
 
 
@@ -119,10 +119,10 @@ def test_no_row_gives_no_batch() -> None:
 @settings(deadline=None, max_examples=30)
 def test_the_same_bundle_gives_the_same_batches(times: list[int], batch_rows: int) -> None:
     def run() -> list[Any]:
-        fn = MakeBatches(SCHEMA, MINUTE, None, batch_rows)
+        fn = MakeBatchesFn(SCHEMA, MINUTE, None, batch_rows)
         fn.start_bundle()
         stamp = beam.utils.timestamp.MIN_TIMESTAMP
-        found = [out for t in times for out in fn.process(row(t), stamp)]
+        found: list[Any] = [out for t in times for out in fn.process(row(t), stamp)]
         return [out.value for out in [*found, *fn.finish_bundle()]]
 
     first, again = run(), run()

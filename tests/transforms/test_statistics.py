@@ -7,13 +7,12 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.asof import Cadence
-from model.batch import ID, SECOND, decode, encode
+from model.batch import ID, SECOND
 from model.statistics import Statistics
 from tests.transforms.streams import (
     EACH_MINUTE,
@@ -27,14 +26,14 @@ from tests.transforms.streams import (
     values,
 )
 from transforms import statistics
+from transforms.coders import SummaryCoder, TaggedCoder, WindowDataCoder
+from transforms.elements import AcceptedBatch, Summary
 from transforms.statistics import (
     CollectWindows,
-    Summarize,
-    WindowData,
-    keyed,
-    statistics_of,
-    summarized,
-    window_of,
+    CombineSummaries,
+    SummarizeFn,
+    add_window_key,
+    summarize,
 )
 from transforms.testing import (
     FromBatches,
@@ -49,22 +48,25 @@ from transforms.testing import (
 from transforms.windows import training_windows
 
 SIZES = [1, 7, 1000]
+SUMMARIES, WINDOWS = SummaryCoder(), WindowDataCoder()
 TWO_MINUTES = replace(EACH_MINUTE, window=2 * MINUTE)
 
 
-def make_batches(rows: list[Any], batch_rows: int = 1000, disorder: int | None = None) -> list[Any]:
+def make_batches(
+    rows: list[Any], batch_rows: int = 1000, disorder: int | None = None
+) -> list[AcceptedBatch]:
     return accepted(batches(rows, SCHEMA, MINUTE, batch_rows, disorder), SCHEMA)
 
 
 def collect(
-    source: list[pa.RecordBatch], cadence: Cadence = EACH_MINUTE, **options: Any
+    source: list[AcceptedBatch], cadence: Cadence = EACH_MINUTE, **options: Any
 ) -> dict[Any, Any]:
     """What ``CollectWindows`` gives, by the windows' bounds in seconds."""
     with embedded() as pipeline:
         seen = (
             pipeline | FromBatches(source) | CollectWindows(SCHEMA, cadence, **options) | Gather()
         )
-    found = {tuple(edge // SECOND for edge in window_of(one.value)): one for one in seen}
+    found = {tuple(edge // SECOND for edge in one.value.window): one for one in seen}
     assert len(found) == len(seen)
     return found
 
@@ -110,20 +112,20 @@ def test_each_window_has_its_rows_and_the_statistics_that_numpy_gives(
     assert set(found) == set(wanted)
     for window, ids in wanted.items():
         data = found[window].value
-        assert sorted(data[ID].to_pylist()) == sorted(ids)
-        check(statistics_of(data), rows, ids)
+        assert sorted(data.rows[ID].to_pylist()) == sorted(ids)
+        check(data.statistics, rows, ids)
 
 
 def test_the_order_in_which_batches_arrive_changes_no_byte() -> None:
     source = make_batches(stream(150, 500, shuffled=True), 7)
     first, *others = [collect(shuffle(source, seed), TWO_MINUTES) for seed in range(3)]
     for other in others:
-        assert {w: encode(one.value) for w, one in other.items()} == {
-            w: encode(one.value) for w, one in first.items()
+        assert {w: WINDOWS.encode(one.value) for w, one in other.items()} == {
+            w: WINDOWS.encode(one.value) for w, one in first.items()
         }
 
 
-def combine(source: list[pa.RecordBatch], fn: WindowData, seed: int) -> pa.RecordBatch:
+def combine(source: list[Summary], fn: CombineSummaries, seed: int) -> Summary:
     """Combines batches by a random tree of merges, cut down and through the coder now and then."""
     rng = random.Random(seed)
     parts = [fn.create_accumulator()]
@@ -156,8 +158,8 @@ some_rows = st.lists(
 ).filter(lambda rows: any(r["y"] is not None for r in rows))
 
 
-def inputs(rows: list[Any], batch_rows: int) -> list[pa.RecordBatch]:
-    summed = [summarized(batch, SCHEMA) for batch in make_batches(rows, batch_rows)]
+def inputs(rows: list[Any], batch_rows: int) -> list[Summary]:
+    summed = [summarize(batch, SCHEMA) for batch in make_batches(rows, batch_rows)]
     return [batch for batch in summed if batch is not None]
 
 
@@ -167,19 +169,19 @@ def test_any_cut_agrees_with_numpy_and_any_order_of_it_to_the_last_digit(
     rows: list[Any], batch_rows: int, seed: int
 ) -> None:
     source = inputs(rows, batch_rows)
-    data = combine(source, WindowData(), seed)
+    data = combine(source, CombineSummaries(), seed)
     ids = labelled(rows, 0, 60)
-    assert data[ID].to_pylist() == sorted(ids)
+    assert data.rows[ID].to_pylist() == sorted(ids)
     for name in ("y", "x", "z"):
-        wanted, found = values(rows, ids, name), statistics_of(data).numeric(name)
+        wanted, found = values(rows, ids, name), data.statistics.numeric(name)
         here = wanted[~np.isnan(wanted)]
         assert found.count == len(here)
         if len(here):
             scale = np.abs(here).max()
             assert found.mean == pytest.approx(here.mean(), rel=1e-9, abs=1e-12 * scale)
             assert found.variance == pytest.approx(here.var(), rel=1e-9, abs=1e-12 * scale**2)
-    in_order = WindowData().extract_output(source)
-    assert encode(data) == encode(in_order)
+    in_order = CombineSummaries().extract_output(source)
+    assert SUMMARIES.encode(data) == SUMMARIES.encode(in_order)
 
 
 def splitmix(value: int) -> int:
@@ -197,45 +199,45 @@ def test_a_sample_bounds_the_rows_but_statistics_are_over_all(
     rows: list[Any], batch_rows: int, sample_rows: int, seed: int
 ) -> None:
     source = inputs(rows, batch_rows)
-    data = combine(source, WindowData(sample_rows), seed)
+    data = combine(source, CombineSummaries(sample_rows), seed)
     ids = labelled(rows, 0, 60)
-    assert data[ID].to_pylist() == sorted(sorted(ids, key=splitmix)[:sample_rows])
-    everything = WindowData().extract_output(source)
-    assert statistics_of(data) == statistics_of(everything)
-    assert statistics_of(data).numeric("y").count == len(ids)
+    assert data.rows[ID].to_pylist() == sorted(sorted(ids, key=splitmix)[:sample_rows])
+    everything = CombineSummaries().extract_output(source)
+    assert data.statistics == everything.statistics
+    assert data.statistics.numeric("y").count == len(ids)
 
 
 def test_what_waits_in_an_accumulator_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "ROOM", 10)
-    fn = WindowData(sample_rows=5)
+    fn = CombineSummaries(sample_rows=5)
     accumulator = fn.create_accumulator()
     for batch in inputs([row(i % 60) for i in range(200)], 10):
         accumulator = fn.add_input(accumulator, batch)
-        assert sum(part.num_rows for part in accumulator) <= 10 + 10
-    assert statistics_of(fn.extract_output(accumulator)).numeric("y").count == 200
-    assert sum(part.num_rows for part in fn.compact(accumulator)) == 5
+        assert sum(part.rows.num_rows for part in accumulator) <= 10 + 10
+    assert fn.extract_output(accumulator).statistics.numeric("y").count == 200
+    assert sum(part.rows.num_rows for part in fn.compact(accumulator)) == 5
 
 
 def test_a_sample_keeps_its_windows_metadata_through_the_graph() -> None:
     rows = [row(t, y=t) for t in range(60)]
     [one] = collect(make_batches(rows, 7), sample_rows=3).values()
-    assert one.value.num_rows == 3
-    assert statistics_of(one.value).numeric("y").mean == pytest.approx(29.5)
+    assert one.value.rows.num_rows == 3
+    assert one.value.statistics.numeric("y").mean == pytest.approx(29.5)
 
 
 def test_late_and_unlabelled_rows_are_left_out() -> None:
     rows = [row(0, y=1), row(50, y=None), row(55, y=3), row(10, y=100), row(59, y=5)]
     source = make_batches(rows, disorder=10 * SECOND)
     [one] = collect(source).values()
-    assert one.value["y"].to_pylist() == [1.0, 3.0, 5.0]
-    assert statistics_of(one.value).numeric("y").mean == 3.0
+    assert one.value.rows["y"].to_pylist() == [1.0, 3.0, 5.0]
+    assert one.value.statistics.numeric("y").mean == 3.0
 
 
 def test_a_window_without_a_labelled_row_and_a_stream_without_any_give_nothing() -> None:
     rows = [row(0, y=None), row(61), row(121, y=None)]
     assert set(collect(make_batches(rows))) == {(60, 120)}
     assert collect([]) == {}
-    assert summarized(make_batches([row(0, y=None)])[0], SCHEMA) is None
+    assert summarize(make_batches([row(0, y=None)])[0], SCHEMA) is None
 
 
 def test_windows_that_begin_before_a_resumed_run_are_left_out() -> None:
@@ -259,8 +261,8 @@ def test_a_lag_stamps_a_windows_data_later_and_leaves_its_bounds(lag: int, later
     for (_, end), one in found.items():
         assert one.at // 1000 == (end + later) * 1000 - 1
         assert one.window is None
-    assert {w: encode(one.value) for w, one in found.items()} == {
-        w: encode(one.value) for w, one in plain.items()
+    assert {w: WINDOWS.encode(one.value) for w, one in found.items()} == {
+        w: WINDOWS.encode(one.value) for w, one in plain.items()
     }
 
 
@@ -278,11 +280,11 @@ def test_sliding_windows_end_at_every_refresh_and_each_row_is_in_all_of_its_wind
         sizes = (
             pipeline
             | (FromBatches(source) if pipeline_of is embedded else replay(source))
-            | beam.ParDo(Summarize(SCHEMA)).with_output_types(pa.RecordBatch)
+            | beam.ParDo(SummarizeFn(SCHEMA)).with_output_types(Summary)
             | beam.WindowInto(training_windows(replace(TWO_MINUTES, window=3 * MINUTE)))
-            | beam.Map(keyed, MINUTE).with_output_types(tuple[int, pa.RecordBatch])
-            | beam.CombinePerKey(WindowData())
-            | beam.Map(lambda keyed: keyed[1].num_rows)
+            | beam.Map(add_window_key, MINUTE).with_output_types(tuple[int, Summary])
+            | beam.CombinePerKey(CombineSummaries())
+            | beam.Map(lambda keyed: keyed[1].rows.num_rows)
         )
         assert_per_window(sizes, wanted)
 
@@ -293,8 +295,8 @@ def test_windows_leave_as_the_watermark_passes_their_end_before_later_rows_come(
     with streamed() as pipeline:
         flow = pipeline | replay(source)
         seen = flow | CollectWindows(SCHEMA, EACH_MINUTE) | Gather()
-    assert [window_of(one.value).end // SECOND for one in seen] == [60, 120, 420]
-    assert [one.value[ID].to_pylist() for one in seen] == [[0, 1], [2], [3, 4]]
+    assert [one.value.window.end // SECOND for one in seen] == [60, 120, 420]
+    assert [one.value.rows[ID].to_pylist() for one in seen] == [[0, 1], [2], [3, 4]]
 
 
 @given(times_of(), st.integers(1, 10))
@@ -303,8 +305,9 @@ def test_a_batch_lies_in_one_window_whole_whatever_the_times(
     times: list[int], batch_rows: int
 ) -> None:
     source = make_batches([row(t) for t in times], batch_rows)
-    again = [decode(encode(batch)) for batch in source]
+    coder = TaggedCoder(AcceptedBatch)
+    again = [coder.decode(coder.encode(batch)) for batch in source]
     for batch in again:
-        stamps = [t.timestamp() for t in batch["__time"].to_pylist()]
+        stamps = [t.timestamp() for t in batch.rows["__time"].to_pylist()]
         assert len({s // 60 for s in stamps}) == 1
-    assert sum(batch.num_rows for batch in again) == len(times)
+    assert sum(batch.rows.num_rows for batch in again) == len(times)

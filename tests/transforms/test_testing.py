@@ -56,7 +56,7 @@ def test_no_row_makes_no_batch_and_rows_without_a_time_count_with_the_others() -
     assert batches([], SCHEMA, MINUTE) == []
     [batch] = batches([row("soon"), row(90)], SCHEMA, MINUTE)  # type: ignore[arg-type]
     assert tag_of(batch).at == 90 * SECOND
-    assert accepted([batch], SCHEMA)[0][ID].to_pylist() == [1]
+    assert accepted([batch], SCHEMA)[0].rows[ID].to_pylist() == [1]
     assert accepted(batches([row("soon")], SCHEMA, MINUTE), SCHEMA) == []  # type: ignore[arg-type]
 
 

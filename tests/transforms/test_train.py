@@ -26,10 +26,11 @@ from tests.transforms.streams import (
 )
 from tests.transforms.test_normalize import by_hand
 from transforms import tally
+from transforms.elements import Committed
 from transforms.normalize import Normalize
 from transforms.statistics import CollectWindows
 from transforms.testing import FromBatches, Gather, accepted, batches, embedded
-from transforms.train import Commit, Committed, Train
+from transforms.train import Commit, Train
 
 MEANS = Learner(COUNTING, {}, 1)
 RIDGE = Learner("ridge", {"alpha": 0.5}, 1)
@@ -70,7 +71,7 @@ def test_a_models_predictions_are_those_of_scikit_learn_fitted_to_the_same_rows(
     rows = stream(150, 240, shuffled=True)
     found = commit_rows(rows, tmp_path, RIDGE, batch_rows)
     assert sorted(found) == [f"19700101T000{m}00Z" for m in range(1, 5)]
-    everyone = accepted(batches(rows, SCHEMA, 240 * SECOND), SCHEMA)[0]
+    everyone = accepted(batches(rows, SCHEMA, 240 * SECOND), SCHEMA)[0].rows
     for one in found.values():
         start, end = (edge // SECOND for edge in one.window)
         ids = labelled(rows, start, end)

@@ -8,8 +8,9 @@ from model.batch import tag_of
 from model.validation import validate
 from tests.transforms.streams import MINUTE, SCHEMA, row, stream
 from transforms import tally
+from transforms.elements import Rejects
 from transforms.testing import FromBatches, Gather, batches, embedded
-from transforms.validate import Rejects, Validate
+from transforms.validate import Validate
 
 BROKEN: dict[int, dict[str, Any]] = {
     3: {"x": float("inf")},
@@ -39,7 +40,7 @@ def test_rows_that_break_the_schema_leave_with_their_reason_and_the_others_go_on
 ) -> None:
     rows = broken()
     good, bad = part_rows(rows, batch_rows)
-    ids = sorted(i for one in good for i in one.value["__id"].to_pylist())
+    ids = sorted(i for one in good for i in one.value.rows["__id"].to_pylist())
     assert ids == [i for i in range(40) if i not in BROKEN]
     message = {item.where: item.reason for one in bad for item in one.value.items}
     assert set(message) == {f"rows:{i}" for i in BROKEN}
@@ -51,7 +52,7 @@ def test_accepted_and_rejected_rows_keep_their_batchs_tag_and_stamp() -> None:
     made = {tag_of(batch).key: batch for batch in batches(broken(), SCHEMA, MINUTE, 7)}
     good, bad = part_rows(broken(), 7)
     for one in good:
-        tag = tag_of(one.value)
+        tag = one.value.tag
         assert tag == tag_of(made[tag.key])
         assert one.at == tag.at
     for one in bad:
@@ -65,8 +66,8 @@ def test_it_shows_the_same_as_the_plain_function() -> None:
     made = batches(broken(), SCHEMA, MINUTE, 7)
     good, bad = part_rows(broken(), 7)
     plain = [validate(batch, SCHEMA) for batch in made]
-    by_key = lambda one: tag_of(one.value).key  # noqa: E731
-    assert [repr(one.value.to_pylist()) for one in sorted(good, key=by_key)] == [
+    by_key = lambda one: one.value.tag.key  # noqa: E731
+    assert [repr(one.value.rows.to_pylist()) for one in sorted(good, key=by_key)] == [
         repr(accepted.to_pylist()) for accepted, _ in plain if accepted.num_rows
     ]
     found = sorted(item.where for one in bad for item in one.value.items)

@@ -17,11 +17,25 @@ from model.reading import Chunk, Plan, read
 from model.reading.ahead import read_ahead
 from model.reading.files import check_unchanged
 from model.schema import Schema
-from transforms.sources.planner import Extent, Ticket
+from transforms.sources.work_items import OPEN, Extent, Ticket
 
 BLOCK_BYTES = 8 << 20
 """About so many bytes are read at once, as a row group of a million values: two threads that pass
 each other less wait for each other, and for Python's lock, at every piece."""
+
+
+def ticket_of(chunk: Chunk, until: int = OPEN) -> Ticket:
+    """The ticket of a chunk, of the rows that are stamped before ``until``."""
+    return Ticket(
+        partition=chunk.file,
+        start=chunk.start,
+        stop=chunk.stop,
+        first=chunk.first,
+        rows=chunk.rows,
+        line=chunk.line,
+        at=chunk.least,
+        until=until,
+    )
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,7 @@ class FileTickets:
         """The ticket at a position; None at the end."""
         if position >= len(self.chunks):
             return None
-        return Ticket(*self.chunks[position][:7], self.extent.until)
+        return ticket_of(self.chunks[position], self.extent.until)
 
     def due(self, position: int) -> float:
         """At once: files are replayed as fast as they are read."""

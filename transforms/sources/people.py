@@ -11,7 +11,7 @@ from model.batch import SECOND, Key, Tag, split
 from model.latest import reject_later
 from model.people import People
 from model.schema import Schema
-from transforms.sources.planner import Extent, Ticket
+from transforms.sources.work_items import Extent, Ticket
 
 LIVE_SECONDS = 0.2
 """A live batch leaves after so many seconds of rows at the latest."""

@@ -24,7 +24,8 @@ from model.batch import LATE, Key, Tag, event_times, split, tag_of
 from model.latest import default_latest, reject_later
 from model.rows import from_dicts
 from model.schema import Schema
-from transforms.sources.planner import beam_time
+from transforms.elements import RawBatch
+from transforms.stamps import STAMP, beam_time
 from transforms.tally import count
 
 
@@ -72,7 +73,7 @@ def digest_of(ids: npt.NDArray[np.int64]) -> int:
     return int.from_bytes(digest, "big")
 
 
-class FromRows(beam.PTransform[Any, Any]):
+class FromRows(beam.PTransform[beam.PCollection[object], beam.PCollection[RawBatch]]):
     """Rows in (dicts, ``beam.Row`` or NamedTuples), tagged raw batches out.
 
     When to use: for a source of Beam's or your own. When not: for files and for tests of a
@@ -114,21 +115,21 @@ class FromRows(beam.PTransform[Any, Any]):
         self.latest = latest
         self.offset = offset
 
-    def expand(self, rows: Any) -> Any:
+    def expand(self, rows: beam.PCollection[object]) -> beam.PCollection[RawBatch]:
         latest = self.latest
         if latest is None and rows.is_bounded:
             latest = default_latest(time.time())
-        made = MakeBatches(
+        made = MakeBatchesFn(
             self.schema, self.latency, self.id_column, self.batch_rows, latest, self.offset
         )
         return (
             rows
             | "Global" >> beam.WindowInto(GlobalWindows())
-            | "Batch" >> beam.ParDo(made).with_output_types(pa.RecordBatch)
+            | "Batch" >> beam.ParDo(made).with_output_types(RawBatch)
         )
 
 
-class MakeBatches(beam.DoFn):
+class MakeBatchesFn(beam.DoFn):
     """Collects a bundle's rows into batches."""
 
     def __init__(
@@ -151,7 +152,9 @@ class MakeBatches(beam.DoFn):
         self.rows: list[dict[str, Any]] = []
         self.stamps: list[int] = []
 
-    def process(self, row: Any, stamp: Any = beam.DoFn.TimestampParam) -> Iterator[Any]:
+    def process(
+        self, row: object, stamp: Timestamp = STAMP
+    ) -> Iterator[TimestampedValue[RawBatch]]:
         self.rows.append(with_datetime(as_dict(row), self.schema.time))
         self.stamps.append(stamp.micros)
         if len(self.rows) == self.batch_rows:

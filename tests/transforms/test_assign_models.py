@@ -13,11 +13,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from model.asof import Cadence, format_name
-from model.batch import ID, SECOND, Key, tag_of
+from model.batch import ID, SECOND, Key
 from model.manifest import Learner, Reference, Window
 from model.store import Store
 from tests.transforms.streams import EACH_MINUTE, MEAN, MINUTE, SCHEMA, row, shuffle, times_of
-from transforms.handover import Choose, HandOver, Send, as_batch, as_reference, shard_of
+from transforms.assign_models import AssignModels, ChooseModelFn, SendModelFn, hash_key, shard_of
+from transforms.elements import Committed, ModelReference
 from transforms.normalize import Normalize
 from transforms.statistics import CollectWindows
 from transforms.testing import (
@@ -29,7 +30,7 @@ from transforms.testing import (
     replay,
     streamed,
 )
-from transforms.train import Commit, Committed, Train
+from transforms.train import Commit, Train
 
 
 def handed(
@@ -49,7 +50,7 @@ def handed(
         windows = flow | CollectWindows(SCHEMA, cadence)
         trained = windows | Normalize(SCHEMA) | Train(SCHEMA, Learner(MEAN, {}, 1), store)
         models = trained | Commit(store)
-        return {"batches": flow, "models": models} | HandOver(cadence, store, shards) | Gather()
+        return {"batches": flow, "models": models} | AssignModels(cadence, store, shards) | Gather()
 
 
 def in_another_order(made: list[Any]) -> FromBatches:
@@ -61,9 +62,9 @@ def served(seen: list[Any]) -> dict[int, tuple[int, str | None]]:
     found: dict[int, tuple[int, str | None]] = {}
     for one in seen:
         for reference, batch in one.value:
-            for number in batch[ID].to_pylist():
+            for number in batch.rows[ID].to_pylist():
                 assert number not in found, "a row was handed over twice"
-                found[number] = (tag_of(batch).at, reference and reference.name)
+                found[number] = (batch.tag.at, reference and reference.name)
     return found
 
 
@@ -151,14 +152,14 @@ def test_what_goes_out_is_in_its_serve_window_sorted_and_of_one_model(tmp_path: 
     seen = handed(rows, tmp_path, cadence, shards=3, batch_rows=6, source=in_another_order)
     assert len(seen) > 9
     for one in seen:
-        keys = [tag_of(batch).key for _, batch in one.value]
+        keys = [batch.tag.key for _, batch in one.value]
         assert keys == sorted(keys)
         assert len({shard_of(key, 3) for key in keys}) == 1
         assert len({reference for reference, _ in one.value}) == 1
         assert one.window.end - one.window.start == 20 * SECOND
         assert one.window.start <= one.at < one.window.end
         for _, batch in one.value:
-            assert one.window.start <= tag_of(batch).at < one.window.end
+            assert one.window.start <= batch.tag.at < one.window.end
 
 
 @pytest.mark.parametrize("source", [FromBatches, replay])
@@ -187,7 +188,7 @@ def test_a_lag_serves_each_model_one_refresh_later(tmp_path: Path, source: Any) 
 @pytest.mark.parametrize("source", [FromBatches, replay])
 def test_with_sliding_windows_the_one_that_ended_last_serves(tmp_path: Path, source: Any) -> None:
     rows = [row(0), row(60, y=None), row(120, y=None), row(180, y=None), row(240, y=None)]
-    found = served(handed(rows, tmp_path, window=3 * MINUTE, source=source))
+    found = served(handed(rows, tmp_path, replace(EACH_MINUTE, window=3 * MINUTE), source=source))
     assert [found[i][1] for i in range(5)] == [
         None,
         "19700101T000100Z",
@@ -214,7 +215,7 @@ def test_no_row_gives_nothing_and_models_alone_neither(tmp_path: Path) -> None:
         flow = pipeline | "B" >> FromBatches([])
         models = pipeline | beam.Create([alone])
         both = {"batches": flow, "models": models}
-        seen = both | HandOver(EACH_MINUTE, store, 2) | Gather()
+        seen = both | AssignModels(EACH_MINUTE, store, 2) | Gather()
     assert seen == []
 
 
@@ -224,23 +225,17 @@ def test_a_reference_is_sent_into_each_serve_window_of_its_refresh_once_a_shard(
 ) -> None:
     cadence = replace(EACH_MINUTE, latency=20 * SECOND, lag=lag)
     reference = Reference("19700101T000100Z", "ab")
-    sent = list(Send(cadence, 2).process(Committed(Window(0, MINUTE), reference)))
+    sent = list(SendModelFn(cadence, 2).process(Committed(Window(0, MINUTE), reference)))
     assert [(one.timestamp.micros // SECOND, one.value[0]) for one in sent] == [
         (first + later, shard) for later in (0, 20, 40) for shard in (0, 1)
     ]
-    assert {as_reference(one.value[1]) for one in sent} == {reference}
-
-
-def test_a_reference_travels_as_an_empty_batch() -> None:
-    reference = Reference("19700101T000100Z", "ab12")
-    assert as_batch(reference).num_rows == 0
-    assert as_reference(as_batch(reference)) == reference
+    assert {one.value[1] for one in sent} == {ModelReference(reference)}
 
 
 def test_two_models_for_one_serve_window_are_an_error() -> None:
     [batch] = accepted(batches([row(0)], SCHEMA, MINUTE), SCHEMA)
-    models = [as_batch(Reference("19700101T000100Z", digest)) for digest in ("a", "b")]
-    choose = Choose(EACH_MINUTE, Store("nowhere"))
+    models = [ModelReference(Reference("19700101T000100Z", digest)) for digest in ("a", "b")]
+    choose = ChooseModelFn(EACH_MINUTE, Store("nowhere"))
     choose.setup()
     with pytest.raises(ValueError, match="two models for one serve window"):
         list(choose.process((0, {"batches": [batch], "models": models}), IntervalWindow(0, 60)))
@@ -249,9 +244,9 @@ def test_two_models_for_one_serve_window_are_an_error() -> None:
 def test_a_reference_that_came_twice_is_one() -> None:
     [batch] = accepted(batches([row(0)], SCHEMA, MINUTE), SCHEMA)
     reference = Reference("19700101T000100Z", "a")
-    choose = Choose(EACH_MINUTE, Store("nowhere"))
+    choose = ChooseModelFn(EACH_MINUTE, Store("nowhere"))
     choose.setup()
-    grouped = {"batches": [batch], "models": [as_batch(reference)] * 2}
+    grouped = {"batches": [batch], "models": [ModelReference(reference)] * 2}
     [one] = choose.process((0, grouped), IntervalWindow(0, 60))
     [(chosen, _)] = one.value
     assert chosen == reference
@@ -268,12 +263,25 @@ def test_without_a_reference_the_newest_allowed_artefact_in_the_store_is_chosen(
     store = Store(str(tmp_path))
     assert store.names() == [format_name(2 * MINUTE), format_name(5 * MINUTE)]
     [batch] = accepted(batches([row(minute * 60)], SCHEMA, MINUTE), SCHEMA)
-    choose = Choose(replace(EACH_MINUTE, lag=lag), store)
+    choose = ChooseModelFn(replace(EACH_MINUTE, lag=lag), store)
     choose.setup()
     window = IntervalWindow(minute * 60, minute * 60 + 60)
     [one] = choose.process((0, {"batches": [batch], "models": []}), window)
     [(reference, _)] = one.value
     assert reference == (None if chosen is None else store.reference(format_name(chosen * MINUTE)))
+
+
+@pytest.mark.parametrize(
+    ("key", "hashed", "shard"),
+    [
+        (Key(0, 0, 0), 0x29C738F79584264A, 586),
+        (Key(0, 10_000, 0), 0xC61075E8486A4FF6, 1014),
+        (Key(3, 20_000, 7), 0x9331DDBA794053FA, 1018),
+        (Key(0, -1, 2**32 - 1), 0xE29A47F04BE119EB, 491),
+    ],
+)
+def test_a_batchs_shard_is_the_same_for_ever(key: Key, hashed: int, shard: int) -> None:
+    assert (hash_key(key), shard_of(key, 1024)) == (hashed, shard)
 
 
 def test_shards_share_the_work() -> None:

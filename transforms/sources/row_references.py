@@ -1,9 +1,9 @@
-"""Claims on rows of Parquet files: they are read a second time to be scored, and do not travel.
+"""Rows of Parquet files that are read a second time to be scored: only references to them travel.
 
 Decoding a row group takes less than what it takes to carry its rows to another step, and what
 is carried must be held: by the embedded runner and Prism a whole replay, by Flink all that waits
-for its model. A claim is a batch's tag, which names the row group and the place in it. Text takes
-longer to parse than to carry, so its rows travel.
+for its model. A reference has a batch's tag, which names the row group and the place in it. Text
+takes longer to parse than to carry, so its rows travel.
 """
 
 from __future__ import annotations
@@ -16,30 +16,24 @@ from functools import cache, cached_property
 from itertools import accumulate
 from uuid import uuid4
 
-import pyarrow as pa
-
 from model.batch import Key, tag_of
 from model.errors import UserError
 from model.reading import Chunk, Plan
 from model.reading.files import check_unchanged
 from model.schema import Schema
-from model.validation import validate
-from transforms.coders import near_bytes
-from transforms.sources.files import FileReader
-from transforms.sources.planner import Ticket
+from transforms.coders import estimate_bytes
+from transforms.elements import AcceptedBatch, RawBatch, RowReference
+from transforms.sources.files import FileReader, ticket_of
+from transforms.validate import accept
 
 ROOM = 1 << 30
 """Bytes of row groups that may be open at once."""
 TICKETS = 64
 """Row groups that may be open at once."""
-NO_COLUMNS = pa.record_batch({})
-ROWS = b"rows"
-"""The key, in a claim's metadata, of how many rows it stands for. Who has as many, unvalidated,
-has the same: none was rejected."""
 
 
-def worthwhile(plan: Plan, schema: Schema, room: int = ROOM) -> bool:
-    """Whether claims on a plan's rows are worth it: there is Parquet, and mostly in order.
+def should_defer(plan: Plan, schema: Schema, room: int = ROOM) -> bool:
+    """Whether to read a plan's rows again is worth it: there is Parquet, and mostly in order.
 
     Row groups that are needed at the same time must have room together. If not (as where each of
     many files has rows of all times), each would be read many times.
@@ -62,47 +56,46 @@ def worthwhile(plan: Plan, schema: Schema, room: int = ROOM) -> bool:
 
 
 @dataclass
-class FileClaims:
-    """``transforms.handover.Claims`` on the rows of Parquet files.
+class DeferredFileRows:
+    """``transforms.assign_models.DeferredRows`` of the rows of Parquet files.
 
     Attributes:
         reader: reads a ticket's rows.
-        name: which of a process's claims these are; what is open is the process's own.
+        name: which of a process's deferred rows these are; what is open is the process's own.
     """
 
     reader: FileReader
     name: str = field(default_factory=lambda: uuid4().hex)
 
-    def check(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The claim on an accepted batch; the batch itself if it is not of a Parquet file."""
-        if self.reader.plan.files[tag_of(batch).key.partition].format != "parquet":
+    def defer(self, batch: AcceptedBatch) -> AcceptedBatch | RowReference:
+        """A reference to a batch's rows; the batch itself if it is not of a Parquet file."""
+        if self.reader.plan.files[batch.tag.key.partition].format != "parquet":
             return batch
-        rows = b"%d" % batch.num_rows
-        return NO_COLUMNS.replace_schema_metadata({**batch.schema.metadata, ROWS: rows})
+        return RowReference(batch.tag, batch.rows.num_rows)
 
-    def prepare(self, batch: pa.RecordBatch) -> None:
-        """Begins to read the ticket that a claim is on, unless that has been begun."""
-        if not batch.num_columns:
-            opened(self.name).prepare(tag_of(batch).key, self)
+    def prefetch(self, batch: AcceptedBatch | RowReference) -> None:
+        """Begins to read the ticket of a reference, unless that has been begun."""
+        if isinstance(batch, RowReference):
+            open_tickets(self.name).prefetch(batch.tag.key, self)
 
-    def redeem(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The accepted batch for which a claim stands; a batch with columns is it itself.
+    def materialize(self, batch: AcceptedBatch | RowReference) -> AcceptedBatch:
+        """The accepted batch of a reference; an accepted batch is returned as it is.
 
         Raises:
             UserError: if the file has changed since it was planned.
             OSError: if it cannot be read any more.
         """
-        if batch.num_columns:
+        if isinstance(batch, AcceptedBatch):
             return batch
-        raw = opened(self.name).take(tag_of(batch).key, self)
-        clean = batch.schema.metadata.get(ROWS) == b"%d" % raw.num_rows
-        return validate(raw, self.reader.schema, clean)[0]
+        raw = open_tickets(self.name).take(batch.tag.key, self)
+        # A raw batch of as many rows has no rejects: it need not be looked through again.
+        return accept(raw, self.reader.schema, clean=raw.num_rows == batch.count)[0]
 
-    def read(self, key: Key) -> Iterator[tuple[pa.RecordBatch, bool]]:
+    def read(self, key: Key) -> Iterator[tuple[RawBatch, bool]]:
         """All raw batches of the ticket of a key, and whether each is the last."""
-        chunk = self._chunks[key[:2]]
+        chunk = self._chunks[key.partition, key.start]
         check_unchanged(self.reader.plan.files[chunk.file])
-        return _counted(self.reader(Ticket(*chunk[:7])), chunk.rows)
+        return _counted(self.reader(ticket_of(chunk)), chunk.rows)
 
     @cached_property
     def _chunks(self) -> dict[tuple[int, int], Chunk]:
@@ -112,13 +105,13 @@ class FileClaims:
         return {"reader": self.reader, "name": self.name}
 
 
-def _counted(batches: Iterator[pa.RecordBatch], left: int) -> Iterator[tuple[pa.RecordBatch, bool]]:
+def _counted(batches: Iterator[RawBatch], left: int) -> Iterator[tuple[RawBatch, bool]]:
     for raw in batches:
         left -= raw.num_rows
         yield raw, left == 0
 
 
-class Opened:
+class OpenTicket:
     """A ticket that is being read again: what was read and not yet taken is kept.
 
     Attributes:
@@ -127,19 +120,19 @@ class Opened:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.batches: Iterator[tuple[pa.RecordBatch, bool]] | None = None
-        self.kept: dict[int, pa.RecordBatch] = {}
+        self.batches: Iterator[tuple[RawBatch, bool]] | None = None
+        self.kept: dict[int, RawBatch] = {}
         self.next = self.held = 0
 
-    def prepare(self, key: Key, claims: FileClaims) -> None:
+    def prefetch(self, key: Key, rows: DeferredFileRows) -> None:
         """Begins to read, unless the batch of a key is at hand or to come."""
         if key.part not in self.kept and (self.batches is None or key.part < self.next):
-            self.batches, self.next = claims.read(key), 0
+            self.batches, self.next = rows.read(key), 0
             self.kept, self.held = {}, 0
 
-    def take(self, key: Key, claims: FileClaims) -> pa.RecordBatch:
+    def take(self, key: Key, rows: DeferredFileRows) -> RawBatch:
         """The batch of a key; a retry, which takes it again, reads from the beginning."""
-        self.prepare(key, claims)
+        self.prefetch(key, rows)
         while key.part not in self.kept:
             # Let go of meanwhile, and for good at the end or an error: a retry begins anew.
             batches, self.batches = self.batches or iter(()), None
@@ -147,13 +140,13 @@ class Opened:
             if not last:
                 self.batches = batches
             if batch is None:
-                file = claims.reader.plan.files[key.partition]
+                file = rows.reader.plan.files[key.partition]
                 raise UserError(f"{file.path}: has changed since it was planned")
             part = tag_of(batch).key.part
             self.kept[part], self.next = batch, part + 1
-            self.held += near_bytes(batch)
+            self.held += estimate_bytes(batch)
         taken = self.kept.pop(key.part)
-        self.held -= near_bytes(taken)
+        self.held -= estimate_bytes(taken)
         return taken
 
 
@@ -169,31 +162,31 @@ class OpenTickets:
     def __init__(self, room: int = ROOM, tickets: int = TICKETS) -> None:
         self.room = room
         self.tickets = tickets
-        self._open: OrderedDict[tuple[int, int], Opened] = OrderedDict()
+        self._open: OrderedDict[tuple[int, int], OpenTicket] = OrderedDict()
         self._lock = threading.Lock()
 
-    def prepare(self, key: Key, claims: FileClaims) -> None:
+    def prefetch(self, key: Key, rows: DeferredFileRows) -> None:
         """Begins to read the ticket of a key."""
         ticket = self._ticket(key)
         with ticket.lock:
-            ticket.prepare(key, claims)
+            ticket.prefetch(key, rows)
 
-    def take(self, key: Key, claims: FileClaims) -> pa.RecordBatch:
+    def take(self, key: Key, rows: DeferredFileRows) -> RawBatch:
         """The raw batch of a key."""
         ticket = self._ticket(key)
         with ticket.lock:
-            batch = ticket.take(key, claims)
+            batch = ticket.take(key, rows)
             over = ticket.batches is None and not ticket.kept
         with self._lock:
-            if over and self._open.get(key[:2]) is ticket:
-                del self._open[key[:2]]
+            if over and self._open.get((key.partition, key.start)) is ticket:
+                del self._open[key.partition, key.start]
             self._shrink()
         return batch
 
-    def _ticket(self, key: Key) -> Opened:
+    def _ticket(self, key: Key) -> OpenTicket:
         with self._lock:
-            ticket = self._open.setdefault(key[:2], Opened())
-            self._open.move_to_end(key[:2])
+            ticket = self._open.setdefault((key.partition, key.start), OpenTicket())
+            self._open.move_to_end((key.partition, key.start))
             return ticket
 
     def _shrink(self) -> None:
@@ -203,6 +196,6 @@ class OpenTickets:
 
 
 @cache
-def opened(name: str) -> OpenTickets:
-    """This process's open tickets of claims of that name."""
+def open_tickets(name: str) -> OpenTickets:
+    """This process's open tickets of deferred rows of that name."""
     return OpenTickets()

@@ -1,4 +1,4 @@
-"""Batches handed over within one process are the same batches, and leave it never."""
+"""Elements that are passed by reference are the same elements, and never leave their process."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.runners import execution
-from transforms.byhand import MARK, by_hand
 from transforms.coders import RecordBatchCoder
+from transforms.object_store import MARK, in_process_references
 
 BATCH = pa.record_batch({"x": [1.0, 2.0]}).replace_schema_metadata({"key": "0/0/0"})
 
 
-def test_within_by_hand_a_batch_is_sixteen_bytes_and_comes_back_itself() -> None:
+def test_a_batch_passed_by_reference_is_sixteen_bytes_and_comes_back_itself() -> None:
     coder = RecordBatchCoder()
-    with by_hand():
+    with in_process_references():
         encoded = coder.encode(BATCH)
         assert len(encoded) == 16 and coder.decode(encoded) is BATCH
 
 
-def test_a_batch_in_bytes_is_read_within_by_hand_too() -> None:
+def test_a_batch_in_bytes_is_read_where_others_pass_by_reference_too() -> None:
     coder = RecordBatchCoder()
     encoded = coder.encode(BATCH)
     assert not encoded.startswith(MARK)
-    with by_hand():
+    with in_process_references():
         assert coder.decode(encoded).equals(BATCH, check_metadata=True)
 
 
-def test_a_number_that_has_left_its_process_is_an_error() -> None:
+def test_a_reference_that_has_left_its_process_is_an_error() -> None:
     coder = RecordBatchCoder()
-    with by_hand():
+    with in_process_references():
         encoded = coder.encode(BATCH)
-    with pytest.raises(RuntimeError, match="left its process"):
+    with pytest.raises(RuntimeError, match="left the process"):
         coder.decode(encoded)
 
 
-def test_by_hand_is_not_entered_twice() -> None:
-    with by_hand(), pytest.raises(RuntimeError, match="already"), by_hand():
-        pass
+def test_the_context_is_not_entered_twice() -> None:
+    with in_process_references(), pytest.raises(RuntimeError, match="already"):
+        in_process_references().__enter__()
 
 
-def test_a_run_has_the_same_files_by_hand_and_by_bytes(
+def test_a_run_has_the_same_files_by_reference_and_by_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ["--refreshes", "3", "--rate", "50", "--learner", "ridge", "--output"]

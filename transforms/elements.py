@@ -1,0 +1,260 @@
+"""What flows: the types of the elements of every PCollection, in the order of the graph.
+
+| element | is given by | and taken by |
+|---|---|---|
+| ``RawBatch`` | a source | ``Validate`` |
+| ``AcceptedBatch`` | ``Validate`` | ``CollectWindows``, ``AssignModels`` |
+| ``Rejects`` | ``Validate`` | ``WriteRejects``, ``Evaluate`` |
+| ``Summary`` | each batch in ``CollectWindows`` | its combiner |
+| ``WindowData`` | ``CollectWindows`` | ``Normalize`` |
+| ``model.artefact.Normalized`` | ``Normalize`` | ``Train`` |
+| ``FitResult`` | ``Train`` | ``Commit`` |
+| ``Committed`` | ``Commit`` | ``AssignModels`` |
+| ``ServeInput`` | the two inputs of ``AssignModels`` | its CoGroupByKey |
+| ``ScoringBatch`` | ``AssignModels`` | ``Predict`` |
+| ``ScoredBatch`` | ``Predict`` | ``Evaluate``, ``WritePredictions``, ``WriteSample`` |
+| ``PredictionRows``, ``SampleRows`` | each scored batch in those | their shuffles |
+| ``WrittenFile`` | the writing transforms | ``Evaluate`` |
+| ``KeyedSums`` | each batch in ``Evaluate``, ``Follow`` | the combiner of ``Evaluate`` |
+| ``AskedBatch`` | each batch in ``Follow`` | what follows its questions |
+| ``OutcomeRows`` | ``Follow`` | ``WriteOutcomes`` |
+| ``model.cohorts.Part`` | ``Follow`` | ``WriteCohorts`` |
+| ``tuple[int, Metrics]``, by a refresh's start | ``Evaluate`` | ``WriteAlerts``, reports |
+
+``transforms.coders`` has how they are written as bytes. An element is never changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import pyarrow as pa
+
+from model.answers import Asked
+from model.arrays import Matrix
+from model.artefact import Artefact
+from model.batch import Key, Tag
+from model.drift import Histogram
+from model.labels import Known
+from model.manifest import Manifest, Reference, Window
+from model.metrics import Sums
+from model.moments import Moments
+from model.skipped import Skipped
+from model.statistics import Statistics
+from model.validation import Reject
+
+RawBatch: TypeAlias = pa.RecordBatch
+"""A source's batch, whose schema's metadata has its tag (``model.batch.with_tag``). Only this
+element is a plain RecordBatch: sources of one's own give it (``docs/design.md``, *source*)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """Rows and where they came from.
+
+    Attributes:
+        tag: the key, the stamp and the place of the batch that they are of.
+        rows: a batch; its schema has no metadata.
+    """
+
+    tag: Tag
+    rows: pa.RecordBatch
+
+
+class ServeInput:
+    """What meets in a serve window: ``AcceptedBatch``, ``RowReference`` or ``ModelReference``.
+
+    It is one type to Beam, since what meets in a CoGroupByKey is written by one coder.
+    """
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedBatch(Tagged, ServeInput):
+    """The rows of a raw batch that fit the schema, in the columns of ``accepted_schema``."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowReference(ServeInput):
+    """What travels in the place of an accepted batch whose rows can be read again.
+
+    Attributes:
+        tag: that batch's, by which its rows are found.
+        count: how many rows it has. A raw batch of as many rows has no rejects.
+    """
+
+    tag: Tag
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReference(ServeInput):
+    """A committed model on its way into a serve window."""
+
+    reference: Reference
+
+
+class Rejects(NamedTuple):
+    """The rows of one batch that do not fit the schema."""
+
+    tag: Tag
+    items: list[Reject]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a batch brings into its windows.
+
+    Attributes:
+        tag: the batch's.
+        rows: those that are trained on, or a sample of them.
+        statistics: of all rows that are trained on.
+        moments: of the same rows, where the learner is fitted by them.
+        known: of the times of their labels, if these are known later.
+    """
+
+    tag: Tag
+    rows: pa.RecordBatch
+    statistics: Statistics
+    moments: Moments | None = None
+    known: Known | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowData:
+    """What a model is trained on.
+
+    Attributes:
+        window: the window's bounds.
+        rows: its labelled rows, or a sample of them, in the order of their batches.
+        statistics: of all its labelled rows.
+        moments: of the same rows, where the learner is fitted by them.
+        known: of the times of their labels, if these are known later.
+    """
+
+    window: Window
+    rows: pa.RecordBatch
+    statistics: Statistics
+    moments: Moments | None = None
+    known: Known | None = None
+
+
+class Trained(NamedTuple):
+    """A window's model on its way into the store.
+
+    Attributes:
+        window: its bounds.
+        model: the artefact's bytes, or None if the store has it.
+        manifest: what is known of it.
+        seconds: how long the fit took.
+        artefact: what the bytes hold, if it is sure to be just that (``train.FAITHFUL``).
+    """
+
+    window: Window
+    model: bytes | None
+    manifest: Manifest
+    seconds: float
+    artefact: Artefact | None = None
+
+
+class FitResult(NamedTuple):
+    """What became of a window: a model, or the reason why there is none; one of them is None."""
+
+    trained: Trained | None
+    skipped: Skipped | None = None
+
+
+class Committed(NamedTuple):
+    """A window whose artefact is in the store."""
+
+    window: Window
+    reference: Reference
+
+
+class ScoringTask(NamedTuple):
+    """A batch, or a reference to its rows, and the model that scores it; None if there is none."""
+
+    model: Reference | None
+    batch: AcceptedBatch | RowReference
+
+
+class ScoringBatch(list[ScoringTask]):
+    """A serve window's batches of one shard, which are scored together, in their order."""
+
+
+class Inference(NamedTuple):
+    """What a model predicted for a batch.
+
+    Attributes:
+        prediction: shape (rows,).
+        baseline: the mean target of the model's window.
+        reference: the model.
+        histogram: how the rows lie in the bins of the model's profile; None if it has none.
+        profile: that profile, as JSON, or "".
+    """
+
+    prediction: Matrix
+    baseline: float
+    reference: Reference
+    histogram: Histogram | None = None
+    profile: str = ""
+
+
+class ScoredBatch(NamedTuple):
+    """A batch and what was predicted for it.
+
+    Attributes:
+        batch: the rows.
+        inference: None if there was no model.
+    """
+
+    batch: AcceptedBatch
+    inference: Inference | None
+
+    @property
+    def model(self) -> str | None:
+        """The model's name."""
+        return None if self.inference is None else self.inference.reference.name
+
+
+class AskedBatch(NamedTuple):
+    """A batch's questions and what was predicted for them, which wait for their labels."""
+
+    tag: Tag
+    asked: Asked
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRows(Tagged):
+    """A batch's answered questions as they stand in outcomes/."""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRows(Tagged):
+    """A scored batch's rows as they stand in predictions/."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRows(Tagged):
+    """The rows of scored batches that may be in their refresh's sample, raw and normalised."""
+
+
+class WrittenFile(NamedTuple):
+    """A file that was written below the run's folder.
+
+    Attributes:
+        path: relative to the run's folder, as ``predictions/20261123T070100Z/00000.parquet``.
+        size: bytes.
+    """
+
+    path: str
+    size: int
+
+
+class KeyedSums(NamedTuple):
+    """A batch's key and sums: what is merged into its refresh's."""
+
+    key: Key
+    sums: Sums

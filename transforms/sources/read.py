@@ -1,0 +1,115 @@
+"""ReadTickets: a source of batches from a plan of tickets."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import apache_beam as beam
+from apache_beam.io.unbounded_source import ReadFromUnboundedSource
+from apache_beam.pvalue import PBegin
+from apache_beam.transforms.window import GlobalWindow, TimestampedValue
+from apache_beam.utils.windowed_value import WindowedValue
+
+from model.batch import tag_of
+from model.ending import StreamEnd
+from transforms import coders  # noqa: F401  # what a source emits is shuffled by them
+from transforms.elements import RawBatch
+from transforms.sources.planner import TICKETS_A_BUNDLE, Drain, Planner
+from transforms.sources.work_items import DeferredRows, Reader, Ticket, Tickets
+from transforms.stamps import beam_time
+from transforms.tally import count, note
+
+AHEAD = 2
+"""So many tickets are begun to be read before their turn: to decode a row group's beginning
+may take longer than what is done with the one before."""
+
+
+Stamped = TimestampedValue[RawBatch]
+
+
+class ReadFn(beam.DoFn):
+    """Turns a ticket into its raw batches, each stamped with its own least stamp."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+
+    def process(self, ticket: Ticket) -> Iterator[Stamped]:
+        return self.stamped(ticket, self.reader(ticket))
+
+    def stamped(self, ticket: Ticket, batches: Iterator[RawBatch]) -> Iterator[Stamped]:
+        """A ticket's batches, counted."""
+        for batch in batches:
+            count("rows read", batch.num_rows)
+            note("watermark", ticket.at)
+            yield TimestampedValue(batch, beam_time(tag_of(batch).at))
+
+
+class ReadAheadFn(ReadFn):
+    """As ``ReadFn``, for a reader that begins to read when it is asked: some tickets ahead.
+
+    A ticket's batches go out when ``AHEAD`` more of its bundle have come, or its bundle ends: so
+    they wait for that, which a live source's must not.
+    """
+
+    def start_bundle(self) -> None:
+        self.begun: deque[tuple[Ticket, Iterator[RawBatch]]] = deque()
+
+    def process(self, ticket: Ticket) -> Iterator[Stamped]:
+        self.begun.append((ticket, self.reader(ticket)))
+        if len(self.begun) > AHEAD:
+            yield from self.stamped(*self.begun.popleft())
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        while self.begun:
+            for one in self.stamped(*self.begun.popleft()):
+                yield WindowedValue(one.value, one.timestamp, (GlobalWindow(),))
+
+
+class ReadTickets(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
+    """A source: plans tickets, spreads them, reads them into batches.
+
+    Attributes:
+        tickets: the plan.
+        reader: what reads a ticket.
+        poll: seconds until a planner that had no ticket due looks again.
+        drain: how it is asked to end early; None: it is not.
+        deferred_rows: what reads its rows again to be scored; None: rows travel.
+        ahead: whether it is read some tickets ahead (``ReadAheadFn``): not if it is live.
+        ending: where it ends, and the file that says so; None: labels have no time.
+    """
+
+    def __init__(
+        self,
+        tickets: Tickets,
+        reader: Reader,
+        poll: float = 0.1,
+        drain: Drain | None = None,
+        deferred_rows: DeferredRows | None = None,
+        ahead: bool = False,
+        ending: StreamEnd | None = None,
+    ) -> None:
+        super().__init__()
+        self.ahead = ahead
+        self.ending = ending
+        self.deferred_rows = deferred_rows
+        self.tickets = tickets
+        self.reader = reader
+        self.poll = poll
+        self.drain = drain
+
+    def expand(self, root: PBegin) -> beam.PCollection[RawBatch]:
+        read = ReadAheadFn(self.reader) if self.ahead else ReadFn(self.reader)
+        return (
+            root
+            | "Plan"
+            >> ReadFromUnboundedSource(
+                Planner(self.tickets, drain=self.drain, ending=self.ending),
+                poll_interval=self.poll,
+                max_records_per_bundle=TICKETS_A_BUNDLE,
+                max_read_time_seconds=1,
+            )
+            | "Ticket" >> beam.Map(lambda ticket: ticket).with_output_types(Ticket)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(read).with_output_types(RawBatch)
+        )
