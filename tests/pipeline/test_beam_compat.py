@@ -14,6 +14,7 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.coders import Coder, registry
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.options.pipeline_options import (
     DirectOptions,
@@ -310,6 +311,34 @@ def test_one_worker_reads_all_that_a_source_hands_back(tmp_path: Path) -> None:
 def test_canary_two_workers_lose_what_a_source_hands_back(tmp_path: Path) -> None:
     found = count_deferred(tmp_path, workers=2)
     assert found < 20, "Beam is mended: delete _one_worker in pipeline/runners/direct.py"
+
+
+class Box:
+    """A value whose type has a coder that counts."""
+
+
+class BoxCoder(Coder):  # type: ignore[misc]
+    """Counts what is encoded."""
+
+    encoded = 0
+
+    def encode(self, value: Box) -> bytes:
+        BoxCoder.encoded += 1
+        return b"box"
+
+    def decode(self, encoded: bytes) -> Box:
+        return Box()
+
+    def is_deterministic(self) -> bool:
+        return True
+
+
+def test_canary_the_embedded_runner_encodes_each_element_between_two_stages() -> None:
+    registry.register_coder(Box, BoxCoder)
+    with beam.Pipeline(FnApiRunner()) as pipeline:
+        boxes = pipeline | beam.Create([1, 2, 3]) | beam.Map(lambda _: Box()).with_output_types(Box)
+        boxes | beam.Reshuffle() | beam.Map(id)
+    assert BoxCoder.encoded >= 3, "Beam is mended: delete transforms/byhand.py"
 
 
 def test_all_of_beams_options_are_known_by_name() -> None:
