@@ -6,7 +6,6 @@ sent at a pace, over one connection, with the standard library alone.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import math
 import time
@@ -64,8 +63,6 @@ def parser() -> Parser:
         prog="python -m pipeline ask",
         description="Ask a server for predictions, and see them beside what came true.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = made.add_argument
     add("url", nargs="?", default=URL, metavar="URL", help=f"the server's ({URL})")

@@ -10,7 +10,7 @@ from monitor.program import as_called
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are ``UserError``.
+    """An argument parser whose errors are ``UserError``, and whose options have no abbreviations.
 
     Where its texts say ``python -m pipeline`` it shows the program's name as the user called it.
     """
@@ -18,7 +18,8 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **given: Any) -> None:
         texts = ("prog", "usage", "description", "epilog")
         called = {name: as_called(given[name]) for name in texts if given.get(name)}
-        super().__init__(**{**given, **called})
+        defaults = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+        super().__init__(**{**defaults, **given, **called})
 
     def error(self, message: str) -> NoReturn:
         """Raises what argparse would print."""

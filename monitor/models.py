@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from rich.table import Table
 
 from model.errors import UserError
@@ -29,8 +27,6 @@ def parser() -> Parser:
         prog="python -m pipeline models",
         description="The models that a run keeps.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument("folder", help="a run's folder", metavar="OUTPUT")
     what = made.add_mutually_exclusive_group()

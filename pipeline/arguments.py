@@ -65,8 +65,6 @@ def parser() -> Parser:
         usage="%(prog)s [options] [Beam options]\n       %(prog)s COMMAND [options]",
         description=f"{DESCRIPTION}\n\n{_commands()}",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
     version = f"correnteza {__version__}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -38,8 +37,6 @@ def parser() -> Parser:
         description="Windows, cadences and learners side by side: who has the least error, and "
         "does retraining pay?",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument("--input", required=True, metavar="GLOB", help="CSV, NDJSON or Parquet files")
     made.add_argument("--schema", required=True, metavar="FILE", help="TOML: what the columns mean")

@@ -35,8 +35,6 @@ def parser() -> Parser:
         prog="python -m pipeline completion",
         description="Print a script with which a shell completes the commands and their options.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument("shell", metavar="SHELL", choices=SHELLS, help=f"one of {', '.join(SHELLS)}")
     return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -73,8 +72,6 @@ def parser() -> Parser:
         prog="python -m pipeline predict",
         description="Predicts the rows of files with a model of a run.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument("--input", required=True, metavar="GLOB", help="CSV, NDJSON or Parquet files")
     made.add_argument(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import html
 import itertools
 import os
@@ -34,8 +33,6 @@ def parser() -> Parser:
         prog="python -m pipeline report",
         description="A run as one HTML file: its error, its features, its models, its rejects.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument("folder", help="a run's folder", metavar="OUTPUT")
     made.add_argument(

@@ -68,8 +68,6 @@ def parser() -> Parser:
         prog="python -m pipeline serve",
         description="Predictions of a run's models, over HTTP. /openapi.json describes the API.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = made.add_argument
     add("folder", help="a run's folder", metavar="OUTPUT")

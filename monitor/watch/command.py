@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 import time
@@ -40,8 +39,6 @@ def parser() -> Parser:
         prog="python -m pipeline watch",
         description="A run's newest refreshes, as they are reported.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     made.add_argument("folder", help="a run's folder", metavar="OUTPUT")
     return made
