@@ -107,7 +107,7 @@ def main(argv: list[str]) -> int:
         print(as_called(HELP), end="")
         return 0
     settings, beam_options = parse(argv)
-    assert settings.meaning
+    assert settings.row_schema
     learners.check(*settings.regressor, settings.width)
     chosen = "runner" in settings.model_fields_set
     return (show_one if chosen else show_all)(settings, beam_options, *consoles())

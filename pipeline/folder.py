@@ -42,7 +42,7 @@ def kept(settings: Settings) -> dict[str, Any]:
         del options["source_param"]
     if settings.people_delay is None:
         del options["people_delay"]
-    found = {**options, **settings.resolved, "schema": settings.meaning.model_dump(mode="json")}
+    found = {**options, **settings.resolved, "schema": settings.row_schema.model_dump(mode="json")}
     if not found["offset"]:
         del found["offset"]
     return found

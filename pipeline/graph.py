@@ -45,7 +45,11 @@ def build(
     Returns:
         The reports, one a refresh.
     """
-    schema, cadence, store = settings.meaning, settings.cadence, Store(folder.models, in_run=True)
+    schema, cadence, store = (
+        settings.row_schema,
+        settings.cadence,
+        Store(folder.models, in_run=True),
+    )
     deferred_rows = getattr(source, "deferred_rows", None)
     end = StreamEnd(span.until, folder.until if schema.has_label_time else None)
     events = root | "Source" >> source

@@ -199,7 +199,7 @@ class OwnSource(beam.PTransform[Any, Any]):
             self.latest = default_latest(time.time())
         if rows.element_type != pa.RecordBatch:
             return rows | FromRows(
-                settings.meaning,
+                settings.row_schema,
                 settings.cadence.latency,
                 batch_rows=settings.batch_rows,
                 latest=self.latest,

@@ -141,7 +141,7 @@ def run_settings(
         if not dry:
             open_folder(folder, settings, files_setting(source))
             catch_up(settings, folder, span)
-        show(f"{settings.meaning.name} -> {folder.path} ({settings.runner} runner)")
+        show(f"{settings.row_schema.name} -> {folder.path} ({settings.runner} runner)")
         for message in filter(None, (describe_offset(settings), *choice.messages)):
             show(message)
         if settings.runner == "direct" and find_prism() is not None:

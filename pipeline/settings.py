@@ -361,7 +361,7 @@ class Settings(BaseModel):
 
         That is without daylight saving: all refreshes have one length.
         """
-        zone = self.meaning.time_zone
+        zone = self.row_schema.time_zone
         if self.offset is not None or zone is None:
             return self.offset or 0
         return -standard_offset(zone, datetime.now(timezone.utc).year) // SECOND
@@ -413,12 +413,12 @@ class Settings(BaseModel):
     @property
     def width(self) -> int:
         """How many features the schema has."""
-        return len(self.meaning.numeric) + len(self.meaning.categorical)
+        return len(self.row_schema.numeric) + len(self.row_schema.categorical)
 
     @property
     def by_moments(self) -> bool:
         """Whether the learner is fitted by sums over a window's rows, which need not travel."""
-        return moments.suffice(self.learner, self.learner_param, self.meaning)
+        return moments.suffice(self.learner, self.learner_param, self.row_schema)
 
     @property
     def regressor(self) -> Learner:
@@ -438,7 +438,7 @@ class Settings(BaseModel):
         return not self.reads_files and not self.brings_source and self.refresh_count == 0
 
     @cached_property
-    def meaning(self) -> Schema:
+    def row_schema(self) -> Schema:
         """The schema: the one given, that of the file, or the people's own.
 
         Raises:
@@ -480,7 +480,7 @@ class Settings(BaseModel):
     @property
     def clock(self) -> Clock:
         """When questions can be answered, if labels have a time; microseconds."""
-        wait = (self.meaning.wait or 0) * SECOND
+        wait = (self.row_schema.wait or 0) * SECOND
         return Clock(self.cadence.every, wait, self.cadence.offset)
 
 

@@ -85,7 +85,7 @@ def span_of(
     else:
         while (missing in done or not busy(missing)) and not (last is not None and missing > last):
             missing += every
-    waits = settings.meaning.has_label_time
+    waits = settings.row_schema.has_label_time
     if waits and done:  # what is behind the last report, or the end, is not reported
         missing = min(missing, read_end(folder.until) or max(done) + every)
     begin = _begin(missing, start, settings, Store(folder.models))
@@ -130,7 +130,7 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, S
     Raises:
         UserError: if the schema names a column that people have not.
     """
-    schema, cadence = settings.meaning, settings.cadence
+    schema, cadence = settings.row_schema, settings.cadence
     people = People(
         settings.people,
         settings.seed,
@@ -165,7 +165,7 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, S
 
 def _ending(span: Span, settings: Settings, folder: RunFolder) -> StreamEnd | None:
     """Where a stream ends, whose end is written; None if labels have no time."""
-    return StreamEnd(span.until, folder.until) if settings.meaning.has_label_time else None
+    return StreamEnd(span.until, folder.until) if settings.row_schema.has_label_time else None
 
 
 def plan_files(
@@ -184,8 +184,8 @@ def plan_files(
     assert settings.input is not None
     reach(settings.input, "--input")
     paths = [file.path for file in known]
-    planned = plan(settings.input, settings.meaning, progress, settings.latest_time, paths)
-    return check_times(planned, settings.meaning)
+    planned = plan(settings.input, settings.row_schema, progress, settings.latest_time, paths)
+    return check_times(planned, settings.row_schema)
 
 
 def file_source(
@@ -201,7 +201,7 @@ def file_source(
         UserError: as ``plan_files``; if a known file has changed, or a new one has rows in what
             is reported.
     """
-    schema = settings.meaning
+    schema = settings.row_schema
     planned = planned or plan_files(settings, progress, known)
     check_known(planned, known, folder)
     if known and not settings.resume:
@@ -237,7 +237,7 @@ def _file_span(
     had = [chunk for chunk in planned.chunks if not reported or chunk.file < len(known)]
     had = had or list(planned.chunks)
     ended = cadence.refresh_of(max(map(_last_time, planned.chunks))) + cadence.every
-    refreshes = Refreshes(replace(planned, chunks=tuple(had)), settings.meaning, cadence, ended)
+    refreshes = Refreshes(replace(planned, chunks=tuple(had)), settings.row_schema, cadence, ended)
     first, last = had[0].least, max(chunk.greatest for chunk in had)
     missing = refreshes.first_missing
     span = span_of(first, last, settings, folder, lambda refresh: True, missing)

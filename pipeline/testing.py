@@ -52,7 +52,7 @@ def run_graph(
     settings = settings_from({"min_rows": 1, **options, "output": folder})
     cadence, disorder = settings.cadence, settings.disorder * SECOND
     made = batches(
-        *(rows, settings.meaning, cadence.latency),
+        *(rows, settings.row_schema, cadence.latency),
         *(settings.batch_rows, disorder, cadence.offset),
     )
     events = source(made)

@@ -76,7 +76,7 @@ def choose(plan: Plan, settings: Settings) -> Choice:
     length = settings.window or 60
     outlook = times_from_bounds(plan, settings.latest_time).shifted(-settings.midnight)
     if asked or not _fits(outlook.windows(length, settings.least_rows)):
-        outlook = times_from_rows(plan, settings.meaning, settings.latest_time)
+        outlook = times_from_rows(plan, settings.row_schema, settings.latest_time)
         outlook = outlook.shifted(-settings.midnight)
     seen = outlook.windows(length, settings.least_rows)
     proposed = None
@@ -108,7 +108,7 @@ def choose(plan: Plan, settings: Settings) -> Choice:
 
 def describe_offset(settings: Settings) -> str:
     """When refreshes begin, in a line; "" if that is at multiples of their length in UTC."""
-    offset, zone = settings.begin_offset, settings.meaning.time_zone
+    offset, zone = settings.begin_offset, settings.row_schema.time_zone
     if not offset:
         return ""
     if settings.refresh % DAY == 0:
@@ -195,7 +195,7 @@ def _lengths(settings: Settings) -> list[int]:
 def _with_window(settings: Settings, window: int) -> Settings:
     """The settings with another window, checked anew."""
     given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    return settings_from({**given, "window": window}, settings.meaning)
+    return settings_from({**given, "window": window}, settings.row_schema)
 
 
 def _shape(seen: WindowCounts) -> str:

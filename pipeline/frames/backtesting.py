@@ -128,14 +128,14 @@ def replay_of(settings: Settings, **others: Any) -> Replay:
     Raises:
         UserError: if the learner cannot be made or fitted, or labels have a time of their own.
     """
-    if settings.meaning.has_label_time:
+    if settings.row_schema.has_label_time:
         raise UserError(
             "schema: label_time: a backtest takes labels to be known at their rows' time; a run "
             "on files goes by both clocks"
         )
     check(*settings.regressor, settings.width)
     replay: dict[str, Any] = {
-        "schema": settings.meaning,
+        "schema": settings.row_schema,
         "learner": settings.regressor,
         "cadence": settings.cadence,
         "min_rows": settings.least_rows,
@@ -162,7 +162,7 @@ def _run(found: Input, path: str, progress: bool | None) -> Backtest:
         for refresh in refreshes(found, take):
             scored = replay.step(refresh)
             metrics.append(_figures(refresh, scored, settings))
-            pieces.append(_predictions(scored, settings.meaning))
+            pieces.append(_predictions(scored, settings.row_schema))
             done(metrics[-1].rows + metrics[-1].rejected)
         replay.finish(found.until)
     refuse_rejects(found, sum(one.rejected for one in metrics), rejected)
@@ -192,7 +192,7 @@ def refuse_rejects(found: Input, number: int, rejected: list[Reject]) -> None:
 
 
 def _figures(refresh: Refresh, scored: list[Scored], settings: Settings) -> Metrics:
-    sums = merge(one for _, one in sorted(pool_sums(refresh, scored, settings.meaning)))
+    sums = merge(one for _, one in sorted(pool_sums(refresh, scored, settings.row_schema)))
     end = refresh.start + settings.cadence.every
     return compute_metrics(sums, refresh.start, end).model_copy(update={"files": None})
 
@@ -322,7 +322,7 @@ class Backtest:
         messages: tuple[str, ...],
     ) -> None:
         self.settings = settings
-        self.schema = settings.meaning
+        self.schema = settings.row_schema
         self.metrics = metrics
         self.models = Models(replay.models)
         self.skipped: list[Skipped] = replay.skipped

@@ -79,7 +79,7 @@ def refreshes(
     Raises:
         UserError: if a file has changed since it was planned.
     """
-    settings, schema = found.settings, found.settings.meaning
+    settings, schema = found.settings, found.settings.row_schema
     cadence = settings.cadence
     read = FileReader(
         found.plan, None, schema, cadence.latency, settings.batch_rows, cadence.offset

@@ -262,7 +262,7 @@ def _note(refresh: Refresh, found: Input, times: Any, target: Matrix) -> None:
     for batch in refresh.batches:
         ids = row_ids(batch)
         times[ids] = event_times(batch)
-        target[ids] = column(batch, found.settings.meaning.target)
+        target[ids] = column(batch, found.settings.row_schema.target)
 
 
 def _keep(scored: list[Scored], predictions: Matrix) -> None:

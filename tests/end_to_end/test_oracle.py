@@ -347,9 +347,9 @@ def run_shuffled(options: list[str], seed: int) -> Path:
     folder = find_folder(settings)
     Path(folder.path).mkdir()
     open_folder(folder, settings)
-    planned = plan(str(settings.input), settings.meaning)
+    planned = plan(str(settings.input), settings.row_schema)
     reader = FileReader(
-        planned, None, settings.meaning, settings.cadence.latency, settings.batch_rows
+        planned, None, settings.row_schema, settings.cadence.latency, settings.batch_rows
     )
     plans = FileTickets(planned, Extent())
     tickets = [plans.get(number) for number in range(len(plans.chunks))]

@@ -245,4 +245,4 @@ def test_a_threshold_is_a_number_or_none(name: str) -> None:
 
 
 def test_people_have_their_own_schema() -> None:
-    assert make_settings().meaning == PEOPLE
+    assert make_settings().row_schema == PEOPLE
