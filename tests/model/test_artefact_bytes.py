@@ -29,10 +29,10 @@ dirt = [np.full(n, 255, np.uint8) for n in range(16, 20_000, 8)]
 texts = ["".join(["s", "quared_error", str(i)]) for i in range(20_000)]
 del dirt[::2], texts[::3]
 from hashlib import sha256
-from tests.model.core_kit import LEARNERS, rides, trained
+from tests.model.core_kit import LEARNERS, rides, train_model
 del dirt
 for learner in LEARNERS:
-    print(sha256(trained(learner, rides(400))[0]).hexdigest())
+    print(sha256(train_model(learner, rides(400))[0]).hexdigest())
 """
 
 

@@ -217,7 +217,7 @@ REASONS = {
     "2026-01-01T00:00:05Z,3,1,": "(the label's time): null: must be there where 'y' is",
     "2026-01-01T00:00:05Z,,1,2026-01-01T00:00:06Z": "'y' must be there too",
     "2026-01-01T00:00:05Z,3,1,2026-01-01T00:00:04Z": "must not be before 'asked'",
-    "2026-01-01T00:00:05Z,3,1,soon": "(the label's time): 'soon': ISO 8601",
+    "2026-01-01T00:00:05Z,3,1,soon": "(the label's time): 'soon': must be ISO 8601",
     "2026-01-01T00:00:05Z,3,1,2300-01-01T00:00:00Z": "a time until 2030-01-01T00:00:00Z",
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.batch import SECOND
@@ -27,6 +27,7 @@ def outlook(seconds: list[int]) -> RowTimes:
     st.integers(1, 10**5),
     st.integers(1, 20),
 )
+@settings(deadline=None)
 def test_windows_are_those_of_pandas(seconds: list[int], length: int, least: int) -> None:
     seen = outlook(seconds).windows(length, least)
     rows = pd.Series(seconds).floordiv(length).value_counts()

@@ -49,7 +49,7 @@ def refusal(path: str) -> str:
 
 
 @pytest.fixture
-def scan_extents(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def scanned(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The row groups of which a plan read the time's column, noted as it goes."""
     groups: list[int] = []
     really = parquet._batches

@@ -245,7 +245,7 @@ def test_a_reject_names_the_format_that_is_allowed(tmp_path: Path) -> None:
     [batch] = read(planned.files[0], planned.chunks[0], schema, 10)
     _, [reject] = validate(with_tag(batch, Tag(Key(0, 0, 0), 0, "in.csv", 2)), schema)
     assert reject.reason.startswith(
-        "column 't' (the time): '2024-01-01': a time as time_format = \"%d/%m/%Y\" says"
+        "column 't' (the time): '2024-01-01': must be a time in time_format = \"%d/%m/%Y\""
     )
 
 

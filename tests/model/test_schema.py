@@ -1,4 +1,4 @@
-"""The schema of a stream: what a TOML file may say, and what is told if it says something else."""
+"""The schema of a stream: what a TOML file may hold, and the messages if it is something else."""
 
 from __future__ import annotations
 
