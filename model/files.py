@@ -203,13 +203,16 @@ def list_sizes(folder: str, name: str) -> dict[str, int]:
 
 
 def version(path: str) -> object:
-    """What changes when a file is written anew: size, time and number; or, remotely, its size.
+    """What changes when a file is written anew: size and time, and, locally, its number.
 
     Raises:
         FileNotFoundError: if there is none.
     """
     if not is_local(path):
-        return sum(list_sizes(*path.rsplit("/", 1)).values())
+        if not exists(path):
+            raise FileNotFoundError(path)
+        about = file_systems().get_filesystem(path).metadata(path)  # its name is no glob
+        return about.size_in_bytes, about.last_updated_in_seconds
     found = os.stat(path)
     return found.st_size, found.st_mtime_ns, found.st_ino
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from model.errors import UserError
 from model.reading.chunks import File
 from model.reading.finding import FoundFile, Matches, is_hidden, match
-from model.reading.formats import FORMATS, format_of, unknown_format
+from model.reading.formats import FORMATS, format_of, format_of_named, unknown_format
 from model.reading.streams import members, open_stream
 from model.remote import file_systems, get_scheme, storage_errors
 from model.wording import first_few, first_line
@@ -27,7 +27,8 @@ def find(pattern: str) -> tuple[list[File], tuple[str, ...]]:
     """
     matches = match(pattern)
     found = list(matches.files.values())
-    unknown = [file for file in found if format_of(file.path) is None]
+    kind_of = format_of if matches.folders else format_of_named
+    unknown = [file for file in found if kind_of(file.path) is None]
     if not matches.folders and unknown:
         raise unknown_format(unknown[0].path)
     known = [file for file in found if file not in unknown]
@@ -80,7 +81,7 @@ def _note_twice(files: Sequence[File]) -> str | None:
 
 def _files_of(found: FoundFile) -> list[File]:
     """The file, or, of a zip archive, all of its members that are data."""
-    kind = format_of(found.path)
+    kind = format_of_named(found.path)
     assert kind is not None
     form, compression = kind
     if form != "zip":

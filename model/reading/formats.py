@@ -50,6 +50,18 @@ def format_of(path: str) -> tuple[str, str | None] | None:
     return form, compression
 
 
+def format_of_named(path: str) -> tuple[str, str | None] | None:
+    """As ``format_of``, for a file that is asked for: one without a suffix is text.
+
+    Hadoop's and MySQL's files have none. In a folder such a file is more often a LICENSE.
+
+    Example:
+        >>> format_of_named("out/part-00000"), format_of_named("a.xyz"), format_of_named("a.pq")
+        (('text', None), None, ('parquet', None))
+    """
+    return format_of(path) or (None if "." in os.path.basename(path) else ("text", None))
+
+
 def unknown_format(path: str) -> UserError:
     """The error for a file whose format is not known, with what to do about it."""
     suffix = os.path.splitext(path.lower())[1]

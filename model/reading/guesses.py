@@ -37,7 +37,44 @@ _HOURS = 10
 _YEARS = (1900, 2100)
 _EXCEL = (25_000, 80_000)
 """Excel's days from 1968 to 2119."""
+_SHORT = "%y%m%d%H%M%S"
+"""The format of a date with a year of two digits: milliseconds up to 2001 have as many."""
+_OTHER_COUNTS = {
+    ".NET's ticks": (6.15e17, 6.62e17, 621_355_968_000_000_000, 10),
+    "Windows' file times": (1.2e17, 1.5e17, 116_444_736_000_000_000, 10),
+    "microseconds since 1601 (WebKit's)": (1.2e16, 1.5e16, 11_644_473_600_000_000, 1),
+}
+"""Counts since other years than 1970, by name: the least and the greatest of about 1950 to 2090,
+what to subtract, and by what to divide, to have microseconds since 1970. As nanoseconds they would
+be of some weeks around 1970, 1974 or 1990."""
 _ORDERED = re.compile(r"\s*(\d{1,2})([/.-])(\d{1,2})[/.-]\d{4}(?:\D.*)?", re.ASCII | re.DOTALL)
+
+
+_SHORT_YEAR = re.compile(
+    r"\s*(?P<a>\d{1,2})(?P<mark>[/.-])(?P<b>\d{1,2}|[A-Za-z]{3})[/.-]\d\d(?P<clock>[T ]\d.*)?\s*"
+)
+
+
+def suggest_format(text: str) -> str | None:
+    """What to set for a date with a year of two digits, for a message; None if it is none.
+
+    Example:
+        >>> suggest_format("31/12/24")
+        'time_format = "%d/%m/%y", "%m/%d/%y" or "%y/%m/%d"'
+        >>> suggest_format("01-Jan-24 05:00")
+        'time_format = "%d-%b-%y %H:%M"'
+    """
+    found = _SHORT_YEAR.fullmatch(text)
+    if found is None:
+        return None
+    mark, clock = found["mark"], ""
+    if found["clock"]:
+        parts = ("%H", "%M", "%S")[: found["clock"].count(":") + 1]
+        clock = found["clock"][0] + ":".join(parts)
+    orders = ("dby",) if found["b"].isalpha() else ("dmy", "mdy", "ymd")
+    forms = [f'"{mark.join(f"%{part}" for part in order)}{clock}"' for order in orders]
+    last = forms.pop()
+    return f"time_format = {', '.join(forms)} or {last}" if forms else f"time_format = {last}"
 
 
 class TimeGuess(NamedTuple):
@@ -104,11 +141,30 @@ def _of_numbers(numbers: npt.NDArray[np.float64], place: str, zone: str | None) 
     form = _date_form(numbers) or _count_form(numbers)
     if form == "s":
         return TimeGuess(form)
+    if form == "ns":
+        _check_epoch(float(np.median(numbers)), place)
     first = _describe(pa.array([numbers[0]]), form, zone)
     what = f"{_UNITS[form]} since 1970" if form in _UNITS else "Excel's days"
     if form not in _UNITS and form != "excel":
         what = "dates"
     return TimeGuess(form, (_note(place, f"{numbers[0]:.15g}", what, first, form),))
+
+
+def _check_epoch(count: float, place: str) -> None:
+    """Checks that a count of nanoseconds is none of something else since another year.
+
+    Raises:
+        UserError: if it may be.
+    """
+    for name, (least, greatest, begin, scale) in _OTHER_COUNTS.items():
+        if least <= count <= greatest:
+            known = format_iso(int((count - begin) // scale))
+            raise UserError(
+                f"{place} (the time): {count:.15g} may be {name} ({known}) or nanoseconds since "
+                f"1970 ({format_iso(int(count // 1000))}): for the first write microseconds since "
+                f"1970 instead: subtract {begin} and divide by {scale}; for the second set "
+                'time_format = "ns" in the schema'
+            )
 
 
 def _describe(values: pa.Array, form: str, zone: str | None) -> str:
@@ -132,14 +188,21 @@ def _date_form(numbers: npt.NDArray[np.float64]) -> str | None:
         return None
     digits = pa.array(whole.astype(np.int64)).cast(pa.string())
     lengths = pc.utf8_length(digits).to_numpy(zero_copy_only=False)
-    form = _DATES.get(int(np.median(lengths)))
-    if form is None:
-        return None
+    length = int(np.median(lengths))
+    forms = [_DATES.get(length), _SHORT if length == len("240131050607") else None]
+    for form in filter(None, forms):
+        if _are_dates(digits, form, len(whole)):
+            return form
+    return None
+
+
+def _are_dates(digits: pa.Array, form: str, whole: int) -> bool:
+    """Whether numbers are dates of a form, and not counts that look like one."""
     years = pc.year(parse_times(digits, form)).fill_null(0).to_numpy(zero_copy_only=False)
     dates = (years >= _YEARS[0]) & (years <= _YEARS[1])
-    if _DATES[_HOURS] == form:  # seconds up to 2036 may look like one, but not many
-        return form if len(whole) > 2 and dates.all() else None
-    return form if dates.mean() >= _MOST else None
+    if form in (_DATES[_HOURS], _SHORT):  # counts may look like one, but not many
+        return whole > 2 and bool(dates.all())
+    return bool(dates.mean() >= _MOST)
 
 
 def _count_form(numbers: npt.NDArray[np.float64]) -> str:

@@ -14,7 +14,7 @@ from model.reading import delimited, folders, ndjson, parquet, text
 from model.reading.chunks import Chunk, File, Plan, ScannedChunk, union_extents
 from model.reading.encodings import with_encoding
 from model.reading.files import find, is_empty
-from model.reading.guesses import TimeGuess, guess_format, with_guess
+from model.reading.guesses import TimeGuess, guess_format, suggest_format, with_guess
 from model.reading.names import normalize_name
 from model.schema import Schema
 from model.times import OTHERS, describe_times, read_label_times
@@ -267,8 +267,14 @@ def _explain_undated(
     shape = row.column(PROBLEM)[0].as_py() if PROBLEM in row.schema.names else None
     if shape and "--latest" in shape:
         return f"{files[index].path}: none of the {rows} rows has a time that may be: {shape}"
+    first = row.column(schema.time)[0].as_py()
+    if not shape and isinstance(first, str) and (form := suggest_format(first)):
+        return (
+            f"{files[index].path}: column {schema.time!r} (the time): {show_value(first)} has a "
+            f"year of two digits: set {form} in the schema"
+        )
     return (
         f"{files[index].path}: column {schema.time!r} (the time): none of the {rows} rows has a "
-        f"readable time (the first is {show_value(row.column(schema.time)[0].as_py())}): "
+        f"readable time (the first is {show_value(first)}): "
         + (f"line {chunk.line}: {shape}" if shape else f"{describe_times(schema)}; {OTHERS}")
     )

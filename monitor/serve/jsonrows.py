@@ -57,7 +57,7 @@ def read_rows(body: bytes, schema: Schema, most: int) -> tuple[pa.RecordBatch, d
     try:
         read = from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
     except ValueError as error:
-        raise Unreadable("bad_body", f"the body is not JSON: {error}") from error
+        raise Unreadable("bad_body", f"the body is not JSON: {_explain(body, error)}") from error
     rows: list[Any] = read if isinstance(read, list) else [read]
     if len(rows) > most:
         raise Unreadable("too_many_rows", f"{len(rows):,} rows: at most {most:,} are accepted")
@@ -70,6 +70,15 @@ def read_rows(body: bytes, schema: Schema, most: int) -> tuple[pa.RecordBatch, d
         row[schema.time] = NEVER  # whatever the schema's time_format
         row[schema.target] = None
     return from_dicts(rows, np.arange(len(rows)), schema), echoed
+
+
+def _explain(body: bytes, error: ValueError) -> str:
+    """Why a body is no JSON; that it has numbers which JSON has not is no matter of a column."""
+    try:
+        from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=True)
+    except ValueError:
+        return str(error)
+    return "NaN and Infinity are no JSON: write null in the place of a missing number"
 
 
 def echo_of(rows: list[dict[str, Any]], name: str) -> pa.Array:

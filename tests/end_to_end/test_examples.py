@@ -15,6 +15,7 @@ import pytest
 from examples import flights, own_source, predict
 from model.schema import load_schema
 from pipeline.__main__ import main
+from tests.pipeline.job import run_on
 
 ROOT = Path(__file__).parents[2]
 DOCS = "".join(page.read_text(encoding="utf-8") for page in sorted(ROOT.glob("docs/*.md")))
@@ -34,8 +35,20 @@ def test_the_newest_model_predicts_what_people_earn(
     assert main(["--refreshes", "2", "--rate", "50", "--learner", "ridge", "--output", run]) == 0
     capsys.readouterr()
     predict.main(run)
-    young, old = map(int, re.findall(r"\d+", capsys.readouterr().out))
+    young, old = map(float, re.findall(r"[\d.]+", capsys.readouterr().out))
     assert 500 < young < old < 20_000
+
+
+def test_the_newest_model_of_any_run_predicts_rows_of_its_sample(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"2026-01-01T00:{n // 60:02d}:{n % 60:02d}Z,{3 * n},{n}\n" for n in range(180)]
+    schema = 'name = "s"\ntime = "t"\ntarget = "y"\n[features]\nnumeric = ["x"]\n'
+    run = run_on(tmp_path, "t,y,x\n" + "".join(rows), schema)
+    capsys.readouterr()
+    predict.main(str(run))
+    found = [float(one) for one in re.findall(r"[\d.]+", capsys.readouterr().out)]
+    assert len(found) == 5 and all(abs(y - 3 * x) < 20 for x, y in zip(range(120, 125), found))  # noqa: B905
 
 
 @pytest.fixture(scope="module")

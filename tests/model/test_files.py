@@ -19,6 +19,7 @@ from model.files import (
     read_whole,
     remove,
     remove_folder_if_empty,
+    version,
     write_whole,
 )
 from tests.model.core_kit import InMemory
@@ -47,6 +48,17 @@ def test_bytes_come_back_as_they_were_written(folder: str, name: str) -> None:
 def test_a_name_that_ends_in_gz_is_not_packed_on_the_way(tmp_path: Path) -> None:
     write_whole("in-memory://bucket/rows.gz", b"plain")
     assert InMemory.files.pop("in-memory://bucket/rows.gz") == b"plain"
+
+
+def test_a_version_changes_with_a_file_and_a_missing_one_has_none(folder: str) -> None:
+    path = join(folder, "a[1].json")
+    with pytest.raises(FileNotFoundError):
+        version(path)
+    write_whole(path, b"{}")
+    before = version(path)
+    assert version(path) == before
+    write_whole(path, b"{ }")
+    assert version(path) != before
 
 
 def test_a_file_that_is_not_there_is_reported(folder: str) -> None:

@@ -204,13 +204,25 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
         assert refusal(str(path)) == f"{path}: is empty (0 bytes)"
 
 
-@pytest.mark.parametrize("name", ["a.dat", "a", "a.csv.lz4", "a.parquet.gz", "a.gz", "_SUCCESS"])
+@pytest.mark.parametrize("name", ["a.dat", "a.csv.1", "a.csv.lz4", "a.parquet.gz", "a.gz"])
 def test_an_unknown_suffix_is_refused_with_those_allowed(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text(HEADER)
     message = refusal(str(path))
     assert message.startswith(f"{path}: ")
     assert ".csv, .tsv, .txt, .ndjson, .jsonl, .json, .parquet, .pq (text may have" in message
+
+
+def test_a_file_without_a_suffix_is_text_unless_it_is_found_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "part-0").write_text(HEADER + "2026-01-01T00:00:00Z,1,2,a\n")
+    (tmp_path / "part-1").write_text('{"t": "2026-01-01T00:00:01Z", "y": 1, "x": 2, "k": "a"}\n')
+    planned = plan(f"{tmp_path}/part-*", SCHEMA)
+    assert [file.format for file in planned.files] == ["csv", "ndjson"] and planned.rows == 2
+    assert plan(f"{tmp_path}/part-0", SCHEMA).rows == 1
+    (tmp_path / "a.csv").write_text(HEADER + "2026-01-01T00:00:00Z,1,2,a\n")
+    planned = plan(str(tmp_path), SCHEMA)
+    assert [file.path for file in planned.files] == [f"{tmp_path}/a.csv"]
+    assert "2 left out (files of no known format)" in planned.messages[0]
 
 
 def test_an_unknown_file_system_is_refused() -> None:

@@ -324,3 +324,48 @@ def test_a_guess_goes_by_the_values_alone() -> None:
     assert found is not None
     assert (found.form, found.notes) == ("s", ())
     assert datetime.fromtimestamp(sentinel[1], timezone.utc).year == 2024
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "begin"),
+    [
+        (".NET's ticks", 10, "0001-01-01"),
+        ("Windows' file times", 10, "1601-01-01"),
+        ("microseconds since 1601 (WebKit's)", 1, "1601-01-01"),
+    ],
+)
+@pytest.mark.parametrize("year", [1995, 2024, 2060])
+def test_counts_since_another_year_are_refused_until_the_format_is_set(
+    name: str, unit: int, begin: str, year: int, tmp_path: Path
+) -> None:
+    start = np.datetime64(f"{year}-01-01", "us") - np.datetime64(begin, "us")
+    counts = (int(start.astype(np.int64)) + 3_600_000_000 * np.arange(30)) * unit
+    path = write_csv(tmp_path / "in", pa.array(counts))
+    with pytest.raises(UserError) as caught:
+        times_of(path)
+    message = str(caught.value)
+    assert f"may be {name} ({year}-01-01T" in message and 'time_format = "ns"' in message
+    subtract, divide = re.findall(r"subtract (\d+) and divide by (\d+)", message)[0]
+    mended = (counts - int(subtract)) // int(divide)
+    assert mended[0] == int(np.datetime64(f"{year}-01-01", "us").astype(np.int64))
+    assert times_of(path, with_keys(time_format="ns")) == (counts // 1000).tolist()
+
+
+def test_digits_with_a_year_of_two_are_dates_where_all_are(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "in", pa.array([int(f"{at:%y%m%d%H%M%S}") for at in HOURS]))
+    assert times_of(path) == WANTED
+    assert 'time_format = "%y%m%d%H%M%S"' in notes_of(path)[0]
+    counts = np.arange(60) * 1_000 + 978_307_200_000  # milliseconds of 2001
+    assert times_of(write_csv(tmp_path / "ms", pa.array(counts))) == (counts * 1000).tolist()
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%y", "%d-%b-%y %H:%M", "%y.%m.%dT%H:%M:%S"])
+def test_a_year_of_two_digits_is_refused_with_the_formats_that_it_may_have(
+    form: str, tmp_path: Path
+) -> None:
+    path = write_csv(tmp_path / "in", pa.array(HOURS.strftime(form).tolist()))
+    with pytest.raises(UserError, match="has a year of two digits: set time_format = ") as caught:
+        times_of(path)
+    assert f'"{form}"' in str(caught.value)
+    days = pd.to_datetime(HOURS.strftime(form), format=form, utc=True).as_unit("us")
+    assert times_of(path, with_keys(time_format=form)) == days.astype("int64").tolist()

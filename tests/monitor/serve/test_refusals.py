@@ -102,6 +102,11 @@ def test_what_is_not_json_is_refused(body: bytes, api: TestClient) -> None:
     problem_of(post(api, body), 400, "bad_body")
 
 
+def test_a_number_that_json_has_not_is_refused_with_what_to_write(api: TestClient) -> None:
+    problem = problem_of(post(api, b'{"idade": NaN, "idh": 1}'), 400, "bad_body")
+    assert "NaN and Infinity are no JSON: write null" in problem["detail"]
+
+
 def test_half_a_surrogate_pair_is_refused_or_read_but_does_no_harm(api: TestClient) -> None:
     body = json.dumps({**GOOD, "cargo": "\ud800"}).encode()
     assert post(api, body).status_code in (400, 422)
