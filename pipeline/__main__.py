@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.program import COMMANDS, module_of, shadow
+from pipeline.program import COMMANDS, find_shadowing, module_of
 from pipeline.signals import exit_code, exit_on_signals
 
 
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
         The exit code: 0, 1 (failed), 2 (a mistake of the user's), 130 (Ctrl-C) or 143 (SIGTERM).
     """
     argv = sys.argv[1:] if argv is None else argv
-    if (hiding := shadow(Path.cwd())) is not None:
+    if (hiding := find_shadowing(Path.cwd())) is not None:
         print(
             f"error: {hiding}: its name hides the package {_package(hiding)!r} of this program: "
             "rename it, or run the command in another folder",

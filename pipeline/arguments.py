@@ -125,8 +125,8 @@ def parse(argv: list[str]) -> tuple[Settings, list[str]]:
     known, rest = parser().parse_known_args(argv)
     given = vars(known)
     _check_beam(rest)
-    values = _renamed(_config(given.pop("config"))) if "config" in given else {}
-    given = _renamed(given)
+    values = _rename(_read_config(given.pop("config"))) if "config" in given else {}
+    given = _rename(given)
     for name in PARAMETERS & given.keys():
         given[name] = dict(parse_parameter(text, option(name)) for text in given[name])
     for name, other in (("resume", "overwrite"), ("overwrite", "resume")):
@@ -135,14 +135,14 @@ def parse(argv: list[str]) -> tuple[Settings, list[str]]:
     return settings_from(*complete({**values, **given}, rest)), rest
 
 
-def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+def _rename(values: dict[str, Any]) -> dict[str, Any]:
     named, warnings = rename_options(values)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return named
 
 
-def _config(path: str) -> dict[str, Any]:
+def _read_config(path: str) -> dict[str, Any]:
     try:
         raw = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -155,10 +155,10 @@ def _config(path: str) -> dict[str, Any]:
         if key not in Settings.model_fields and key not in RENAMED:
             known = [option(name)[2:] for name in Settings.model_fields]
             raise UserError(f"--config {path}: unknown option {key!r}{_nearest(key, known)}")
-    return {key: _beside(path, key, value) for key, value in values.items()}
+    return {key: _resolve_path(path, key, value) for key, value in values.items()}
 
 
-def _beside(config: str, name: str, value: Any) -> Any:
+def _resolve_path(config: str, name: str, value: Any) -> Any:
     """A relative path of a config file, which goes by that file's folder, for the current one."""
     folder = os.path.dirname(config)
     if name not in PATHS or not isinstance(value, str) or not folder:

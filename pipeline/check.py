@@ -213,7 +213,7 @@ def watch(
     with show_status(err, "waiting for its windows") as tell:
         while time.monotonic() < began + LIMIT:
             over = running.poll() is not None  # before the look at what it wrote
-            if fired(folder):
+            if has_fired(folder):
                 return Trial(True, "two windows fired, the second scored by the first one's model")
             if over:
                 return Trial(False, f"the job ended before two windows had fired: {last(output)}")
@@ -223,7 +223,7 @@ def watch(
     return Trial(False, f"no two windows fired within {LIMIT} s; the job is cancelled")
 
 
-def fired(folder: RunFolder) -> bool:
+def has_fired(folder: RunFolder) -> bool:
     """Whether a window is reported that the model of the window before it has scored."""
     return any(
         after.scored and after.model == _name(before.refresh_end)

@@ -35,7 +35,7 @@ ADDED = {"min_rows": 1, "latest": None, "offset": 0}
 """How a run went whose settings.json is older than these options."""
 
 
-def kept(settings: Settings) -> dict[str, Any]:
+def settings_content(settings: Settings) -> dict[str, Any]:
     """The content of settings.json: the options that decide the run's files, and the schema."""
     options = settings.model_dump(mode="json", by_alias=True, exclude=NOT_KEPT | {"schema_file"})
     if not settings.source_param:
@@ -56,7 +56,7 @@ def find_folder(settings: Settings) -> RunFolder:
             cannot be looked at, or if a run to resume had other settings.
     """
     if settings.output is None:
-        return RunFolder(next(fresh()))
+        return RunFolder(next(fresh_paths()))
     check_scheme(local_path(settings.output), "--output")
     folder = RunFolder(settings.output.rstrip("/") or "/")
     path = folder.path
@@ -69,7 +69,7 @@ def find_folder(settings: Settings) -> RunFolder:
         if not lost_settings(folder):
             _check_same(folder, settings)
     elif holds and not settings.overwrite:
-        if (writer := lock.writer_of(path)) is not None:
+        if (writer := lock.find_writer(path)) is not None:
             raise UserError(lock.refusal(path, writer))
         raise UserError(
             f"--output {path}: is not empty; --resume goes on with its run, --overwrite replaces it"
@@ -111,7 +111,7 @@ def lock_folder(folder: RunFolder, settings: Settings) -> tuple[RunFolder, Folde
         UserError: if another process holds it, or it cannot be written; as ``find_folder``.
     """
     if settings.output is None:
-        for path in fresh():
+        for path in fresh_paths():
             with suppress(FileExistsError):
                 return RunFolder(path), FolderLock(path).acquire(new=True)
     held = FolderLock(folder.path).acquire()
@@ -140,7 +140,7 @@ def open_folder(
             files.flush()
         for path in (folder.ended, folder.drain, folder.until):
             files.remove(path)
-        folder.write_json(folder.settings, {**kept(settings), **(besides or {})})
+        folder.write_json(folder.settings, {**settings_content(settings), **(besides or {})})
         files.keep_folder(folder.path)
         files.flush()
         _point_latest(folder, settings)
@@ -148,7 +148,7 @@ def open_folder(
         raise UserError(f"--output {folder.path}: cannot be written: {_brief(error)}") from error
 
 
-def fresh() -> Iterator[str]:
+def fresh_paths() -> Iterator[str]:
     """Paths below ``runs/`` that nothing has yet, named by this moment, without end."""
     name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     for number in itertools.count(1):
@@ -211,7 +211,7 @@ def sweep(folder: RunFolder) -> None:
 
 def _check_same(folder: RunFolder, settings: Settings) -> None:
     before = ADDED | folder.read_settings()
-    values = {"offset": 0} | kept(settings)
+    values = {"offset": 0} | settings_content(settings)
     differ = [name for name, value in values.items() if before.get(name) != value]
     # An option that follows another one, as --every does --window, differs with it.
     given = [name for name in differ if settings.has(_field(name))]

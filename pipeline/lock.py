@@ -123,7 +123,7 @@ def refusal(folder: str, writer: str) -> str:
     )
 
 
-def writer_of(folder: str) -> str | None:
+def find_writer(folder: str) -> str | None:
     """Who is writing into a folder now, according to its lock; None if nobody is."""
     try:
         file = os.open(Path(folder, NAME), os.O_RDONLY)

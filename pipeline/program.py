@@ -70,7 +70,7 @@ def resume_command(argv: Sequence[str], options: Sequence[str]) -> str:
     return f"{as_called(MODULE)} {shlex.join([*kept, *options])}"
 
 
-def shadow(folder: Path) -> Path | None:
+def find_shadowing(folder: Path) -> Path | None:
     """The file in a folder that would be imported in place of one of our packages, if any."""
     if folder.resolve() == ROOT:
         return None

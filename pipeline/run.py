@@ -127,7 +127,7 @@ def run_settings(
         known = files_before(folder) if settings.resume else []
         planned, choice = plan_input(settings, err, known)
         settings = choice.settings
-        as_given = as_read(settings, beam_options)
+        as_given = for_source(settings, beam_options)
         source, span = make_source(as_given, folder, planned, own, known)
         for line in span.lost:
             show(line)
@@ -157,7 +157,7 @@ def run_settings(
         return Outcome(code, folder, execution.is_embedded(pipeline), controller.error)
 
 
-def as_read(settings: Settings, beam_options: list[str]) -> Settings:
+def for_source(settings: Settings, beam_options: list[str]) -> Settings:
     """The settings as the source has them.
 
     What a savepoint, or a job to update, holds of a stream is the whole run's, not what a

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from model.runs import RunFolder
 from pipeline import check
-from pipeline.check import fired, last, merge, process, trial, trial_folder, watch
+from pipeline.check import has_fired, last, merge, process, trial, trial_folder, watch
 from pipeline.runners import prism
 from pipeline.runners.requirements import Requirement
 from tests.pipeline.fake_flink import FakeFlink, find_closed_port, serving
@@ -218,17 +218,17 @@ def test_windows_have_fired_when_one_is_scored_by_the_model_of_the_one_before(
     tmp_path: Path,
 ) -> None:
     folder = RunFolder(str(tmp_path))
-    assert not fired(folder)
+    assert not has_fired(folder)
     report(tmp_path, 0, None)
-    assert not fired(folder)
+    assert not has_fired(folder)
     report(tmp_path, 1, None, scored=0)
-    assert not fired(folder)  # two reports, but no model
+    assert not has_fired(folder)  # two reports, but no model
     report(tmp_path, 2, 1)
-    assert not fired(folder)  # a model, but an older one
+    assert not has_fired(folder)  # a model, but an older one
     report(tmp_path, 3, 3, scored=0)
-    assert not fired(folder)
+    assert not has_fired(folder)
     report(tmp_path, 3, 3)
-    assert fired(folder)
+    assert has_fired(folder)
 
 
 def test_a_job_that_shows_no_windows_is_given_up_after_its_time(

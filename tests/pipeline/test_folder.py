@@ -14,11 +14,11 @@ from model.runs import RunFolder
 from pipeline.folder import (
     clear,
     find_folder,
-    fresh,
+    fresh_paths,
     holds_anything,
-    kept,
     lock_folder,
     open_folder,
+    settings_content,
     sweep,
 )
 from pipeline.settings import Settings, settings_from
@@ -57,7 +57,7 @@ def test_two_runs_in_one_second_have_two_folders_and_latest_is_the_second(home: 
 
 
 def test_looking_for_a_fresh_folder_writes_nothing(home: Path) -> None:
-    path = next(fresh())
+    path = next(fresh_paths())
     assert path.startswith("runs/20") and path.endswith("Z")
     assert list(home.iterdir()) == []
 
@@ -233,12 +233,12 @@ def test_settings_are_the_same_bytes_again(home: Path) -> None:
     values = {"learner_param": {"alpha": 2.0}, "learner": "ridge"}
     first = Path(open_run(output="o", **values).settings).read_bytes()
     assert Path(open_run(output="p", **values).settings).read_bytes() == first
-    assert json.loads(first) == {"format": 1, **kept(settings_from(values))}
+    assert json.loads(first) == {"format": 1, **settings_content(settings_from(values))}
     assert RunFolder("o").read_settings() == json.loads(first)
 
 
 def test_settings_leave_out_what_changes_nothing() -> None:
-    result = set(kept(make_settings()))
+    result = set(settings_content(make_settings()))
     left_out = {"output", "resume", "overwrite", "runner", "schema_file", "on_interrupt", "shared"}
     left_out |= {"webhook", "strict", "max_rejected"}
     left_out |= {"source_param"}  # if there are none

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import UserError
-from pipeline.lock import FolderLock, writer_of
+from pipeline.lock import FolderLock, find_writer
 from tests.pipeline.job import ROOT
 
 HOLD = "import sys; from pipeline.lock import FolderLock; FolderLock(sys.argv[1]).acquire(); "
@@ -39,7 +39,7 @@ def test_a_second_writer_is_refused_with_the_host_and_process_of_the_first(home:
     with holder("o") as first:
         output = json.loads(Path("o/lock.json").read_text())
         who = f"host {socket.gethostname()}, pid {first.pid}, since {output['since']}"
-        assert writer_of("o") == who
+        assert find_writer("o") == who
         with pytest.raises(UserError) as refused:
             FolderLock("o").acquire()
         assert str(refused.value).startswith(f"--output o: a run is writing there ({who}): ")
@@ -50,7 +50,7 @@ def test_a_crash_releases_the_lock(home: Path) -> None:
     with holder("o") as first:
         first.kill()
         first.wait()
-        assert writer_of("o") is None
+        assert find_writer("o") is None
         with FolderLock("o").acquire():
             assert json.loads(Path("o/lock.json").read_text())["pid"] == os.getpid()
     assert not Path("o/lock.json").exists()
@@ -80,4 +80,4 @@ def test_a_folder_that_cannot_be_written_is_refused(home: Path) -> None:
 
 def test_an_object_store_has_no_lock() -> None:
     with FolderLock("gs://bucket/runs/a").acquire():
-        assert writer_of("gs://bucket/runs/a") is None
+        assert find_writer("gs://bucket/runs/a") is None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from model.runs import RunFolder
 from pipeline.arguments import parse
-from pipeline.folder import kept
+from pipeline.folder import settings_content
 from pipeline.resuming import complete
 from pipeline.settings import Settings, settings_from
 from tests.pipeline.job import GOOD, HEADER, SCHEMA, SMALL, Job, content, metrics
@@ -49,9 +49,9 @@ def test_the_options_of_the_run_before_are_those_of_the_run_that_goes_on(
     path = str(tmp_path_factory.mktemp("run"))
     before = settings_from(options)
     folder = RunFolder(path)
-    folder.write_json(folder.settings, kept(before))
+    folder.write_json(folder.settings, settings_content(before))
     after = settings_from(*complete({"resume": True, "output": path}))
-    assert kept(after) == kept(before)
+    assert settings_content(after) == settings_content(before)
 
 
 def test_a_run_on_files_goes_on_with_its_folder_alone(job: Job) -> None:
