@@ -1,4 +1,4 @@
-"""``python -m pipeline models``: lists, shows, verifies and prunes a run's models."""
+"""``python -m pipeline models``: lists, shows, verifies, prunes and exports a run's models."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ examples:
   python -m pipeline models runs/latest 20260101T001200Z             one, whole
   python -m pipeline models runs/latest --verify                     does each match its hash?
   python -m pipeline models runs/latest --prune 3                    keep the newest three
+  python -m pipeline models export runs/latest newest --to model.joblib
 """
 
 
@@ -45,6 +46,10 @@ def main(argv: list[str]) -> int:
     Raises:
         UserError: for a folder that holds no run, or a model that it has not.
     """
+    if argv[:1] == ["export"]:
+        from monitor.export import main as export  # late: it needs more than a list of models does
+
+        return export(argv[1:])
     given = parser().parse_args(argv)
     if given.prune is not None and given.prune < 1:
         raise UserError(f"--prune {given.prune}: must be >= 1")

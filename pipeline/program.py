@@ -15,7 +15,7 @@ COMMANDS = {
     "check": "which runner can run this job here, and what is missing",
     "compare": "windows and learners side by side on the same files",
     "completion": "print a script that completes options in bash, zsh, ...",
-    "models": "list, show, verify and prune a run's models",
+    "models": "list, show, verify, prune and export a run's models",
     "predict": "predict the rows of files with a model of a run",
     "report": "a run as one HTML file",
     "serve": "predictions over HTTP, and a live page",
