@@ -7,6 +7,8 @@ BIN := .venv/bin
 CORE := .venv/.core
 SERVE := .venv/.serve
 PEERS := .tools/peers/.done
+LEARNERS := .tools/learners
+MLFLOW := .tools/mlflow/.done
 TEST := .venv/.test
 DOCS := .venv/.docs
 SCHEMAS := .tools/schemas/.done
@@ -28,7 +30,7 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup run test quick lint types fast slow coverage pythons docs schemas flights bench bench-check \
-	bench-reading growth peers soak chaos attack power-cuts kills lock clean prism flink-up flink-down
+	bench-reading growth peers learners mlflow soak chaos attack power-cuts kills lock clean prism flink-up flink-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -106,6 +108,10 @@ bench-reading: $(TEST) ## reading CSV and NDJSON beside pandas, Polars and DuckD
 growth: $(TEST) ## how the rate depends on rows, windows, columns, batches, shards, ...
 	@$(BIN)/python -m benchmarks.growth $(ARGS)
 
+learners: $(LEARNERS) ## LightGBM, XGBoost, River, ONNX, Polars: what can be used and is not needed
+
+mlflow: $(MLFLOW) ## an MLflow server and the project, in an environment of their own
+
 peers: $(PEERS) ## the benchmark's peers, in an environment of their own (Python 3.11; Java for Spark)
 
 soak: $(TEST) ## ten minutes live on Prism and on Flink (make prism flink-up): is all steady?
@@ -144,6 +150,12 @@ lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
 	@.tools/bin/uv pip compile --quiet benchmarks/peers/requirements.in --universal \
 		--python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
 		-c requirements/core.txt $(ARGS) -o requirements/peers.txt
+	@.tools/bin/uv pip compile --quiet benchmarks/learners.in --no-deps --universal \
+		--python-version 3.10 --generate-hashes --custom-compile-command "make lock" \
+		-c requirements/test.txt $(ARGS) -o requirements/learners.txt
+	@.tools/bin/uv pip compile --quiet setup.py tests/end_to_end/mlflow.in --universal \
+		--python-version 3.10 --generate-hashes --custom-compile-command "make lock" $(ARGS) \
+		-o requirements/mlflow.txt
 	@.tools/bin/uv pip compile --quiet deploy/requirements.in --universal --python-version 3.10 \
 		--generate-hashes --custom-compile-command "make lock" $(ARGS) -o requirements/schemas.txt
 	@rm -rf correnteza.egg-info
@@ -186,6 +198,22 @@ $(FLIGHTS): $(CORE) requirements/flights.txt
 	@$(PIP) install --quiet --no-deps --require-hashes --no-build-isolation --no-compile \
 		--target $@.part -r requirements/flights.txt
 	@mv $@.part $@ && touch $@
+
+# Beside .venv, whose packages they use; no test may see them by chance.
+$(LEARNERS): $(TEST) requirements/learners.txt
+	@echo "== set-up: .tools/learners from requirements/learners.txt (460 MB)"
+	@rm -rf $@ $@.part
+	@$(PIP) install --quiet --no-deps --require-hashes --no-compile --target $@.part \
+		-r requirements/learners.txt
+	@mv $@.part $@ && touch $@
+
+$(MLFLOW): requirements/mlflow.txt
+	@echo "== set-up: .tools/mlflow from requirements/mlflow.txt (1.1 GB)"
+	@$(PYTHON) -m venv --clear .tools/mlflow
+	@{ .tools/mlflow/bin/python -m pip --disable-pip-version-check install --no-deps --require-hashes \
+		-r $< && echo done; } | $(PROGRESS)
+	@.tools/mlflow/bin/python -m pip check
+	@touch $@
 
 $(PEERS): requirements/peers.txt
 	@echo "== set-up: .tools/peers from requirements/peers.txt"

@@ -64,6 +64,11 @@ EXTRAS = {
         "mkdocs-material>=9.6,<10",
         "mkdocstrings[python]>=0.29,<2",
     ],
+    "export": [
+        "onnx>=1.17,<2",
+        "onnxruntime>=1.20,<2",
+        "skl2onnx>=1.18,<2",
+    ],
     "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
     "notebook": NOTEBOOK,
     "serve": SERVE,

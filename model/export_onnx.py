@@ -2,7 +2,7 @@
 
 Normalising and encoding are written as ONNX's own operators, in double precision; the regressor is
 converted by skl2onnx (``pip install 'correnteza[export]'``). Trees compare in single precision
-there, so predictions differ a little from the artefact's, and now and then a row takes another branch.
+there, so predictions differ a little from the artefact's; now and then a row takes another branch.
 """
 
 from __future__ import annotations

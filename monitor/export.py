@@ -1,7 +1,7 @@
 """``python -m pipeline models export``: a run's model for other programs.
 
-It becomes a plain scikit-learn pipeline (``.joblib``), an ONNX graph (``.onnx``), or a version in an
-MLflow registry. Each is compared with the model on the rows of the run's newest sample.
+It becomes a plain scikit-learn pipeline (``.joblib``), an ONNX graph (``.onnx``), or a version in
+an MLflow registry. A file is compared with the model on the rows of the run's newest sample.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from model.arrays import Matrix
+from model.asof import Cadence
 from model.batch import TIME_TYPE, column, event_times, row_ids
 from model.errors import UserError
 from model.replay import Refresh, Replay, Scored, TrainsOn
@@ -253,7 +254,7 @@ def run(plans: Plans, done: Callable[[int], None], say: Callable[[str], str] = s
         except UserError as error:
             raise UserError(say(str(error))) from error
     every = [contender for mine in plans.contenders for contender in mine]
-    shortest = plans.inputs[0].settings.cadence.every
+    shortest = plans.inputs[0].settings.cadence
     messages = tuple(say(line) for line in plans.inputs[0].messages)
     return Sweep(every, times, target, shortest, plans.longest, messages)
 
@@ -311,7 +312,7 @@ class Sweep:
         contenders: list[Contender],
         times: npt.NDArray[np.int64],
         target: Matrix,
-        every: int,
+        shortest: Cadence,
         longest: str,
         messages: tuple[str, ...],
     ) -> None:
@@ -338,7 +339,8 @@ class Sweep:
         self.contenders = sorted(able, key=lambda c: errors[id(c)].mean())
         self.errors = np.stack([errors[id(c)] for c in self.contenders])
         """Absolute errors of the compared rows, shape (contenders, rows)."""
-        starts = times[common] // every * every
+        every, offset = shortest.every, shortest.offset
+        starts = (times[common] - offset) // every * every + offset
         self.periods, self._place = np.unique(starts, return_inverse=True)
         """The starts of the periods, of the shortest cadence, that hold compared rows."""
 
