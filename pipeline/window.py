@@ -44,11 +44,11 @@ class Choice(NamedTuple):
     messages: tuple[str, ...]
 
 
-def format_option(seconds: int) -> str:
+def option(seconds: int) -> str:
     """A duration as ``--window`` takes it.
 
     Example:
-        >>> format_option(604_800), format_option(90)
+        >>> option(604_800), option(90)
         ('7d', '90s')
     """
     unit = next(unit for unit in UNITS if seconds % unit == 0)
@@ -85,11 +85,7 @@ def choose(plan: Plan, settings: Settings) -> Choice:
     notes: list[str] = []
     if asked or (not given and not settings.resume and _is_better(proposed, outlook, settings)):
         chosen = _with_window(settings, proposed or length)
-        how = (
-            "--window auto"
-            if asked
-            else f"--window {format_option(length)} would make {_shape(seen)}"
-        )
+        how = "--window auto" if asked else f"--window {option(length)} would make {_shape(seen)}"
     else:
         chosen, how = settings, ""
         if not settings.resume:
@@ -119,7 +115,9 @@ def describe_offset(settings: Settings) -> str:
         minutes = offset % DAY // 60
         line = f"refreshes begin at {minutes // 60:02d}:{minutes % 60:02d} UTC"
     else:
-        line = f"refreshes begin {format_option(offset)} after multiples of {format_option(settings.refresh)}, UTC"
+        line = (
+            f"refreshes begin {option(offset)} after multiples of {option(settings.refresh)}, UTC"
+        )
     if settings.offset is not None:
         return line
     return f"{line}, by the clocks of {zone} without daylight saving (--offset 0: by UTC)"
@@ -155,7 +153,7 @@ def refuse_absurd(
     else:
         return
     instead = _proposal(proposed, outlook, settings)
-    raise UserError(f"--window {format_option(length)} makes {_shape(seen)}: {why}: {instead}")
+    raise UserError(f"--window {option(length)} makes {_shape(seen)}: {why}: {instead}")
 
 
 def _warnings(
@@ -174,7 +172,7 @@ def _proposal(proposed: int | None, outlook: RowTimes, settings: Settings) -> st
     if proposed is None:
         return "use a longer --window"
     made = _shape(outlook.windows(proposed, settings.least_rows))
-    return f"--window {format_option(proposed)} (or auto) makes {made}"
+    return f"--window {option(proposed)} (or auto) makes {made}"
 
 
 def _fits(seen: WindowCounts) -> bool:
