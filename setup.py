@@ -127,6 +127,7 @@ setup(
     packages=PACKAGES,
     package_data={
         "": ["py.typed"],
+        "model": ["display.json"],
         "monitor": ["report/*.html", "report/*.css", "serve/page/*", "serve/page/*/*"],
     },
     python_requires=">=3.10",

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from model.display import DISPLAY
 from model.drift import Drift, Shift
 from model.metrics import Metrics
 from model.schema import RESERVED
@@ -55,7 +56,7 @@ class Alert(BaseModel):
     threshold: float
 
     def __str__(self) -> str:
-        title = {"psi": "PSI", "mean_shift": "mean shift"}[self.what]
+        title = DISPLAY["alerts"][self.what]
         figures = f"{title} {self.value:.3g}, allowed {self.threshold:.3g}"
         return f"{self.refresh_start} {self.column}: {figures} (model {self.model})"
 

@@ -19,6 +19,7 @@ from pydantic_core import from_json
 from model import files
 from model.alerts import Alert, from_ndjson
 from model.asof import parse_name
+from model.display import ENDED
 from model.errors import UserError
 from model.metrics import Metrics
 from model.reach import prepare_file_systems, reach
@@ -45,10 +46,6 @@ WRITTEN = (
     *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
 )
 """All files of a run, as globs."""
-ENDED = ("done", "drained", "interrupted", "failed")
-"""States after which a run writes nothing more."""
-STALE = 60.0
-"""Seconds: a status that is older is no sign of life."""
 
 
 class RunSettings(BaseModel):

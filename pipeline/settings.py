@@ -27,6 +27,7 @@ from model.alerts import Thresholds
 from model.asof import EPOCH, Cadence, format_iso
 from model.batch import SECOND
 from model.cohorts import Clock
+from model.display import PSI_LARGE
 from model.durations import LONGEST, parse_duration
 from model.errors import UserError
 from model.manifest import Learner
@@ -232,7 +233,7 @@ class Settings(BaseModel):
     lag: int = Field(1, ge=1, le=1000, description="how many refreshes a fit may take")
     keep: int = Field(3, ge=0, description="how many old models stay; 0 keeps all")
     drift_psi: Threshold = Field(
-        0.25, description="alert if a column's population stability index is over it, or none"
+        PSI_LARGE, description="alert if a column's population stability index is over it, or none"
     )
     drift_shift: Threshold = Field(
         0.5, description="alert if a mean moves by more training standard deviations, or none"

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from model.display import DISPLAY
 from model.encoder import Encoder
 from model.manifest import Manifest
 from model.metrics import Metrics
 from model.store import DamagedArtefact, Store
 from monitor.report.history import History
 
-COMMON = 5
+COMMON: int = DISPLAY["common_values"]
 """Maximum number of values of a categorical column that are listed."""
 
 

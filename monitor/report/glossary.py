@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import NamedTuple
 
+from model.display import PSI_LARGE, PSI_MODERATE
+
 
 class Term(NamedTuple):
     """A term and its definition.
@@ -57,7 +59,7 @@ TERMS = (
     Term(
         "PSI",
         "Population stability index: how far the values of a column have moved from those that "
-        "the model was trained on. Over 0.1 is moderate, over 0.25 large.",
+        f"the model was trained on. Over {PSI_MODERATE} is moderate, over {PSI_LARGE} large.",
         ("PSI", "Drift"),
     ),
     Term(

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from model.alerts import Alert
 from model.asof import format_iso, parse_name
 from model.batch import SECOND
+from model.display import STALE
 from model.errors import UserError
 from model.metrics import Metrics
-from model.runs import STALE, RunFolder, RunSettings, Status
+from model.runs import RunFolder, RunSettings, Status
 from model.schema import explain
 from model.series import Period, count_days
 from model.skipped import Skipped

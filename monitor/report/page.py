@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from model.display import DISPLAY
 from model.manifest import Manifest
 from model.metrics import Metrics
 from model.runs import RunFolder
@@ -123,7 +125,9 @@ def template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["display"] = DISPLAY
     environment.filters.update(
+        facts=list_facts,
         count=words.count,
         figure=words.figure,
         size=words.size,
@@ -133,6 +137,21 @@ def template() -> Any:
         definition=glossary.definition,
     )
     return environment.get_template("page.html")
+
+
+def list_facts(manifest: Manifest) -> list[tuple[str, str]]:
+    """Titles and texts of what a model's card shows first, in the order of ``display.json``."""
+    formats: dict[str, Callable[[Any], str]] = {
+        "when": when,
+        "count": words.count,
+        "figure": words.figure,
+        "text": str,
+        "length": lambda values: words.count(len(values)),
+    }
+    return [
+        (title, formats[kind](attrgetter(field)(manifest)))
+        for title, field, kind in DISPLAY["model"]
+    ]
 
 
 def when(time: str) -> str:

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from model.alerts import Alert
 from model.asof import parse_iso, parse_name
 from model.batch import SECOND
-from model.runs import ENDED
+from model.display import ENDED
 from monitor.serve.counts import PREFIX
 from monitor.serve.damage import KINDS as FILES
 from monitor.serve.reports import Report

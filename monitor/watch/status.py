@@ -8,14 +8,13 @@ from datetime import datetime, timezone
 
 from pydantic import ValidationError
 
+from model.display import QUIET, STALE
 from model.errors import UserError
-from model.runs import STALE, RunFolder, Status
+from model.runs import RunFolder, Status
 from model.schema import explain
 from model.wording import format_count
 from monitor.watch.figures import clean
 
-PATIENCE = 12.0
-"""Seconds that a run is watched whose status was older than ``STALE`` from the start."""
 RECENT = 10.0
 """Over so many seconds, or a little more, the rate of now is taken."""
 
@@ -77,7 +76,7 @@ class RunStatus:
         it has been watched for a while.
         """
         quiet = time.monotonic() - self._moved
-        return quiet > STALE or (quiet > PATIENCE and self.age > STALE)
+        return quiet > STALE or (quiet > QUIET and self.age > STALE)
 
     @property
     def age(self) -> float:
@@ -92,7 +91,7 @@ class RunStatus:
         if status is None:
             return ["no status.json yet"]
         running = not status.has_ended
-        heard = time.monotonic() - self._moved <= PATIENCE
+        heard = time.monotonic() - self._moved <= QUIET
         rated = running and heard and len(self._recent) > 1
         now = f", now {self._rate():,.0f}" if rated else ""
         parts = [f"{format_count(status.rows_read, 'row')} read ({status.rate:,.0f}/s{now})"]
@@ -101,7 +100,7 @@ class RunStatus:
         for name, delay in status.delays.items():
             done, _, behind = clean(name).partition(" ")
             parts.append(f"{done} {delay.p95:.1f} s {behind} (p95)")
-        if running and self.age > PATIENCE:
+        if running and self.age > QUIET:
             parts.append(f"status is {self.age:,.0f} s old")
         return parts
 

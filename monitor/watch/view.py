@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, OverflowMethod, RenderableType
 from rich.text import Text
 
-from model.runs import ENDED
+from model.display import ENDED
 from monitor.watch.figures import ASCII_BLOCKS, BLOCKS, clean, format_figure, pack_lines, sparkline
 from monitor.watch.follower import RunFollower, alert_lines
 from monitor.watch.table import table

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from model.runs import ENDED, RunFolder
+from model.display import ENDED
+from model.runs import RunFolder
 from model.wording import format_count
 from monitor.watch.follower import RunFollower, Update
 from monitor.watch.status import RunStatus

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
+from model.display import PSI_LARGE, PSI_MODERATE
 from model.metrics import Metrics
 from model.series import Period, count_days
 from monitor.report.pictures.canvas import NAMED, TEXT, legend, plain, sheet, svg
@@ -17,8 +18,6 @@ from monitor.report.pictures.palette import CARD, DASHES, LINES, SHADE, SOFT
 from monitor.report.pictures.words import count, range_of
 
 Values = npt.NDArray[np.float64]
-MODERATE, LARGE = 0.1, 0.25
-"""From these population stability indices on a shift is taken as moderate, and as large."""
 DENSE = 150
 """Lines of more steps than these are thin."""
 APART = 60
@@ -147,7 +146,7 @@ def drift(refreshes: Sequence[Period], indices: Mapping[str, Values]) -> str:
     drawing, axes = sheet(legend_rows=2)
     for line, name in enumerate(most):
         step(axes, refreshes, indices[name], line, plain(name, 20))
-    for bound, label in ((MODERATE, "moderate"), (LARGE, "large")):
+    for bound, label in ((PSI_MODERATE, "moderate"), (PSI_LARGE, "large")):
         axes.axhline(bound, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
         place: dict[str, Any] = {"xy": (1, bound), "xycoords": axes.get_yaxis_transform()}
         axes.annotate(label, ha="right", va="bottom", fontsize=TEXT, color=SOFT, **place)

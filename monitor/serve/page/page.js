@@ -2,9 +2,11 @@
 // values, reasons) is shown as text; nothing of it is ever read as markup.
 "use strict";
 
-const SHOWN = { refreshes: 50, models: 20, alerts: 30, common: 5, rows: 20, skipped: 20 };
-const QUIET = 12, STALE = 60; // seconds without a new status: is it quiet, is it gone?
-const ENDED = ["done", "drained", "interrupted", "failed"];
+const SHOWN = { refreshes: 50, models: 20, alerts: 30, rows: 20, skipped: 20 };
+/** What the report shows too: thresholds, titles, figures (model/display.json). */
+const DISPLAY = JSON.parse(document.documentElement.dataset.display);
+const { quiet: QUIET, stale: STALE } = DISPLAY.seconds; // without a new status: is it quiet, is it gone?
+const ENDED = DISPLAY.ended;
 const KEY = "correnteza-key";
 const asksKey = document.documentElement.hasAttribute("data-key");
 const $ = (id) => document.getElementById(id);
@@ -285,14 +287,13 @@ function takeReport(report) {
 }
 
 function showReports(fresh) {
-  const narrow = ["Rows", "MAE", "Skill"]; // what a phone has room for
-  const columns = ["Rows", "Late", "Rejected", "MAE", "Baseline", "RMSE", "R²", "Skill"].map((title) => [title, true, !narrow.includes(title)]);
+  const columns = [...DISPLAY.counts, ...DISPLAY.figures].map(([title]) => [title, true, !DISPLAY.on_phones.includes(title)]);
   const wide = columns.map(([, , left]) => left);
   const rows = [...run.reports.values()].slice(-SHOWN.refreshes).reverse().map((r) => el("tr",
     { "data-refresh": r.refresh_start, class: r.refresh_start === fresh && "new" },
     el("th", { scope: "row" }, when(r.refresh_start)), el("td", { class: "model" }, r.model ?? "–"),
-    ...numbers([...[r.rows, r.late, r.rejected].map(count),
-      ...[r.mae, r.baseline_mae, r.rmse, r.r2, r.skill].map(figure)], wide)));
+    ...numbers([...DISPLAY.counts.map(([, field]) => count(r[field])),
+      ...DISPLAY.figures.map(([, field]) => figure(r[field]))], wide)));
   if (rows.length) swap($("refreshes-table"), table("Refreshes, the newest first", [["Refresh (UTC)"], ["Model"], ...columns], rows));
   $("refreshes-table").querySelector("table")?.classList.add("narrow");
   showDrift();
@@ -309,8 +310,8 @@ function swap(place, made) {
 
 /** A shift in words: what chance explains is steady. */
 function verdict(shift) {
-  if (shift.psi <= Math.max(0.1, shift.psi_by_chance)) return "steady";
-  return shift.psi > 0.25 ? "large" : "moderate";
+  if (shift.psi <= Math.max(DISPLAY.psi.moderate, shift.psi_by_chance)) return "steady";
+  return shift.psi > DISPLAY.psi.large ? "large" : "moderate";
 }
 
 function showDrift() {
@@ -337,9 +338,8 @@ async function showSkipped() {
   const found = await ask(`/skipped?limit=${SHOWN.skipped}`);
   $("skipped").hidden = !found.length;
   if (!found.length) return;
-  const kinds = { few_rows: "too few rows", fit_failed: "fit failed" };
   const rows = found.map((skip) => el("tr", {}, el("th", { scope: "row" }, when(skip.window_end)),
-    ...numbers([count(skip.rows)], [true]), el("td", { class: "name" }, kinds[skip.kind] ?? skip.kind, el("small", {}, skip.reason))));
+    ...numbers([count(skip.rows)], [true]), el("td", { class: "name" }, DISPLAY.skips[skip.kind] ?? skip.kind, el("small", {}, skip.reason))));
   swap($("skipped-table"), table("Windows without a model, the newest first", [["Window to (UTC)"], ["Labelled rows", true, true], ["Why"]], rows));
 }
 
@@ -392,7 +392,7 @@ async function showAlerts() {
   }
   const rows = found.map((alert) => el("tr", {},
     el("th", { scope: "row", class: "name" }, alert.column, el("small", {}, when(alert.refresh_start))),
-    ...numbers([`${alert.what === "psi" ? "PSI" : "shift"} ${thousandths(alert.value)}`, thousandths(alert.threshold)])));
+    ...numbers([`${DISPLAY.alerts[alert.what] ?? alert.what} ${thousandths(alert.value)}`, thousandths(alert.threshold)])));
   const columns = [["Column, refresh"], ["Drift", true], ["Allowed", true]];
   swap($("alerts-list"), table("Alerts, the newest first", columns, rows));
   $("alerts-list").append(...unread);
@@ -432,9 +432,9 @@ function details(model) {
     return made;
   }
   const m = model.manifest, facts = el("dl", { class: "facts" });
-  pairs(facts, [["Window from (UTC)", when(m.window_start)], ["Window to", when(m.window_end)],
-    ["Labelled rows", count(m.rows)], ["Learner", m.learner], ["Training MAE", figure(m.training.mae)],
-    ["Training R²", figure(m.training.r2)], ["Encoded features", count(m.features.length)]]);
+  const formats = { when, count, figure, text: String, length: (list) => count(list.length) };
+  pairs(facts, DISPLAY.model.map(([title, path, format]) =>
+    [title, formats[format](path.split(".").reduce((found, name) => found?.[name], m))]));
   const codes = (found) => Object.entries(found).map(([key, value]) => el("code", {}, `${key}=${value}`));
   const told = [["Parameters", ...codes(m.parameters)], ["Versions", ...codes(m.versions)],
     ["Data", el("code", { class: "hash" }, m.fingerprint)], ["SHA-256", el("code", { class: "hash" }, m.sha256)]];
@@ -462,14 +462,14 @@ function statistics(manifest) {
     return el("tr", {}, el("th", { scope: "row" }, name), ...numbers([count(s.count), count(s.nulls), ...numeric]),
       el("td", { class: "long" }, s.values ? common(s) : ""));
   });
-  const columns = ["Values", "Nulls", "Mean", "SD", "Least", "Greatest"].map((title) => [title, true]);
+  const columns = DISPLAY.statistics.map((title) => [title, true]);
   return table("Statistics of its window", [["Column"], ...columns, ["Commonest values"]], rows);
 }
 
 function common(column) {
   const ranked = Object.entries(column.values).sort(([, a], [, b]) => b - a);
-  const told = ranked.slice(0, SHOWN.common).map(([value, rows]) => `${value} ${(100 * rows / column.count).toFixed(1)} %`);
-  return told.join(", ") + (ranked.length > SHOWN.common ? `, ${count(ranked.length - SHOWN.common)} more` : "");
+  const told = ranked.slice(0, DISPLAY.common_values).map(([value, rows]) => `${value} ${(100 * rows / column.count).toFixed(1)} %`);
+  return told.join(", ") + (ranked.length > DISPLAY.common_values ? `, ${count(ranked.length - DISPLAY.common_values)} more` : "");
 }
 
 // --- Pictures

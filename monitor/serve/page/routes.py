@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from html import escape
 from pathlib import Path
 
 from fastapi import APIRouter, Response
 
 from model.alerts import Alert
+from model.display import DISPLAY
 from model.skipped import Skipped
 from monitor.serve.bodies import JSON
 from monitor.serve.browse import Most
@@ -87,8 +90,10 @@ def html(asked: bool) -> bytes:
     """The page; it shows whether it has to ask for an API key."""
     from monitor.report.glossary import as_html
 
-    page = (HERE / "page.html").read_bytes().replace(b"GLOSSARY", as_html().encode(), 1)
-    return page.replace(b"<html ", b"<html data-key ", 1) if asked else page
+    page = (HERE / "page.html").read_text(encoding="utf-8").replace("GLOSSARY", as_html(), 1)
+    display = escape(json.dumps(DISPLAY, ensure_ascii=False))
+    attributes = f'{"data-key " if asked else ""}data-display="{display}"'
+    return page.replace("<html ", f"<html {attributes} ", 1).encode()
 
 
 @cache

@@ -122,7 +122,7 @@ def test_markup_in_names_values_and_reasons_is_shown_as_it_stands(hostile: Path)
     html = make_report(hostile)
     words = Page(html).words
     assert "<i>hostile</i> & co" in words and MARKUP in words and '$x$ & "q"' in words
-    assert "column 'y': '<img src=x onerror=alert(1)>': a finite number" in words
+    assert "column 'y': '<img src=x onerror=alert(1)>': must be a finite number" in words
     assert "3 rejected rows by reason" in words
     assert "\ufffdzero\ufffdwidth" in words and "\u202e" not in html  # would turn what follows
     assert not Page(html).all("i", "img")

@@ -21,12 +21,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from model.alerts import Alert, as_ndjson
+from model.display import DISPLAY
 from monitor.report.pictures.palette import PALETTE
 from monitor.serve.page import drawing as module
 from monitor.serve.page.drawing import Drawing
 from tests.monitor.report.kit import HOSTILE, HOSTILE_SCHEMA, Page
 from tests.monitor.serve.kit import client, expected, iso_of, problem_of, until
-from tests.pipeline.job import run_on
+from tests.pipeline.job import metrics, run_on
 
 SECRET = "correct-horse-battery-staple"
 FILES = ("/", "/page.css", "/page.js", "/icon.svg")
@@ -364,3 +365,20 @@ def test_a_viewer_that_goes_takes_the_drawing_from_nobody() -> None:
         assert await stays == b"0" and len(counting.times) == 1
 
     draw(test, 0.1)
+
+
+def test_the_page_is_given_what_the_report_shows_too(api: TestClient) -> None:
+    [html] = Page(api.get("/").text).all("html")
+    assert json.loads(str(html["data-display"])) == DISPLAY
+
+
+def test_every_figure_of_the_page_s_tables_is_in_a_report_and_a_manifest(
+    api: TestClient, run: Path
+) -> None:
+    report = metrics(run)[-1]
+    assert {field for _, field in DISPLAY["counts"] + DISPLAY["figures"]} <= set(report)
+    manifest = api.get("/models").json()[0]["manifest"]
+    for _, path, _ in DISPLAY["model"]:
+        found: Any = manifest
+        for name in path.split("."):
+            found = found[name]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from model.runs import STALE, RunFolder
-from monitor.watch import status
+from model.display import QUIET, STALE
+from model.runs import RunFolder
 from monitor.watch.status import RunStatus
 from tests.monitor.watch.kit import change, now
 
@@ -47,7 +47,7 @@ def test_a_run_that_is_not_heard_of_has_no_rate_of_now(
     change(Path("status.json"), rows_read=100, updated=now())
     found.look()
     assert ", now " in found.summary()[0]
-    clock += status.PATIENCE + 1
+    clock += QUIET + 1
     assert ", now " not in found.summary()[0]
 
 
@@ -78,7 +78,7 @@ def test_a_run_that_gives_no_sign_of_life_is_given_up_after_a_while(
     clock = 1000.0
     monkeypatch.setattr("monitor.watch.status.time.monotonic", lambda: clock)
     dead, alive = standing(home, updated=now(-3600)), standing(home)
-    clock += status.PATIENCE + 1
+    clock += QUIET + 1
     assert (dead.state, alive.state) == ("stale", "running")
     dead.moved()  # a new report
     assert dead.state == "running"
