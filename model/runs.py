@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -18,7 +18,7 @@ from pydantic_core import from_json
 
 from model import files
 from model.alerts import Alert, from_ndjson
-from model.asof import parse_name
+from model.asof import EPOCH, parse_iso, parse_name
 from model.display import ENDED
 from model.errors import UserError
 from model.metrics import Metrics
@@ -36,6 +36,7 @@ WRITTEN = (
         "ended.json",
         "drain.json",
         "until.json",
+        "pruned.json",
         f"timing/{NAME}.json",
         f"metrics/{NAME}.json",
         f"alerts/{NAME}.ndjson",
@@ -175,6 +176,19 @@ class RunFolder:
     def until(self) -> str:
         """``until.json``: where the stream ends, where labels have a time."""
         return self._part("until.json")
+
+    @property
+    def pruned(self) -> str:
+        """``pruned.json``: refreshes before it may lack their files, which were removed."""
+        return self._part("pruned.json")
+
+    def pruned_before(self) -> int:
+        """Microseconds: refreshes that begin before may lack their files; the least int: none."""
+        try:
+            before = parse_iso(str(parse_json(files.read_whole(self.pruned))["before"]))
+        except (FileNotFoundError, ValueError, KeyError):
+            return -(2**63)
+        return (before - EPOCH) // timedelta(microseconds=1)
 
     def _part(self, name: str) -> str:
         return files.join(self.path, name)

@@ -90,7 +90,7 @@ def check_whole(folder: RunFolder) -> None:
 
 
 def _check_reports(folder: RunFolder) -> tuple[dict[int, Metrics], dict[int, str]]:
-    sizes = _sizes(folder)
+    sizes, pruned = _sizes(folder), folder.pruned_before()
     whole, broken = {}, {}
     for name in folder.report_names():
         start = parse_name(name)
@@ -99,7 +99,10 @@ def _check_reports(folder: RunFolder) -> tuple[dict[int, Metrics], dict[int, str
         except ValidationError:
             broken[start] = f"metrics/{name}.json is damaged"
             continue
-        problem = _check_files(report.files or {}, sizes)
+        named = report.files or {}
+        if start < pruned:
+            named = {path: size for path, size in named.items() if path in sizes}
+        problem = _check_files(named, sizes)
         if problem is None:
             whole[start] = report
         else:

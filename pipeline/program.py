@@ -17,12 +17,13 @@ COMMANDS = {
     "completion": "print a script that completes options in bash, zsh, ...",
     "models": "list, show, verify, prune and export a run's models",
     "predict": "predict the rows of files with a model of a run",
+    "prune": "remove the large files of a run's old refreshes",
     "report": "a run as one HTML file",
     "serve": "predictions over HTTP, and a live page",
     "watch": "a run in the terminal, as it goes on",
 }
 """Each has a module (``module_of``), whose ``main(argv)`` gives the exit code; and its help."""
-MONITOR = ("ask", "models", "report", "serve", "watch")
+MONITOR = ("ask", "models", "prune", "report", "serve", "watch")
 """The commands that are modules of ``monitor``; the others are modules of ``pipeline``."""
 PACKAGES = ("model", "monitor", "pipeline", "transforms")
 """The top-level packages of the project."""
