@@ -20,6 +20,7 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "on_interrupt": ("drain", "drain"),
     "output": ("somewhere", "somewhere"),
     "people": ("original", "original"),
+    "people_delay": ("0..5m", "0s..300s"),
     "source": ("people", "people"),
     "window": ("10m", 600),
     "every": ("30s", 30),
@@ -79,7 +80,8 @@ def test_a_learners_parameters_may_be_given_more_than_once() -> None:
 
 
 def test_these_tests_know_every_option() -> None:
-    known = {*OPTIONS, *FLAGS, "input", "schema_file", "learner_param", "source_param"}
+    others = {"input", "schema_file", "learner_param", "source_param"}
+    known = {*OPTIONS, *FLAGS, *others}
     assert known == set(Settings.model_fields)
 
 

@@ -113,7 +113,9 @@ def test_more_windows_than_anyone_can_want_are_refused() -> None:
     outlook = RowTimes(np.arange(100_001) * 60 * SECOND, np.full(100_001, 50.0))
     seen = outlook.windows(60, 10)
     settings = make_settings(refreshes=0)
-    with pytest.raises(UserError, match="makes 100,001 windows of about 50 rows each: at most 100"):
+    with pytest.raises(
+        UserError, match="makes 100,001 windows of about 50 rows each: must be at most 100,000"
+    ):
         refuse_absurd(60, seen, 86_400, outlook, settings)
     refuse_absurd(60, seen._replace(number=100_000), 86_400, outlook, settings)
 
