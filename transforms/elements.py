@@ -7,7 +7,7 @@
 | ``Rejects`` | ``Validate`` | ``WriteRejects``, ``Evaluate`` |
 | ``Summary`` | each batch in ``CollectWindows`` | its combiner |
 | ``WindowData`` | ``CollectWindows`` | ``Normalize`` |
-| ``model.artefact.Normalized`` | ``Normalize`` | ``Train`` |
+| ``model.training.Normalized`` | ``Normalize`` | ``Train`` |
 | ``FitResult`` | ``Train`` | ``Commit`` |
 | ``Committed`` | ``Commit`` | ``AssignModels`` |
 | ``ServeInput`` | the two inputs of ``AssignModels`` | its CoGroupByKey |

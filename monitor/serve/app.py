@@ -18,7 +18,7 @@ from monitor.serve.problems import Problem, ProblemDetails, describe_errors
 from monitor.serve.watching import FolderWatcher
 
 ROUTERS = (predicting.router, browse.router, page.router)
-"""Each makes, of what a server has, a router."""
+"""Functions that make a router from a server's ``Core``."""
 
 
 def make_app(core: Core) -> FastAPI:
