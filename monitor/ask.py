@@ -1,7 +1,7 @@
 """``python -m pipeline ask``: asks a server for predictions, and shows them beside what came true.
 
 Rows are those of people who come after the window of the model that serves, or a file's. They are
-sent at a pace, over one connection, with the standard library alone.
+sent at a pace, over one connection.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""Asks a server (``monitor.serve``) for predictions, with the standard library alone."""
+"""Asks a server (``monitor.serve``) for predictions, over one connection that is kept open."""
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
 
 from model.errors import UserError
 from monitor.serve.options import KEY
@@ -14,6 +16,18 @@ from monitor.serve.options import KEY
 URL = "http://127.0.0.1:8000"
 PATIENCE = 60.0
 """Seconds that an answer may take."""
+BUSY = 503
+"""The status of an answer that says to try again."""
+RETRIES = Retry(
+    total=3,
+    redirect=False,
+    backoff_factor=0.1,
+    status_forcelist=[BUSY],
+    allowed_methods=None,  # a prediction may be asked for twice
+    raise_on_status=False,
+)
+"""How often a request is tried again if the connection fails or the server is busy: after 0, 0.2
+and 0.4 seconds, or after the seconds that a busy server names."""
 
 Row = dict[str, Any]
 
@@ -35,12 +49,11 @@ class Client:
     def __init__(self, url: str) -> None:
         self.url = url
         parts = _parts(url)
-        secure = parts.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        self._connection = kind(str(parts.hostname), parts.port, timeout=PATIENCE)
-        self._path = parts.path.rstrip("/")
+        self._root = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         key = os.environ.get(KEY)
-        self._headers = {"Content-Type": "application/json", **({"X-API-Key": key} if key else {})}
+        self._pool = urllib3.PoolManager(
+            headers={"X-API-Key": key} if key else {}, retries=RETRIES, timeout=PATIENCE
+        )
 
     def status(self) -> dict[str, Any]:
         """How the server's run stands.
@@ -48,7 +61,7 @@ class Client:
         Raises:
             UserError: if it does not answer so.
         """
-        answer = self._asked("GET", "/status")
+        answer = self._request("GET", "/status")
         if not isinstance(answer, dict) or "settings" not in answer:
             raise UserError(f"{self.url}: is no server of this project: it has no /status of ours")
         return answer
@@ -59,19 +72,16 @@ class Client:
         Raises:
             UserError: if the server refuses, or is not there.
         """
-        answer = self._asked("POST", "/predict", json.dumps(rows).encode())
+        answer = self._request("POST", "/predict", rows)
         return Prediction(answer["model"], answer["predictions"])
 
-    def _asked(self, method: str, path: str, body: bytes | None = None) -> Any:
+    def _request(self, method: str, path: str, json: Any = None) -> Any:
         try:
-            self._connection.request(method, self._path + path, body, self._headers)
-            answer = self._connection.getresponse()
-            data = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise UserError(f"{self.url}: does not answer: {_brief(error)}") from error
+            answer = self._pool.request(method, self._root + path, json=json)
+        except HTTPError as error:
+            raise UserError(f"{self.url}: does not answer: {_describe(error)}") from error
         try:
-            payload = json.loads(data)
+            payload = answer.json()
         except ValueError as error:
             raise UserError(f"{self.url}{path}: answers {answer.status}, not in JSON") from error
         if answer.status != 200:
@@ -89,5 +99,9 @@ def _parts(url: str) -> SplitResult:
     raise UserError(f"{url}: must be the address of a server, as {URL}")
 
 
-def _brief(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
+    """The system's error below those that urllib3 wraps around it, or the outermost one."""
+    cause = getattr(error, "reason", None) or error.__cause__
+    if isinstance(cause, BaseException):
+        return _describe(cause)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
