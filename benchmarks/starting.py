@@ -43,8 +43,8 @@ def job(since: float, argv: list[str]) -> None:
 
     stamped = ReadFn.stamped
 
-    def first(self: Any, ticket: Any, batches: Any) -> Iterator[Any]:
-        for batch in stamped(self, ticket, batches):
+    def first(self: Any, item: Any, batches: Any) -> Iterator[Any]:
+        for batch in stamped(self, item, batches):
             print_and_exit(since)
             yield batch
 

@@ -55,7 +55,7 @@ def known_files(plan: Plan) -> list[KnownFile]:
 
 def files_setting(source: Any) -> dict[str, Any]:
     """The entry of settings.json on a source's files; empty if it reads none."""
-    plan = getattr(getattr(source, "tickets", None), "plan", None)
+    plan = getattr(getattr(source, "work", None), "plan", None)
     if not isinstance(plan, Plan):
         return {}
     return {"files": [file.model_dump() for file in known_files(plan)]}

@@ -30,7 +30,7 @@ from pipeline.logs import without_noise
 from pipeline.resuming import complete
 from pipeline.settings import OWN, Settings, settings_from
 from pipeline.source import ALL, Span, span_of
-from transforms.sources.read import ReadTickets
+from transforms.sources.read import PlannedSource
 from transforms.sources.rows import FromRows
 from transforms.tally import count
 
@@ -205,13 +205,13 @@ class OwnSource(beam.PTransform[Any, Any]):
                 latest=self.latest,
                 offset=settings.cadence.offset,
             )
-        if isinstance(self.source, ReadTickets):
+        if isinstance(self.source, PlannedSource):
             return rows
         return rows | "Count" >> beam.Map(count_read).with_output_types(pa.RecordBatch)
 
     def _check(self, bounded: bool) -> None:
         settings = self.settings
-        if bounded or isinstance(self.source, ReadTickets):
+        if bounded or isinstance(self.source, PlannedSource):
             return
         if settings.runner == "direct":
             raise UserError(

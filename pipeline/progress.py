@@ -274,7 +274,7 @@ class Progress:
         counts = self.counts()
         rows = counts.get("rows read", 0)
         watermark = counts.get("watermark")
-        if self.state in ("done", "drained"):  # the last ticket's stamp is its first row's
+        if self.state in ("done", "drained"):  # the last item's stamp is its first row's
             watermark = max(self._reported.end(), watermark or 0) or None
         delays = self.delays()
         self.folder.write_json(

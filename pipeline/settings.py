@@ -76,6 +76,8 @@ REQUIREMENTS = {
 """How pydantic's problems read here; see its documentation, "Validation Errors"."""
 RENAMED = {"windows": "refreshes"}
 """Options of the release before, which this one accepts with a warning; and their names now."""
+MOST_SERVE_WINDOWS = 3_600
+"""Maximum number of serve windows of a refresh: its model is sent into each of them."""
 SECRET = {"webhook"}
 """Options whose value is shown nowhere."""
 
@@ -273,6 +275,15 @@ class Settings(BaseModel):
             raise ValueError(
                 f"--latency {self.serve_window}s does not divide --every {self.refresh}s: "
                 f"must be a divisor, as {nearest}"
+            )
+        if self.refresh // self.serve_window > MOST_SERVE_WINDOWS:
+            least = next(
+                d for d in divisors(self.refresh) if d * MOST_SERVE_WINDOWS >= self.refresh
+            )
+            raise ValueError(
+                f"--latency {self.serve_window}s divides --every {self.refresh}s into "
+                f"{self.refresh // self.serve_window:,} serve windows: must be <= "
+                f"{MOST_SERVE_WINDOWS:,}, as with --latency {least}s"
             )
         if self.resume and self.overwrite:
             raise ValueError("--resume and --overwrite: only one of them may be given")

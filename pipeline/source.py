@@ -20,10 +20,10 @@ from model.store import Store
 from pipeline.inputs import KnownFile, check_known, check_new, check_none_new
 from pipeline.integrity import find_losses
 from pipeline.settings import Settings, micros_of
-from transforms.sources.files import FileReader, FileTickets
-from transforms.sources.people import PeopleReader, PeopleTickets, live_rows
+from transforms.sources.files import FileReader, FileWork
+from transforms.sources.people import PeopleReader, PeopleWork, live_rows
 from transforms.sources.planner import Drain
-from transforms.sources.read import ReadTickets
+from transforms.sources.read import PlannedSource
 from transforms.sources.row_references import DeferredFileRows, should_defer
 from transforms.sources.work_items import Extent
 
@@ -124,7 +124,7 @@ def _begin(missing: int, start: int, settings: Settings, store: Store) -> int:
     return max(start, min(newest, parse_name(older)) - settings.window * SECOND)
 
 
-def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, Span]:
+def people_source(settings: Settings, folder: RunFolder) -> tuple[PlannedSource, Span]:
     """The synthetic people.
 
     Raises:
@@ -151,8 +151,8 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[ReadTickets, S
     span = span_of(people.start, None, settings, folder, busy=lambda refresh: True)
     span = span._replace(until=span.extent.end)
     rows = live_rows(settings.rate, settings.batch_rows) if settings.live else settings.batch_rows
-    return ReadTickets(
-        PeopleTickets(people, span.extent, rows, settings.live),
+    return PlannedSource(
+        PeopleWork(people, span.extent, rows, settings.live),
         PeopleReader(
             *(people, span.extent.begin, schema, cadence.latency),
             *(settings.latest_time, cadence.offset),
@@ -194,7 +194,7 @@ def file_source(
     progress: Callable[[str], None],
     planned: Plan | None = None,
     known: Sequence[KnownFile] = (),
-) -> tuple[ReadTickets, Span]:
+) -> tuple[PlannedSource, Span]:
     """Files as a source; they are planned, unless they have been.
 
     Raises:
@@ -211,8 +211,8 @@ def file_source(
     reader = FileReader(
         planned, span.extent.begin, schema, cadence.latency, settings.batch_rows, cadence.offset
     )
-    return ReadTickets(
-        FileTickets(planned, span.extent),
+    return PlannedSource(
+        FileWork(planned, span.extent),
         reader,
         drain=Drain(folder.drain, cadence.every, cadence.offset),
         deferred_rows=DeferredFileRows(reader) if should_defer(planned, schema) else None,

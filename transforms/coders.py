@@ -55,7 +55,7 @@ from transforms.elements import (
     WindowData,
     WrittenFile,
 )
-from transforms.sources.work_items import Ticket
+from transforms.sources.work_items import WorkItem
 from transforms.versions import header, strip_header
 
 STATISTICS, MOMENTS, WINDOW, KNOWN = b"statistics", b"moments", b"window", b"known"
@@ -320,24 +320,24 @@ class FusedCoder(coders.Coder):
         return object
 
 
-class TicketCoder(coders.Coder):
-    """A ticket: its whole numbers, eight bytes each."""
+class WorkItemCoder(coders.Coder):
+    """A work item: its whole numbers, eight bytes each."""
 
     head = header(b"T", 1)
-    layout = struct.Struct(f">4s{len(Ticket._fields)}q")
+    layout = struct.Struct(f">4s{len(WorkItem._fields)}q")
 
-    def encode(self, value: Ticket) -> bytes:
+    def encode(self, value: WorkItem) -> bytes:
         return self.layout.pack(self.head, *value)
 
-    def decode(self, encoded: bytes) -> Ticket:
+    def decode(self, encoded: bytes) -> WorkItem:
         strip_header(self.head, encoded)
-        return Ticket(*self.layout.unpack(encoded)[1:])
+        return WorkItem(*self.layout.unpack(encoded)[1:])
 
     def is_deterministic(self) -> bool:
         return True
 
     def to_type_hint(self) -> type:
-        return Ticket
+        return WorkItem
 
 
 def dump_sums(sums: Sums) -> list[Any]:
@@ -417,7 +417,7 @@ for element, coder in {
     ServeInput: ServeInputCoder,
     Summary: SummaryCoder,
     WindowData: WindowDataCoder,
-    Ticket: TicketCoder,
+    WorkItem: WorkItemCoder,
     KeyedSums: SumsCoder,
     Part: PartCoder,
     Metrics: MetricsCoder,

@@ -15,7 +15,7 @@ KINDS = {
     b"P": "a batch's part in a cohort",
     b"R": "a reference to rows",
     b"S": "a batch's sums",
-    b"T": "a ticket",
+    b"T": "a work item",
     b"W": "a window's data",
 }
 """What bytes may be, by the letter in their header."""
@@ -40,7 +40,7 @@ def describe_header(encoded: bytes) -> str:
 
     Example:
         >>> describe_header(header(b"T", 2)), describe_header(bytes(4))
-        ('a ticket of version 2', 'bytes without a version (00000000)')
+        ('a work item of version 2', 'bytes without a version (00000000)')
     """
     kind = KINDS.get(encoded[2:3])
     if kind is None or not encoded.startswith(MAGIC) or len(encoded) < 4:

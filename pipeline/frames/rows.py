@@ -16,7 +16,7 @@ from model.validation import Reject, validate
 from pipeline.settings import Settings, settings_from
 from pipeline.source import plan_files
 from pipeline.window import choose
-from transforms.sources.files import FileReader, FileTickets
+from transforms.sources.files import FileReader, FileWork
 from transforms.sources.work_items import Extent
 
 
@@ -84,15 +84,15 @@ def refreshes(
     read = FileReader(
         found.plan, None, schema, cadence.latency, settings.batch_rows, cadence.offset
     )
-    tickets = FileTickets(found.plan, Extent())
+    work = FileWork(found.plan, Extent())
     open_ones: dict[int, Refresh] = {}
-    for place, chunk in enumerate(tickets.chunks):
+    for place, chunk in enumerate(work.chunks):
         for start in sorted(open_ones):
             if start + cadence.every <= chunk.least:
                 yield _in_order(open_ones.pop(start))
-        ticket = tickets.get(place)
-        assert ticket is not None
-        for raw in read(ticket):
+        item = work.get(place)
+        assert item is not None
+        for raw in read(item):
             tag = tag_of(raw)
             start = cadence.refresh_of(tag.at)
             refresh = open_ones.setdefault(start, Refresh(start))

@@ -45,14 +45,14 @@ class Change(NamedTuple):
 
 
 ANOTHER_WAY = Change(
-    "transforms/sources/planner.py",
-    r"        return self\.stamped\(ticket, self\.reader\(ticket\)\)\n",
-    "        batches = list(self.reader(ticket))\n"
+    "transforms/sources/read.py",
+    r"        return self\.stamped\(item, self\.reader\(item\)\)\n",
+    "        batches = list(self.reader(item))\n"
     "        open(__file__ + '.ran', 'w').close()\n"
-    "        return self.stamped(ticket, iter(batches))\n",
+    "        return self.stamped(item, iter(batches))\n",
 )
-"""``Read`` makes all batches of a ticket before it hands on the first, and leaves a mark."""
-BATCH = Change("transforms/coders.py", r'head\(b"B", \d+\)', 'head(b"B", 99)')
+"""``ReadFn`` makes all batches of a work item before it hands on the first, and leaves a mark."""
+BATCH = Change("transforms/coders.py", r'header\(b"B", \d+\)', 'header(b"B", 99)')
 PLANNER = Change("transforms/sources/planner.py", r"    version = \d+\n", "    version = 99\n")
 
 

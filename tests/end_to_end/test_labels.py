@@ -290,18 +290,18 @@ ASKED: dict[str, int] = {}
 
 
 class DrainAfter(NamedTuple):
-    """Asks a source to end once it has given so many tickets, about."""
+    """Asks a source to end once it has given so many work items, about."""
 
     name: str
-    tickets: int
+    items: int
     every: int = 60 * 1_000_000
 
     def asked(self, now: float) -> bool:
         ASKED[self.name] = ASKED.get(self.name, 0) + 1
-        return ASKED[self.name] > self.tickets
+        return ASKED[self.name] > self.items
 
 
-def drained(folder: Path, source: str, tickets: int, *options: str) -> Path:
+def drained(folder: Path, source: str, items: int, *options: str) -> Path:
     """Runs the job on files until it is drained."""
     schema = schema_of(streams.MADE, folder.with_suffix(".toml"))
     argv = ["--input", source, "--schema", str(schema), "--output", str(folder)]
@@ -310,21 +310,21 @@ def drained(folder: Path, source: str, tickets: int, *options: str) -> Path:
     folder.mkdir()
     made, span = file_source(settings, place, print)
     open_folder(place, settings, files_setting(made))
-    made.drain = DrainAfter(str(folder), tickets)  # type: ignore[assignment]
+    made.drain = DrainAfter(str(folder), items)  # type: ignore[assignment]
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         build(pipeline, made, settings, place, span)
     return folder
 
 
-@pytest.mark.parametrize("tickets", [pytest.param(1, marks=SLOW), 4, pytest.param(7, marks=SLOW)])
+@pytest.mark.parametrize("items", [pytest.param(1, marks=SLOW), 4, pytest.param(7, marks=SLOW)])
 def test_a_drain_ends_both_clocks_and_the_run_goes_on_there(
-    rows: pd.DataFrame, tmp_path: Path, tickets: int
+    rows: pd.DataFrame, tmp_path: Path, items: int
 ) -> None:
     ordered = rows.sort_values("at", ignore_index=True)
     source = streams.parquet_files(ordered, tmp_path / "in", pieces=2, group=97)
     options = ("--batch-rows", "30", "--latest", "2030-01-01", "--keep", "0")
     whole = dict(contents(run(tmp_path / "whole", source, *options)))
-    folder = drained(tmp_path / "parts", source, tickets, *options)
+    folder = drained(tmp_path / "parts", source, items, *options)
     until = pd.Timestamp(json.loads((folder / "until.json").read_bytes())["until"])
     end = int(until.timestamp())
     assert int(ordered["at"].min().timestamp()) < end < int(ordered["at"].max().timestamp())

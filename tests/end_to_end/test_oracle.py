@@ -29,7 +29,7 @@ from pipeline.folder import find_folder, open_folder
 from pipeline.graph import build
 from tests.end_to_end import streams
 from tests.end_to_end.oracle import Cadence, Report, Stream, fit_windows, replay
-from transforms.sources.files import FileReader, FileTickets
+from transforms.sources.files import FileReader, FileWork
 from transforms.sources.work_items import Extent
 from transforms.stamps import beam_time
 
@@ -351,9 +351,9 @@ def run_shuffled(options: list[str], seed: int) -> Path:
     reader = FileReader(
         planned, None, settings.row_schema, settings.cadence.latency, settings.batch_rows
     )
-    plans = FileTickets(planned, Extent())
-    tickets = [plans.get(number) for number in range(len(plans.chunks))]
-    batches = [batch for ticket in tickets if ticket for batch in reader(ticket)]
+    plans = FileWork(planned, Extent())
+    items = [plans.get(number) for number in range(len(plans.chunks))]
+    batches = [batch for item in items if item for batch in reader(item)]
     random.Random(seed).shuffle(batches)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         build(pipeline, Shuffled(batches), settings, folder)

@@ -122,7 +122,7 @@ def test_the_watermark_of_a_run_that_ended_well_is_the_end_of_its_last_refresh(
 ) -> None:
     with Progress(RunFolder("o"), console()) as watched:
         tally.count("rows read", 5)
-        tally.note("watermark", 1_000_000)  # of the only ticket: its first row's time
+        tally.note("watermark", 1_000_000)  # of the only item: its first row's time
         reported(RunFolder("o"), 3)
         watched.state = state
     assert status("o")["watermark"] == watermark

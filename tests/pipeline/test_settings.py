@@ -159,6 +159,10 @@ def test_no_time_may_be_longer_than_a_hundred_years(option: str) -> None:
         ({"window": 60, "every": 90}, ["--window 60s", "multiple of --every 90s"]),
         ({"every": 60, "latency": 7}, ["--latency 7s", "--every 60s", "12s, 15s, 20s, 30s, 60s"]),
         ({"latency": 120}, ["--latency 120s", "does not divide", "--every 60s"]),
+        (
+            {"window": "1d", "latency": 1},
+            ["--latency 1s", "--every 86400s", "86,400 serve windows: must be <= 3,600", "24s"],
+        ),
         ({"resume": True, "overwrite": True, "output": "a"}, ["--resume and --overwrite"]),
         ({"resume": True}, ["--resume", "--output FOLDER"]),
         ({"overwrite": True}, ["--overwrite", "--output FOLDER"]),

@@ -119,12 +119,12 @@ def test_people_come_in_batches_and_live_ones_in_those_of_200_ms(
 ) -> None:
     settings = make_settings(rate=25, refreshes=1, window=30, **option)
     source, span = people_source(settings, RunFolder("o"))
-    ticket = source.tickets.get(0)
-    assert ticket is not None and (ticket.start, ticket.stop) == (0, rows)
+    item = source.work.get(0)
+    assert item is not None and (item.start, item.stop) == (0, rows)
     assert span == Span(Extent(START, START + MINUTE // 2), until=START + MINUTE // 2)
-    [batch] = source.reader(ticket)
+    [batch] = source.reader(item)
     assert (batch.num_rows, tag_of(batch).at) == (rows, START)
-    assert (source.tickets.due(0) > 0) is bool(option)
+    assert (source.work.due(0) > 0) is bool(option)
 
 
 def test_a_schema_of_columns_that_people_have_not_is_refused(home: Path) -> None:
@@ -134,14 +134,14 @@ def test_a_schema_of_columns_that_people_have_not_is_refused(home: Path) -> None
 
 
 def files(text: str, **options: object) -> tuple[list[int], Span]:
-    """The rows of each ticket of a CSV file, and the span."""
+    """The rows of each item of a CSV file, and the span."""
     Path("s.toml").write_text(SCHEMA)
     Path("in.csv").write_text(HEADER + text)
     settings = make_settings(input="in.csv", schema_file="s.toml", **options)
     source, span = file_source(settings, RunFolder("o"), lambda line: None)
     rows, position = [], 0
-    while (ticket := source.tickets.get(position)) is not None:
-        rows.append(sum(batch.num_rows for batch in source.reader(ticket)))
+    while (item := source.work.get(position)) is not None:
+        rows.append(sum(batch.num_rows for batch in source.reader(item)))
         position += 1
     return rows, span
 

@@ -58,8 +58,8 @@ from transforms.coders import (
     SummaryCoder,
     SumsCoder,
     TaggedCoder,
-    TicketCoder,
     WindowDataCoder,
+    WorkItemCoder,
 )
 from transforms.elements import (
     AcceptedBatch,
@@ -71,9 +71,9 @@ from transforms.elements import (
     ScoredBatch,
 )
 from transforms.sinks import SampleFn, prediction_rows
-from transforms.sources.files import FileTickets
+from transforms.sources.files import FileWork
 from transforms.sources.planner import Drain, Mark, MarkCoder, Planner
-from transforms.sources.work_items import Extent, Ticket
+from transforms.sources.work_items import Extent, WorkItem
 from transforms.statistics import BoundFn, summarize
 from transforms.testing import accepted, batches
 from transforms.versions import OtherVersion, describe_header, header
@@ -165,7 +165,7 @@ OURS = {
     "SummaryCoder",
     "SumsCoder",
     "TaggedCoder",
-    "TicketCoder",
+    "WorkItemCoder",
     "WindowDataCoder",
 }
 PLAIN = {"VarIntCoder", "StrUtf8Coder", "PaneInfoCoder"}
@@ -216,7 +216,7 @@ def test_nothing_that_is_shuffled_is_pickled(job: str) -> None:
 def test_each_shuffle_writes_what_it_carries_by_its_own_coder() -> None:
     found = {name: coders & OURS for name, coders in shuffled("lag 2").items()}
     carried = {
-        "Source/Spread/ReshufflePerKey/GroupByKey": {"TicketCoder"},
+        "Source/Spread/ReshufflePerKey/GroupByKey": {"WorkItemCoder"},
         "Windows/Combine/GroupByKey": {"SummaryCoder"},
         "Windows/Combine (accumulator)": {"SummaryCoder"},
         "Windows/Spread/ReshufflePerKey/GroupByKey": {"WindowDataCoder"},
@@ -418,13 +418,13 @@ def cases() -> list[Case]:
     elements = written_elements()
     rows = RowReference(Tag(Key(0, 10, 2), 0, "rows", 0), 2)
     model = ModelReference(Reference("20261123T070100Z", "ab12"))
-    ticket = Ticket(3, 10_000, 20_000, 30_000, 40_000, 50_001, -1_000_000, 2**63 - 1)
+    item = WorkItem(3, 10_000, 20_000, 30_000, 40_000, 50_001, -1_000_000, 2**63 - 1)
     sums, nothing = KeyedSums(Key(-1, 2, 3), SOME[0]), KeyedSums(Key(0, 0, 0), SOME[1])
     return [
         *(Case(CODERS[name], name, elements[name], MEANT[name], seen) for name in MEANT),
         Case(RowReferenceCoder(), "rows", rows, rows),
         Case(ModelReferenceCoder(), "reference", model, model),
-        Case(TicketCoder(), "ticket", ticket, ticket),
+        Case(WorkItemCoder(), "work item", item, item),
         Case(SumsCoder(), "sums", sums, sums),
         Case(SumsCoder(), "no sums", nothing, nothing),
         Case(MetricsCoder(), "figures", METRICS, METRICS),
@@ -493,14 +493,14 @@ def test_bytes_of_every_other_older_version_are_refused(case: Case) -> None:
 
 def planners() -> dict[str, Planner]:
     """A planner of each source."""
-    people = people_source(make_settings(start="2026-11-23T07:00:00Z"), RunFolder("o"))[0].tickets
+    people = people_source(make_settings(start="2026-11-23T07:00:00Z"), RunFolder("o"))[0].work
     plan = Plan(
         (File("in.csv", "csv", 100, 5.0, None, 0, ("t", "y"), 4, 2),),
         (Chunk(0, 4, 100, 0, 9, 2, 1_000_000, 9_000_000),),
         9,
     )
     drain = Drain("o/drain", MINUTE)
-    files = FileTickets(plan, Extent(0, MINUTE))
+    files = FileWork(plan, Extent(0, MINUTE))
     return {"people": Planner(people, drain=drain), "files": Planner(files, drain=drain)}
 
 
@@ -563,19 +563,21 @@ def test_the_command_refuses_other_bytes_under_the_same_version(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert list(golden_bytes())
-    monkeypatch.setattr(TicketCoder, "layout", struct.Struct("<" + TicketCoder.layout.format[1:]))
-    with pytest.raises(SystemExit, match=r"a ticket of version \d+, .* raise the version"):
+    monkeypatch.setattr(
+        WorkItemCoder, "layout", struct.Struct("<" + WorkItemCoder.layout.format[1:])
+    )
+    with pytest.raises(SystemExit, match=r"a work item of version \d+, .* raise the version"):
         list(golden_bytes())
 
 
 def test_the_command_keeps_the_bytes_of_a_new_version_beside_the_old_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = {kept for kept in golden_bytes() if kept[0] == "TicketCoder"}
-    monkeypatch.setattr(TicketCoder, "head", header(b"T", 200))
-    after = {kept for kept in golden_bytes() if kept[0] == "TicketCoder"}
+    before = {kept for kept in golden_bytes() if kept[0] == "WorkItemCoder"}
+    monkeypatch.setattr(WorkItemCoder, "head", header(b"T", 200))
+    after = {kept for kept in golden_bytes() if kept[0] == "WorkItemCoder"}
     assert after > before
-    assert {(version, name) for _, version, name, _ in after - before} == {("200", "ticket")}
+    assert {(version, name) for _, version, name, _ in after - before} == {("200", "work item")}
 
 
 def write() -> None:

@@ -33,8 +33,8 @@ from transforms.coders import (
     SummaryCoder,
     SumsCoder,
     TaggedCoder,
-    TicketCoder,
     WindowDataCoder,
+    WorkItemCoder,
 )
 from transforms.elements import (
     AcceptedBatch,
@@ -57,7 +57,7 @@ from transforms.elements import (
 )
 from transforms.object_store import MARK
 from transforms.sources.planner import Mark, MarkCoder
-from transforms.sources.work_items import Ticket
+from transforms.sources.work_items import WorkItem
 from transforms.statistics import summarize
 from transforms.testing import accepted, batches
 from transforms.versions import KINDS, OtherVersion, describe_header, header, strip_header
@@ -76,10 +76,10 @@ some_sums = st.builds(
 )
 keys = st.builds(Key, whole, whole, whole)
 keyed_sums = st.builds(KeyedSums, keys, some_sums)
-tickets = st.builds(Ticket, *[whole] * len(Ticket._fields))
+items = st.builds(WorkItem, *[whole] * len(WorkItem._fields))
 OURS: list[Any] = [
     RecordBatchCoder,
-    TicketCoder,
+    WorkItemCoder,
     SumsCoder,
     MetricsCoder,
     MarkCoder,
@@ -168,13 +168,13 @@ def test_a_list_of_elements_round_trips() -> None:
         assert list(coder.decode(coder.encode([]))) == []
 
 
-@given(tickets)
+@given(items)
 @settings(deadline=None, max_examples=50)
-def test_a_ticket_round_trips_in_a_few_bytes(ticket: Ticket) -> None:
-    data = TicketCoder().encode(ticket)
-    assert len(data) == 4 + 8 * len(ticket)
-    assert TicketCoder().decode(data) == ticket
-    assert type(TicketCoder().decode(data)) is Ticket
+def test_a_work_item_round_trips_in_a_few_bytes(item: WorkItem) -> None:
+    data = WorkItemCoder().encode(item)
+    assert len(data) == 4 + 8 * len(item)
+    assert WorkItemCoder().decode(data) == item
+    assert type(WorkItemCoder().decode(data)) is WorkItem
 
 
 @given(st.integers(0, 2**63 - 1), whole)
@@ -223,7 +223,7 @@ def some_bytes(coder: type) -> bytes:
     assert summary is not None
     values: dict[Any, Any] = {
         RecordBatchCoder: batch,
-        TicketCoder: Ticket(*range(len(Ticket._fields))),
+        WorkItemCoder: WorkItem(*range(len(WorkItem._fields))),
         SumsCoder: KeyedSums(Key(0, 0, 0), Sums(rows=3)),
         MetricsCoder: compute_metrics(Sums(rows=3), 0, MINUTE),
         MarkCoder: Mark(7),
@@ -309,7 +309,7 @@ def test_every_coder_may_write_keys_and_be_compared(coder: Any) -> None:
         (ServeInput, ServeInputCoder),
         (Summary, SummaryCoder),
         (WindowData, WindowDataCoder),
-        (Ticket, TicketCoder),
+        (WorkItem, WorkItemCoder),
         (KeyedSums, SumsCoder),
         (Part, PartCoder),
         (OutcomeRows, TaggedCoder),

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.batch import ID, LATE, SECOND, TIME, TIME_TYPE, Key, Tag, encode, tag_of, with_tag
-from transforms.sources.planner import DRAIN_SECONDS, TICKETS_A_BUNDLE, Drain, Planner
-from transforms.sources.read import ReadAheadFn, ReadFn, ReadTickets
-from transforms.sources.work_items import Extent, Ticket
+from transforms.sources.planner import DRAIN_SECONDS, ITEMS_A_BUNDLE, Drain, Planner
+from transforms.sources.read import PlannedSource, ReadAheadFn, ReadFn
+from transforms.sources.work_items import Extent, WorkItem
 from transforms.stamps import beam_time
 from transforms.testing import Gather, embedded
 from transforms.versions import OtherVersion
@@ -25,37 +25,37 @@ from transforms.versions import OtherVersion
 stamps = st.lists(st.integers(-(10**15), 10**15), max_size=30).map(sorted)
 
 
-def ticket(number: int, at: int) -> Ticket:
-    """A ticket of one row."""
-    return Ticket(0, number, 0, number, 0, 0, at)
+def item(number: int, at: int) -> WorkItem:
+    """A work item of one row."""
+    return WorkItem(0, number, 0, number, 0, 0, at)
 
 
 class Listed:
-    """Tickets from a list of stamps, each due at a given second."""
+    """Work items from a list of stamps, each due at a given second."""
 
     def __init__(self, ats: list[int], dues: list[float] | None = None) -> None:
-        self.tickets = [ticket(i, at) for i, at in enumerate(ats)]
+        self.work = [item(i, at) for i, at in enumerate(ats)]
         self.dues = dues or [0.0] * len(ats)
 
-    def get(self, position: int) -> Ticket | None:
-        return self.tickets[position] if position < len(self.tickets) else None
+    def get(self, position: int) -> WorkItem | None:
+        return self.work[position] if position < len(self.work) else None
 
     def due(self, position: int) -> float:
         return self.dues[position]
 
     def reach(self, position: int) -> int:
-        return self.tickets[position - 1].at + 1 if position else 0
+        return self.work[position - 1].at + 1 if position else 0
 
     def before(self, end: int) -> Listed:
-        kept = [one._replace(until=min(one.until, end)) for one in self.tickets if one.at < end]
+        kept = [one._replace(until=min(one.until, end)) for one in self.work if one.at < end]
         shorter = Listed([], self.dues)
-        shorter.tickets = kept
+        shorter.work = kept
         return shorter
 
 
-def read(reader: UnboundedReader, most: int | None = None) -> list[Ticket]:
-    """What a reader gives at once, up to so many tickets."""
-    found: list[Ticket] = []
+def read(reader: UnboundedReader, most: int | None = None) -> list[WorkItem]:
+    """What a reader gives at once, up to so many work items."""
+    found: list[WorkItem] = []
     ready = reader.start()
     while ready:
         found.append(reader.get_current())
@@ -79,14 +79,14 @@ def test_a_reader_resumed_from_a_checkpoint_gives_just_the_tickets_that_are_left
     planner = Planner(Listed(ats))
     coder = planner.get_checkpoint_mark_coder()
     stops = data.draw(st.lists(st.integers(1, 7), max_size=10))
-    found: list[Ticket] = []
+    found: list[WorkItem] = []
     mark = None
     for stop in stops:
         reader = planner.create_reader(None, mark)
         found += read(reader, stop)
         mark = coder.decode(coder.encode(reader.get_checkpoint_mark()))
     found += read(planner.create_reader(None, mark))
-    assert found == Listed(ats).tickets
+    assert found == Listed(ats).work
 
 
 def test_a_checkpoint_is_twenty_bytes_and_its_coder_deterministic() -> None:
@@ -122,8 +122,8 @@ def test_without_any_ticket_time_is_over_at_once() -> None:
 
 def test_a_live_ticket_leaves_when_it_is_due_and_holds_the_watermark_until_then() -> None:
     clock = [100.0]
-    tickets = Listed([100 * SECOND, 102 * SECOND, 103 * SECOND], [101.0, 103.0, 103.5])
-    reader = Planner(tickets, lambda: clock[0]).create_reader(None, None)
+    items = Listed([100 * SECOND, 102 * SECOND, 103 * SECOND], [101.0, 103.0, 103.5])
+    reader = Planner(items, lambda: clock[0]).create_reader(None, None)
     left = []
     ready = reader.start()
     for now in (100.999, 101.0, 102.9, 103.0, 103.4, 104.0):
@@ -147,32 +147,32 @@ def test_a_stamp_is_rounded_down_to_whole_milliseconds(at: int) -> None:
 
 
 class Reader:
-    """Two batches a ticket, a second apart, of one row each."""
+    """Two batches a work item, a second apart, of one row each."""
 
-    def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
+    def __call__(self, item: WorkItem) -> Iterator[pa.RecordBatch]:
         for part in (0, 1):
-            at = ticket.at + part * SECOND
+            at = item.at + part * SECOND
             rows = pa.record_batch(
                 {
-                    ID: pa.array([2 * ticket.start + part]),
+                    ID: pa.array([2 * item.start + part]),
                     TIME: pa.array([at]).cast(TIME_TYPE),
                     LATE: pa.array([False]),
                 }
             )
-            yield with_tag(rows, Tag(Key(0, ticket.start, part), at, "here", 0))
+            yield with_tag(rows, Tag(Key(0, item.start, part), at, "here", 0))
 
 
 def test_a_ticket_that_is_read_twice_gives_the_same_bytes_and_stamps() -> None:
-    first, again = (list(ReadFn(Reader()).process(ticket(3, 7_000_500))) for _ in range(2))
+    first, again = (list(ReadFn(Reader()).process(item(3, 7_000_500))) for _ in range(2))
     assert all(isinstance(one, TimestampedValue) for one in first)
     assert [encode(one.value) for one in first] == [encode(one.value) for one in again]
     assert [one.timestamp.micros for one in first] == [7_000_000, 8_000_000]
 
 
 def test_a_batch_is_stamped_with_its_own_time_and_not_its_tickets() -> None:
-    ats = [minute * 60 * SECOND + 999 for minute in range(3 * TICKETS_A_BUNDLE)]
+    ats = [minute * 60 * SECOND + 999 for minute in range(3 * ITEMS_A_BUNDLE)]
     with embedded() as pipeline:
-        seen = pipeline | ReadTickets(Listed(ats), Reader()) | Gather()
+        seen = pipeline | PlannedSource(Listed(ats), Reader()) | Gather()
     stamps = {one.value.column(ID)[0].as_py(): one.at for one in seen}
     assert len(seen) == len(stamps) == 2 * len(ats)
     assert stamps == {
@@ -182,25 +182,25 @@ def test_a_batch_is_stamped_with_its_own_time_and_not_its_tickets() -> None:
 
 
 class Begun(Reader):
-    """A reader that notes which tickets it was asked for, and which it was asked of."""
+    """A reader that notes which items it was asked for, and which it was asked of."""
 
     def __init__(self) -> None:
         self.log: list[str] = []
 
-    def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
-        self.log.append(f"begin {ticket.start}")
-        return self._batches(ticket)
+    def __call__(self, item: WorkItem) -> Iterator[pa.RecordBatch]:
+        self.log.append(f"begin {item.start}")
+        return self._batches(item)
 
-    def _batches(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
-        self.log.append(f"read {ticket.start}")
-        yield from super().__call__(ticket)
+    def _batches(self, item: WorkItem) -> Iterator[pa.RecordBatch]:
+        self.log.append(f"read {item.start}")
+        yield from super().__call__(item)
 
 
 def test_a_ticket_goes_out_when_two_behind_it_are_begun_or_its_bundle_ends() -> None:
     reader = Begun()
     read = ReadAheadFn(reader)
     read.start_bundle()
-    out = [one for start in (1, 2, 3) for one in read.process(ticket(start, 0))]
+    out = [one for start in (1, 2, 3) for one in read.process(item(start, 0))]
     assert reader.log == ["begin 1", "begin 2", "begin 3", "read 1"]
     ended = list(read.finish_bundle())
     assert reader.log[4:] == ["read 2", "read 3"]
@@ -210,11 +210,11 @@ def test_a_ticket_goes_out_when_two_behind_it_are_begun_or_its_bundle_ends() -> 
 
 
 def test_what_is_read_ahead_flows_through_beam_as_what_is_not() -> None:
-    ats = [minute * 60 * SECOND + 999 for minute in range(3 * TICKETS_A_BUNDLE)]
+    ats = [minute * 60 * SECOND + 999 for minute in range(3 * ITEMS_A_BUNDLE)]
     found = []
     for ahead in (False, True):
         with embedded() as pipeline:
-            seen = pipeline | ReadTickets(Listed(ats), Reader(), ahead=ahead) | Gather()
+            seen = pipeline | PlannedSource(Listed(ats), Reader(), ahead=ahead) | Gather()
         found.append(sorted((encode(one.value), one.at, one.window) for one in seen))
     assert found[0] == found[1]
 
@@ -235,8 +235,8 @@ def test_an_extent_holds_its_begin_and_not_its_end(extent: Extent, kept: list[in
     assert [tag_of(batch).at for batch in extent.within(iter(batches))] == kept
 
 
-def drain(ats: list[int], path: Path, after: int, resumed: bool) -> list[Ticket]:
-    """What a planner gives that is asked to drain after so many tickets; refreshes of 10 µs."""
+def drain(ats: list[int], path: Path, after: int, resumed: bool) -> list[WorkItem]:
+    """What a planner gives that is asked to drain after so many work items; refreshes of 10 µs."""
     clock = [1000.0]
     planner = Planner(Listed(ats), lambda: clock[0], Drain(str(path), every=10))
     reader = planner.create_reader(None, None)

@@ -24,15 +24,15 @@ from model.reading import plan
 from tests.transforms.streams import MINUTE, SCHEMA, row, stream
 from transforms.assign_models import MaterializeFn
 from transforms.elements import AcceptedBatch, RawBatch, RowReference, ScoringBatch, ScoringTask
-from transforms.sources.files import FileReader, ticket_of
+from transforms.sources.files import FileReader, work_item_of
 from transforms.sources.row_references import (
-    TICKETS,
+    MOST_OPEN,
     DeferredFileRows,
-    OpenTickets,
-    open_tickets,
+    OpenItems,
+    open_items,
     should_defer,
 )
-from transforms.sources.work_items import Ticket
+from transforms.sources.work_items import WorkItem
 from transforms.testing import Gather, embedded
 from transforms.validate import accept
 
@@ -41,13 +41,13 @@ Batches = list[AcceptedBatch]
 
 @dataclass(frozen=True)
 class CountingReader(FileReader):
-    """A reader that knows how often each ticket was read."""
+    """A reader that knows how often each item was read."""
 
     read: list[tuple[int, int]] = field(default_factory=list)
 
-    def __call__(self, ticket: Ticket) -> Iterator[RawBatch]:
-        self.read.append((ticket.partition, ticket.start))
-        return super().__call__(ticket)
+    def __call__(self, item: WorkItem) -> Iterator[RawBatch]:
+        self.read.append((item.partition, item.start))
+        return super().__call__(item)
 
 
 def deferred(
@@ -57,8 +57,8 @@ def deferred(
     path = folder / "rows.parquet"
     pq.write_table(pa.Table.from_pandas(pd.DataFrame(rows)), path, row_group_size=group)
     reader = CountingReader(plan(str(path), SCHEMA), None, SCHEMA, MINUTE, batch_rows)
-    tickets = [ticket_of(chunk) for chunk in reader.plan.chunks]
-    raw = [batch for ticket in tickets for batch in reader(ticket)]
+    items = [work_item_of(chunk) for chunk in reader.plan.chunks]
+    raw = [batch for item in items for batch in reader(item)]
     reader.read.clear()
     accepted = [accept(batch, SCHEMA)[0] for batch in raw]
     return DeferredFileRows(reader), reader, [batch for batch in accepted if batch.rows.num_rows]
@@ -101,7 +101,7 @@ def test_of_rows_in_order_each_ticket_is_read_once_and_nothing_is_kept(tmp_path:
     again, reader, accepted = deferred(tmp_path, [row(t) for t in range(0, 300, 3)])
     assert same([again.materialize(again.defer(batch)) for batch in accepted], accepted)
     assert len(reader.read) == len(set(reader.read)) == 12
-    assert not open_tickets(again.name)._open
+    assert not open_items(again.name)._open
 
 
 def test_an_accepted_batch_is_returned_as_it_is(shuffled: Any) -> None:
@@ -119,7 +119,7 @@ def test_threads_read_side_by_side(shuffled: Any) -> None:
 
 def test_what_does_not_fit_is_read_again(tmp_path: Path) -> None:
     again, reader, accepted = deferred(tmp_path, [row(t) for t in range(0, 120, 3)])
-    small = OpenTickets(room=0, tickets=1)
+    small = OpenItems(room=0, items=1)
     mixed = accepted[::2] + accepted[1::2]
     raw = [small.take(batch.tag.key, again) for batch in mixed]
     assert same([accept(batch, SCHEMA)[0] for batch in raw], mixed)
@@ -156,8 +156,8 @@ def test_a_retry_after_an_error_reads_anew(tmp_path: Path) -> None:
         raise OSError("the disk is away")
         yield
 
-    [ticket] = open_tickets(again.name)._open.values()
-    ticket.batches = broken()
+    [item] = open_items(again.name)._open.values()
+    item.batches = broken()
     with pytest.raises(OSError, match="the disk is away"):
         again.materialize(again.defer(accepted[1]))
     rest = accepted[1:]
@@ -168,7 +168,7 @@ def test_a_batch_that_the_file_has_not_is_told(tmp_path: Path) -> None:
     again, _reader, accepted = deferred(tmp_path, [row(t) for t in range(40)])
     key = accepted[0].tag.key._replace(part=99)
     with pytest.raises(UserError, match="has changed since it was planned"):
-        OpenTickets().take(key, again)
+        OpenItems().take(key, again)
 
 
 def written(folder: Path, name: str, seconds: range) -> None:
@@ -192,7 +192,7 @@ def test_claims_are_deferred_where_row_groups_needed_at_once_have_room(tmp_path:
 def test_claims_are_not_deferred_on_more_files_of_the_same_time_than_stay_open(
     tmp_path: Path,
 ) -> None:
-    for number in range(TICKETS + 1):
+    for number in range(MOST_OPEN + 1):
         written(tmp_path, f"part{number}", range(5))
     assert not should_defer(plan(str(tmp_path / "part*"), SCHEMA), SCHEMA)
     (tmp_path / "part0.parquet").unlink()
@@ -204,7 +204,7 @@ def test_text_is_carried(tmp_path: Path) -> None:
     files = plan(str(tmp_path / "rows.csv"), SCHEMA)
     assert not should_defer(files, SCHEMA)
     reader = FileReader(files, None, SCHEMA, MINUTE, 100)
-    [batch] = reader(ticket_of(files.chunks[0]))
+    [batch] = reader(work_item_of(files.chunks[0]))
     accepted, _ = accept(batch, SCHEMA)
     assert DeferredFileRows(reader).defer(accepted) is accepted
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from model.batch import ID, SECOND, encode, event_times, late_mask, tag_of
 from model.reading import Plan, plan
 from tests.transforms.streams import MINUTE, SCHEMA, stream
-from transforms.sources.files import FileReader, FileTickets
-from transforms.sources.read import ReadTickets
-from transforms.sources.work_items import Extent, Ticket
+from transforms.sources.files import FileReader, FileWork
+from transforms.sources.read import PlannedSource
+from transforms.sources.work_items import Extent, WorkItem
 from transforms.testing import Gather, embedded
 
 
@@ -34,16 +34,16 @@ def write_files(folder: Path, form: str, rows: list[dict[str, Any]], pieces: int
     return str(folder / f"*.{form}")
 
 
-def all_tickets(tickets: FileTickets) -> list[Ticket]:
-    """All tickets of a plan."""
-    found: list[Ticket] = []
-    while (ticket := tickets.get(len(found))) is not None:
-        found.append(ticket)
+def all_items(work: FileWork) -> list[WorkItem]:
+    """All items of a plan."""
+    found: list[WorkItem] = []
+    while (item := work.get(len(found))) is not None:
+        found.append(item)
     return found
 
 
-def source(files: Plan, extent: Extent, batch_rows: int) -> tuple[FileTickets, FileReader]:
-    return FileTickets(files, extent), FileReader(files, extent.begin, SCHEMA, MINUTE, batch_rows)
+def source(files: Plan, extent: Extent, batch_rows: int) -> tuple[FileWork, FileReader]:
+    return FileWork(files, extent), FileReader(files, extent.begin, SCHEMA, MINUTE, batch_rows)
 
 
 def times_by_id(batches: list[pa.RecordBatch]) -> dict[int, int]:
@@ -60,8 +60,8 @@ def test_each_row_is_read_once_with_its_ordinal_as_its_id(
 ) -> None:
     rows = stream(100, 400, shuffled=True)
     files = plan(write_files(tmp_path, form, rows), SCHEMA)
-    tickets, reader = source(files, Extent(), batch_rows)
-    found = [batch for ticket in all_tickets(tickets) for batch in reader(ticket)]
+    work, reader = source(files, Extent(), batch_rows)
+    found = [batch for item in all_items(work) for batch in reader(item)]
     assert times_by_id(found) == {i: int(r["t"] * SECOND) for i, r in enumerate(rows)}
     assert max(batch.num_rows for batch in found) <= batch_rows
     assert not any(late_mask(batch).any() for batch in found)
@@ -82,8 +82,8 @@ def test_of_unsorted_files_just_the_rows_within_the_extent_are_read(
     files: Any, begin: int, end: int, batch_rows: int
 ) -> None:
     extent = Extent(begin * MINUTE, end * MINUTE)
-    tickets, reader = source(files[0], extent, batch_rows)
-    found = [batch for ticket in all_tickets(tickets) for batch in reader(ticket)]
+    work, reader = source(files[0], extent, batch_rows)
+    found = [batch for item in all_items(work) for batch in reader(item)]
     inside = {
         i: int(r["t"] * SECOND) for i, r in enumerate(files[1]) if begin * 60 <= r["t"] < end * 60
     }
@@ -93,21 +93,21 @@ def test_of_unsorted_files_just_the_rows_within_the_extent_are_read(
 def test_tickets_leave_in_the_order_of_their_least_time_and_no_row_is_before_its_tickets(
     files: Any,
 ) -> None:
-    tickets, reader = source(files[0], Extent(2 * MINUTE, None), 4)
-    plan = all_tickets(tickets)
+    work, reader = source(files[0], Extent(2 * MINUTE, None), 4)
+    plan = all_items(work)
     assert len(plan) > 5
     assert [t.at for t in plan] == sorted(t.at for t in plan)
-    for ticket in plan:
-        for batch in reader(ticket):
+    for item in plan:
+        for batch in reader(item):
             times = event_times(batch)
-            assert times.min() == tag_of(batch).at >= ticket.at
+            assert times.min() == tag_of(batch).at >= item.at
             assert len(set(times // MINUTE)) == 1
 
 
 def test_a_ticket_gives_the_same_bytes_on_every_retry(files: Any) -> None:
-    tickets, reader = source(files[0], Extent(), 4)
-    for ticket in all_tickets(tickets):
-        assert [encode(b) for b in reader(ticket)] == [encode(b) for b in reader(ticket)]
+    work, reader = source(files[0], Extent(), 4)
+    for item in all_items(work):
+        assert [encode(b) for b in reader(item)] == [encode(b) for b in reader(item)]
 
 
 def test_files_are_due_at_once(files: Any) -> None:
@@ -115,9 +115,9 @@ def test_files_are_due_at_once(files: Any) -> None:
 
 
 def test_files_flow_through_beam_whole(files: Any) -> None:
-    tickets, reader = source(files[0], Extent(), 20)
+    work, reader = source(files[0], Extent(), 20)
     with embedded() as pipeline:
-        seen = pipeline | ReadTickets(tickets, reader) | Gather()
+        seen = pipeline | PlannedSource(work, reader) | Gather()
     assert set(times_by_id([one.value for one in seen])) == set(range(200))
     assert all(one.at == tag_of(one.value).at // 1000 * 1000 for one in seen)
 
@@ -125,8 +125,8 @@ def test_files_flow_through_beam_whole(files: Any) -> None:
 def test_a_rows_tag_shows_where_it_stood(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("t,y,x,z,c\n0,1,2,3,a\n1,1,2,3,a\n70,1,2,3,a\n")
     files = plan(str(tmp_path / "a.csv"), SCHEMA)
-    tickets, reader = source(files, Extent(), 10)
-    [first, second] = [batch for ticket in all_tickets(tickets) for batch in reader(ticket)]
+    work, reader = source(files, Extent(), 10)
+    [first, second] = [batch for item in all_items(work) for batch in reader(item)]
     assert [tag_of(b).where for b in (first, second)] == [str(tmp_path / "a.csv")] * 2
     assert [i + tag_of(first).line for i in first[ID].to_pylist()] == [2, 3]
     assert [i + tag_of(second).line for i in second[ID].to_pylist()] == [4]

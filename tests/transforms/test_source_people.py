@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from model.batch import ID, SECOND, encode, event_times, late_mask, row_ids, tag_of
 from model.people import SCHEMA, People
-from transforms.sources.people import PeopleReader, PeopleTickets, live_rows
-from transforms.sources.read import ReadTickets
-from transforms.sources.work_items import Extent, Ticket
+from transforms.sources.people import PeopleReader, PeopleWork, live_rows
+from transforms.sources.read import PlannedSource
+from transforms.sources.work_items import Extent, WorkItem
 from transforms.testing import Gather, embedded
 
 MINUTE = 60 * SECOND
@@ -20,25 +20,23 @@ def people(rate: float = 5, disorder: int = 0) -> People:
     return People("learnable", 42, rate, START, disorder)
 
 
-def all_tickets(tickets: PeopleTickets) -> list[Ticket]:
-    """All tickets of a plan that ends."""
-    found: list[Ticket] = []
-    while (ticket := tickets.get(len(found))) is not None:
-        found.append(ticket)
+def all_items(work: PeopleWork) -> list[WorkItem]:
+    """All items of a plan that ends."""
+    found: list[WorkItem] = []
+    while (item := work.get(len(found))) is not None:
+        found.append(item)
     return found
 
 
 def source(
     table: People, extent: Extent, batch_rows: int, latency: int = MINUTE
-) -> tuple[PeopleTickets, PeopleReader]:
-    return PeopleTickets(table, extent, batch_rows), PeopleReader(
-        table, extent.begin, SCHEMA, latency
-    )
+) -> tuple[PeopleWork, PeopleReader]:
+    return PeopleWork(table, extent, batch_rows), PeopleReader(table, extent.begin, SCHEMA, latency)
 
 
 def rows_read(table: People, extent: Extent, batch_rows: int) -> list[pa.RecordBatch]:
-    tickets, reader = source(table, extent, batch_rows)
-    return [batch for ticket in all_tickets(tickets) for batch in reader(ticket)]
+    work, reader = source(table, extent, batch_rows)
+    return [batch for item in all_items(work) for batch in reader(item)]
 
 
 @given(
@@ -69,23 +67,23 @@ def test_no_batch_is_stamped_before_its_ticket_nor_straddles_a_serve_window(
     batch_rows: int, disorder: int, latency: int
 ) -> None:
     table = people(5, disorder * SECOND)
-    tickets, reader = source(table, Extent(START, START + 3 * MINUTE), batch_rows, latency * SECOND)
-    plan = all_tickets(tickets)
+    work, reader = source(table, Extent(START, START + 3 * MINUTE), batch_rows, latency * SECOND)
+    plan = all_items(work)
     assert [t.at for t in plan] == sorted(t.at for t in plan)
-    for ticket in plan:
-        for batch in reader(ticket):
+    for item in plan:
+        for batch in reader(item):
             at = tag_of(batch).at
             on_time = event_times(batch)[~late_mask(batch)]
-            assert at >= ticket.at
+            assert at >= item.at
             assert {t // (latency * SECOND) for t in on_time} <= {at // (latency * SECOND)}
             assert on_time.min(initial=at) >= at
 
 
 def test_a_ticket_gives_the_same_bytes_on_every_retry() -> None:
-    tickets, reader = source(people(), Extent(START, START + 5 * MINUTE), 333)
+    work, reader = source(people(), Extent(START, START + 5 * MINUTE), 333)
     again = source(people(), Extent(START, START + 5 * MINUTE), 333)[1]
-    for ticket in all_tickets(tickets):
-        assert [encode(b) for b in reader(ticket)] == [encode(b) for b in again(ticket)]
+    for item in all_items(work):
+        assert [encode(b) for b in reader(item)] == [encode(b) for b in again(item)]
 
 
 def test_batch_keys_are_all_different() -> None:
@@ -107,17 +105,17 @@ def test_with_disorder_some_rows_are_late_and_count_where_the_watermark_stands()
 
 
 def test_a_plan_without_an_end_goes_on() -> None:
-    tickets = PeopleTickets(people(), Extent(), 10)
-    ticket = tickets.get(10**9)
-    assert ticket is not None and ticket.start == 10**10
+    work = PeopleWork(people(), Extent(), 10)
+    item = work.get(10**9)
+    assert item is not None and item.start == 10**10
 
 
 def test_a_live_ticket_is_due_when_its_last_row_exists_and_a_replayed_one_at_once() -> None:
     table = people(rate=5)
     extent = Extent(START, START + MINUTE)
-    live = PeopleTickets(table, extent, 1, live=True)
+    live = PeopleWork(table, extent, 1, live=True)
     assert [live.due(i) for i in range(3)] == [START / SECOND + s for s in (0.2, 0.4, 0.6)]
-    assert PeopleTickets(table, extent, 1).due(2) == 0.0
+    assert PeopleWork(table, extent, 1).due(2) == 0.0
     assert live.due(10**6) == 0.0
 
 
@@ -130,9 +128,9 @@ def test_a_live_batch_has_the_rows_of_200_ms(rate: float, batch_rows: int, rows:
 
 def test_people_flow_through_beam_whole() -> None:
     extent = Extent(START, START + 3 * MINUTE)
-    tickets, reader = source(people(), extent, 70)
+    work, reader = source(people(), extent, 70)
     with embedded() as pipeline:
-        seen = pipeline | ReadTickets(tickets, reader) | Gather()
+        seen = pipeline | PlannedSource(work, reader) | Gather()
     assert sorted(i for one in seen for i in row_ids(one.value).tolist()) == list(range(900))
     assert all(one.at == tag_of(one.value).at // 1000 * 1000 for one in seen)
 

@@ -74,7 +74,7 @@ def test_a_beam_timestamp_is_a_time() -> None:
 
 
 def test_something_else_than_a_row_is_refused_by_its_type() -> None:
-    with pytest.raises(TypeError, match=r"a row is a list; a dict, beam\.Row or NamedTuple"):
+    with pytest.raises(TypeError, match=r"a row is a list; must be a dict, beam\.Row"):
         as_dict([1, 2])
 
 

@@ -1,1 +1,1 @@
-"""Where rows come from: a planner of tickets, and what reads them."""
+"""Where rows come from: a planner of work items, and what reads them."""

@@ -1,6 +1,6 @@
 """Files as a source: replayed in event time, read in chunks, never a whole file in memory.
 
-Each chunk's least event time is known before the replay, and tickets leave in its order. So
+Each chunk's least event time is known before the replay, and work items leave in its order. So
 no row of unsorted files is late, and the watermark still moves.
 """
 
@@ -17,16 +17,16 @@ from model.reading import Chunk, Plan, read
 from model.reading.ahead import read_ahead
 from model.reading.files import check_unchanged
 from model.schema import Schema
-from transforms.sources.work_items import OPEN, Extent, Ticket
+from transforms.sources.work_items import OPEN, Extent, WorkItem
 
 BLOCK_BYTES = 8 << 20
 """About so many bytes are read at once, as a row group of a million values: two threads that pass
 each other less wait for each other, and for Python's lock, at every piece."""
 
 
-def ticket_of(chunk: Chunk, until: int = OPEN) -> Ticket:
-    """The ticket of a chunk, of the rows that are stamped before ``until``."""
-    return Ticket(
+def work_item_of(chunk: Chunk, until: int = OPEN) -> WorkItem:
+    """The work item of a chunk, of the rows that are stamped before ``until``."""
+    return WorkItem(
         partition=chunk.file,
         start=chunk.start,
         stop=chunk.stop,
@@ -39,8 +39,8 @@ def ticket_of(chunk: Chunk, until: int = OPEN) -> Ticket:
 
 
 @dataclass(frozen=True)
-class FileTickets:
-    """Plans files: a ticket a chunk, in the order of their least event times.
+class FileWork:
+    """Plans files: a work item a chunk, in the order of their least event times.
 
     Attributes:
         plan: the files and their chunks (``model.reading.plan``).
@@ -60,11 +60,11 @@ class FileTickets:
             if (begin is None or chunk.greatest >= begin) and (end is None or chunk.least < end)
         ]
 
-    def get(self, position: int) -> Ticket | None:
-        """The ticket at a position; None at the end."""
+    def get(self, position: int) -> WorkItem | None:
+        """The work item at a position; None at the end."""
         if position >= len(self.chunks):
             return None
-        return ticket_of(self.chunks[position], self.extent.until)
+        return work_item_of(self.chunks[position], self.extent.until)
 
     def due(self, position: int) -> float:
         """At once: files are replayed as fast as they are read."""
@@ -77,14 +77,14 @@ class FileTickets:
             return self.chunks[0].least if self.chunks else 0
         return max(chunk.greatest for chunk in before) + 1
 
-    def before(self, end: int) -> FileTickets:
-        """The same tickets, without the rows that are stamped from ``end`` on."""
+    def before(self, end: int) -> FileWork:
+        """The same items, without the rows that are stamped from ``end`` on."""
         return replace(self, extent=self.extent.before(end))
 
 
 @dataclass(frozen=True)
 class FileReader:
-    """Reads a ticket's rows.
+    """Reads a work item's rows.
 
     Attributes:
         plan: the files.
@@ -102,23 +102,23 @@ class FileReader:
     batch_rows: int
     offset: int = 0
 
-    def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
-        """The ticket's batches; the first are being read when this returns."""
-        file = self.plan.files[ticket.partition]
+    def __call__(self, item: WorkItem) -> Iterator[pa.RecordBatch]:
+        """The work item's batches; the first are being read when this returns."""
+        file = self.plan.files[item.partition]
         if file.format == "parquet":  # text has checksums
             check_unchanged(file)
-        chunk = self._chunks[ticket.partition, ticket.start]
+        chunk = self._chunks[item.partition, item.start]
         blocks = read_ahead(read(file, chunk, self.schema, self.block_rows))
-        return Extent(self.begin, ticket.until).within(self._batches(blocks, ticket, file.path))
+        return Extent(self.begin, item.until).within(self._batches(blocks, item, file.path))
 
     def _batches(
-        self, blocks: Iterator[pa.RecordBatch], ticket: Ticket, path: str
+        self, blocks: Iterator[pa.RecordBatch], item: WorkItem, path: str
     ) -> Iterator[pa.RecordBatch]:
-        line = ticket.line - ticket.first
+        line = item.line - item.first
         part = 0
         for block in blocks:
             for rows in slice_batch(block, self.batch_rows):
-                tag = Tag(Key(ticket.partition, ticket.start, part), ticket.at, path, line)
+                tag = Tag(Key(item.partition, item.start, part), item.at, path, line)
                 for piece in split(rows, tag, self.latency, offset=self.offset):
                     yield piece
                     part += 1
@@ -135,3 +135,7 @@ class FileReader:
         """How many rows are read at once: whole batches of them, one at least."""
         batch_bytes = 8 * len(self.schema.columns) * self.batch_rows
         return self.batch_rows * max(1, BLOCK_BYTES // batch_bytes)
+
+
+FileTickets = FileWork
+"""Pickled by this name in savepoints of version 0.1."""

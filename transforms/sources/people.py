@@ -1,4 +1,4 @@
-"""The people as a source: tickets by arithmetic, rows by a counter-based generator."""
+"""The people as a source: work items by arithmetic, rows by a counter-based generator."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from model.batch import SECOND, Key, Tag, split
 from model.latest import reject_later
 from model.people import People
 from model.schema import Schema
-from transforms.sources.work_items import Extent, Ticket
+from transforms.sources.work_items import Extent, WorkItem
 
 LIVE_SECONDS = 0.2
 """A live batch leaves after so many seconds of rows at the latest."""
 
 
 @dataclass(frozen=True)
-class PeopleTickets:
-    """Plans the people: ``batch_rows`` rows a ticket, in the order of their index.
+class PeopleWork:
+    """Plans the people: ``batch_rows`` rows a work item, in the order of their index.
 
     Attributes:
         people: the endless table.
         extent: which part of event time is read.
-        batch_rows: rows a ticket.
-        live: whether a ticket leaves no sooner than its last row's time.
+        batch_rows: rows a work item.
+        live: whether a work item leaves no sooner than its last row's time.
     """
 
     people: People
@@ -33,8 +33,8 @@ class PeopleTickets:
     batch_rows: int
     live: bool = False
 
-    def get(self, position: int) -> Ticket | None:
-        """The ticket at a position; None at the end of the extent."""
+    def get(self, position: int) -> WorkItem | None:
+        """The work item at a position; None at the end of the extent."""
         begin, end = self.extent
         skipped = 0 if begin is None else self.people.index_at(begin) // self.batch_rows
         first = (skipped + position) * self.batch_rows
@@ -45,12 +45,12 @@ class PeopleTickets:
             return None
         at = self.people.time(first) - self.people.disorder
         at = at if begin is None else max(at, begin)
-        return Ticket(0, first, stop, first, stop - first, 1, at, self.extent.until)
+        return WorkItem(0, first, stop, first, stop - first, 1, at, self.extent.until)
 
     def due(self, position: int) -> float:
-        """When the last row of the ticket at a position exists, in seconds since the epoch."""
-        ticket = self.get(position) if self.live else None
-        return 0.0 if ticket is None else self.people.time(ticket.stop) / SECOND
+        """When the last row of the work item at a position exists, in seconds since the epoch."""
+        item = self.get(position) if self.live else None
+        return 0.0 if item is None else self.people.time(item.stop) / SECOND
 
     def reach(self, position: int) -> int:
         """All people before a position are stamped before; microseconds."""
@@ -59,14 +59,14 @@ class PeopleTickets:
             return self.extent.until
         return self.people.time(following.first - 1) + 1
 
-    def before(self, end: int) -> PeopleTickets:
-        """The same tickets, without the people that are stamped from ``end`` on."""
+    def before(self, end: int) -> PeopleWork:
+        """The same items, without the people that are stamped from ``end`` on."""
         return replace(self, extent=self.extent.before(end))
 
 
 @dataclass(frozen=True)
 class PeopleReader:
-    """Makes a ticket's rows.
+    """Makes a work item's rows.
 
     Attributes:
         people: the endless table.
@@ -84,15 +84,19 @@ class PeopleReader:
     latest: int | None = None
     offset: int = 0
 
-    def __call__(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
-        """The ticket's batches."""
-        rows, stamps = self.people.arrivals(ticket.start, ticket.stop, self.schema.columns)
+    def __call__(self, item: WorkItem) -> Iterator[pa.RecordBatch]:
+        """The work item's batches."""
+        rows, stamps = self.people.arrivals(item.start, item.stop, self.schema.columns)
         rows = reject_later(rows, self.schema, self.latest)
-        tag = Tag(Key(ticket.partition, ticket.start, 0), ticket.at, "people", 1)
+        tag = Tag(Key(item.partition, item.start, 0), item.at, "people", 1)
         batches = split(rows, tag, self.latency, stamps, self.offset)
-        return Extent(self.begin, ticket.until).within(batches)
+        return Extent(self.begin, item.until).within(batches)
 
 
 def live_rows(rate: float, batch_rows: int) -> int:
     """Rows of a live batch: those of 200 ms, at least one, at most ``batch_rows``."""
     return max(1, min(batch_rows, int(rate * LIVE_SECONDS)))
+
+
+PeopleTickets = PeopleWork
+"""Pickled by this name in savepoints of version 0.1."""

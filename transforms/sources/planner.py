@@ -1,6 +1,6 @@
-"""The planner: one unbounded source of tickets, a few bytes each, that holds the watermark.
+"""The planner: one unbounded source of work items, a few bytes each, that holds the watermark.
 
-A ticket says which rows a batch is made of. One planner with one split emits them in the
+A work item says which rows a batch is made of. One planner with one split emits them in the
 order of their least stamps; a Reshuffle spreads them over the workers, and
 ``transforms.sources.read`` turns each into its batches, the same bytes on every retry. (Several
 splits of one source fire windows early on some runners, since a slower one does not hold the
@@ -29,14 +29,14 @@ from model.ending import StreamEnd, read_end, write_end
 from transforms.sources.work_items import (
     OPEN,
     Extent,  # noqa: F401  # pickled by this name in savepoints of version 0.1
-    Ticket,
-    Tickets,
+    WorkItem,
+    WorkPlan,
 )
 from transforms.stamps import beam_time
 from transforms.versions import OtherVersion, header, strip_header
 
-TICKETS_A_BUNDLE = 100
-"""A bundle of the planner ends after so many tickets, or a second: the watermark moves only
+ITEMS_A_BUNDLE = 100
+"""A bundle of the planner ends after so many work items, or a second: the watermark moves only
 between bundles, and what waits for it waits in memory."""
 DRAIN_SECONDS = 1.0
 """A planner looks so often whether it is asked to drain."""
@@ -75,7 +75,7 @@ class Mark(CheckpointMark):
     """A planner's checkpoint.
 
     Attributes:
-        count: how many tickets have left.
+        count: how many work items have left.
         until: where it ends since it was asked to drain; ``OPEN`` if it was not.
     """
 
@@ -85,7 +85,7 @@ class Mark(CheckpointMark):
 
 
 class Planner(UnboundedSource):
-    """The unbounded source of a plan's tickets: one split, checkpointed by position.
+    """The unbounded source of a plan's items: one split, checkpointed by position.
 
     Beam keeps it, pickled, in a savepoint, beside its checkpoint.
     """
@@ -95,12 +95,12 @@ class Planner(UnboundedSource):
 
     def __init__(
         self,
-        tickets: Tickets,
+        work: WorkPlan,
         clock: Callable[[], float] = time.time,
         drain: Drain | None = None,
         ending: StreamEnd | None = None,
     ) -> None:
-        self.tickets = tickets
+        self.work = work
         self.clock = clock
         self.drain = drain
         if ending is not None:  # else it is pickled as ever
@@ -110,6 +110,8 @@ class Planner(UnboundedSource):
         return {"version": self.version, **self.__dict__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        if "tickets" in state:  # its name in savepoints of version 0.1
+            state["work"] = state.pop("tickets")
         version = state.pop("version", 0)
         if version != self.version:
             raise OtherVersion(f"a source of version {version}, where {self.version} is known")
@@ -124,7 +126,7 @@ class Planner(UnboundedSource):
         self, options: Any, checkpoint_mark: CheckpointMark | None
     ) -> UnboundedReader:
         mark = checkpoint_mark if isinstance(checkpoint_mark, Mark) else Mark(0)
-        return PlannerReader(self.tickets, mark, self.clock, self.drain, self.ending)
+        return PlannerReader(self.work, mark, self.clock, self.drain, self.ending)
 
     @override
     def get_checkpoint_mark_coder(self) -> Coder:
@@ -132,7 +134,7 @@ class Planner(UnboundedSource):
 
 
 class PlannerReader(UnboundedReader):
-    """Emits the tickets that are due; its watermark is the stamp of the next one.
+    """Emits the items that are due; its watermark is the stamp of the next one.
 
     Asked to drain, it goes on to the end of the refresh that has begun, and ends there. Where
     labels have a time, the end is written (``model.ending``) before the watermark passes it.
@@ -140,19 +142,19 @@ class PlannerReader(UnboundedReader):
 
     def __init__(
         self,
-        tickets: Tickets,
+        work: WorkPlan,
         mark: Mark,
         clock: Callable[[], float],
         drain: Drain | None = None,
         ending: StreamEnd | None = None,
     ) -> None:
-        self.tickets = tickets if mark.until == OPEN else tickets.before(mark.until)
+        self.work = work if mark.until == OPEN else work.before(mark.until)
         self.until = mark.until
         self.clock = clock
         self.drain = drain
         self.ending = ending
         self.next = mark.count
-        self.current: Ticket | None = None
+        self.current: WorkItem | None = None
         self.written = False
 
     @override
@@ -162,30 +164,30 @@ class PlannerReader(UnboundedReader):
     @override
     def advance(self) -> bool:
         self._mind_drain()
-        ticket = self.tickets.get(self.next)
-        if ticket is None or self.tickets.due(self.next) > self.clock():
+        item = self.work.get(self.next)
+        if item is None or self.work.due(self.next) > self.clock():
             return False
-        self.current = ticket
+        self.current = item
         self.next += 1
         return True
 
     def _mind_drain(self) -> None:
         if self.until == OPEN and self.drain is not None and self.drain.asked(self.clock()):
-            reached = self.drain.refresh_of(self.tickets.reach(self.next) - 1)
+            reached = self.drain.refresh_of(self.work.reach(self.next) - 1)
             self.until = reached + self.drain.every
             if self.ending is not None:
                 self.until = self._decide_end(self.ending, self.drain)
-            self.tickets = self.tickets.before(self.until)
+            self.work = self.work.before(self.until)
 
     def _decide_end(self, ending: StreamEnd, drain: Drain) -> int:
         """The end of a stream that is drained, in its file; one that was decided before stands.
 
-        The watermark may have passed refreshes without a row, up to the next ticket's stamp.
+        The watermark may have passed refreshes without a row, up to the next item's stamp.
         """
         assert ending.path is not None
         until = read_end(ending.path)
         if until is None:
-            following = self.tickets.get(self.next)
+            following = self.work.get(self.next)
             passed = self.until if following is None else drain.refresh_of(following.at)
             until = max(self.until, passed)
             if ending.until is not None:
@@ -194,7 +196,7 @@ class PlannerReader(UnboundedReader):
         return until
 
     @override
-    def get_current(self) -> Ticket:
+    def get_current(self) -> WorkItem:
         assert self.current is not None
         return self.current
 
@@ -204,7 +206,7 @@ class PlannerReader(UnboundedReader):
 
     @override
     def get_watermark(self) -> Timestamp:
-        following = self.tickets.get(self.next)
+        following = self.work.get(self.next)
         if following is not None:
             return beam_time(following.at)
         self._write_end()

@@ -1,4 +1,4 @@
-"""ReadTickets: a source of batches from a plan of tickets."""
+"""PlannedSource: a source of batches from a plan of work items."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from model.batch import tag_of
 from model.ending import StreamEnd
 from transforms import coders  # noqa: F401  # what a source emits is shuffled by them
 from transforms.elements import RawBatch
-from transforms.sources.planner import TICKETS_A_BUNDLE, Drain, Planner
-from transforms.sources.work_items import DeferredRows, Reader, Ticket, Tickets
+from transforms.sources.planner import ITEMS_A_BUNDLE, Drain, Planner
+from transforms.sources.work_items import DeferredRows, Reader, WorkItem, WorkPlan
 from transforms.stamps import beam_time
 from transforms.tally import count, note
 
 AHEAD = 2
-"""So many tickets are begun to be read before their turn: to decode a row group's beginning
+"""So many work items are begun to be read before their turn: to decode a row group's beginning
 may take longer than what is done with the one before."""
 
 
@@ -29,34 +29,34 @@ Stamped = TimestampedValue[RawBatch]
 
 
 class ReadFn(beam.DoFn):
-    """Turns a ticket into its raw batches, each stamped with its own least stamp."""
+    """Turns a work item into its raw batches, each stamped with its own least stamp."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
 
-    def process(self, ticket: Ticket) -> Iterator[Stamped]:
-        return self.stamped(ticket, self.reader(ticket))
+    def process(self, item: WorkItem) -> Iterator[Stamped]:
+        return self.stamped(item, self.reader(item))
 
-    def stamped(self, ticket: Ticket, batches: Iterator[RawBatch]) -> Iterator[Stamped]:
-        """A ticket's batches, counted."""
+    def stamped(self, item: WorkItem, batches: Iterator[RawBatch]) -> Iterator[Stamped]:
+        """A work item's batches, counted."""
         for batch in batches:
             count("rows read", batch.num_rows)
-            note("watermark", ticket.at)
+            note("watermark", item.at)
             yield TimestampedValue(batch, beam_time(tag_of(batch).at))
 
 
 class ReadAheadFn(ReadFn):
-    """As ``ReadFn``, for a reader that begins to read when it is asked: some tickets ahead.
+    """As ``ReadFn``, for a reader that begins to read when it is asked: some work items ahead.
 
-    A ticket's batches go out when ``AHEAD`` more of its bundle have come, or its bundle ends: so
+    A work item's batches go out when ``AHEAD`` more of its bundle have come, or its bundle ends: so
     they wait for that, which a live source's must not.
     """
 
     def start_bundle(self) -> None:
-        self.begun: deque[tuple[Ticket, Iterator[RawBatch]]] = deque()
+        self.begun: deque[tuple[WorkItem, Iterator[RawBatch]]] = deque()
 
-    def process(self, ticket: Ticket) -> Iterator[Stamped]:
-        self.begun.append((ticket, self.reader(ticket)))
+    def process(self, item: WorkItem) -> Iterator[Stamped]:
+        self.begun.append((item, self.reader(item)))
         if len(self.begun) > AHEAD:
             yield from self.stamped(*self.begun.popleft())
 
@@ -66,22 +66,22 @@ class ReadAheadFn(ReadFn):
                 yield WindowedValue(one.value, one.timestamp, (GlobalWindow(),))
 
 
-class ReadTickets(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
-    """A source: plans tickets, spreads them, reads them into batches.
+class PlannedSource(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
+    """A source: plans work items, spreads them, reads them into batches.
 
     Attributes:
-        tickets: the plan.
-        reader: what reads a ticket.
-        poll: seconds until a planner that had no ticket due looks again.
+        work: the plan.
+        reader: what reads a work item.
+        poll: seconds until a planner that had no item due looks again.
         drain: how it is asked to end early; None: it is not.
         deferred_rows: what reads its rows again to be scored; None: rows travel.
-        ahead: whether it is read some tickets ahead (``ReadAheadFn``): not if it is live.
+        ahead: whether it is read some work items ahead (``ReadAheadFn``): not if it is live.
         ending: where it ends, and the file that says so; None: labels have no time.
     """
 
     def __init__(
         self,
-        tickets: Tickets,
+        work: WorkPlan,
         reader: Reader,
         poll: float = 0.1,
         drain: Drain | None = None,
@@ -93,7 +93,7 @@ class ReadTickets(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
         self.ahead = ahead
         self.ending = ending
         self.deferred_rows = deferred_rows
-        self.tickets = tickets
+        self.work = work
         self.reader = reader
         self.poll = poll
         self.drain = drain
@@ -104,12 +104,12 @@ class ReadTickets(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
             root
             | "Plan"
             >> ReadFromUnboundedSource(
-                Planner(self.tickets, drain=self.drain, ending=self.ending),
+                Planner(self.work, drain=self.drain, ending=self.ending),
                 poll_interval=self.poll,
-                max_records_per_bundle=TICKETS_A_BUNDLE,
+                max_records_per_bundle=ITEMS_A_BUNDLE,
                 max_read_time_seconds=1,
             )
-            | "Ticket" >> beam.Map(lambda ticket: ticket).with_output_types(Ticket)
+            | "Ticket" >> beam.Map(lambda item: item).with_output_types(WorkItem)
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.ParDo(read).with_output_types(RawBatch)
         )

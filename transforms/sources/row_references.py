@@ -23,12 +23,12 @@ from model.reading.files import check_unchanged
 from model.schema import Schema
 from transforms.coders import estimate_bytes
 from transforms.elements import AcceptedBatch, RawBatch, RowReference
-from transforms.sources.files import FileReader, ticket_of
+from transforms.sources.files import FileReader, work_item_of
 from transforms.validate import accept
 
 ROOM = 1 << 30
 """Bytes of row groups that may be open at once."""
-TICKETS = 64
+MOST_OPEN = 64
 """Row groups that may be open at once."""
 
 
@@ -50,9 +50,9 @@ def should_defer(plan: Plan, schema: Schema, room: int = ROOM) -> bool:
             size = chunk.rows * columns * 8
             steps += [(chunk.least, 1, size), (chunk.greatest + 1, -1, -size)]
     steps.sort()
-    tickets = max(accumulate(ticket for _, ticket, _ in steps), default=0)
+    items = max(accumulate(item for _, item, _ in steps), default=0)
     held = max(accumulate(size for _, _, size in steps), default=0)
-    return 0 < tickets <= TICKETS and held <= room
+    return 0 < items <= MOST_OPEN and held <= room
 
 
 @dataclass
@@ -60,7 +60,7 @@ class DeferredFileRows:
     """``transforms.assign_models.DeferredRows`` of the rows of Parquet files.
 
     Attributes:
-        reader: reads a ticket's rows.
+        reader: reads a work item's rows.
         name: which of a process's deferred rows these are; what is open is the process's own.
     """
 
@@ -74,9 +74,9 @@ class DeferredFileRows:
         return RowReference(batch.tag, batch.rows.num_rows)
 
     def prefetch(self, batch: AcceptedBatch | RowReference) -> None:
-        """Begins to read the ticket of a reference, unless that has been begun."""
+        """Begins to read the work item of a reference, unless that has been begun."""
         if isinstance(batch, RowReference):
-            open_tickets(self.name).prefetch(batch.tag.key, self)
+            open_items(self.name).prefetch(batch.tag.key, self)
 
     def materialize(self, batch: AcceptedBatch | RowReference) -> AcceptedBatch:
         """The accepted batch of a reference; an accepted batch is returned as it is.
@@ -87,15 +87,15 @@ class DeferredFileRows:
         """
         if isinstance(batch, AcceptedBatch):
             return batch
-        raw = open_tickets(self.name).take(batch.tag.key, self)
+        raw = open_items(self.name).take(batch.tag.key, self)
         # A raw batch of as many rows has no rejects: it need not be looked through again.
         return accept(raw, self.reader.schema, clean=raw.num_rows == batch.count)[0]
 
     def read(self, key: Key) -> Iterator[tuple[RawBatch, bool]]:
-        """All raw batches of the ticket of a key, and whether each is the last."""
+        """All raw batches of the work item of a key, and whether each is the last."""
         chunk = self._chunks[key.partition, key.start]
         check_unchanged(self.reader.plan.files[chunk.file])
-        return _counted(self.reader(ticket_of(chunk)), chunk.rows)
+        return _counted(self.reader(work_item_of(chunk)), chunk.rows)
 
     @cached_property
     def _chunks(self) -> dict[tuple[int, int], Chunk]:
@@ -111,8 +111,8 @@ def _counted(batches: Iterator[RawBatch], left: int) -> Iterator[tuple[RawBatch,
         yield raw, left == 0
 
 
-class OpenTicket:
-    """A ticket that is being read again: what was read and not yet taken is kept.
+class OpenItem:
+    """A work item that is being read again: what was read and not yet taken is kept.
 
     Attributes:
         held: about how many bytes that is.
@@ -150,52 +150,52 @@ class OpenTicket:
         return taken
 
 
-class OpenTickets:
-    """The tickets that a process reads again; safe for many threads.
+class OpenItems:
+    """The items that a process reads again; safe for many threads.
 
     Attributes:
         room: so many bytes that were read and not yet taken may be kept; what was needed last
             stays.
-        tickets: so many stay open at the most.
+        items: so many stay open at the most.
     """
 
-    def __init__(self, room: int = ROOM, tickets: int = TICKETS) -> None:
+    def __init__(self, room: int = ROOM, items: int = MOST_OPEN) -> None:
         self.room = room
-        self.tickets = tickets
-        self._open: OrderedDict[tuple[int, int], OpenTicket] = OrderedDict()
+        self.items = items
+        self._open: OrderedDict[tuple[int, int], OpenItem] = OrderedDict()
         self._lock = threading.Lock()
 
     def prefetch(self, key: Key, rows: DeferredFileRows) -> None:
-        """Begins to read the ticket of a key."""
-        ticket = self._ticket(key)
-        with ticket.lock:
-            ticket.prefetch(key, rows)
+        """Begins to read the work item of a key."""
+        item = self._item(key)
+        with item.lock:
+            item.prefetch(key, rows)
 
     def take(self, key: Key, rows: DeferredFileRows) -> RawBatch:
         """The raw batch of a key."""
-        ticket = self._ticket(key)
-        with ticket.lock:
-            batch = ticket.take(key, rows)
-            over = ticket.batches is None and not ticket.kept
+        item = self._item(key)
+        with item.lock:
+            batch = item.take(key, rows)
+            over = item.batches is None and not item.kept
         with self._lock:
-            if over and self._open.get((key.partition, key.start)) is ticket:
+            if over and self._open.get((key.partition, key.start)) is item:
                 del self._open[key.partition, key.start]
             self._shrink()
         return batch
 
-    def _ticket(self, key: Key) -> OpenTicket:
+    def _item(self, key: Key) -> OpenItem:
         with self._lock:
-            ticket = self._open.setdefault((key.partition, key.start), OpenTicket())
+            item = self._open.setdefault((key.partition, key.start), OpenItem())
             self._open.move_to_end((key.partition, key.start))
-            return ticket
+            return item
 
     def _shrink(self) -> None:
-        held = sum(ticket.held for ticket in self._open.values())
-        while len(self._open) > 1 and (held > self.room or len(self._open) > self.tickets):
+        held = sum(item.held for item in self._open.values())
+        while len(self._open) > 1 and (held > self.room or len(self._open) > self.items):
             held -= self._open.popitem(last=False)[1].held
 
 
 @cache
-def open_tickets(name: str) -> OpenTickets:
-    """This process's open tickets of deferred rows of that name."""
-    return OpenTickets()
+def open_items(name: str) -> OpenItems:
+    """This process's open items of deferred rows of that name."""
+    return OpenItems()

@@ -1,7 +1,7 @@
 """What a source plans, and what turns that into batches.
 
-A ticket says which rows the next batches are made of. ``Tickets`` plans them, a ``Reader`` reads
-them. ``DeferredRows`` reads them once more, for what does not carry them.
+A work item says which rows the next batches are made of. A ``WorkPlan`` has them, a ``Reader``
+reads them. ``DeferredRows`` reads them once more, where they do not travel.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from model.batch import tag_of
 from transforms.elements import AcceptedBatch, RawBatch, RowReference
 
 OPEN = 2**63 - 1
-"""The end of an extent that has none, as a ticket has it."""
+"""The end of an extent that has none, as a work item has it."""
 
 
-class Ticket(NamedTuple):
+class WorkItem(NamedTuple):
     """Which rows a source's next batches are made of.
 
     Attributes:
@@ -49,7 +49,7 @@ class Extent(NamedTuple):
 
     @property
     def until(self) -> int:
-        """The end as a ticket has it."""
+        """The end as a work item has it."""
         return OPEN if self.end is None else self.end
 
     def before(self, end: int) -> Extent:
@@ -67,26 +67,26 @@ class Extent(NamedTuple):
                 yield batch
 
 
-class Tickets(Protocol):
-    """What a source plans: tickets by position, in the order of their ``at``."""
+class WorkPlan(Protocol):
+    """What a source plans: items by position, in the order of their ``at``."""
 
-    def get(self, position: int) -> Ticket | None:
-        """The ticket at a position (from 0); None at the end."""
+    def get(self, position: int) -> WorkItem | None:
+        """The work item at a position (from 0); None at the end."""
 
     def due(self, position: int) -> float:
-        """When the ticket at a position may leave, in seconds since the epoch; 0 at once."""
+        """When the work item at a position may leave, in seconds since the epoch; 0 at once."""
 
     def reach(self, position: int) -> int:
-        """All rows of the tickets before a position are stamped before; microseconds."""
+        """All rows of the items before a position are stamped before; microseconds."""
 
-    def before(self, end: int) -> Tickets:
-        """The same tickets, by position, without the rows that are stamped from ``end`` on."""
+    def before(self, end: int) -> WorkPlan:
+        """The same items, by position, without the rows that are stamped from ``end`` on."""
 
 
 class Reader(Protocol):
-    """What turns a ticket into tagged raw batches, none straddling a serve window."""
+    """What turns a work item into tagged raw batches, none straddling a serve window."""
 
-    def __call__(self, ticket: Ticket) -> Iterator[RawBatch]: ...
+    def __call__(self, item: WorkItem) -> Iterator[RawBatch]: ...
 
 
 class DeferredRows(Protocol):
