@@ -15,7 +15,7 @@ from pydantic import (
     model_serializer,
 )
 
-from model.asof import format_name
+from model.asof import format_name, parse_iso
 from model.drift import Profile
 from model.labels import Delay
 from model.statistics import Categorical, Numeric
@@ -94,6 +94,20 @@ class Manifest(BaseModel):
     def as_json(self) -> builtins.bytes:
         """The manifest file's bytes."""
         return (self.model_dump_json(indent=2) + "\n").encode()
+
+
+def find_leak(manifest: Manifest) -> str | None:
+    """What is wrong with the times of a model's labels; None if all were known at its window's end.
+
+    Args:
+        manifest: of a run whose labels have a time of their own.
+    """
+    newest = manifest.newest_label_time
+    if newest is None:
+        return "damaged: its manifest does not say when its labels became known"
+    if parse_iso(newest) >= parse_iso(manifest.window_end):
+        return f"leaks: holds a label of {newest}, which was not known at {manifest.window_end}"
+    return None
 
 
 @cache

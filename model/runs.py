@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -20,12 +20,14 @@ from model import files
 from model.alerts import Alert, from_ndjson
 from model.asof import EPOCH, parse_iso, parse_name
 from model.display import ENDED
+from model.cohorts import Cohort
 from model.errors import UserError
 from model.metrics import Metrics
 from model.reach import prepare_file_systems, reach
 from model.schema import Schema, explain
 from model.schemes import check_scheme, local_path
 from model.skipped import Skipped
+from model.wording import format_count
 
 NAME = "????????T??????Z"
 """A glob of the names of refreshes and windows, as ``20260101T001200Z``."""
@@ -47,6 +49,34 @@ WRITTEN = (
     *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
 )
 """All files of a run, as globs."""
+
+
+class Questions(NamedTuple):
+    """What became of a run's questions, by its ended.json: questions = answered + expired + open.
+
+    Attributes:
+        questions: rows that were asked.
+        answered: those whose label came within the wait.
+        expired: those whose wait was over without one.
+        open: those that were still to be answered when the stream ended.
+    """
+
+    questions: int
+    answered: int
+    expired: int
+    open: int
+
+    def line(self) -> str:
+        """They in a line.
+
+        Example:
+            >>> Questions(10, 7, 1, 2).line()
+            '10 questions: 7 answered, 1 expired, 2 open'
+        """
+        return (
+            f"{format_count(self.questions, 'question')}: {self.answered:,} answered, "
+            f"{self.expired:,} expired, {self.open:,} open"
+        )
 
 
 class RunSettings(BaseModel):
@@ -304,10 +334,37 @@ class RunFolder:
 
     def prediction_files(self) -> dict[str, list[str]]:
         """The paths of the predictions by the names of their refreshes, oldest first."""
+        return self._shards(self.predictions)
+
+    def outcome_files(self) -> dict[str, list[str]]:
+        """The paths of predictions with their labels, where these have a time of their own.
+
+        By the names of the refreshes in which the labels became known, oldest first.
+        """
+        return self._shards(self.outcomes)
+
+    def _shards(self, folder: str) -> dict[str, list[str]]:
         shards: dict[str, list[str]] = {}
-        for path in files.list_files(self.predictions, f"{NAME}/*.parquet"):
+        for path in files.list_files(folder, f"{NAME}/*.parquet"):
             shards.setdefault(PurePath(path).parent.name, []).append(path)
         return dict(sorted(shards.items()))
+
+    def read_cohorts(self) -> list[Cohort]:
+        """The figures of refreshes by when questions were asked, oldest first.
+
+        Raises:
+            ValueError: if a file holds no cohort.
+        """
+        found = files.list_files(self.cohorts, f"{NAME}.json")
+        return [Cohort.model_validate_json(files.read_whole(path)) for path in sorted(found)]
+
+    def count_questions(self) -> Questions | None:
+        """What became of all questions when the stream had ended; None if labels have no time."""
+        try:
+            written = parse_json(files.read_whole(self.ended))
+            return Questions(*(int(written[name]) for name in Questions._fields))
+        except (OSError, ValueError, KeyError):
+            return None
 
     def reject_files(self) -> list[str]:
         """The paths of the rejects, newest first; those without a readable time at the end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from model.errors import UserError
+from model.manifest import find_leak
 from model.runs import RunFolder
 from model.store import DamagedArtefact, Store, is_name
 from model.wording import format_count
@@ -61,7 +62,10 @@ def main(argv: list[str]) -> int:
         return show(store, given.name)
     if given.prune is not None:
         return prune(store, given.prune)
-    return verify(store) if given.verify else list_models(store, folder)
+    if given.verify:
+        settings = folder.parse_settings(folder.read_settings())
+        return verify(store, settings.data_schema.has_label_time)
+    return list_models(store, folder)
 
 
 def show(store: Store, name: str) -> int:
@@ -108,16 +112,23 @@ def _row(store: Store, folder: RunFolder, name: str) -> list[str]:
     ]
 
 
-def verify(store: Store) -> int:
-    """Matches every model file with its hash; opens none."""
+def verify(store: Store, has_label_time: bool = False) -> int:
+    """Matches every model file with its hash; opens none.
+
+    Args:
+        store: the run's.
+        has_label_time: whether labels have a time of their own: then no model may have learnt one
+            that was not known when its window ended.
+    """
     damaged = 0
     for name in store.names():
         try:
             store.read_verified(name)
-            print(f"{name}  ok")
+            problem = find_leak(store.manifest(name)) if has_label_time else None
         except DamagedArtefact as error:
-            damaged += 1
-            print(f"{name}  damaged: {str(error).partition(': ')[2]}")
+            problem = f"damaged: {str(error).partition(': ')[2]}"
+        damaged += problem is not None
+        print(f"{name}  {problem or 'ok'}")
     print(f"{format_count(len(store.names()), 'model')}, {damaged} damaged")
     return 1 if damaged else 0
 

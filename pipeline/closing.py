@@ -81,6 +81,9 @@ def print_closing(
     if rejected is not None and not _is_loud(rejected):
         for reason in rejected.reasons:
             out.print(reason, soft_wrap=True)
+    questions = folder.count_questions()
+    if questions is not None:
+        out.print(questions.line(), soft_wrap=True)
     skips = folder.skips()
     for line in summarize(skips, folder.skipped):
         out.print(line, soft_wrap=True)

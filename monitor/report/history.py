@@ -142,7 +142,9 @@ def total(found: Sequence[Metrics]) -> Total:
     labelled, absolute, baseline = 0, 0.0, 0.0
     for report in found:
         if report.mae is not None and report.baseline_mae is not None:
-            rows = report.scored - report.unlabelled
+            rows = report.labelled
+            if rows is None:
+                rows = report.scored - report.unlabelled
             labelled += rows
             absolute += rows * report.mae
             baseline += rows * report.baseline_mae

@@ -24,7 +24,7 @@ COLUMNS = ["target", "prediction"]
 
 
 def points(folder: RunFolder) -> tuple[Points, list[str]]:
-    """Scored rows with a target, of the newest refreshes.
+    """Scored rows with a target, of the newest refreshes; where labels come later, by label.
 
     Refreshes are read from the newest back until there are enough rows; if there are more than
     ``MOST``, every so many-th is taken, so the same folder gives the same rows.
@@ -108,7 +108,8 @@ def cell(value: object) -> str:
 
 def _newest_first(folder: RunFolder) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
     """The names of refreshes with their finite targets and predictions, shape (2, rows)."""
-    for name, shards in reversed(folder.prediction_files().items()):
+    found = folder.outcome_files() or folder.prediction_files()  # which then show no labels
+    for name, shards in reversed(found.items()):
         rows = np.concatenate([_rows(path) for path in shards], axis=1)
         yield name, rows[:, np.isfinite(rows).all(axis=0)]
 

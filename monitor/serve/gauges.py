@@ -110,6 +110,11 @@ def of_totals(core: Core) -> Iterator[Metric]:
     for kind in ROWS:
         rows.add_metric((kind,), totals["rows" if kind == "accepted" else kind])
     yield rows
+    if "answered" in totals:
+        help_ = "Questions of the refreshes that are reported, by what became of them"
+        closed = {kind: totals[kind] for kind in ("answered", "expired")}
+        still = totals["rows"] - sum(closed.values())
+        yield by_label("run_questions", help_, "state", {**closed, "open": still})
     skips = core.skips.by_kind()
     windows = CounterMetricFamily(
         f"{PREFIX}_run_skipped_windows", "Windows that made no model", labels=("kind",)

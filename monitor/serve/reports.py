@@ -32,6 +32,8 @@ NORMALIZED = " (normalized)"
 
 COUNTED = ("rows", "scored", "unlabelled", "late", "rejected")
 """What is summed over all reports."""
+BY_LABEL = ("answered", "expired")
+"""What is summed, too, where labels have a time of their own."""
 Report = dict[str, Any]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Figure = FiniteFloat | None
@@ -61,6 +63,10 @@ class RequiredFields(BaseModel):
     r2: Figure
     baseline_mae: Figure
     skill: Figure
+    labelled: Count = 0
+    answered: Count = 0
+    expired: Count = 0
+    label_late: Count = 0
     drift: Drift | None = None
 
 
@@ -105,6 +111,7 @@ class Reports:
         new = list(self._newest.look().values())
         for report in new:
             self.totals.update({name: report[name] for name in COUNTED}, refreshes=1)
+            self.totals.update({name: report[name] for name in BY_LABEL if name in report})
         return new
 
 

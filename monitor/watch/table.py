@@ -49,6 +49,7 @@ def format_drift(report: Metrics, short: bool) -> str:
 CELLS: dict[str, Callable[[Metrics, bool], str]] = {
     "rows": lambda report, short: f"{report.rows:,}",
     "model": lambda report, short: report.model or "-",
+    "labels": lambda report, short: "-" if report.labelled is None else f"{report.labelled:,}",
     "MAE": lambda report, short: format_figure(report.mae),
     "R2": lambda report, short: format_figure(report.r2),
     "skill": lambda report, short: format_figure(report.skill),
@@ -59,9 +60,20 @@ CELLS: dict[str, Callable[[Metrics, bool], str]] = {
 """By its title what a column shows of a report, and of a short one where room is scarce."""
 
 
+SOME: dict[str, Callable[[Metrics], object]] = {
+    "drift": worst_drift,
+    "labels": lambda report: report.labelled is not None,
+}
+"""Columns that are there only if a report has something to show in them.
+
+Where labels come later, ``labels`` are those that became known in a refresh: its errors are of
+these, whenever their rows were scored."""
+
+
 def line(name: str, report: Metrics) -> str:
     """A refresh as a line of text."""
-    cells = (f"{title} {cell(report, False)}" for title, cell in CELLS.items())
+    found = {t: cell for t, cell in CELLS.items() if t != "labels" or SOME[t](report)}
+    cells = (f"{title} {cell(report, False)}" for title, cell in found.items())
     return clean(f"{times([name])[0]}  {'  '.join(cells)}")
 
 
@@ -74,7 +86,7 @@ def table(reports: Mapping[str, Metrics], console: Console, options: ConsoleOpti
         options: the width there.
     """
     titles = [
-        title for title in CELLS if title != "drift" or any(map(worst_drift, reports.values()))
+        title for title in CELLS if title not in SOME or any(map(SOME[title], reports.values()))
     ]
     made = _make(reports, titles, False, options.encoding)
     for left_out in (None, *DROPPED):

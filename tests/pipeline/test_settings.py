@@ -38,6 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "source_param": {},
     "predictions": "parquet",
     "disorder": 0,
+    "people_delay": None,
     "max_rejected": 0.5,
     "sample_rows": 1_000_000,
     "min_rows": None,
