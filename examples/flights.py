@@ -35,7 +35,7 @@ def data_folder() -> Path:
     return Path(spec.submodule_search_locations[0], "data")
 
 
-def read(folder: Path) -> pa.Table:
+def read(folder: Path, more: tuple[str, ...] = ()) -> pa.Table:
     """Reads the flights, sorted by their scheduled departure.
 
     The package gives a departure's hour twice: by New York's clock (``month``, ``day``, ``hour``)
@@ -43,6 +43,7 @@ def read(folder: Path) -> pa.Table:
 
     Args:
         folder: where ``flights.csv.zip`` and ``weather.csv`` are.
+        more: further columns of the package, which nobody knows at the scheduled departure.
 
     Returns:
         A row a flight: ``scheduled_times`` (UTC, whole seconds), ``arr_delay`` (minutes; null for a
@@ -62,6 +63,7 @@ def read(folder: Path) -> pa.Table:
         **{name: flights[name] for name in COLUMNS},
         "weekday": pc.strftime(date, format="%a"),
         **{name: column for name, column in weather_before(flights, weather).items()},
+        **{name: flights[name] for name in more},
     }
     return pa.table(columns).sort_by("scheduled")
 

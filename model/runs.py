@@ -19,8 +19,8 @@ from pydantic_core import from_json
 from model import files
 from model.alerts import Alert, from_ndjson
 from model.asof import EPOCH, parse_iso, parse_name
-from model.display import ENDED
 from model.cohorts import Cohort
+from model.display import ENDED
 from model.errors import UserError
 from model.metrics import Metrics
 from model.reach import prepare_file_systems, reach

@@ -30,7 +30,7 @@ def test_alerts_are_shown_above_the_table(mine: Path) -> None:
 def test_the_table_has_the_figures_of_the_reports(run: Path) -> None:
     lines = picture(run, plain(120))
     start = next(n for n, line in enumerate(lines) if line.startswith("refresh (UTC)"))
-    assert lines[start].split()[2:] == list(CELLS)
+    assert lines[start].split()[2:] == [title for title in CELLS if title != "labels"]
     rows = [line.split() for line in lines[start + 1 :]]
     for cells, result in zip(rows, metrics(run), strict=True):
         assert "T".join(cells[:2]) + "Z" == result["refresh_start"]
@@ -137,7 +137,7 @@ def test_a_run_without_drift_has_no_column_of_it(mine: Path) -> None:
     for path in (mine / "metrics").iterdir():
         change(path, drift=None)
     [head] = [line for line in picture(mine, plain(120)) if line.startswith("refresh")]
-    assert head.split()[2:] == [title for title in CELLS if title != "drift"]
+    assert head.split()[2:] == [title for title in CELLS if title not in ("drift", "labels")]
 
 
 def test_a_run_shows_the_same_picture_on_a_terminal_while_it_works(
@@ -151,3 +151,12 @@ def test_a_run_shows_the_same_picture_on_a_terminal_while_it_works(
     for line in picture(mine, plain(100))[-8:]:
         assert line in shown
     assert "run  running" in shown
+
+
+def test_where_labels_come_later_a_column_has_those_that_became_known(mine: Path) -> None:
+    for number, path in enumerate(sorted((mine / "metrics").iterdir())):
+        change(path, labelled=number, answered=number, expired=1, label_late=0)
+    lines = picture(mine, plain(120))
+    [head] = [line for line in lines if line.startswith("refresh")]
+    at = head.split().index("labels")
+    assert lines[-1].split()[at] == f"{number}"
