@@ -95,12 +95,12 @@ def describe(window: str, at_once: float, later: float) -> str:
 
     Example:
         >>> describe("1h", 13.66, 21.35)
-        'window 1h: MAE 13.7 if answers are known at once, 21.4 in truth: flattered by 36 %'
+        'window 1h: MAE 13.7 if answers are known at once; in truth 21.4, 56 % more'
     """
-    share = 1 - at_once / later
+    more = round(100 * (later / at_once - 1))
     return (
-        f"window {window}: MAE {at_once:.1f} if answers are known at once, {later:.1f} in truth: "
-        f"flattered by {share:.0%}".replace("%", " %")
+        f"window {window}: MAE {at_once:.1f} if answers are known at once; in truth {later:.1f}, "
+        f"{more} % more"
     )
 
 

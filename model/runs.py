@@ -349,14 +349,17 @@ class RunFolder:
             shards.setdefault(PurePath(path).parent.name, []).append(path)
         return dict(sorted(shards.items()))
 
-    def read_cohorts(self) -> list[Cohort]:
+    def read_cohorts(self, most: int) -> list[Cohort]:
         """The figures of refreshes by when questions were asked, oldest first.
+
+        Args:
+            most: maximum number: of more, these are the newest.
 
         Raises:
             ValueError: if a file holds no cohort.
         """
-        found = files.list_files(self.cohorts, f"{NAME}.json")
-        return [Cohort.model_validate_json(files.read_whole(path)) for path in sorted(found)]
+        found = sorted(files.list_files(self.cohorts, f"{NAME}.json"))[-most:]
+        return [Cohort.model_validate_json(files.read_whole(path)) for path in found]
 
     def count_questions(self) -> Questions | None:
         """What became of all questions when the stream had ended; None if labels have no time."""

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from model.alerts import Alert
 from model.asof import format_iso, parse_name
 from model.batch import SECOND
+from model.cohorts import Cohort
 from model.display import STALE
 from model.errors import UserError
 from model.metrics import Metrics
@@ -44,6 +45,10 @@ def describe_status(status: Status | None, now: datetime) -> str:
     return f"{status.state}, but no sign of life for {format_duration(int(quiet) // unit * unit)}"
 
 
+COHORTS = 10_000
+"""Maximum number of cohorts that are read, the newest."""
+
+
 class Total(NamedTuple):
     """Figures over all refreshes.
 
@@ -52,6 +57,7 @@ class Total(NamedTuple):
         labelled: scored rows with a target; the figures below are over these.
         mae, baseline_mae: mean absolute errors, null if there is no such row.
         skill: 1 - mae / baseline_mae, null too if the baseline is exact.
+        answered, expired, open: what became of all questions; null unless labels have a time.
     """
 
     rows: int
@@ -61,6 +67,9 @@ class Total(NamedTuple):
     mae: float | None
     baseline_mae: float | None
     skill: float | None
+    answered: int | None = None
+    expired: int | None = None
+    open: int | None = None
 
 
 class History(NamedTuple):
@@ -71,12 +80,14 @@ class History(NamedTuple):
         status: the run's; None if it is missing or damaged.
         reports: the figures of its refreshes, in the order of time.
         fits: how long each fit took, seconds, by the name of its model, in the order of time.
+        cohorts: the figures by when questions were asked, where labels have a time of their own.
     """
 
     settings: RunSettings
     status: Status | None
     reports: list[Metrics]
     fits: dict[str, float]
+    cohorts: Sequence[Cohort] = ()
 
     def window(self, model: str) -> Period:
         """The last ``every`` seconds of a model's window: windows that overlap get a step each."""
@@ -91,7 +102,7 @@ def read(folder: RunFolder) -> History:
         UserError: if the folder holds no run, or a file in it is not as a run writes it.
     """
     settings = folder.parse_settings(folder.read_settings())
-    return History(settings, status(folder), reports(folder), fits(folder))
+    return History(settings, status(folder), reports(folder), fits(folder), cohorts(folder))
 
 
 def status(folder: RunFolder) -> Status | None:
@@ -117,6 +128,18 @@ def reports(folder: RunFolder) -> list[Metrics]:
         reason = explain(error) if isinstance(error, ValidationError) else error
         raise UserError(f"{folder.metrics}: holds what is no report: {reason}") from error
     return found
+
+
+def cohorts(folder: RunFolder) -> list[Cohort]:
+    """The newest cohorts of a run.
+
+    Raises:
+        UserError: if a file holds none.
+    """
+    try:
+        return folder.read_cohorts(COHORTS)
+    except ValueError as error:
+        raise UserError(f"{folder.cohorts}: holds what is no cohort: {error}") from error
 
 
 def fits(folder: RunFolder) -> dict[str, float]:
@@ -148,7 +171,14 @@ def total(found: Sequence[Metrics]) -> Total:
             labelled += rows
             absolute += rows * report.mae
             baseline += rows * report.baseline_mae
+    counts: dict[str, int] = {}
+    if any(report.answered is not None for report in found):
+        answered = sum(report.answered or 0 for report in found)
+        expired = sum(report.expired or 0 for report in found)
+        still = sum(report.rows for report in found) - answered - expired
+        counts = {"answered": answered, "expired": expired, "open": still}
     return Total(
+        **counts,
         rows=sum(report.rows for report in found),
         late=sum(report.late for report in found),
         rejected=sum(report.rejected for report in found),

@@ -169,9 +169,16 @@ def over_time(run: History) -> Iterator[Shown]:
     reports = run.reports
     if any(report.mae is not None for report in reports):
         note = "By a model trained before; the baseline is the mean target of its window."
+        if run.settings.data_schema.has_label_time:
+            note = f"By label: of the labels that became known in each refresh. {note}"
         yield show_picture("Mean absolute error", pictures.error(reports), note)
         note = "1 is exact, 0 no better than the mean of the window, below 0 worse."
         yield show_picture("Skill", pictures.skill(reports), note)
+    if any(cohort.mae is not None for cohort in run.cohorts):
+        note = "By cohort: of the questions asked in each refresh, whenever their labels came."
+        if still := sum(cohort.open for cohort in run.cohorts):
+            note = f"{note} {words.count(still)} of the newest were open when the stream ended."
+        yield show_picture("Error by cohort", pictures.cohorts(run.cohorts), note)
     if reports:
         note = "Late rows are scored, not trained on; rejected ones broke the schema."
         yield show_picture("Rows", pictures.rows(reports), note)

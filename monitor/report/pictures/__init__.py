@@ -2,6 +2,7 @@
 
 from monitor.report.pictures.features import categorical, importance, numeric
 from monitor.report.pictures.overtime import (
+    cohorts,
     drift,
     error,
     nulls,
@@ -18,6 +19,7 @@ from monitor.report.pictures.points import (
 
 __all__ = [
     "categorical",
+    "cohorts",
     "drift",
     "error",
     "importance",

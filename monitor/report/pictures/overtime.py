@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
+from model.cohorts import Cohort
 from model.display import PSI_LARGE, PSI_MODERATE
 from model.metrics import Metrics
 from model.series import Period, count_days
@@ -62,6 +63,26 @@ def error(reports: Sequence[Metrics]) -> str:
     return svg(
         drawing, "error", "Mean absolute error of each refresh, beside the baseline", description
     )
+
+
+def cohorts(found: Sequence[Cohort]) -> str:
+    """The mean absolute error of the questions of each refresh, beside that of the baseline.
+
+    Args:
+        found: in the order of time. What is not final is shaded.
+    """
+    drawing, axes = sheet()
+    refreshes = [Period(cohort.refresh_start, cohort.refresh_end) for cohort in found]
+    mae, baseline = floats(c.mae for c in found), floats(c.baseline_mae for c in found)
+    _shade(axes, refreshes, np.array([not cohort.final for cohort in found]), "not final")
+    step(axes, refreshes, baseline, 1, "baseline")
+    step(axes, refreshes, mae, 0, "model")
+    axes.set_ylim(bottom=0)
+    over_time(axes, refreshes)
+    legend(axes)
+    description = f"Model: {range_of(mae)}. Baseline: {range_of(baseline)}."
+    title = "Mean absolute error of the questions of each refresh, beside the baseline"
+    return svg(drawing, "cohorts", title, description)
 
 
 def skill(reports: Sequence[Metrics]) -> str:

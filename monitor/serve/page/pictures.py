@@ -91,7 +91,11 @@ def history_of(core: Core) -> History:
     fits = {model: fit_seconds(core, model) for model in sorted(models)}
     known = {model: seconds for model, seconds in fits.items() if seconds is not None}
     settings = RunSettings.model_validate(core.settings)
-    return history.History(settings, None, reports, known)
+    cohorts = []
+    if settings.data_schema.has_label_time:
+        with suppress(OSError, ValueError):  # one that is damaged, or gone meanwhile
+            cohorts = core.folder.read_cohorts(NEWEST)
+    return history.History(settings, None, reports, known, cohorts)
 
 
 def whole(reports: Iterable[Report]) -> Iterator[Metrics]:
