@@ -3,7 +3,8 @@
 Each flight is asked about when it leaves: how late will it arrive? The answer is known when it has
 landed, hours later. ``examples/departures.toml`` says so, by ``label_time``; without that line a
 model learns from flights that are still in the air. This runs the job both ways, and prints the
-errors side by side. Run it as ``make departures``.
+errors side by side. Run it as
+``python -m examples.departures``.
 """
 
 from __future__ import annotations
@@ -97,10 +98,10 @@ def describe(window: str, at_once: float, later: float) -> str:
         >>> describe("1h", 13.66, 21.35)
         'window 1h: MAE 13.7 if answers are known at once; in truth 21.4, 56 % more'
     """
-    more = round(100 * (later / at_once - 1))
+    share = round(100 * (later / at_once - 1))
     return (
         f"window {window}: MAE {at_once:.1f} if answers are known at once; in truth {later:.1f}, "
-        f"{more} % more"
+        f"{abs(share)} % {'less' if share < 0 else 'more'}"
     )
 
 
