@@ -31,7 +31,6 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "learner": ("ridge", "ridge"),
     "predictions": ("none", "none"),
     "disorder": ("5s", 5),
-    "people_delay": ("0..5m", "0s..300s"),
     "latest": ("2026-03-01", "2026-03-01T00:00:00Z"),
     "min_rows": ("30", 30),
     "max_rejected": ("0.9", 0.9),
