@@ -84,13 +84,13 @@ class Webhook:
     Attributes:
         address: where they are posted; it may hold a secret and is not logged.
         run: the run folder's path.
-        tell: called with a line, once, if alerts could not be posted.
+        show: called with a line, once, if alerts could not be posted.
     """
 
-    def __init__(self, address: str, run: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, address: str, run: str, show: Callable[[str], None]) -> None:
         self.address = address
         self.run = run
-        self.tell = tell
+        self.show = show
         self._waiting: list[Alert] = []
         self._tries = 0
         self._again = 0.0
@@ -132,7 +132,7 @@ class Webhook:
 
     def _give_up(self) -> None:
         if not self._told:
-            self.tell(
+            self.show(
                 f"the webhook did not take {format_count(len(self._waiting), 'alert')}: {self._why}"
             )
         self._told = True
@@ -145,16 +145,16 @@ class AlertWatch:
 
     Attributes:
         folder: the run's folder.
-        tell: shows a line.
+        show: shows a line.
         webhook: where alerts are posted too, or None.
     """
 
     def __init__(
-        self, folder: RunFolder, tell: Callable[[str], None], address: str | None = None
+        self, folder: RunFolder, show: Callable[[str], None], address: str | None = None
     ) -> None:
         self.folder = folder
-        self.tell = tell
-        self.webhook = None if address is None else Webhook(address, folder.path, tell)
+        self.show = show
+        self.webhook = None if address is None else Webhook(address, folder.path, show)
         self._seen: set[str] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="alerts", daemon=True)
@@ -186,7 +186,7 @@ class AlertWatch:
                 found += self.folder.read_alerts(name)
         self._seen.update(new)
         for line in lines(found, self.folder.alerts):
-            self.tell(line)
+            self.show(line)
         if self.webhook is not None:
             self.webhook.add(found)
 

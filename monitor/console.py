@@ -43,10 +43,10 @@ def show_status(console: Console, first: str) -> Iterator[Callable[[str], None]]
         return
     last = time.monotonic()
 
-    def tell(line: str) -> None:
+    def show(line: str) -> None:
         nonlocal last
         if time.monotonic() - last > LINE_INTERVAL:
             last = time.monotonic()
             console.print(line, soft_wrap=True)
 
-    yield tell
+    yield show

@@ -75,7 +75,7 @@ def manifests(store: Store) -> dict[str, Manifest]:
 
 
 def read(
-    store: Store, names: Sequence[str], history: History, tell: Callable[[str], None]
+    store: Store, names: Sequence[str], history: History, show: Callable[[str], None]
 ) -> list[Model]:
     """Models, each with its file matched against its hash; none is opened.
 
@@ -83,11 +83,11 @@ def read(
         store: where they are.
         names: which. One that retention removes meanwhile is left out.
         history: what they did.
-        tell: called with a line for each thing that is being done.
+        show: called with a line for each thing that is being done.
     """
     found = []
     for number, name in enumerate(names, 1):
-        tell(f"looking at models: {number:,} of {len(names):,}")
+        show(f"looking at models: {number:,} of {len(names):,}")
         manifest, damage = _manifest(store, name)
         if manifest is not None:
             damage = _damage(store, name)
@@ -109,7 +109,7 @@ def importance(store: Store, name: str) -> Importance:
     except Exception as error:  # whatever opening it raises; it may be of another version
         return Importance(name, f"it cannot be opened: {error}")
     names = artefact.encoder.names
-    for attribute, meaning in TOLD.items():
+    for attribute, meaning in WEIGHTS.items():
         weights = np.abs(_weights(artefact.estimator, attribute))
         if weights.shape == (len(names),) and np.isfinite(weights).all():
             values = weights.tolist()
@@ -131,7 +131,7 @@ def owners(encoder: Encoder) -> list[str]:
     return [*encoder.numeric, *expanded]
 
 
-TOLD = {
+WEIGHTS = {
     "feature_importances_": "share of the decrease of squared error in its trees",
     "coef_": "size of its coefficient, per standard deviation or 0/1 column",
 }

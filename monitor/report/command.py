@@ -61,8 +61,8 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--models {given.models}: must be >= 0")
     out, err = consoles()
     path = follow_link(given.folder.rstrip("/") or "/")
-    with show_status(err, "reading the run") as tell:
-        report = make(RunFolder(path), given.models, tell)
+    with show_status(err, "reading the run") as show:
+        report = make(RunFolder(path), given.models, show)
     to = given.to or free_name(path)
     write(to, report)
     out.print(f"report: {to} ({len(report) / 1000:,.0f} kB)", soft_wrap=True)
@@ -99,13 +99,13 @@ def _is_free(path: str, run: str) -> bool:
     return re.search(re.escape(html.escape(run)) + r"(?![\w./-])", text) is not None
 
 
-def make(folder: RunFolder, models: int, tell: Callable[[str], None]) -> bytes:
+def make(folder: RunFolder, models: int, show: Callable[[str], None]) -> bytes:
     """The report of a run, UTF-8.
 
     Args:
         folder: the run's.
         models: how many of the newest are shown.
-        tell: called with a line for each thing that is being done.
+        show: called with a line for each thing that is being done.
 
     Raises:
         UserError: as ``main``.
@@ -119,7 +119,7 @@ def make(folder: RunFolder, models: int, tell: Callable[[str], None]) -> bytes:
                 f"the report needs {error.name}, which is not installed: {remedy('serve')}"
             ) from error
         raise
-    return make_page(folder, models, tell).encode()
+    return make_page(folder, models, show).encode()
 
 
 def write(path: str, report: bytes) -> None:

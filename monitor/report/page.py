@@ -58,13 +58,13 @@ class Shown(NamedTuple):
     note: str
 
 
-def make_page(folder: RunFolder, models: int, tell: Callable[[str], None]) -> str:
+def make_page(folder: RunFolder, models: int, show: Callable[[str], None]) -> str:
     """The report of a run.
 
     Args:
         folder: the run's.
         models: how many of the newest are shown.
-        tell: called with a line for each thing that is being done.
+        show: called with a line for each thing that is being done.
 
     Raises:
         UserError: if the folder holds no run, or a file in it is not as a run writes it.
@@ -72,7 +72,7 @@ def make_page(folder: RunFolder, models: int, tell: Callable[[str], None]) -> st
     run = history.read(folder)
     store = Store(folder.models)
     manifests = artefacts.manifests(store)
-    tell("reading predictions, samples and rejects")
+    show("reading predictions, samples and rejects")
     points, refreshes = scored.points(folder)
     described = columns.describe(folder, run, manifests)
     kinds, looked_at = rejects.count_reasons(folder, run.settings.data_schema)
@@ -97,14 +97,14 @@ def make_page(folder: RunFolder, models: int, tell: Callable[[str], None]) -> st
         looked_at=looked_at,
         light=palette.variables(dark=False),
         dark=palette.variables(dark=True),
-        **of_models(store, run, models, tell),
+        **of_models(store, run, models, show),
     )
 
 
-def of_models(store: Store, run: History, most: int, tell: Callable[[str], None]) -> dict[str, Any]:
+def of_models(store: Store, run: History, most: int, show: Callable[[str], None]) -> dict[str, Any]:
     """The page's part on models: the newest ``most`` of them, and the newest one's importances."""
     names = store.names()
-    models = artefacts.read(store, names[-most:] if most else [], run, tell)
+    models = artefacts.read(store, names[-most:] if most else [], run, show)
     newest = artefacts.importance(store, names[-1]) if names else None
     return {
         "names": names,

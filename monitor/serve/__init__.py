@@ -3,7 +3,7 @@
 Everything comes from the run's folder. A thread looks at it about once a second
 (``watching``): a new model is opened beside the one that serves and then takes its place
 (``serving``), so no request waits and each is answered by one model. A request's way: its size,
-time and key are looked at (``guard``, ``reading``); its rows are read (``bodies``; Arrow and
+time and key are looked at (``middleware``, ``reading``); its rows are read (``bodies``; Arrow and
 Parquet in a process of its own, ``decoders``), checked as the job checks them, and predicted in a
 thread (``predicting``). Every error has one shape (``problems``).
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.dates import date2num
@@ -11,7 +11,9 @@ from model.asof import format_iso, to_datetime
 from monitor.report.pictures.canvas import TEXT, plain, sheet, svg
 from monitor.report.pictures.palette import HEATS, INK, LINES, RULE, SOFT
 from monitor.report.pictures.words import figure
-from pipeline.frames.sweeping import Sweep
+
+if TYPE_CHECKING:
+    from pipeline.frames.sweeping import Sweep
 
 SHOWN = 12
 """Maximum number of combinations that are drawn, those of least error."""

@@ -336,7 +336,7 @@ def test_it_shows_how_the_job_stands(browser: Browser, growing: Growing, server:
     growing.status("running", 4000)
     expect(pulse).to_have_text("live")
     expect(page.locator("#facts")).to_contain_text("4,000")
-    expect(page.locator("#filling-told")).to_have_text(
+    expect(page.locator("#filling-text")).to_have_text(
         "The refresh 2026-01-01 00:03:00 to 00:04:00 is filling"
     )
     assert page.locator("#filling-bar").evaluate("e => e.value") == 0.5

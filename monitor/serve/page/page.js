@@ -244,7 +244,7 @@ function showFilling(running) {
   if ($("filling").hidden) return;
   const start = Math.floor(watermark / every) * every;
   const [from, to] = [start, start + every].map((at) => when(new Date(at).toISOString()));
-  $("filling-told").textContent = `The refresh ${from} to ${to.slice(11)} is filling`;
+  $("filling-text").textContent = `The refresh ${from} to ${to.slice(11)} is filling`;
   $("filling-bar").value = (watermark - start) / every;
 }
 
