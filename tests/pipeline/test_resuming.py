@@ -37,6 +37,8 @@ OPTIONS = st.fixed_dictionaries(
         "lag": st.integers(1, 9),
         "keep": st.integers(0, 9),
         "seed": st.integers(0, 99),
+        "people_delay": st.just("0..5m"),
+        "offset": st.sampled_from([0, 10]),
     },
 )
 
