@@ -50,11 +50,11 @@ def build(folder: Path, what: str, out: Path) -> None:
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The ``bin`` of an environment with the wheel, and the locked packages of ``serve``."""
     made = tmp_path_factory.mktemp("installed") / "env"
-    subprocess.run([sys.executable, "-m", "venv", made], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", made], check=True)
     [locked] = (environment("serve").parent / "lib").glob("python*/site-packages")
     [own] = (made / "lib").glob("python*/site-packages")
     (own / "locked.pth").write_text(f"{locked}\n")
-    pip = [str(made / "bin/python"), "-m", "pip", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "--python", str(made), "--disable-pip-version-check"]
     [wheel] = built.glob("*.whl")
     subprocess.run([*pip, "install", "--quiet", "--no-deps", str(wheel)], check=True)
     # The checkout is installed beside the locked packages, too: the wheel must stand before it.
@@ -121,3 +121,19 @@ def served(installed: Path, home: Path) -> str:
             page: str = answer.read().decode()
         server.send_signal(signal.SIGINT)
     return page
+
+
+def test_what_the_image_copies_makes_the_same_wheel(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    recipe = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
+    for names in re.findall(r"^COPY (.*) \S+$", recipe, re.M):
+        for name in names.split():
+            if (ROOT / name).is_dir():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+            else:
+                shutil.copy(ROOT / name, tmp_path)
+    build(tmp_path, "wheel", tmp_path / "out")
+    [wheel], [image] = built.glob("*.whl"), (tmp_path / "out").glob("*.whl")
+    with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(image) as other:
+        assert set(one.namelist()) == set(other.namelist())
