@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from model.errors import UserError
 from pipeline import backtest, sweep
-from tests.pipeline.job import ROOT, Job
+from tests.pipeline.job import Job
 
 DAYS = 120
 COLUMNS: dict[str, Any] = {"time": "at", "target": "y"}
@@ -191,15 +190,3 @@ def test_the_command_refuses_in_a_line(
     frame().to_csv("a.csv", index=False)
     Path("s.toml").write_text('name="s"\ntime="at"\ntarget="y"\n[features]\nnumeric=["x"]\n')
     assert message in job.refused("compare", *argv)
-
-
-@pytest.mark.slow
-def test_the_example_of_the_docs_prints_what_the_docs_show(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    text = (ROOT / "docs/choosing.md").read_text()
-    [(code, output)] = re.findall(
-        r"```python\n(import numpy.*?)```\n```\n(.*?)```", text, re.DOTALL
-    )
-    exec(compile(code, "docs/choosing.md", "exec"), {})
-    assert capsys.readouterr().out == output
