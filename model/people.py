@@ -29,6 +29,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from model.batch import ID, LATE, SECOND, TIME, TIME_TYPE
+from model.durations import parse_duration
 from model.errors import UserError
 from model.schema import Features, Schema
 
@@ -58,6 +59,22 @@ TARDY = 0.01
 
 JOBS_SWING, ALL_SWING, ALL_PERIOD = 0.3, 0.1, 3 * 3600 * SECOND
 """How far salaries drift: by 30 % in each job, by 10 % all together, in three hours."""
+
+
+def parse_delays(text: str | None) -> tuple[int, int] | None:
+    """The least and the greatest of two durations, microseconds; None of none.
+
+    Raises:
+        ValueError: if they are none.
+
+    Example:
+        >>> parse_delays("0s..5m"), parse_delays(None)
+        ((0, 300000000), None)
+    """
+    if text is None:
+        return None
+    least, _, greatest = text.partition("..")
+    return parse_duration(least) * SECOND, parse_duration(greatest) * SECOND
 
 
 @dataclass(frozen=True)

@@ -331,6 +331,12 @@ class Schema(Section):
         """Whether labels come later than the rows that they belong to, and are read."""
         return self.label_time is not None and self.label_time in self.columns
 
+    def without_label_time(self) -> Schema:
+        """The schema of rows that are only asked about: their label is not known yet."""
+        if self.label_time is None:
+            return self
+        return self.model_copy(update={"label_time": None, "wait": None})
+
     @property
     def numbers(self) -> tuple[str, ...]:
         """The columns that are read as numbers: of target and numeric features."""

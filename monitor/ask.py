@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
 
 from model.asof import parse_name
-from model.batch import ID, Key, Tag, to_plain, with_tag
+from model.batch import ID, LABEL, TIME, Key, Tag, to_plain, with_tag
 from model.batch import KEY as ROW_KEY
 from model.errors import UserError
-from model.people import People
+from model.people import People, parse_delays
 from model.reading import Plan, plan, read
 from model.schema import Schema
 from model.times import parse_time
@@ -42,11 +43,15 @@ If the server asks for an API key, it is taken from the environment: {KEY}.
 
 @dataclass
 class Tally:
-    """What was asked: rows, rows whose target is known, and the sum of |error| over these."""
+    """What was asked: rows, rows whose target is known, and the sum of |error| over these.
+
+    ``open`` are those whose target becomes known later.
+    """
 
     rows: int = 0
     known: int = 0
     absolute: float = 0.0
+    open: int = 0
     began: float = field(default_factory=time.monotonic)
 
     def line(self) -> str:
@@ -54,7 +59,26 @@ class Tally:
         seconds = max(time.monotonic() - self.began, 1e-9)
         mae = f"{self.absolute / self.known:,.4g}" if self.known else "-"
         rate = f"{self.rows / seconds:,.0f}/s"
-        return f"{format_count(self.rows, 'row')} in {seconds:.1f} s ({rate}), MAE {mae}"
+        still = f", {self.open:,} open" if self.open else ""
+        return f"{format_count(self.rows, 'row')} in {seconds:.1f} s ({rate}), MAE {mae}{still}"
+
+
+class Question(NamedTuple):
+    """A row that was asked about and is not answered yet; the one answered first is the least.
+
+    Attributes:
+        known: when its target becomes known, ISO 8601.
+        row: its id.
+        prediction: what the server answered.
+        actual: its target.
+        model: which predicted.
+    """
+
+    known: str
+    row: int
+    prediction: float | None
+    actual: float | None
+    model: str
 
 
 def parser() -> Parser:
@@ -110,6 +134,9 @@ def ask(
 ) -> None:
     """Asks for each batch when its time has come, and shows a line a row.
 
+    Where labels come later, a row is ``open`` first, and has another line when the rows that are
+    asked about have reached the time of its label.
+
     Args:
         client: of the server.
         batches: rows of all the schema's columns, and ``__id``.
@@ -119,19 +146,37 @@ def ask(
         show: shows a line.
     """
     features = (*schema.numeric, *schema.categorical)
+    waiting: list[Question] = []
+    now = ""
     for rows in batches:
         if pace:
             time.sleep(max(0.0, tally.began + tally.rows / pace - time.monotonic()))
         answer = client.predict([{name: row[name] for name in features} for row in rows])
         tally.rows += len(rows)
         for row, prediction in zip(rows, answer.predictions, strict=True):
-            actual = row[schema.target]
-            error = None if prediction is None or actual is None else prediction - actual
-            if error is not None:
-                tally.known += 1
-                tally.absolute += abs(error)
-            figures = (_figure(value) for value in (prediction, actual, error))
-            show(align(f"{row[ID]:,}", *figures, answer.model))
+            known = row.get(LABEL, row.get(schema.label_time)) if schema.label_time else None
+            asked = Question(known or "", row[ID], prediction, row[schema.target], answer.model)
+            now = max(now, str(row[TIME]))
+            if known is None or known <= str(row[TIME]):
+                show(_answer(asked, tally))
+                continue
+            heappush(waiting, asked)
+            tally.open += 1
+            show(align(f"{asked.row:,}", _figure(prediction), "open", "-", asked.model))
+        while waiting and waiting[0].known <= now:
+            tally.open -= 1
+            show(_answer(heappop(waiting), tally))
+
+
+def _answer(asked: Question, tally: Tally) -> str:
+    """The line of a row whose target is known, which is counted, or is never known."""
+    prediction, actual = asked.prediction, asked.actual
+    error = None if prediction is None or actual is None else prediction - actual
+    if error is not None:
+        tally.known += 1
+        tally.absolute += abs(error)
+    figures = (_figure(value) for value in (prediction, actual, error))
+    return align(f"{asked.row:,}", *figures, asked.model)
 
 
 def _figure(value: float | None) -> str:
@@ -169,7 +214,8 @@ def people_rows(status: dict[str, Any], schema: Schema, seed: int | None) -> Ite
     settings = status["settings"]
     start = parse_time(settings["start"])
     seed = settings["seed"] if seed is None else seed
-    people = People(settings["people"], seed, settings["rate"], start)
+    delay = parse_delays(settings.get("people_delay"))
+    people = People(settings["people"], seed, settings["rate"], start, delay=delay)
     name = status["model"]
     first = people.index_at(parse_name(name)) if name else 0
     for low in itertools.count(first, 100):

@@ -31,7 +31,7 @@ from model.display import PSI_LARGE
 from model.durations import LONGEST, parse_duration
 from model.errors import UserError
 from model.manifest import Learner
-from model.people import ANSWERED
+from model.people import ANSWERED, parse_delays
 from model.people import SCHEMA as PEOPLE
 from model.schema import Schema
 from model.skipped import default_min_rows
@@ -484,10 +484,7 @@ class Settings(BaseModel):
     @property
     def answer_delay(self) -> tuple[int, int] | None:
         """The least and the greatest of ``people_delay``, microseconds."""
-        if self.people_delay is None:
-            return None
-        least, greatest = self.people_delay.split("..")
-        return parse_duration(least) * SECOND, parse_duration(greatest) * SECOND
+        return parse_delays(self.people_delay)
 
     @property
     def clock(self) -> Clock:

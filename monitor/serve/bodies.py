@@ -92,6 +92,7 @@ def decode_rows(
         Problem: if it cannot be read, has too many rows, or a row that the schema refuses; then
             none is answered.
     """
+    schema = schema.without_label_time()  # who asks does not know the label yet
     if media == JSON and len(body) <= INLINE:
         raw, echoed = parse_json(body, schema, options.max_rows)
     else:

@@ -204,3 +204,31 @@ def test_a_server_of_something_else_is_recognised(job: Job) -> None:
         url = f"http://127.0.0.1:{other.server_port}"
         message = f"{url}: is no server of this project: it has no /status of ours"
         assert job.refused("ask", url) == message
+
+
+def test_people_whose_salary_is_known_later_are_open_and_then_answered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    assert main([*SMALL, "--people-delay", "0..3s", "--output", str(folder)]) == 0
+    app = make_app(open_core(Options(str(folder), key=SECRET)))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    capsys.readouterr()
+    address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    try:
+        assert main(["ask", address, "--count", "100", "--pace", "0", "--batch", "20"]) == 0
+    finally:
+        server.should_exit = True
+        thread.join()
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    asked = [line for line in lines[1:-1] if line[2] == "open"]
+    answered = [line for line in lines[1:-1] if line[2] not in ("open", "-")]
+    first = {line[0]: number for number, line in reversed([*enumerate(lines)])}
+    assert len(asked) > 80 and len(answered) > 20
+    assert all(lines[first[line[0]]][2] == "open" for line in answered)
+    still = int(lines[-1][-2].replace(",", ""))
+    assert lines[-1][-1] == "open" and still == len(asked) - len(answered)
