@@ -62,7 +62,7 @@ def test_a_run_that_did_not_end_well_ends_with_1(state: str, mine: Path, job: Jo
 def test_a_killed_run_is_shown_as_such_and_one_that_ended_alone_is_done(
     mine: Path, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status, "PATIENCE", 0.0)
+    monkeypatch.setattr(status, "QUIET", 0.0)
     change(mine / "status.json", state="running", updated="2026-01-01T00:00:00Z")
     assert job("watch", mine).out.endswith("refreshes are reported\n")  # ended.json is there
     (mine / "ended.json").unlink()
