@@ -142,3 +142,54 @@ def test_prism_writes_the_same_files(job: Job) -> None:
     job.ran(*argv, "--output", "p", "--runner", "prism")
     assert_as_pandas("p", rows, ZONES["Asia/Kolkata"], days, lag)
     assert content("p") == content("o")
+
+
+LATER = """\
+name = "s"
+time = "t"
+target = "y"
+label_time = "l"
+wait = "30h"
+{zone}[features]
+numeric = ["x"]
+"""
+AHEAD = pd.Timedelta("5h30m")
+
+
+def figures(folder: str, ahead: pd.Timedelta) -> dict[str, object]:
+    """All figures of a run by their file, its times so much later."""
+    found = {}
+    for kind in ("metrics", "cohorts"):
+        for path in sorted(Path(folder, kind).iterdir()):
+            report = json.loads(path.read_text())
+            for key in ("refresh_start", "refresh_end", "model"):
+                if report[key] is not None:
+                    report[key] = (pd.Timestamp(report[key]) + ahead).isoformat()
+            report.pop("files", None)  # their sizes follow from the times
+            name = (pd.Timestamp(path.stem) + ahead).isoformat()
+            found[f"{kind} {name}"] = report
+    return found
+
+
+def test_labels_that_come_later_go_by_the_days_of_the_zone_too(job: Job) -> None:
+    rows = write("Asia/Kolkata")
+    late = rows["t"] + pd.to_timedelta(
+        np.random.default_rng(3).integers(0, 40 * 3600, len(rows)), "s"
+    )
+    form = "%Y-%m-%dT%H:%M:%SZ"
+    for name, ahead in (("here", 0 * AHEAD), ("there", AHEAD)):
+        moved = rows.assign(
+            t=(rows["t"] + ahead).dt.strftime(form), l=(late + ahead).dt.strftime(form)
+        )
+        moved.to_csv(f"{name}.csv", index=False)
+    Path("zone.toml").write_text(LATER.format(zone='time_zone = "Asia/Kolkata"\n'))
+    Path("none.toml").write_text(LATER.format(zone=""))
+    argv = ("--window", "2d", "--every", "1d", *MEAN, "--keep", 0, "--batch-rows", 300)
+    job.ran("--input", "here.csv", "--schema", "zone.toml", *argv, "--output", "o")
+    job.ran("--input", "there.csv", "--schema", "none.toml", *argv, "--output", "p")
+    assert figures("o", AHEAD) == figures("p", 0 * AHEAD)
+    before = content("o")
+    for path in sorted(Path("o/metrics").iterdir())[4:]:
+        path.unlink()
+    job.ran("--output", "o", "--resume", "--input", "here.csv")
+    assert content("o") == before
