@@ -11,17 +11,21 @@ import numpy as np
 from model.batch import SECOND
 from model.schema import Features, Schema
 from pipeline.testing import run_graph
+from transforms.elements import RawBatch
 from transforms.testing import FromBatches, Gather, batches, embedded
 
 TIDES = Schema(name="tides", time="at", target="level", features=Features(numeric=("wind",)))
 ROWS = [{"at": second, "level": 2.0 + second % 3, "wind": second % 5} for second in range(90)]
 
 
-class Storms(beam.PTransform[Any, Any]):
+class Storms(beam.PTransform[beam.PCollection[RawBatch], beam.PCollection[int]]):
     """A step of your own: how many rows of each batch have a strong wind."""
 
-    def expand(self, raw: Any) -> Any:
-        return raw | beam.Map(lambda batch: sum(wind > 3 for wind in batch["wind"].to_pylist()))
+    def expand(self, raw: beam.PCollection[RawBatch]) -> beam.PCollection[int]:
+        storms: beam.PCollection[int] = raw | beam.Map(
+            lambda batch: sum(wind > 3 for wind in batch["wind"].to_pylist())
+        )
+        return storms
 
 
 def test_storms_are_counted_in_each_batch() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.pvalue import PBegin
 from typing_extensions import override
 
 from model.asof import parse_name
@@ -30,6 +31,7 @@ from pipeline.logs import without_noise
 from pipeline.resuming import complete
 from pipeline.settings import OWN, Settings, settings_from
 from pipeline.source import ALL, Span, span_of
+from transforms.elements import RawBatch
 from transforms.sources.read import PlannedSource
 from transforms.sources.rows import FromRows
 from transforms.tally import count
@@ -161,7 +163,7 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {message}"
 
 
-class OwnSource(beam.PTransform[Any, Any]):
+class OwnSource(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
     """The user's source as a source of the job: tagged raw batches.
 
     Its PCollection may say too much: a source that ends though Beam calls it unbounded has
@@ -174,14 +176,16 @@ class OwnSource(beam.PTransform[Any, Any]):
             applied, a day after the launch if the source ends; None: none are.
     """
 
-    def __init__(self, source: beam.PTransform[Any, Any], settings: Settings) -> None:
+    def __init__(
+        self, source: beam.PTransform[PBegin, beam.PCollection[object]], settings: Settings
+    ) -> None:
         super().__init__()
         self.source = source
         self.settings = settings
         self.latest = settings.latest_time
 
     @override
-    def expand(self, root: Any) -> Any:
+    def expand(self, root: PBegin) -> beam.PCollection[RawBatch]:
         name, settings = self.settings.source, self.settings
         try:
             rows = root | "Own" >> self.source

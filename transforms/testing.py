@@ -243,7 +243,9 @@ class _Keep(beam.DoFn):
 
 
 def assert_per_window(
-    actual: Any, expected: Mapping[tuple[int, int], Iterable[Any]], label: str = "PerWindow"
+    actual: beam.PCollection[object],
+    expected: Mapping[tuple[int, int], Iterable[object]],
+    label: str = "PerWindow",
 ) -> None:
     """Fails the pipeline unless each window has just these elements, in any order.
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
-from typing import Any
 
 import apache_beam as beam
+from apache_beam.transforms.window import IntervalWindow
 
 from model import files
 from transforms.elements import WrittenFile
+from transforms.stamps import WINDOW
 
 
 def write_file(folder: str, names: tuple[str, ...], data: bytes) -> WrittenFile:
@@ -40,11 +41,11 @@ class WriteFn(beam.DoFn):
         arguments: what is passed to it behind the element.
     """
 
-    def __init__(self, write: Callable[..., Iterable[Any]], *arguments: Any) -> None:
+    def __init__(self, write: Callable[..., Iterable[object]], *arguments: object) -> None:
         self.write = write
         self.arguments = arguments
 
-    def process(self, element: Any, window: Any = beam.DoFn.WindowParam) -> Iterable[Any]:
+    def process(self, element: object, window: IntervalWindow = WINDOW) -> Iterable[object]:
         return self.write(element, *self.arguments, window)
 
     def finish_bundle(self) -> None:
