@@ -246,7 +246,7 @@ def test_a_source_that_will_not_do_is_refused_in_one_line(
         (["--live"], "--live goes with people and files"),
         (["--on-interrupt", "drain"], "--on-interrupt drain goes with people and files"),
         (["--input", "x.csv"], "--input goes with --source files"),
-        (["--source-param", "x"], "--source-param 'x': name=value"),
+        (["--source-param", "x"], "--source-param 'x': must be name=value"),
         (["--source", "people", "--source-param", "x=1"], "--source-param goes with --source"),
     ],
 )

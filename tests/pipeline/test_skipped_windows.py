@@ -242,7 +242,7 @@ def test_a_sentinel_of_the_year_9999_changes_nothing_but_that_it_is_rejected(
     assert {name.split("/")[0] for name in changed} <= {"metrics", "rejected", "settings.json"}
     assert sum(report["rejected"] for report in metrics("p")) == 1
     [line] = Path("p").glob("rejected/undated/*.ndjson")
-    assert "'9999-12-31T00:00:00Z': a time until" in line.read_text()
+    assert "'9999-12-31T00:00:00Z': must be a time until" in line.read_text()
     assert len(metrics("p")) == 4
 
 
