@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from model.asof import Cadence
 from model.batch import ID, SECOND
+from model.ending import StreamEnd
 from model.statistics import Statistics
 from tests.transforms.streams import (
     EACH_MINUTE,
@@ -248,7 +249,7 @@ def test_windows_that_begin_before_a_resumed_run_are_left_out() -> None:
 
 def test_windows_that_end_after_the_stream_are_left_out() -> None:
     source = make_batches([row(t) for t in (0, 60, 120, 180)])
-    found = collect(source, TWO_MINUTES, until=4 * MINUTE)
+    found = collect(source, TWO_MINUTES, end=StreamEnd(4 * MINUTE))
     assert set(found) == {(-60, 60), (0, 120), (60, 180), (120, 240)}
 
 
