@@ -80,7 +80,7 @@ def lines_of_beam(windows: int) -> int:
     driver = trigger.create_trigger_driver(Windowing(FixedWindows(10)), is_batch=True)
     function = FixedWindows(10)
     rows = [
-        WindowedValue(second, second, function.assign(WindowFn.AssignContext(second)))
+        WindowedValue(second, second, tuple(function.assign(WindowFn.AssignContext(second))))
         for second in range(5, 10 * windows, 10)
     ]
     lines = 0
@@ -120,7 +120,7 @@ class Harness(sdk_worker.SdkHarness):
         self._responses: Queue[Any] = Queue()
 
     def fail(self) -> None:
-        def bundle() -> None:
+        def bundle() -> Any:
             raise ValueError("a bug")
 
         self._execute(bundle, beam_fn_api_pb2.InstructionRequest(instruction_id="7"))
@@ -197,7 +197,7 @@ def test_grouping_is_beams_own_afterwards() -> None:
 def test_a_cached_view_holds_what_beams_own_view_holds() -> None:
     ours, beams = CachedOptions(ARGV), PipelineOptions(ARGV)
     for kind in (*PipelineOptions.__subclasses__(), PipelineOptions):
-        mine = ours.view_as(kind).get_all_options()
+        mine: dict[str, Any] = ours.view_as(kind).get_all_options()
         assert mine == beams.view_as(kind).get_all_options()
         assert ours.view_as(kind) is ours.view_as(kind)
 
@@ -218,7 +218,7 @@ def test_two_options_share_no_view() -> None:
 
 def test_canary_beam_parses_its_options_for_each_view(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[object] = []
-    plain = StandardOptions._add_argparse_args.__func__
+    plain = StandardOptions._add_argparse_args.__func__  # type: ignore[attr-defined]
 
     def count(cls: Any, parser: Any) -> None:
         parsed.append(parser)
@@ -282,7 +282,7 @@ def session_of_program(monkeypatch: pytest.MonkeyPatch) -> int:
     shown: Queue[str] = Queue()
     logger = subprocess_server.logging.getLogger("session of a program")
     monkeypatch.setattr(logger, "info", shown.put)
-    start = subprocess_server.SubprocessServer._really_start_process
+    start: Any = subprocess_server.SubprocessServer._really_start_process
     process, _ = start([sys.executable, "-c", SHOW_SESSION], 1, logger)
     assert isinstance(process, subprocess.Popen)
     session = int(shown.get(timeout=60))

@@ -39,8 +39,8 @@ class Running:
         self.over.set()
 
 
-class Told(Controller):
-    """A controller that does what a test wants at a tick, and notes what it is told."""
+class Recorder(Controller):
+    """A controller that does what a test wants at a tick, and records its calls."""
 
     def __init__(self, at_tick: Callable[[int], Any] = bool, goes_on: int = 0) -> None:
         self.at_tick = at_tick
@@ -60,7 +60,7 @@ class Told(Controller):
         self.heard.append("cancelling")
 
 
-def ctrl_c(_: object = None) -> None:
+def ctrl_c(_: object = None) -> Any:
     signal.raise_signal(signal.SIGINT)
 
 
@@ -75,7 +75,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_a_job_is_waited_for_to_its_end() -> None:
     running = Running()
-    controller = Told(lambda tick: tick == 3 and running.over.set())
+    controller = Recorder(lambda tick: running.over.set() if tick == 3 else None)
     run_to_end(running, controller)  # type: ignore[arg-type]
     assert controller.ticks >= 3
     assert (running.cancelled, controller.heard) == (0, [])
@@ -85,14 +85,14 @@ def test_the_error_of_a_job_that_fails_is_raised() -> None:
     running = Running(ArithmeticError("no good"))
     running.over.set()
     with pytest.raises(ArithmeticError, match="no good"):
-        run_to_end(running, Told())  # type: ignore[arg-type]
+        run_to_end(running, Recorder())  # type: ignore[arg-type]
     assert running.cancelled == 0
 
 
 def test_a_job_whose_runner_keeps_it_is_cancelled_when_all_is_done() -> None:
     running = Running(RuntimeError("cancelled"))  # which is no error of the job's
 
-    class Done(Told):
+    class Done(Recorder):
         def has_ended(self) -> bool:
             return self.ticks == 3
 
@@ -105,14 +105,14 @@ def test_a_job_that_its_guide_gives_up_is_cancelled() -> None:
     def give_up(tick: int) -> None:
         raise ValueError("this fails for ever")
 
-    running, controller = Running(), Told(give_up)
+    running, controller = Running(), Recorder(give_up)
     with pytest.raises(ValueError, match="for ever"):
         run_to_end(running, controller)  # type: ignore[arg-type]
     assert (running.cancelled, controller.heard) == (1, ["cancelling"])
 
 
 def test_ctrl_c_cancels_the_job_and_the_guide_hears_of_it_first() -> None:
-    running, controller = Running(), Told(ctrl_c)
+    running, controller = Running(), Recorder(ctrl_c)
     with pytest.raises(KeyboardInterrupt):
         run_to_end(running, controller)  # type: ignore[arg-type]
     assert (running.cancelled, controller.heard) == (1, ["interrupted", "cancelling"])
@@ -120,7 +120,7 @@ def test_ctrl_c_cancels_the_job_and_the_guide_hears_of_it_first() -> None:
 
 def test_a_guide_that_goes_on_is_asked_again_at_the_next_ctrl_c() -> None:
     running = Running()
-    controller = Told(lambda tick: tick in (1, 4) and ctrl_c(), goes_on=1)
+    controller = Recorder(lambda tick: tick in (1, 4) and ctrl_c(), goes_on=1)
     with pytest.raises(KeyboardInterrupt):
         run_to_end(running, controller)  # type: ignore[arg-type]
     assert controller.ticks == 4
@@ -129,13 +129,13 @@ def test_a_guide_that_goes_on_is_asked_again_at_the_next_ctrl_c() -> None:
 
 def test_a_guide_that_goes_on_sees_the_job_end_by_itself() -> None:
     running = Running()
-    controller = Told(lambda tick: ctrl_c() if tick == 1 else running.over.set(), goes_on=1)
+    controller = Recorder(lambda tick: ctrl_c() if tick == 1 else running.over.set(), goes_on=1)
     run_to_end(running, controller)  # type: ignore[arg-type]
     assert (running.cancelled, controller.heard) == (0, ["interrupted"])
 
 
 def test_a_second_ctrl_c_while_the_guide_is_at_work_cancels() -> None:
-    class Slow(Told):
+    class Slow(Recorder):
         def on_interrupt(self) -> bool:
             super().on_interrupt()
             ctrl_c()
@@ -148,7 +148,7 @@ def test_a_second_ctrl_c_while_the_guide_is_at_work_cancels() -> None:
 
 
 def test_ctrl_c_while_the_job_is_handed_over_has_the_guide_cancel_it() -> None:
-    running, controller = Running(at_run=ctrl_c), Told()
+    running, controller = Running(at_run=ctrl_c), Recorder()
     with pytest.raises(KeyboardInterrupt):
         run_to_end(running, controller)  # type: ignore[arg-type]
     assert controller.heard == ["cancelling"]
@@ -157,7 +157,7 @@ def test_ctrl_c_while_the_job_is_handed_over_has_the_guide_cancel_it() -> None:
 def test_ctrl_c_is_heard_though_the_runner_took_the_signal() -> None:
     running = Running(at_run=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     with pytest.raises(KeyboardInterrupt):
-        run_to_end(running, Told(ctrl_c))  # type: ignore[arg-type]
+        run_to_end(running, Recorder(ctrl_c))  # type: ignore[arg-type]
 
 
 def test_a_runner_that_does_not_cancel_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,5 +166,5 @@ def test_a_runner_that_does_not_cancel_is_left_alone(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(running, "cancel", lambda: time.sleep(5))
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        run_to_end(running, Told(ctrl_c))  # type: ignore[arg-type]
+        run_to_end(running, Recorder(ctrl_c))  # type: ignore[arg-type]
     assert time.monotonic() - began < 2

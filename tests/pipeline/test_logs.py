@@ -131,7 +131,7 @@ class Worker(sdk_worker.SdkHarness):
     def __init__(self) -> None:
         self._responses: Queue[Any] = Queue()
 
-    def says_of(self, work: Callable[[], None]) -> None:
+    def says_of(self, work: Callable[[], Any]) -> None:
         self._execute(work, beam_fn_api_pb2.InstructionRequest(instruction_id="7"))
 
 

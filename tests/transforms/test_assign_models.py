@@ -72,10 +72,11 @@ def oracle(
     rows: list[Any], every: int, window: int, lag: int, disorder: int | None
 ) -> list[str | None]:
     """The as-of rule by brute force, in seconds: the model of each row."""
-    greatest = None
-    stamps, tardy = [], []
+    greatest: Any = None
+    stamps: list[Any] = []
+    tardy: list[bool] = []
     for r in rows:
-        behind = None if disorder is None or greatest is None else greatest - disorder
+        behind: Any = None if disorder is None or greatest is None else greatest - disorder
         tardy.append(behind is not None and r["t"] < behind)
         stamps.append(behind if tardy[-1] else r["t"])
         greatest = r["t"] if greatest is None else max(greatest, r["t"])
@@ -246,7 +247,7 @@ def test_a_reference_that_came_twice_is_one() -> None:
     reference = Reference("19700101T000100Z", "a")
     choose = ChooseModelFn(EACH_MINUTE, Store("nowhere"))
     choose.setup()
-    grouped = {"batches": [batch], "models": [ModelReference(reference)] * 2}
+    grouped: dict[str, Any] = {"batches": [batch], "models": [ModelReference(reference)] * 2}
     [one] = choose.process((0, grouped), IntervalWindow(0, 60))
     [(chosen, _)] = one.value
     assert chosen == reference
