@@ -31,10 +31,10 @@ from pipeline.logs import without_noise
 from pipeline.resuming import complete
 from pipeline.settings import OWN, Settings, settings_from
 from pipeline.source import ALL, Span, span_of
+from transforms.counters import count
 from transforms.elements import RawBatch
 from transforms.sources.read import PlannedSource
 from transforms.sources.rows import FromRows
-from transforms.tally import count
 
 
 class JobFailed(Exception):

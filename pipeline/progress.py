@@ -25,7 +25,7 @@ from model.wording import format_count
 from monitor.watch.figures import format_figure as shown
 from monitor.watch.follower import RunFollower
 from monitor.watch.view import View
-from transforms.tally import counted_at, observed, tally
+from transforms import counters
 
 INTERVAL = 0.5
 PLAIN_INTERVAL = 5.0
@@ -71,7 +71,7 @@ class Reported:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The counts as of the last look, by the names that ``transforms.tally`` has for them."""
+        """The counts as of the last look, by the names of ``transforms.counters``."""
         return dict(self._counts)
 
     def _add(self, report: Metrics) -> None:
@@ -202,7 +202,7 @@ class Progress:
         That is what the workers in this process have counted or, if nothing, the reports';
         they are read every ``PLAIN_INTERVAL`` seconds, and at the end.
         """
-        counts = tally()
+        counts = counters.counts()
         if counts.get("rows read"):
             return counts
         if self._over.is_set() or time.monotonic() >= self._looked + PLAIN_INTERVAL:
@@ -234,7 +234,7 @@ class Progress:
 
     def rate(self, rows: int) -> float:
         """Rows read a second, from the beginning until the last one was read."""
-        last = counted_at("rows read")
+        last = counters.last_counted("rows read")
         seconds = self.seconds if last is None else last - self._began
         return rows / max(seconds, 1e-9)
 
@@ -248,11 +248,13 @@ class Progress:
     def delays(self) -> dict[str, dict[str, float]]:
         """How late a live run is, by kind: count, percentiles and maximum, in seconds.
 
-        They are of the latest observations in this process (``transforms.tally.OBSERVED``),
-        without those of the run's first minute (``SETTLED``) as soon as it is over.
+        They are of the latest in this process (``transforms.counters.KEPT_LATENCIES``), without
+        those of the run's first minute (``SETTLED``) as soon as it is over.
         """
         since = self._settles if time.time() >= self._settles else 0.0
-        return {name: percentiles(seen) for name in DELAYS if (seen := observed(name, since))}
+        return {
+            name: percentiles(seen) for name in DELAYS if (seen := counters.latencies(name, since))
+        }
 
     def _watch(self) -> None:
         if not self.console.is_interactive:

@@ -46,7 +46,7 @@ from pipeline.settings import OWN, Settings
 from pipeline.signals import exit_code, interruptible
 from pipeline.source import Span, file_source, people_source, plan_files
 from pipeline.window import Choice, choose, describe_offset
-from transforms import tally
+from transforms import counters
 from transforms.sinks import retain
 
 Resume = Callable[[list[str]], str]
@@ -123,7 +123,7 @@ def run_settings(
         if not dry:
             folder, lock = lock_folder(folder, settings)
             stack.enter_context(lock)
-        tally.reset()
+        counters.reset()
         known = files_before(folder) if settings.resume else []
         planned, choice = plan_input(settings, err, known)
         settings = choice.settings

@@ -9,7 +9,7 @@ import apache_beam as beam
 from model.alerts import Thresholds, as_ndjson, find_alerts
 from model.asof import format_name
 from model.metrics import Metrics
-from transforms.tally import count
+from transforms.counters import count
 from transforms.writing import WriteFn, write_file
 
 

@@ -20,8 +20,8 @@ from model.batch import SECOND
 from model.manifest import Reference
 from model.store import ModelCache, model_cache
 from transforms.coders import estimate_bytes
+from transforms.counters import count, record_latency
 from transforms.elements import AcceptedBatch, Inference, ScoredBatch, ScoringBatch, ScoringTask
-from transforms.tally import count, observe
 
 
 class ArtefactHandler(ModelHandler[ScoringTask, ScoredBatch, ModelCache]):
@@ -56,7 +56,7 @@ class ArtefactHandler(ModelHandler[ScoringTask, ScoredBatch, ModelCache]):
             count("rows scored", accepted.rows.num_rows)
             if self.timed is not None:
                 due = self.timed.serve_window_of(accepted.tag.at) + self.timed.latency
-                observe("scored behind", time.time() - due / SECOND)
+                record_latency("scored behind", time.time() - due / SECOND)
 
     def _score(
         self, reference: Reference | None, rows: pa.RecordBatch, models: ModelCache

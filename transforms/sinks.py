@@ -31,6 +31,7 @@ from model.schema import Schema
 from model.store import ModelCache, Store, model_cache
 from transforms.assign_models import shard_of
 from transforms.coders import SAMPLES
+from transforms.counters import count
 from transforms.elements import (
     PredictionRows,
     Rejects,
@@ -40,7 +41,6 @@ from transforms.elements import (
     WrittenFile,
 )
 from transforms.stamps import FINALIZER, last_time
-from transforms.tally import count
 from transforms.windows import refreshes
 from transforms.writing import WriteFn, write_file
 

@@ -21,8 +21,8 @@ from model.schema import Schema
 from model.skipped import Skipped, few_rows, fit_failed
 from model.store import DamagedArtefact, Store, model_cache
 from model.training import Normalized, dump_with_manifest, fit_artefact, training_fingerprint
+from transforms.counters import count
 from transforms.elements import Committed, FitResult, Trained
-from transforms.tally import count
 from transforms.writing import write_file
 
 FAITHFUL = frozenset(LEARNERS)

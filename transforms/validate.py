@@ -10,8 +10,8 @@ from apache_beam.pvalue import TaggedOutput
 from model.batch import tag_of
 from model.schema import Schema
 from model.validation import validate
+from transforms.counters import count
 from transforms.elements import AcceptedBatch, RawBatch, Rejects
-from transforms.tally import count
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 Validated = tuple[beam.PCollection[AcceptedBatch], beam.PCollection[Rejects]]

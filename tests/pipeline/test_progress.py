@@ -21,7 +21,7 @@ from pipeline import progress
 from pipeline.closing import print_closing
 from pipeline.progress import Pace, Progress, print_summary
 from tests.pipeline.job import status
-from transforms import tally
+from transforms import counters
 
 MINUTE = 60_000_000
 NO_ROW = Sums()
@@ -29,10 +29,10 @@ NO_ROW = Sums()
 
 @pytest.fixture(autouse=True)
 def counts() -> Iterator[None]:
-    """An empty tally before and after."""
-    tally.reset()
+    """Counters at zero before and after."""
+    counters.reset()
     yield
-    tally.reset()
+    counters.reset()
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,7 @@ def test_the_line_counts_rows_windows_and_refreshes(home: Path) -> None:
         "rows scored": 8_000,
         "refreshes reported": 2,
     }.items():
-        tally.count(name, number)
+        counters.count(name, number)
     line = watched.line()
     assert "12,000 rows read (" in line
     assert line.endswith("3 windows trained, 8,000 rows scored, 2 refreshes reported")
@@ -93,8 +93,8 @@ def test_the_status_shows_what_ended_a_run_even_while_it_began(
 def test_the_status_shows_running_and_then_how_it_ended(home: Path) -> None:
     with Progress(RunFolder("o"), console()) as watched:
         first = status("o")
-        tally.count("rows read", 5)
-        tally.note("watermark", 90 * 1_000_000)
+        counters.count("rows read", 5)
+        counters.max_gauge("watermark", 90 * 1_000_000)
         watched.state = "done"
     last = status("o")
     assert (first["format"], first["state"], first["rows_read"]) == (1, "running", 0)
@@ -121,8 +121,8 @@ def test_the_watermark_of_a_run_that_ended_well_is_the_end_of_its_last_refresh(
     state: str, watermark: str, home: Path
 ) -> None:
     with Progress(RunFolder("o"), console()) as watched:
-        tally.count("rows read", 5)
-        tally.note("watermark", 1_000_000)  # of the only item: its first row's time
+        counters.count("rows read", 5)
+        counters.max_gauge("watermark", 1_000_000)  # of the only item: its first row's time
         reported(RunFolder("o"), 3)
         watched.state = state
     assert status("o")["watermark"] == watermark
@@ -139,7 +139,7 @@ def test_of_workers_elsewhere_the_new_reports_show_what_is_done(
     reported(folder, 2, first=3, sums=ELSEWHERE)
     assert " 2,100 rows read (" in watched.line()
     assert watched.line().endswith(", 1,800 rows scored, 2 refreshes reported")
-    tally.count("rows read", 7)  # the workers are here after all
+    counters.count("rows read", 7)  # the workers are here after all
     assert " 7 rows read (" in watched.line()
 
 
@@ -156,7 +156,7 @@ def test_the_end_counts_the_last_report_of_workers_elsewhere(home: Path) -> None
 
 def test_a_live_run_shows_how_late_it_is(home: Path) -> None:
     for hundredths in range(101):
-        tally.observe("scored behind", hundredths / 100)
+        counters.record_latency("scored behind", hundredths / 100)
     with Progress(RunFolder("o"), console()) as watched:
         assert watched.line().endswith("0 rows read (0/s), scored 0.9 s behind (p95)")
     assert status("o")["delays"] == {
@@ -171,11 +171,11 @@ def test_the_delays_of_the_first_minute_count_only_until_it_is_over(
     monkeypatch.setattr("pipeline.progress.time.time", lambda: now)
     watched = Progress(RunFolder("o"), console())
     now = 1059.5
-    tally.observe("scored behind", 30.0)
+    counters.record_latency("scored behind", 30.0)
     assert watched.delays()["scored behind"]["max"] == 30.0
     now = 1060.0
     assert watched.delays() == {}
-    tally.observe("scored behind", 0.25)
+    counters.record_latency("scored behind", 0.25)
     assert watched.delays() == {
         "scored behind": {"count": 1, "p50": 0.25, "p95": 0.25, "p99": 0.25, "max": 0.25}
     }
@@ -189,7 +189,7 @@ def test_the_line_is_shown_now_and_then_and_status_is_kept(
     monkeypatch.setattr(progress, "PLAIN_INTERVAL", 0.01)
     output = console(terminal)
     with Progress(RunFolder("o"), output) as watched:
-        tally.count("rows read", 77)
+        counters.count("rows read", 77)
         while status("o")["rows_read"] < 77 or "77 rows read" not in to_plain(output):
             assert watched.seconds < 10
     assert "77 rows read" in to_plain(output)
@@ -275,7 +275,7 @@ def test_the_rate_is_of_the_time_in_which_rows_were_read(
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     watched = Progress(RunFolder("o"), console())
     clock[0] = 104.0
-    tally.count("rows read", 400)
+    counters.count("rows read", 400)
     clock[0] = 200.0
     assert "400 rows read (100/s)" in watched.line()
 

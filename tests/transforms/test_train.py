@@ -25,7 +25,7 @@ from tests.transforms.streams import (
     values,
 )
 from tests.transforms.test_normalize import by_hand
-from transforms import tally
+from transforms import counters
 from transforms.elements import Committed
 from transforms.normalize import Normalize
 from transforms.statistics import CollectWindows
@@ -182,8 +182,8 @@ def test_timing_is_kept_apart_and_only_for_what_was_fitted(tmp_path: Path) -> No
 
 def test_models_are_counted_as_trained_or_found(tmp_path: Path) -> None:
     rows = [row(t) for t in (0, 60, 120)]
-    tally.reset()
+    counters.reset()
     commit_rows(rows, tmp_path)
-    assert tally.tally() == {"models trained": 3}
+    assert counters.counts() == {"models trained": 3}
     commit_rows(rows, tmp_path)
-    assert tally.tally() == {"models trained": 3, "models found": 3}
+    assert counters.counts() == {"models trained": 3, "models found": 3}

@@ -7,7 +7,7 @@ import pytest
 from model.batch import tag_of
 from model.validation import validate
 from tests.transforms.streams import MINUTE, SCHEMA, row, stream
-from transforms import tally
+from transforms import counters
 from transforms.elements import Rejects
 from transforms.testing import FromBatches, Gather, batches, embedded
 from transforms.validate import Validate
@@ -75,9 +75,9 @@ def test_it_shows_the_same_as_the_plain_function() -> None:
 
 
 def test_rejects_are_counted() -> None:
-    tally.reset()
+    counters.reset()
     part_rows(broken(), 7)
-    assert tally.tally() == {"rows rejected": len(BROKEN)}
+    assert counters.counts() == {"rows rejected": len(BROKEN)}
 
 
 def test_no_row_gives_neither_and_a_batch_of_bad_rows_nothing_accepted() -> None:

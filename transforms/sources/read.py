@@ -14,11 +14,11 @@ from apache_beam.utils.windowed_value import WindowedValue
 from model.batch import tag_of
 from model.ending import StreamEnd
 from transforms import coders  # noqa: F401  # what a source emits is shuffled by them
+from transforms.counters import count, max_gauge
 from transforms.elements import RawBatch
 from transforms.sources.planner import ITEMS_A_BUNDLE, Drain, Planner
 from transforms.sources.work_items import DeferredRows, Reader, WorkItem, WorkPlan
 from transforms.stamps import beam_time
-from transforms.tally import count, note
 
 AHEAD = 2
 """So many work items are begun to be read before their turn: to decode a row group's beginning
@@ -41,7 +41,7 @@ class ReadFn(beam.DoFn):
         """A work item's batches, counted."""
         for batch in batches:
             count("rows read", batch.num_rows)
-            note("watermark", item.at)
+            max_gauge("watermark", item.at)
             yield TimestampedValue(batch, beam_time(tag_of(batch).at))
 
 

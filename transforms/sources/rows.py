@@ -24,9 +24,9 @@ from model.batch import LATE, Key, Tag, event_times, split, tag_of
 from model.latest import default_latest, reject_later
 from model.rows import from_dicts
 from model.schema import Schema
+from transforms.counters import count
 from transforms.elements import RawBatch
 from transforms.stamps import STAMP, beam_time
-from transforms.tally import count
 
 
 def as_dict(row: Any) -> dict[str, Any]:
