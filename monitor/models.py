@@ -19,7 +19,8 @@ examples:
   python -m pipeline models runs/latest 20260101T001200Z             one, whole
   python -m pipeline models runs/latest --verify                     does each match its hash?
   python -m pipeline models runs/latest --prune 3                    keep the newest three
-  python -m pipeline models export runs/latest newest --to model.joblib
+  python -m pipeline models export runs/latest newest --to model.joblib   (or model.onnx)
+  python -m pipeline models export runs/latest newest --mlflow URI        (export --help)
 """
 
 
