@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -68,7 +67,7 @@ def matches(shown: str, printed: str) -> bool:
     """Whether a program printed what a page shows, spaces apart, where ``...`` is any text.
 
     Example:
-        >>> matches("a\\n...\\nd ...\\n", "a\\nb\\nc\\nd e\\n")
+        >>> matches("seen ... of 3 rows", "seen 2  of 3 rows")
         True
     """
     return doctest.OutputChecker().check_output(
@@ -81,11 +80,10 @@ class Shell:
 
     Args:
         folder: an empty folder; ``examples`` and ``deploy`` are put there, as in a checkout.
-        port: takes the place of 8000.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, 8000
         for name in ("examples", "deploy"):
             (folder / name).symlink_to(ROOT / name)
         self._programs = Path(tempfile.mkdtemp())
@@ -129,7 +127,7 @@ class Shell:
         if block.language == "python":
             text = f"python3 - <<'END OF BLOCK'\n{text}END OF BLOCK\n"
         serves = "correnteza serve" in text
-        text = re.sub(r"(correnteza serve \S+)", rf"\1 --port {self.port} > serve.log", text)
+        text = re.sub(r"(correnteza serve \S+)", r"\1 --port 0 > serve.log", text)
         text = re.sub(r"(correnteza ask)\b", rf"\1 http://127.0.0.1:{self.port}", text)
         text = text.replace("localhost:8000", f"localhost:{self.port}")
         assert self._shell.stdin is not None and self._shell.stdout is not None
@@ -145,10 +143,15 @@ class Shell:
         raise AssertionError(f"line {block.line}: a command failed; it printed:\n{printed}")
 
     def _wait(self) -> None:
-        """Waits until the server answers."""
+        """Waits until the server has printed its address, whose port takes 8000's place."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health"):
-                return
+            with suppress(FileNotFoundError):
+                found = re.search(
+                    r"http://127.0.0.1:(\d+)", (self.folder / "serve.log").read_text()
+                )
+                if found:
+                    self.port = int(found[1])
+                    return
             time.sleep(0.2)
         raise AssertionError("the server does not answer")

@@ -7,7 +7,6 @@ import json
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.schema import Schema
 from pipeline.__main__ import main
+from pipeline.arguments import parse
 from pipeline.program import COMMANDS
 from pipeline.runners.flink import JOB_SERVERS
 from tests.end_to_end.pages import PAGES, Block, Shell, blocks, matches
@@ -97,6 +97,13 @@ def test_what_is_not_run_has_options_and_targets_that_there_are(page: str) -> No
                 assert named <= options_of(command), where
 
 
+def test_the_options_of_the_service_are_options(tmp_path: Path) -> None:
+    [block] = [one for one in blocks("docs/operations.md") if one.mark == "file: run.toml"]
+    (tmp_path / "run.toml").write_text(block.text)
+    settings, beam = parse(["--config", str(tmp_path / "run.toml"), "--output", "run"])
+    assert settings.live and settings.on_interrupt == "drain" and not beam
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on people, for the pages that need one."""
@@ -107,10 +114,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port = listening.getsockname()[1]
-    made = Shell(tmp_path, port)
+    made = Shell(tmp_path)
     yield made
     made.close()
 
