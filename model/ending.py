@@ -49,12 +49,12 @@ NO_END = StreamEnd()
 
 
 def read_end(path: str) -> int | None:
-    """The end in a file, microseconds; None if it is not there."""
+    """The end in a file, microseconds; None if there is none that can be read."""
     try:
-        written = json.loads(files.read_whole(path))
-    except FileNotFoundError:
+        until = parse_iso(str(json.loads(files.read_whole(path))["until"]))
+        return (until - EPOCH) // timedelta(microseconds=1)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # decided anew
         return None
-    return (parse_iso(written["until"]) - EPOCH) // timedelta(microseconds=1)
 
 
 def write_end(path: str, until: int) -> None:
