@@ -20,14 +20,15 @@ NOISE = (
     *("Unparseable argument", "Job was cancelled", "not in a finalizable state"),
     "Channel closed prematurely",  # a bundle whose connection ended
     *("Really starting service", "Really destroying service"),  # Prism, begun and ended
+    "Retrying (Retry(",  # a request to Flink; if it fails in the end, that is reported
     "empty transform, with payload",  # Prism, of steps that Beam's runners leave out
     "transforms.versions.OtherVersion: ",  # the command line reports it in one line
 )
 """Parts of messages that Beam logs in runs without any fault."""
 
 
-LOGGERS = ("apache_beam", "PrismRunner", "root")
-"""The loggers that Beam logs to; what another one logs is shown."""
+LOGGERS = ("apache_beam", "PrismRunner", "root", "urllib3")
+"""The loggers of Beam and of the client of Flink; what another one logs is shown."""
 JAVA_FRAME = "\n\tat "
 
 
@@ -46,7 +47,7 @@ class NoiseFilter(logging.Filter):
         logger = record.name.partition(".")[0]
         if logger not in LOGGERS:
             return True
-        if self.muted and logger != "root":
+        if self.muted and logger in ("apache_beam", "PrismRunner"):
             return False
         if record.name == "PrismRunner" and record.levelno < logging.WARNING:
             return False  # Beam sets this logger's own level to Prism's

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 
 import pytest
 from urllib3.util import Retry
 
+from pipeline.logs import configure_logging
 from pipeline.runners.cluster import Cluster, Unreachable
 from tests.pipeline.fake_flink import find_closed_port
 
@@ -65,10 +67,16 @@ def test_a_request_that_the_cluster_has_heard_is_not_sent_again(
     server.listener.close()
 
 
-def test_a_cluster_that_is_not_there_is_described_in_a_line() -> None:
+def test_a_cluster_that_is_not_there_is_described_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    configure_logging()
     page = f"http://127.0.0.1:{find_closed_port()}"
     with pytest.raises(Unreachable) as raised:
         Cluster(page).slots()
+    assert capsys.readouterr().err == ""
     assert str(raised.value) == (
         f"{page} does not answer as Flink does: [Errno 111] Connection refused"
     )
