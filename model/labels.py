@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -213,9 +214,15 @@ def group_by_refresh(
         [(0, [1]), (60, [0, 2])]
     """
     places = np.flatnonzero(chosen)
+    if not len(places):
+        return
     starts = (at[places] - offset) // every * every + offset
-    for start in np.unique(starts).tolist():
-        yield start, places[starts == start]
+    if starts.min() < starts.max():
+        order = np.argsort(starts, kind="stable")
+        places, starts = places[order], starts[order]
+    cuts = [0, *(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(starts)]
+    for low, high in pairwise(cuts):
+        yield int(starts[low]), places[low:high]
 
 
 class Lesson(NamedTuple):

@@ -85,11 +85,12 @@ def build(
     figures = {"scored": scored, "rejected": rejected}
     if schema.has_label_time:
         clock = settings.clock
-        follow = Follow(schema, clock, folder.predictions, span.report_from)
+        rows = settings.predictions == "parquet"
+        follow = Follow(schema, clock, folder.predictions, span.report_from, rows)
         known = {"scored": scored, "accepted": accepted} | "Labels" >> follow
         figures["errors"] = known["errors"]
         written.append(known["parts"] | "Cohorts" >> WriteCohorts(folder.cohorts, clock, end))
-        if settings.predictions == "parquet":
+        if rows:
             outcomes = WriteOutcomes(folder.outcomes, settings.shards, end)
             written.append(known["answered"] | "Outcomes" >> outcomes)
     reports = (

@@ -68,12 +68,14 @@ class FollowFn(beam.DoFn):
         schema: of the rows, with ``label_time``.
         clock: when questions can be answered.
         since: what was certain in an earlier refresh has been reported; microseconds, or None.
+        rows: whether answered rows are needed.
     """
 
-    def __init__(self, schema: Schema, clock: Clock, since: int | None) -> None:
+    def __init__(self, schema: Schema, clock: Clock, since: int | None, rows: bool = True) -> None:
         self.schema = schema
         self.clock = clock
         self.since = since
+        self.rows = rows
 
     def process(
         self, batch: AskedBatch, at: Timestamp = STAMP
@@ -89,6 +91,8 @@ class FollowFn(beam.DoFn):
         if self._is_due(final):
             part = Part(tag.key, asked.rows.num_rows, asked.model or "", outcomes)
             yield TaggedOutput(PARTS, self._stamped((0, part), final, at))
+        if not self.rows:
+            return
         for refresh, rows in cut_answered(asked, self.schema, every, tag.at, offset):
             if self._is_due(refresh):
                 answered = OutcomeRows(tag, rows)
@@ -210,14 +214,18 @@ class Follow(beam.PTransform[Asking, Followed]):
         clock: when questions can be answered.
         folder: ``predictions/``, where those of a resumed run's reported refreshes are.
         since: the start of the first refresh that is to report, microseconds; None: all are.
+        rows: whether answered rows are needed.
     """
 
-    def __init__(self, schema: Schema, clock: Clock, folder: str, since: int | None) -> None:
+    def __init__(
+        self, schema: Schema, clock: Clock, folder: str, since: int | None, rows: bool = True
+    ) -> None:
         super().__init__()
         self.schema = schema
         self.clock = clock
         self.folder = folder
         self.since = since
+        self.rows = rows
 
     def expand(self, inputs: Asking) -> Followed:
         asked = [inputs["scored"] | "Asked" >> beam.Map(as_asked).with_output_types(AskedBatch)]
@@ -228,7 +236,7 @@ class Follow(beam.PTransform[Asking, Followed]):
         found: dict[str, list[beam.PCollection[Any]]] = {ERRORS: [], PARTS: [], ANSWERED: []}
         for number, questions in enumerate(asked):
             name = ("Follow", "FollowRecalled")[number]
-            follow = beam.ParDo(FollowFn(self.schema, self.clock, self.since))
+            follow = beam.ParDo(FollowFn(self.schema, self.clock, self.since, self.rows))
             outputs = questions | name >> follow.with_outputs(PARTS, ANSWERED, main=ERRORS)
             for kind, type_ in _TYPES.items():
                 outputs[kind].element_type = type_

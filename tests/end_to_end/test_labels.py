@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -25,6 +25,7 @@ from tests.end_to_end import streams
 from tests.end_to_end.label_oracle import Expected, Labels, replay_labels
 from tests.end_to_end.oracle import Cadence, Stream
 from tests.end_to_end.test_oracle import agree, contents, forest, name
+from transforms.sources.planner import Drain
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning"),  # a mean of nulls alone
@@ -285,20 +286,16 @@ def test_a_run_that_is_resumed_has_the_bytes_of_one_that_was_not(
     assert all(path.stat().st_mtime_ns == at for at, path in made.items())  # never made again
 
 
-ASKED: dict[str, int] = {}
-"""How often each planner of a folder has looked for a wish to drain."""
+LEFT: dict[str, int] = {}
+"""After how many looks each is asked."""
 
 
-class DrainAfter(NamedTuple):
-    """Asks a source to end once it has given so many work items, about."""
-
-    name: str
-    items: int
-    every: int = 60 * 1_000_000
+class DrainAfter(Drain):
+    """Asks a source to end once it has given some tickets, about."""
 
     def asked(self, now: float) -> bool:
-        ASKED[self.name] = ASKED.get(self.name, 0) + 1
-        return ASKED[self.name] > self.items
+        LEFT[self.path] -= 1
+        return LEFT[self.path] < 0
 
 
 def drained(folder: Path, source: str, items: int, *options: str) -> Path:
