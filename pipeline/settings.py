@@ -276,7 +276,7 @@ class Settings(BaseModel):
                 f"--latency {self.serve_window}s does not divide --every {self.refresh}s: "
                 f"must be a divisor, as {nearest}"
             )
-        if self.refresh // self.serve_window > MOST_SERVE_WINDOWS:
+        if self.refresh and self.refresh // self.serve_window > MOST_SERVE_WINDOWS:
             least = next(
                 d for d in divisors(self.refresh) if d * MOST_SERVE_WINDOWS >= self.refresh
             )
