@@ -53,9 +53,9 @@ from transforms.elements import (
     Summary,
     Tagged,
     WindowData,
+    WorkItem,
     WrittenFile,
 )
-from transforms.sources.work_items import WorkItem
 from transforms.versions import header, strip_header
 
 STATISTICS, MOMENTS, WINDOW, KNOWN = b"statistics", b"moments", b"window", b"known"

@@ -2,6 +2,7 @@
 
 | element | is given by | and taken by |
 |---|---|---|
+| ``WorkItem`` | ``sources.planner`` | ``sources.read`` |
 | ``RawBatch`` | a source | ``Validate`` |
 | ``AcceptedBatch`` | ``Validate`` | ``CollectWindows``, ``AssignModels`` |
 | ``Rejects`` | ``Validate`` | ``WriteRejects``, ``Evaluate`` |
@@ -47,6 +48,32 @@ from model.validation import Reject
 RawBatch: TypeAlias = pa.RecordBatch
 """A source's batch, whose schema's metadata has its tag (``model.batch.with_tag``). Only this
 element is a plain RecordBatch: sources of one's own give it (``docs/design.md``, *source*)."""
+
+
+OPEN = 2**63 - 1
+"""The end of a work item, or of what is read, that has none."""
+
+
+class WorkItem(NamedTuple):
+    """Which rows a source's next batches are made of.
+
+    Attributes:
+        partition, start, stop: what the source reads (its own units).
+        first: the id of the first row.
+        rows: how many there are.
+        line: where the first row stands, from 1.
+        at: no row of it is stamped before; microseconds.
+        until: rows that are stamped from here on are left out; microseconds.
+    """
+
+    partition: int
+    start: int
+    stop: int
+    first: int
+    rows: int
+    line: int
+    at: int
+    until: int = OPEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,11 +74,12 @@ from transforms.elements import (
     RowReference,
     SampleRows,
     ScoredBatch,
+    WorkItem,
 )
 from transforms.sinks import SampleFn, prediction_rows
 from transforms.sources.files import FileWork
 from transforms.sources.planner import Drain, Mark, MarkCoder, Planner
-from transforms.sources.work_items import Extent, WorkItem
+from transforms.sources.work_items import Extent
 from transforms.statistics import BoundFn, summarize
 from transforms.testing import accepted, batches
 from transforms.versions import OtherVersion, describe_header, header

@@ -53,11 +53,11 @@ from transforms.elements import (
     ServeInput,
     Summary,
     WindowData,
+    WorkItem,
     WrittenFile,
 )
 from transforms.object_store import MARK
 from transforms.sources.planner import Mark, MarkCoder
-from transforms.sources.work_items import WorkItem
 from transforms.statistics import summarize
 from transforms.testing import accepted, batches
 from transforms.versions import KINDS, OtherVersion, describe_header, header, strip_header

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.batch import ID, LATE, SECOND, TIME, TIME_TYPE, Key, Tag, encode, tag_of, with_tag
+from transforms.elements import WorkItem
 from transforms.sources.planner import DRAIN_SECONDS, ITEMS_A_BUNDLE, Drain, Planner
 from transforms.sources.read import PlannedSource, ReadAheadFn, ReadFn
-from transforms.sources.work_items import Extent, WorkItem
+from transforms.sources.work_items import Extent
 from transforms.stamps import beam_time
 from transforms.testing import Gather, embedded
 from transforms.versions import OtherVersion

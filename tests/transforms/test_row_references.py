@@ -23,7 +23,14 @@ from model.errors import UserError
 from model.reading import plan
 from tests.transforms.streams import MINUTE, SCHEMA, row, stream
 from transforms.assign_models import MaterializeFn
-from transforms.elements import AcceptedBatch, RawBatch, RowReference, ScoringBatch, ScoringTask
+from transforms.elements import (
+    AcceptedBatch,
+    RawBatch,
+    RowReference,
+    ScoringBatch,
+    ScoringTask,
+    WorkItem,
+)
 from transforms.sources.files import FileReader, work_item_of
 from transforms.sources.row_references import (
     MOST_OPEN,
@@ -32,7 +39,6 @@ from transforms.sources.row_references import (
     open_items,
     should_defer,
 )
-from transforms.sources.work_items import WorkItem
 from transforms.testing import Gather, embedded
 from transforms.validate import accept
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from model.batch import ID, SECOND, encode, event_times, late_mask, tag_of
 from model.reading import Plan, plan
 from tests.transforms.streams import MINUTE, SCHEMA, stream
+from transforms.elements import WorkItem
 from transforms.sources.files import FileReader, FileWork
 from transforms.sources.read import PlannedSource
-from transforms.sources.work_items import Extent, WorkItem
+from transforms.sources.work_items import Extent
 from transforms.testing import Gather, embedded
 
 

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from model.batch import ID, SECOND, encode, event_times, late_mask, row_ids, tag_of
 from model.people import SCHEMA, People
+from transforms.elements import WorkItem
 from transforms.sources.people import PeopleReader, PeopleWork, live_rows
 from transforms.sources.read import PlannedSource
-from transforms.sources.work_items import Extent, WorkItem
+from transforms.sources.work_items import Extent
 from transforms.testing import Gather, embedded
 
 MINUTE = 60 * SECOND

@@ -17,7 +17,8 @@ from model.reading import Chunk, Plan, read
 from model.reading.ahead import read_ahead
 from model.reading.files import check_unchanged
 from model.schema import Schema
-from transforms.sources.work_items import OPEN, Extent, WorkItem
+from transforms.elements import OPEN, WorkItem
+from transforms.sources.work_items import Extent
 
 BLOCK_BYTES = 8 << 20
 """About so many bytes are read at once, as a row group of a million values: two threads that pass

@@ -11,7 +11,8 @@ from model.batch import SECOND, Key, Tag, split
 from model.latest import reject_later
 from model.people import People
 from model.schema import Schema
-from transforms.sources.work_items import Extent, WorkItem
+from transforms.elements import WorkItem
+from transforms.sources.work_items import Extent
 
 LIVE_SECONDS = 0.2
 """A live batch leaves after so many seconds of rows at the latest."""

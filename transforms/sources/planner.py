@@ -26,10 +26,9 @@ from typing_extensions import override
 from model import files
 from model.asof import floor_to
 from model.ending import StreamEnd, read_end, write_end
+from transforms.elements import OPEN, WorkItem
 from transforms.sources.work_items import (
-    OPEN,
     Extent,  # noqa: F401  # pickled by this name in savepoints of version 0.1
-    WorkItem,
     WorkPlan,
 )
 from transforms.stamps import beam_time

@@ -15,9 +15,9 @@ from model.batch import tag_of
 from model.ending import StreamEnd
 from transforms import coders  # noqa: F401  # what a source emits is shuffled by them
 from transforms.counters import count, max_gauge
-from transforms.elements import RawBatch
+from transforms.elements import RawBatch, WorkItem
 from transforms.sources.planner import ITEMS_A_BUNDLE, Drain, Planner
-from transforms.sources.work_items import DeferredRows, Reader, WorkItem, WorkPlan
+from transforms.sources.work_items import DeferredRows, Reader, WorkPlan
 from transforms.stamps import beam_time
 
 AHEAD = 2

@@ -10,32 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from model.batch import tag_of
-from transforms.elements import AcceptedBatch, RawBatch, RowReference
-
-OPEN = 2**63 - 1
-"""The end of an extent that has none, as a work item has it."""
-
-
-class WorkItem(NamedTuple):
-    """Which rows a source's next batches are made of.
-
-    Attributes:
-        partition, start, stop: what the source reads (its own units).
-        first: the id of the first row.
-        rows: how many there are.
-        line: where the first row stands, from 1.
-        at: no row of it is stamped before; microseconds.
-        until: rows that are stamped from here on are left out; microseconds.
-    """
-
-    partition: int
-    start: int
-    stop: int
-    first: int
-    rows: int
-    line: int
-    at: int
-    until: int = OPEN
+from transforms.elements import OPEN, AcceptedBatch, RawBatch, RowReference, WorkItem
 
 
 class Extent(NamedTuple):
