@@ -33,6 +33,18 @@ def refreshes(seconds: list[int], folder: Path, form: str, group: int = 3) -> Re
     return Refreshes(plan(str(folder / f"a.{form}"), SCHEMA), SCHEMA, EACH_MINUTE)
 
 
+@pytest.mark.parametrize("offset", [1, 25, 59])
+def test_refreshes_that_begin_at_an_offset_hold_the_rows_from_there(
+    tmp_path: Path, offset: int
+) -> None:
+    seconds = np.cumsum(np.random.default_rng(offset).choice([1, 7, 61, 500], 12)).tolist()
+    cadence = Cadence(window=MINUTE, every=MINUTE, latency=MINUTE, offset=offset * SECOND)
+    found = refreshes(seconds, tmp_path, "parquet", 3)._replace(cadence=cadence)
+    held = sorted({((second - offset) // 60 * 60 + offset) * SECOND for second in seconds})
+    for many in range(len(held) + 1):
+        assert found.first_missing(held[:many], held[0]) == (held[many:] or [None])[0]
+
+
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 @pytest.mark.parametrize("seed", range(12))
 def test_the_first_missing_refresh_is_that_of_the_first_row_that_is_in_none_that_is_done(
