@@ -49,7 +49,8 @@ def test_a_total_weighs_refreshes_by_their_labelled_rows() -> None:
 def test_a_baseline_that_is_exact_leaves_no_skill_and_no_row_no_figure() -> None:
     exact = history.total([report(0, 0.0)])
     assert (exact.mae, exact.baseline_mae, exact.skill) == (0, 0, None)
-    assert history.total([report(0)])[3:] == (0, None, None, None)
+    none = history.total([report(0)])
+    assert (none.labelled, none.mae, none.baseline_mae, none.skill) == (0, None, None, None)
 
 
 def test_a_model_stands_at_the_last_refresh_of_its_window(run: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -284,13 +283,9 @@ def test_a_value_is_named_even_if_its_name_is_odd(name: str, message: str) -> No
 TAGS = {"svg", "title", "desc", "g", "path", "defs", "use", "text", "clipPath", "rect"}
 
 
-def test_a_picture_of_a_thousand_refreshes_is_small_and_quick() -> None:
+def test_a_picture_of_a_thousand_refreshes_is_small() -> None:
     reports = [report(minute, 1.0 + minute % 7) for minute in range(1_000)]
-    pictures.error(reports)
-    began = time.perf_counter()
-    svg = pictures.error(reports)
-    assert len(svg) < 100_000
-    assert time.perf_counter() - began < 1  # some 30 ms; this machine may be busy
+    assert len(pictures.error(reports)) < 100_000
 
 
 SPARSE = [report(3 * 24 * 60 * day, 1.0 + day % 2, late=1, unlabelled=day) for day in range(40)]
