@@ -257,3 +257,9 @@ def test_a_single_null_time_is_a_reject_with_its_row() -> None:
     assert [reject.where for reject in found.rejected] == ["frame:5"]
     assert found.predictions.num_rows == 999
     assert 4 not in found.predictions["id"].to_pylist()
+
+
+def test_labels_that_come_later_are_refused() -> None:
+    schema = {**PLAIN, "label_time": "known", "wait": "2d"}
+    with pytest.raises(UserError, match="label_time: labels that come later need the job"):
+        backtest(frame(1_000).assign(known=pd.Timestamp("2026-01-01")), schema, learner="ridge")
