@@ -159,8 +159,7 @@ def cut_answered(
         pa.repeat(pa.scalar(asked.model, pa.string()), rows.num_rows),
         *kept,
     ]
-    layout = outcome_fields(schema).with_metadata(rows.schema.metadata)
-    whole = pa.RecordBatch.from_arrays(columns, schema=layout)
+    whole = pa.RecordBatch.from_arrays(columns, schema=outcome_fields(schema))
     for refresh, places in group_by_refresh(events.at, events.answered, every, offset):
         yield refresh, whole.take(pa.array(places))
 

@@ -290,7 +290,8 @@ def write_outcomes(
         return
     shard, parts = keyed
     names = format_name(window.start.micros), f"{shard:05d}.parquet"
-    table = pa.Table.from_batches([part.rows for part in parts])
+    # no metadata: Arrow writes an empty one into a file, and what was encoded has none
+    table = pa.Table.from_batches([part.rows.replace_schema_metadata(None) for part in parts])
     ordered = table.sort_by([("label_time", "ascending"), ("id", "ascending")])
     yield TimestampedValue(write_file(folder, names, parquet_bytes(ordered)), last_time(window))
 

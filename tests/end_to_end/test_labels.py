@@ -308,7 +308,7 @@ def drained(folder: Path, source: str, items: int, *options: str) -> Path:
     folder.mkdir()
     made, span = file_source(settings, place, print)
     open_folder(place, settings, files_setting(made))
-    made.drain = DrainAfter(str(folder), items)  # type: ignore[assignment]
+    made.drain = DrainAfter(f"{folder}:{items}", 60 * 1_000_000)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         build(pipeline, made, settings, place, span)
     return folder
