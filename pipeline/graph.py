@@ -45,27 +45,19 @@ def build(
     Returns:
         The reports, one a refresh.
     """
-    schema, cadence, store = (
-        settings.row_schema,
-        settings.cadence,
-        Store(folder.models, in_run=True),
-    )
+    schema, cadence = settings.row_schema, settings.cadence
+    store = Store(folder.models, in_run=True)
     deferred_rows = getattr(source, "deferred_rows", None)
     end = StreamEnd(span.until, folder.until if schema.has_label_time else None)
     events = root | "Source" >> source
     accepted, broken = events | "Validate" >> Validate(schema)
     rejected = broken | "UnreportedRejects" >> beam.Filter(unreported, span.report_from)
+    windows = CollectWindows(
+        schema, cadence, settings.sample_rows, span.begin, end, reduce=settings.by_moments
+    )
     models = (
         accepted
-        | "Windows"
-        >> CollectWindows(
-            schema,
-            cadence,
-            settings.sample_rows,
-            begin=span.begin,
-            end=end,
-            reduce=settings.by_moments,
-        )
+        | "Windows" >> windows
         | "Normalize" >> Normalize(schema)
         | "Train" >> Train(schema, settings.regressor, store, settings.least_rows, settings.strict)
         | "Commit" >> Commit(store, folder.timing, folder.skipped)

@@ -220,9 +220,9 @@ class CollectWindows(
         schema: Schema,
         cadence: Cadence,
         sample_rows: int = 1_000_000,
-        *,
         begin: int | None = None,
         end: StreamEnd = NO_END,
+        *,
         reduce: bool = False,
     ) -> None:
         super().__init__()
