@@ -131,14 +131,6 @@ def test_tables_of_all_kinds_give_the_same() -> None:
     assert backtest(rows.set_index("at"), RICH, **options).predictions == expected
 
 
-def test_polars_gives_the_same() -> None:
-    polars = pytest.importorskip("polars")
-    rows = frame(1_000)
-    options: dict[str, Any] = {"learner": "ridge", "window": "7d"}
-    expected = backtest(rows, RICH, **options).predictions
-    assert backtest(polars.from_pandas(rows), RICH, **options).predictions == expected
-
-
 def test_predictions_are_those_of_scikit_learn_on_the_window_before() -> None:
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
