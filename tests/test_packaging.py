@@ -36,8 +36,10 @@ DECLARED = [
         for text in extra
     ),
 ]
-OPTIONAL = {"pandas": "notebook"}
-"""What is imported if it is there, and the extra that names it."""
+OPTIONAL = {"pandas", "river"}
+"""What model and transforms import only for a user who has brought an object of it."""
+BROUGHT = {"river"}
+"""What no extra names, since a user's own learner brings it."""
 
 
 def canonical(name: str) -> str:
