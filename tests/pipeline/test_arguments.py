@@ -212,8 +212,8 @@ def test_a_toml_file_that_is_missing_or_no_text_is_refused(job: Job) -> None:
         (["--learner-param", "8"], "--learner-param '8': must be name=value, as in max_depth=8"),
         (["chek"], "unknown command 'chek': do you mean check?"),
         (
-            ["run"],
-            f"unknown command 'run': {', '.join(COMMANDS)}, "
+            ["zzz"],
+            f"unknown command 'zzz': {', '.join(COMMANDS)}, "
             "or options alone (see python -m pipeline --help)",
         ),
     ],
