@@ -14,7 +14,7 @@ def refreshes(cadence: Cadence) -> FixedWindows:
     Example:
         >>> day, hour = 86_400 * SECOND, 3_600 * SECOND
         >>> refreshes(Cadence(window=day, every=day, latency=day, offset=5 * hour)).offset
-        Timestamp(18000)
+        Duration(18000)
     """
     return FixedWindows(cadence.every // SECOND, cadence.offset // SECOND)
 

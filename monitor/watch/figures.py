@@ -14,8 +14,8 @@ def format_figure(value: float | None) -> str:
     """A figure as a table shows it, in a dozen characters at most; ``-`` for none.
 
     Example:
-        >>> make_table(1234.5678), make_table(0.12345), make_table(-1.5e60), make_table(None)
-        ('1,235', '0.123', '-1.5e+60', '-')
+        >>> [format_figure(value) for value in (1234.5678, 0.12345, -1.5e60, None)]
+        ['1,235', '0.123', '-1.5e+60', '-']
     """
     if value is None:
         return "-"
@@ -78,7 +78,7 @@ def pack_lines(parts: Iterable[str], width: int) -> list[str]:
     """Lines of parts, as many in each as there is room for; a part is never broken.
 
     Example:
-        >>> pack_rows(["12 rows read", "2 models", "live"], 22)
+        >>> pack_lines(["12 rows read", "2 models", "live"], 22)
         ['12 rows read, 2 models', 'live']
     """
     lines: list[str] = []
