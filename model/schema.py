@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -444,6 +444,19 @@ def schema_of(raw: dict[str, Any], where: str) -> Schema:
         return Schema.model_validate(raw)
     except ValidationError as error:
         raise UserError(f"{where}: {explain(error)}") from error
+
+
+def as_schema(schema: Schema | Mapping[str, Any] | str | Path) -> Schema:
+    """A schema, of itself, of its keys or of the path of a TOML file.
+
+    Raises:
+        UserError: if it is none.
+    """
+    if isinstance(schema, Schema):
+        return schema
+    if isinstance(schema, Mapping):
+        return schema_of(dict(schema), "schema")
+    return load_schema(str(schema))
 
 
 def _as_list(value: object) -> str:

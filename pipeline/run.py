@@ -27,7 +27,6 @@ from model.store import Store
 from model.wording import format_count
 from monitor.alerts import AlertWatch
 from monitor.console import consoles, show_status
-from pipeline import own as own_sources
 from pipeline import runners
 from pipeline.arguments import parse
 from pipeline.closing import print_closing, rejected_of, rejection_lines
@@ -35,6 +34,7 @@ from pipeline.folder import find_folder, lock_folder, open_folder
 from pipeline.graph import build
 from pipeline.inputs import KnownFile, files_before, files_setting
 from pipeline.integrity import check_whole
+from pipeline.own_source import OwnSource, call_factory, own_source
 from pipeline.program import resume_command
 from pipeline.progress import Progress, print_summary
 from pipeline.runners import dataflow, execution, requirements
@@ -136,7 +136,7 @@ def run_settings(
         stack.enter_context(outside_ipython())
         pipeline = beam.Pipeline(runner=runner, options=options)
         build(pipeline, source, settings, folder, span)
-        if isinstance(source, own_sources.OwnSource) and source.latest is not None:
+        if isinstance(source, OwnSource) and source.latest is not None:
             settings = settings.model_copy(update={"latest": format_iso(source.latest)})
         if not dry:
             open_folder(folder, settings, files_setting(source))
@@ -238,8 +238,8 @@ def make_source(
 ) -> tuple[Any, Span]:
     """The source and what of it is read."""
     if settings.brings_source:
-        made = own or own_sources.make(str(settings.source), settings.source_param, settings)
-        return own_sources.own_source(made, settings, folder)
+        made = own or call_factory(str(settings.source), settings.source_param, settings)
+        return own_source(made, settings, folder)
     if planned is None:
         return people_source(settings, folder)
     return file_source(settings, folder, print, planned, known)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from model.categories import is_category
 from model.errors import UserError
-from model.schema import Schema, schema_of
+from model.schema import Schema, as_schema, schema_of
 from model.validation import is_number
 from pipeline.frames.tables import FRAME, as_table
 
@@ -117,8 +117,6 @@ def read_frame(frame: Any, schema: Given, keys: dict[str, Any]) -> tuple[pa.Tabl
     if keys:
         names = ", ".join(f"{name}=" for name in keys)
         raise UserError(f"schema and {names} were given: must be one of the two")
-    from pipeline.own import as_schema  # here, since that module imports Beam
-
     found = as_schema(schema)
     _refuse_labels(found)
     return as_table(frame, index=found.time), found

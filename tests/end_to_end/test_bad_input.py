@@ -190,7 +190,10 @@ REFUSED_WORDS: dict[str, tuple[list[str], str]] = {
     "a folder without data": (["--input", "empty"], "--input empty: no file matches"),
     "a file system that is unknown": (["--input", "foo://a.csv"], "foo:// is not known: must be"),
     "an address on the web": (["--input", "https://a.org/b.csv"], "download it first (curl "),
-    "an unknown learner": (["--learner", "tree"], "--learner 'tree': must be forest, ridge, boosting"),
+    "an unknown learner": (
+        ["--learner", "tree"],
+        "--learner 'tree': must be forest, ridge",
+    ),
     "a module that is missing": (["--learner", "no.such:f"], "--learner no.such:f: cannot be"),
     "a factory that is missing": (["--learner", "json:f"], "--learner json:f: cannot be imported"),
     "a factory of something else": (["--learner", "builtins:dict"], "a regressor with fit and"),
