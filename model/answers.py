@@ -51,7 +51,7 @@ class Outcome(NamedTuple):
 def find_outcomes(
     asked: Asked, schema: Schema, every: int, stamp: int, offset: int = 0
 ) -> Iterator[Outcome]:
-    """What becomes of a batch's questions, a refresh after the other.
+    """What becomes of a batch's questions, one refresh after another.
 
     Args:
         asked: the questions and their predictions.

@@ -65,7 +65,7 @@ class Part(NamedTuple):
         key: the batch's.
         rows: its questions.
         model: the name of the artefact that scored them, or "".
-        outcomes: what becomes of them, a refresh after the other.
+        outcomes: what becomes of them, one refresh after another.
     """
 
     key: Key

@@ -112,7 +112,7 @@ class Delays(NamedTuple):
             ValueError: if there is no delay.
         """
         if not self.counts:
-            raise ValueError("no label: there is no delay to speak of")
+            raise ValueError("no label: a quantile of delays needs one")
         bins, counts = np.array(self.counts).T
         place = int(np.searchsorted(np.cumsum(counts), share * counts.sum()))
         return min(greatest_in_bin(int(bins[min(place, len(bins) - 1)])), self.greatest)

@@ -66,7 +66,7 @@ def defaults_for(learner: str, rows: int) -> dict[str, Any]:
 
 
 def parse_parameter(text: str, option: str = "--learner-param") -> tuple[str, Any]:
-    """A parameter from ``name=value``; the value is a Python literal, or else text.
+    """A parameter from ``name=value``: a Python literal, ``true`` or ``false``, else text.
 
     Args:
         text: the parameter.

@@ -48,7 +48,7 @@ WRITTEN = (
     *(f"outcomes/{NAME}/*.parquet", f"cohorts/{NAME}.json"),
     *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
 )
-"""All files of a run, as globs."""
+"""All files of a run but for its lock, as globs."""
 
 
 class Questions(NamedTuple):
@@ -67,7 +67,7 @@ class Questions(NamedTuple):
     open: int
 
     def line(self) -> str:
-        """They in a line.
+        """A summary of them in one line.
 
         Example:
             >>> Questions(10, 7, 1, 2).line()
@@ -213,7 +213,7 @@ class RunFolder:
         return self._part("pruned.json")
 
     def pruned_before(self) -> int:
-        """Microseconds: refreshes that begin before may lack their files; the least int: none."""
+        """Refreshes before this may lack their files; microseconds, -2**63 if none may."""
         try:
             before = parse_iso(str(parse_json(files.read_whole(self.pruned))["before"]))
         except (FileNotFoundError, ValueError, KeyError):
@@ -232,7 +232,7 @@ class RunFolder:
         check_scheme(self.path, "")
         prepare_file_systems([self.path])
         if files.is_local(self.path) and not Path(self.path).is_dir():
-            raise UserError(f"{self.path}: is no folder; must be a run's folder")
+            raise UserError(f"{self.path}: is not a folder; must be a run's folder")
 
     def read_settings(self) -> dict[str, Any]:
         """settings.json, as it stands.

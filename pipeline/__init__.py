@@ -1,4 +1,4 @@
-"""The job's wiring and its command line: settings, graph, runners, run folder, reports, server."""
+"""The job's wiring and its command line: settings, graph, runners, run folder."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

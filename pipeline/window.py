@@ -90,7 +90,7 @@ def choose(plan: Plan, settings: Settings) -> Choice:
         chosen, how = settings, ""
         if not settings.resume:
             refuse_absurd(length, seen, proposed, outlook, settings)
-            notes = _warnings(length, seen, proposed, outlook, settings)
+            notes = _warnings(seen, proposed, outlook, settings)
     made = outlook.windows(chosen.window, settings.least_rows)
     refreshes = outlook.windows(chosen.refresh, settings.least_rows).number
     if settings.refresh_count:
@@ -157,7 +157,7 @@ def refuse_absurd(
 
 
 def _warnings(
-    length: int, seen: WindowCounts, proposed: int | None, outlook: RowTimes, settings: Settings
+    seen: WindowCounts, proposed: int | None, outlook: RowTimes, settings: Settings
 ) -> list[str]:
     if seen.few < 0.5:
         return []

@@ -4,7 +4,7 @@
 |---|---|---|
 | ``WorkItem`` | ``sources.planner`` | ``sources.read`` |
 | ``RawBatch`` | a source | ``Validate`` |
-| ``AcceptedBatch`` | ``Validate`` | ``CollectWindows``, ``AssignModels`` |
+| ``AcceptedBatch`` | ``Validate`` | ``CollectWindows``, ``AssignModels``, ``Follow`` |
 | ``Rejects`` | ``Validate`` | ``WriteRejects``, ``Evaluate`` |
 | ``Summary`` | each batch in ``CollectWindows`` | its combiner |
 | ``WindowData`` | ``CollectWindows`` | ``Normalize`` |
@@ -13,7 +13,7 @@
 | ``Committed`` | ``Commit`` | ``AssignModels`` |
 | ``ServeInput`` | the two inputs of ``AssignModels`` | its CoGroupByKey |
 | ``ScoringBatch`` | ``AssignModels`` | ``Predict`` |
-| ``ScoredBatch`` | ``Predict`` | ``Evaluate``, ``WritePredictions``, ``WriteSample`` |
+| ``ScoredBatch`` | ``Predict`` | ``Evaluate``, ``WritePredictions``, ``WriteSample``, ``Follow`` |
 | ``PredictionRows``, ``SampleRows`` | each scored batch in those | their shuffles |
 | ``WrittenFile`` | the writing transforms | ``Evaluate`` |
 | ``KeyedSums`` | each batch in ``Evaluate``, ``Follow`` | the combiner of ``Evaluate`` |
@@ -176,7 +176,7 @@ class Trained(NamedTuple):
         model: the artefact's bytes, or None if the store has it.
         manifest: what is known of it.
         seconds: how long the fit took.
-        artefact: what the bytes hold, if it is sure to be just that (``train.FAITHFUL``).
+        artefact: what the bytes hold, if that is sure (``transforms.train.FAITHFUL``).
     """
 
     window: Window

@@ -47,7 +47,7 @@ FIGURES = pa.schema(
     ]
 )
 REJECTS_KEPT = 1_000
-"""Maximum number of rejected rows that are kept; all are format_count."""
+"""Maximum number of rejected rows that are kept; all are counted."""
 
 
 def backtest(
@@ -118,7 +118,9 @@ def checked(options: dict[str, Any], allowed: Sequence[str] = OPTIONS) -> dict[s
     """
     for name in options:
         if name not in allowed:
-            raise UserError(f"{name}=: is no option here; must be one of {', '.join(allowed)}")
+            raise UserError(
+                f"{name}=: is not an option of this function; must be one of {', '.join(allowed)}"
+            )
     return {name: value for name, value in options.items() if value is not None}
 
 

@@ -84,7 +84,7 @@ def _mostly_distinct(values: pa.ChunkedArray) -> bool:
 
 
 def check_columns(table: pa.Table, names: Sequence[str]) -> None:
-    """Refuses columns that a table has not.
+    """Refuses columns that a table lacks.
 
     Raises:
         UserError: names them and those that there are.

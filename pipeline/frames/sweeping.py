@@ -66,7 +66,7 @@ def sweep(
     Args:
         frame: as for ``backtest``.
         schema: as for ``backtest``.
-        windows: lengths, as ``["7d", "28d", "all"]``; None: one that fits the rows, and four times
+        windows: lengths, as ``["7d", "28d"]``; None: one that fits the rows, and four times
             that.
         every: how long a model serves, or several such; None: the shortest of the windows.
         learners: names, names with parameters as ``"boosting(max_iter=50)"``, or regressors.
@@ -136,13 +136,11 @@ class Plans(NamedTuple):
     Attributes:
         inputs: the rows, cut for each cadence.
         contenders: those of each cadence.
-        several: whether there is more than one cadence.
         longest: the length of the window of the static models, as the user gave it.
     """
 
     inputs: list[Input]
     contenders: list[list[Contender]]
-    several: bool
     longest: str
 
     @property
@@ -187,8 +185,8 @@ def plan(
     if not first.plan.chunks:
         raise UserError("no row: at least one is needed")
     length = first.settings.window
-    lengths = _seconds(asked or [length, *([4 * length] if windows is None else [])], options)
-    cadences = _seconds(_listed(every) or [min(lengths)], options)
+    lengths = _seconds(asked or [length, *([4 * length] if windows is None else [])])
+    cadences = _seconds(_listed(every) or [min(lengths)])
     number = len(kinds) * len(cadences) * (len(lengths) + 2)
     if number > MOST:
         raise UserError(f"{number} combinations: must be at most {MOST}")
@@ -206,7 +204,7 @@ def plan(
             mine.append(Contender(kind, title, option(cadence), replay))
         inputs.append(Input(first.plan, settings, first.messages[:1]))
         contenders.append(mine)
-    return Plans(inputs, contenders, len(cadences) > 1, option(max(lengths)))
+    return Plans(inputs, contenders, option(max(lengths)))
 
 
 def _listed(value: Any) -> list[Any]:
@@ -215,7 +213,7 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
 
 
-def _seconds(lengths: Sequence[Any], options: dict[str, Any]) -> list[int]:
+def _seconds(lengths: Sequence[Any]) -> list[int]:
     """Durations as the command line takes them, each once, the shortest first."""
     found = {settings_from({"window": length}).window for length in lengths}
     return sorted(found)

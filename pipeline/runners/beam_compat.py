@@ -12,7 +12,7 @@ that runs Beam without the piece, and fails with "delete ..." as soon as Beam do
 | ``silence_worker_prints`` | apache/beam#5020, closed without a change |
 | ``programs_in_own_session`` | none found; apache/beam#34748 is near |
 | ``_one_worker`` in ``direct.py``: a refusal | apache/beam#19842 |
-| ``transforms/byhand.py``: references on the embedded runner | none found |
+| ``transforms/object_store.py``: references on the embedded runner | none found |
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def test_the_version_is_printed(run: Path) -> None:
         (("serve", "RUN"), r"serve needs \w+, which is not installed: make -C ROOT setup"),
         (("ask", "http://127.0.0.1:1"), "http://127.0.0.1:1: does not answer: Connection refused"),
         (("--learnr", "x"), r"unknown option --learnr: do you mean --learner\?"),
-        (("models", "nowhere"), "nowhere: is no folder; must be a run's folder"),
+        (("models", "nowhere"), "nowhere: is not a folder; must be a run's folder"),
     ],
 )
 def test_a_refusal_is_the_only_line(argv: tuple[str, ...], line: str, run: Path) -> None:

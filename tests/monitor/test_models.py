@@ -148,8 +148,8 @@ def test_a_path_that_is_no_runs_folder_is_refused(job: Job) -> None:
     Path("file").write_text("")
     Path("empty").mkdir()
     assert "required: OUTPUT" in job.refused("models")
-    assert job.refused("models", "no") == "no: is no folder; must be a run's folder"
-    assert job.refused("models", "file") == "file: is no folder; must be a run's folder"
+    assert job.refused("models", "no") == "no: is not a folder; must be a run's folder"
+    assert job.refused("models", "file") == "file: is not a folder; must be a run's folder"
     for argv in (["empty"], ["empty", "--verify"]):
         message = job.refused("models", *argv)
         assert message == f"{argv[0]}: holds no run: no settings.json in it"

@@ -233,7 +233,7 @@ def test_a_table_that_will_not_do_is_refused_in_a_line(change: Any, message: str
         ({"learner": "rigde"}, "--learner 'rigde'"),
         ({"learner": 7}, "learner 7: must be a name"),
         ({"learner": "ridge", "learner_param": {"alhpa": 1}}, "alhpa"),
-        ({"runner": "prism"}, "runner=: is no option here"),
+        ({"runner": "prism"}, "runner=: is not an option of this function"),
         ({"time": "at"}, "schema and time= were given"),
     ],
 )

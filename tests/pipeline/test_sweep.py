@@ -129,7 +129,7 @@ def test_a_combination_without_a_model_in_time_is_left_out_and_shown() -> None:
         ({"windows": ["10d", "7d"]}, "no multiple of"),
         ({"learners": []}, "learners: at least one"),
         ({"learners": ["ridge("]}, "learner 'ridge\\('"),
-        ({"window": "7d"}, "window=: is no option here"),
+        ({"window": "7d"}, "window=: is not an option of this function"),
         ({"windows": [f"{n}d" for n in range(1, 300)], "every": "1d"}, "at most 200"),
     ],
 )

@@ -48,8 +48,8 @@ def test_a_file_that_cannot_be_written_is_reported_and_leaves_nothing(run: Path,
     ("argv", "message"),
     [
         ([], "the following arguments are required: OUTPUT"),
-        (["no"], "no: is no folder; must be a run's folder"),
-        (["file"], "file: is no folder; must be a run's folder"),
+        (["no"], "no: is not a folder; must be a run's folder"),
+        (["file"], "file: is not a folder; must be a run's folder"),
         (["empty"], "empty: holds no run: no settings.json in it"),
         (
             ["foo://bar"],

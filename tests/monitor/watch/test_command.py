@@ -141,7 +141,7 @@ def test_what_is_no_run_is_refused(job: Job) -> None:
     Path("empty").mkdir()
     assert "required: OUTPUT" in job.refused("watch")
     for path in ("no", "file"):
-        assert job.refused("watch", path) == f"{path}: is no folder; must be a run's folder"
+        assert job.refused("watch", path) == f"{path}: is not a folder; must be a run's folder"
     assert job.refused("watch", "empty") == "empty: holds no run: no settings.json in it"
     assert "foo://bar: foo:// is not known: must be " in job.refused("watch", "foo://bar")
 
