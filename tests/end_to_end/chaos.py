@@ -91,7 +91,7 @@ class Live:
 
     def go_on(self) -> None:
         """Starts it again as it said that it goes on: from its last checkpoint."""
-        result = re.findall(r"; go on with:\n.* --output \S+ (--resume .*)", self.said)
+        result = re.findall(r"; go on with:\n.* --output \S+ (--resume.*)", self.said)
         assert result, self.said
         self.process = self._start(tuple(shlex.split(result[-1])))
 
