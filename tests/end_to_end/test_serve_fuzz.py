@@ -28,8 +28,9 @@ pytestmark = pytest.mark.slow
 KEY = "fuzzing-needs-a-key-too"
 OPERATIONS = [
     ("post", "/predict"),
-    *(("get", f"/{name}") for name in ("health", "status", "models", "models/{name}", "windows")),
-    *(("get", f"/{name}") for name in ("data", "normalized", "metrics", "skipped")),
+    *(("get", f"/{name}") for name in ("health", "status", "models", "models/{name}")),
+    *(("get", f"/{name}") for name in ("refreshes", "windows", "data", "normalized")),
+    *(("get", f"/{name}") for name in ("metrics", "skipped")),
     *(("get", f"/{name}") for name in ("alerts", "form", "pictures/{group}")),
 ]
 
