@@ -192,7 +192,7 @@ REFUSED_WORDS: dict[str, tuple[list[str], str]] = {
     "an address on the web": (["--input", "https://a.org/b.csv"], "download it first (curl "),
     "an unknown learner": (
         ["--learner", "tree"],
-        "--learner 'tree': must be forest, ridge",
+        "--learner 'tree': must be forest, ridge, boosting, or",
     ),
     "a module that is missing": (["--learner", "no.such:f"], "--learner no.such:f: cannot be"),
     "a factory that is missing": (["--learner", "json:f"], "--learner json:f: cannot be imported"),
