@@ -311,7 +311,7 @@ class RunFolder:
     def skip_names(self) -> list[str]:
         """The names of the windows that made no model, oldest first."""
         found = files.list_files(self.skipped, f"{NAME}.json")
-        return sorted(PurePath(path).stem for path in found)
+        return [PurePath(path).stem for path in found]
 
     def read_skip(self, window_end: str) -> Skipped:
         """Why a window made no model, by its name.
@@ -347,7 +347,7 @@ class RunFolder:
         shards: dict[str, list[str]] = {}
         for path in files.list_files(folder, f"{NAME}/*.parquet"):
             shards.setdefault(PurePath(path).parent.name, []).append(path)
-        return dict(sorted(shards.items()))
+        return shards
 
     def read_cohorts(self, most: int) -> list[Cohort]:
         """The figures of refreshes by when questions were asked, oldest first.
@@ -358,7 +358,7 @@ class RunFolder:
         Raises:
             ValueError: if a file holds no cohort.
         """
-        found = sorted(files.list_files(self.cohorts, f"{NAME}.json"))[-most:]
+        found = files.list_files(self.cohorts, f"{NAME}.json")[-most:]
         return [Cohort.model_validate_json(files.read_whole(path)) for path in found]
 
     def count_questions(self) -> Questions | None:

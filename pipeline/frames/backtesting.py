@@ -132,8 +132,7 @@ def replay_of(settings: Settings, **others: Any) -> Replay:
     """
     if settings.row_schema.has_label_time:
         raise UserError(
-            "schema: label_time: a backtest takes labels to be known at their rows' time; a run "
-            "on files goes by both clocks"
+            "schema: label_time: labels that come later need the job (python -m pipeline)"
         )
     check(*settings.regressor, settings.width)
     replay: dict[str, Any] = {

@@ -118,16 +118,4 @@ def read_frame(frame: Any, schema: Given, keys: dict[str, Any]) -> tuple[pa.Tabl
         names = ", ".join(f"{name}=" for name in keys)
         raise UserError(f"schema and {names} were given: must be one of the two")
     found = as_schema(schema)
-    _refuse_labels(found)
     return as_table(frame, index=found.time), found
-
-
-def _refuse_labels(schema: Schema) -> None:
-    """Refuses what a backtest cannot do yet.
-
-    Raises:
-        UserError: names the key.
-    """
-    for key in ("label_time", "labels"):
-        if getattr(schema, key, None) is not None:
-            raise UserError(f"{key}: labels that come later need the job (python -m pipeline)")
