@@ -209,7 +209,7 @@ def test_a_model_is_named_by_its_folder_too(folder: Path, tmp_path: Path) -> Non
         (["--output", "out.txt"], "--output out.txt: the format goes by the suffix"),
         (["--model", "20240101T000000Z"], "--model 20240101T000000Z: the models of"),
         (["--model", "no/such/20240101T000000Z"], "the model's folder says its run"),
-        (["--run", "nothing"], "nothing: is no folder"),
+        (["--run", "nothing"], "nothing: is not a folder"),
         (["--max-rejected", "2"], "--max-rejected 2: must be from 0 to 1"),
         (["--input", "nothing.csv"], "nothing.csv"),
         (["--wrong"], "--wrong"),
