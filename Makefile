@@ -43,9 +43,9 @@ run: $(CORE) $(SERVE) ## run the job; its options go in ARGS="..."
 
 test: lint types fast slow coverage ## lint, types, doctests, fast and slow tests, coverage
 
-QUICK := tests/model tests/pipeline/test_arguments.py tests/pipeline/test_settings.py \
+QUICK := tests/model tests/reading tests/pipeline/test_arguments.py tests/pipeline/test_settings.py \
 	tests/pipeline/test_lock.py tests/monitor/serve/test_decoders.py \
-	tests/monitor/serve/test_encodings.py tests/monitor/watch/test_figures.py --ignore=tests/model/test_inputs_agree.py \
+	tests/monitor/serve/test_encodings.py tests/monitor/watch/test_figures.py --ignore=tests/reading/test_inputs_agree.py \
 	--ignore=tests/model/test_artefact_bytes.py --ignore=tests/model/test_learners.py
 
 quick: $(TEST) ## under a minute, before each commit: lint, and the tests of what needs no job

@@ -24,10 +24,10 @@ from model.artefact import Artefact, Scores, load_bytes
 from model.batch import SECOND, Key, Tag, decode, encode, split
 from model.manifest import Learner, Window
 from model.metrics import sum_batch
-from model.reading import plan, read
 from model.schema import Schema
 from model.training import normalize, train
 from model.validation import validate
+from reading import plan, read
 from transforms.coders import SummaryCoder, SumsCoder
 from transforms.elements import AcceptedBatch, KeyedSums
 from transforms.sources.files import FileReader

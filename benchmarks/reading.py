@@ -28,9 +28,9 @@ from rich.table import Table
 
 from benchmarks.peers.readers import NUMBERS, READERS, time_reading
 from model.batch import Key, Tag, with_tag
-from model.reading import Plan, plan, read
 from model.schema import Features, Schema
 from model.validation import validate
+from reading import Plan, plan, read
 
 SHARE = 1 / 3
 """Of Polars' rate the job has at least this."""

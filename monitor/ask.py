@@ -21,7 +21,6 @@ from model.batch import ID, LABEL, TIME, Key, Tag, to_plain, with_tag
 from model.batch import KEY as ROW_KEY
 from model.errors import UserError
 from model.people import People, parse_delays
-from model.reading import Plan, plan, read
 from model.schema import Schema
 from model.times import parse_time
 from model.validation import validate
@@ -29,6 +28,7 @@ from model.wording import format_count
 from monitor.client import URL, Client, Row
 from monitor.commandline import Parser
 from monitor.serve.options import KEY
+from reading import Plan, plan, read
 
 WIDTHS = (12, 16, 16, 14, 18)
 EXAMPLES = f"""\

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from model.asof import format_iso
 from model.errors import UserError
-from model.reading import Plan
 from model.runs import RunFolder
 from model.wording import first_few
+from reading import Plan
 
 
 class KnownFile(BaseModel):

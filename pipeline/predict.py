@@ -16,16 +16,16 @@ from rich.console import Console
 from model import files
 from model.artefact import Artefact
 from model.errors import UserError
-from model.reading import Plan
 from model.runs import RunFolder
 from model.schema import ScoringSchema
-from model.scoring import ScoredRows, find, layout, score_files
 from model.store import DamagedArtefact, Store, is_name
 from model.validation import Reject
 from model.wording import format_count
 from monitor.commandline import Parser
 from monitor.console import consoles
 from monitor.tables import STDOUT, format_of, table, whole_file
+from pipeline.scoring import ScoredRows, find, layout, score_files
+from reading import Plan
 
 NEWEST, LATEST = "newest", "runs/latest"
 PATIENCE = 2.0

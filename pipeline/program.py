@@ -25,7 +25,7 @@ COMMANDS = {
 """Each has a module (``module_of``), whose ``main(argv)`` gives the exit code; and its help."""
 MONITOR = ("ask", "models", "prune", "report", "serve", "watch")
 """The commands that are modules of ``monitor``; the others are modules of ``pipeline``."""
-PACKAGES = ("model", "monitor", "pipeline", "transforms")
+PACKAGES = ("model", "monitor", "pipeline", "reading", "transforms")
 """The top-level packages of the project."""
 ROOT = Path(__file__).resolve().parents[1]
 """The folder that holds the packages."""

@@ -21,7 +21,6 @@ from model.asof import format_iso
 from model.errors import UserError
 from model.latest import default_latest
 from model.reach import prepare_file_systems
-from model.reading import Plan
 from model.runs import RunFolder
 from model.store import Store
 from model.wording import format_count
@@ -46,6 +45,7 @@ from pipeline.settings import OWN, Settings
 from pipeline.signals import exit_code, interruptible
 from pipeline.source import Span, file_source, people_source, plan_files
 from pipeline.window import Choice, choose, describe_offset
+from reading import Plan
 from transforms import counters
 from transforms.sinks import retain
 

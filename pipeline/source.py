@@ -12,14 +12,14 @@ from model.ending import StreamEnd, read_end
 from model.errors import UserError
 from model.people import ANSWERED, People
 from model.reach import reach
-from model.reading import Chunk, Plan, plan
-from model.reading.plausible import check_times
-from model.reading.refreshes import Refreshes
 from model.runs import RunFolder
 from model.store import Store
 from pipeline.inputs import KnownFile, check_known, check_new, check_none_new
 from pipeline.integrity import find_losses
 from pipeline.settings import Settings, micros_of
+from reading import Chunk, Plan, plan
+from reading.plausible import check_times
+from reading.refreshes import Refreshes
 from transforms.sources.files import FileReader, FileWork
 from transforms.sources.people import PeopleReader, PeopleWork, live_rows
 from transforms.sources.planner import Drain
@@ -179,7 +179,7 @@ def plan_files(
         known: the files that a run to resume has read, which come first.
 
     Raises:
-        UserError: see ``model.reading.plan`` and ``model.reading.plausible``.
+        UserError: see ``reading.plan`` and ``reading.plausible``.
     """
     assert settings.input is not None
     reach(settings.input, "--input")

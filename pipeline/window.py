@@ -10,16 +10,16 @@ from typing import NamedTuple
 
 from model.asof import format_iso
 from model.errors import UserError
-from model.reading import Plan
-from model.reading.outlook import (
+from model.wording import format_count, format_duration
+from pipeline.settings import AUTO, DAY, Settings, settings_from
+from reading import Plan
+from reading.outlook import (
     LENGTHS,
     RowTimes,
     WindowCounts,
     times_from_bounds,
     times_from_rows,
 )
-from model.wording import format_count, format_duration
-from pipeline.settings import AUTO, DAY, Settings, settings_from
 
 MOST_WINDOWS = 100_000
 """More windows than these are refused."""

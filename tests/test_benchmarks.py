@@ -25,7 +25,7 @@ from benchmarks.reading import SCHEMA as READING
 from benchmarks.reading import Rate, is_held, rate, read_all, write
 from benchmarks.showing import figures, picture, table
 from benchmarks.startup import measure
-from model.reading import plan
+from reading import plan
 
 WORK = Work("ridge", 100, 1_000, 5_000)
 

@@ -37,7 +37,7 @@ DECLARED = [
     ),
 ]
 OPTIONAL = {"mlflow", "onnx", "onnxruntime", "pandas", "river", "skl2onnx"}
-"""What model and transforms import only where it is asked for by name, or brought by a user."""
+"""What the job itself imports only where it is asked for by name, or brought by a user."""
 BROUGHT = {"river"}
 """What no extra names, since a user's own learner brings it."""
 
@@ -71,10 +71,10 @@ def test_what_a_package_imports_is_declared(package: str) -> None:
     assert missing == set()
 
 
-def test_model_and_transforms_need_no_extra() -> None:
+def test_model_reading_and_transforms_need_no_extra() -> None:
     core = {canonical(one.name) for one in CORE}
     distributions = packages_distributions()
-    for name in imports_of("model") | imports_of("transforms"):
+    for name in imports_of("model") | imports_of("reading") | imports_of("transforms"):
         if name not in OPTIONAL:
             assert {canonical(one) for one in distributions.get(name, [name])} & core, name
 

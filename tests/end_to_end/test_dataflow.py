@@ -38,7 +38,7 @@ RUN = "gs://my-bucket/runs/a"
 NAMED = ("--project=my-project", "--region=europe-west1")
 DRY = (*NAMED, "--temp_location=gs://my-bucket/tmp", "--dry_run=True")
 LIVE: dict[str, Any] = {"live": True, "refreshes": 0}
-PACKAGES = ("model", "transforms", "monitor", "pipeline")
+PACKAGES = ("model", "reading", "transforms", "monitor", "pipeline")
 IMAGE = "europe-docker.pkg.dev/my-project/correnteza/worker:1"
 STREAMS = {"use_runner_v2", "enable_streaming_engine", "enable_windmill_service"}
 """Beam's experiments for runner v2 and the streaming engine."""
@@ -275,7 +275,7 @@ print(json.dumps({
     "classes": sorted(f"{type(fn).__module__}.{type(fn).__qualname__}" for fn in fns),
     "modules": {
         name: module.__file__ for name, module in sys.modules.items()
-        if name.split(".")[0] in ("model", "transforms", "monitor", "pipeline")
+        if name.split(".")[0] in ("model", "reading", "transforms", "monitor", "pipeline")
     },
 }))
 """

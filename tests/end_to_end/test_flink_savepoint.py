@@ -27,7 +27,7 @@ from tests.pipeline.job import ROOT, assert_whole, metrics, status
 
 pytestmark = flink.needs_flink
 WORDS = ("--refreshes", "8", "--on-interrupt", "savepoint")
-PACKAGES = ("model", "transforms", "monitor", "pipeline")
+PACKAGES = ("model", "reading", "transforms", "monitor", "pipeline")
 
 
 class Change(NamedTuple):

@@ -22,11 +22,11 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 from examples import flights
 from model.batch import tag_of
-from model.reading import plan
 from pipeline.__main__ import main
 from pipeline.arguments import parse
 from pipeline.folder import find_folder, open_folder
 from pipeline.graph import build
+from reading import plan
 from tests.end_to_end import streams
 from tests.end_to_end.oracle import Cadence, Report, Stream, fit_windows, replay
 from transforms.sources.files import FileReader, FileWork

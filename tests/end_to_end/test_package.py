@@ -19,7 +19,7 @@ from tests.end_to_end.plain import environment, variables
 from tests.pipeline.job import ROOT, Told
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-PACKAGES = ("model", "monitor", "pipeline", "transforms")
+PACKAGES = ("model", "monitor", "pipeline", "reading", "transforms")
 NAME = f"correnteza-{__version__}"
 HOOK = "import setuptools.build_meta as hooks, sys; hooks.build_{}(sys.argv[1])"
 

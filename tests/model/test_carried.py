@@ -17,11 +17,11 @@ from pydantic import ValidationError
 
 from model.batch import ID, KEY, LATE, TIME, Key, Tag, accepted_schema, drop_carried, with_tag
 from model.carried import carried_columns, carried_fields, to_keys, to_texts
-from model.reading import plan, read
-from model.reading.chunks import with_ids
 from model.rows import from_dicts, scalars
 from model.schema import TAKEN, Csv, Features, Schema
 from model.validation import validate
+from reading import plan, read
+from reading.chunks import with_ids
 
 TAG = Tag(Key(0, 0, 0), 0, "f", 1)
 

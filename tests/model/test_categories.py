@@ -22,10 +22,10 @@ from model.artefact import Artefact, load_bytes, rebuild
 from model.batch import CATEGORY_TYPE, Key, Tag, with_tag
 from model.categories import canonical_column, canonical_value, category_array, rename_categories
 from model.encoder import codes
-from model.reading import plan, read
 from model.rows import from_dicts
 from model.schema import Features, Schema
 from model.validation import validate
+from reading import plan, read
 from tests.model.core_kit import RIDGE, rides, train_model
 
 SCHEMA = Schema(

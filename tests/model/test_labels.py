@@ -29,11 +29,11 @@ from model.labels import (
 )
 from model.manifest import Window
 from model.metrics import merge
-from model.reading import plan, read
 from model.schema import Features, Schema, load_schema
 from model.statistics import summarize_batch
 from model.training import normalize
 from model.validation import validate
+from reading import plan, read
 
 SCHEMA = Schema(
     name="s",

@@ -13,9 +13,9 @@ from model.asof import format_iso
 from model.batch import ID, LATE, PROBLEM, SECOND, TIME, TIME_TYPE, Key, Tag, event_times, with_tag
 from model.errors import UserError
 from model.latest import default_latest, reject_later
-from model.reading import plan, read
 from model.schema import Features, Schema
 from model.validation import validate
+from reading import plan, read
 
 SCHEMA = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
 LATEST = int(pd.Timestamp("2024-01-02", tz="UTC").value // 1000)

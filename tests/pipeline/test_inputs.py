@@ -14,7 +14,6 @@ import pytest
 
 from model.asof import format_name
 from model.errors import UserError
-from model.reading import plan
 from model.runs import RunFolder
 from model.schema import Features, Schema
 from pipeline.inputs import (
@@ -26,6 +25,7 @@ from pipeline.inputs import (
     known_files,
 )
 from pipeline.source import file_source
+from reading import plan
 from tests.pipeline.job import HEADER, SCHEMA, make_settings
 
 FOLDER = RunFolder("o")

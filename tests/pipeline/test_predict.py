@@ -14,11 +14,11 @@ import pytest
 
 from model.errors import UserError
 from model.schema import ScoringSchema
-from model.scoring import find
 from model.store import Store
 from monitor.console import consoles
 from pipeline import predict as command
 from pipeline.__main__ import main
+from pipeline.scoring import find
 from tests.end_to_end.test_keys import predictions, run, table, write
 from tests.monitor.serve.kit import client
 

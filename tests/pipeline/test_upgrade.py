@@ -48,10 +48,10 @@ from model.drift import Drift, Shift
 from model.labels import Delays, LabelCounts
 from model.manifest import Reference
 from model.metrics import Metrics, Sums
-from model.reading import Chunk, File, Plan
 from model.runs import RunFolder
 from pipeline.graph import build
 from pipeline.source import file_source, people_source
+from reading import Chunk, File, Plan
 from tests.pipeline.job import GOOD, HEADER, SCHEMA, make_settings
 from tests.transforms.streams import MINUTE, row
 from tests.transforms.streams import SCHEMA as STREAM

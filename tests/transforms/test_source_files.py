@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.batch import ID, SECOND, encode, event_times, late_mask, tag_of
-from model.reading import Plan, plan
+from reading import Plan, plan
 from tests.transforms.streams import MINUTE, SCHEMA, stream
 from transforms.elements import WorkItem
 from transforms.sources.files import FileReader, FileWork

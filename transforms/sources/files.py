@@ -13,10 +13,10 @@ from functools import cached_property
 import pyarrow as pa
 
 from model.batch import Key, Tag, slice_batch, split
-from model.reading import Chunk, Plan, read
-from model.reading.ahead import read_ahead
-from model.reading.files import check_unchanged
 from model.schema import Schema
+from reading import Chunk, Plan, read
+from reading.ahead import read_ahead
+from reading.files import check_unchanged
 from transforms.elements import OPEN, WorkItem
 from transforms.sources.work_items import Extent
 
@@ -44,7 +44,7 @@ class FileWork:
     """Plans files: a work item a chunk, in the order of their least event times.
 
     Attributes:
-        plan: the files and their chunks (``model.reading.plan``).
+        plan: the files and their chunks (``reading.plan``).
         extent: which part of event time is read.
     """
 

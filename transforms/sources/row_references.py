@@ -18,9 +18,9 @@ from uuid import uuid4
 
 from model.batch import Key, tag_of
 from model.errors import UserError
-from model.reading import Chunk, Plan
-from model.reading.files import check_unchanged
 from model.schema import Schema
+from reading import Chunk, Plan
+from reading.files import check_unchanged
 from transforms.coders import estimate_bytes
 from transforms.elements import AcceptedBatch, RawBatch, RowReference
 from transforms.sources.files import FileReader, work_item_of
