@@ -365,18 +365,35 @@ def people_frame(settings: Any) -> pd.DataFrame:
 PEOPLE = Stream("at", "y", ("idade", "idh"), ("estado", "cargo"))
 
 
-def test_people_whose_salaries_are_known_later_have_the_figures_of_a_loop(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("learner", "regressor", "cadence"),
+    [
+        ("ridge", Ridge, MINUTE),
+        ("forest", forest, Cadence(120, 60, lag=2)),
+        pytest.param(*("ridge", Ridge, Cadence(180, 60, lag=2)), marks=SLOW),
+        pytest.param(*("forest", forest, MINUTE), marks=SLOW),
+        pytest.param(*("forest", forest, Cadence(180, 60)), marks=SLOW),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_people_whose_salaries_are_known_up_to_five_windows_later_have_the_figures_of_a_loop(
+    tmp_path: Path, learner: str, regressor: Any, cadence: Cadence
+) -> None:
     folder = tmp_path / "out"
-    options = ["--people-delay", "0..3m", "--rate", "2", "--refreshes", "8", "--keep", "0"]
-    options += ["--start", "2026-03-01T00:00:00Z", "--learner", "ridge", "--min-rows", "1"]
+    options = ["--people-delay", "0..5m", "--rate", "2", "--refreshes", "9", "--keep", "0"]
+    options += ["--start", "2026-03-01T00:00:00Z", "--learner", learner, "--min-rows", "1"]
+    options += ["--window", f"{cadence.window}s", "--every", "1m", "--lag", str(cadence.lag)]
     assert main([*options, "--output", str(folder)]) == 0
     rows = people_frame(parse(options)[0])
     assert 0.005 < rows["y"].isna().mean() < 0.04 and rows["known"].isna().equals(rows["y"].isna())
-    end = int(pd.Timestamp("2026-03-01T00:08:00Z").timestamp())
-    check(folder, replay_labels(rows, PEOPLE, Labels("known", 180), MINUTE, Ridge, end=end))
+    delay = (rows["known"] - rows["at"]) / pd.Timedelta("1m")
+    assert delay.min() < 0.1 and delay.max() > 4.8
+    end = int(pd.Timestamp("2026-03-01T00:09:00Z").timestamp())
+    labels = Labels("known", 300)
+    check(folder, replay_labels(rows, PEOPLE, labels, cadence, regressor, end=end))
     settings = json.loads((folder / "settings.json").read_bytes())
-    assert settings["people_delay"] == "0s..180s"
-    assert (settings["schema"]["label_time"], settings["schema"]["wait"]) == ("respondido", 180)
+    assert settings["people_delay"] == "0s..300s"
+    assert (settings["schema"]["label_time"], settings["schema"]["wait"]) == ("respondido", 300)
 
 
 def test_late_people_are_scored_and_answered_and_never_learnt_from(tmp_path: Path) -> None:
