@@ -19,12 +19,24 @@ import numpy as np
 import pyarrow as pa
 
 from model import moments, statistics
+from model.answers import Asked
 from model.arrays import Matrix
 from model.artefact import Artefact, load_bytes
 from model.asof import Cadence, newest_window_end
-from model.batch import LATE, Key, column, concat, drop_carried, filter_rows, late_mask, tag_of
+from model.batch import (
+    LATE,
+    Key,
+    Tag,
+    column,
+    concat,
+    drop_carried,
+    filter_rows,
+    late_mask,
+    tag_of,
+)
 from model.drift import Histogram
 from model.errors import FitFailed
+from model.labels import Known, cut_lessons, merge_known
 from model.learners import LEARNERS
 from model.manifest import Learner, Manifest, Window
 from model.metrics import Sums, sum_batch
@@ -45,52 +57,75 @@ class Part(NamedTuple):
 
     Attributes:
         key: the batch's.
+        at: the least time at which one of their labels was known, microseconds.
         rows: labelled rows that are not late, or a sample of them beside ``moments``.
         statistics: of all of them.
         moments: of all of them, where the learner is fitted by these.
+        known: of their labels' times, if labels have a time of their own.
     """
 
     key: Key
+    at: int
     rows: pa.RecordBatch
     statistics: Statistics
     moments: Moments | None = None
+    known: Known | None = None
 
 
-def part_of(batch: pa.RecordBatch, schema: Schema, reduce: bool) -> Part | None:
-    """What of an accepted batch is trained on; None if there is nothing.
+def parts_of(
+    batch: pa.RecordBatch, schema: Schema, cadence: Cadence, reduce: bool
+) -> Iterator[Part]:
+    """What of an accepted batch is trained on, a part for each refresh in which labels are known.
 
     Args:
         batch: an accepted batch, with its tag.
         schema: what its columns mean.
+        cadence: how event time is divided.
         reduce: whether moments take the place of most rows (``model.moments.suffice``).
     """
+    tag = tag_of(batch)
+    if not schema.has_label_time:
+        yield from _part(tag, batch, schema, reduce)
+        return
+    for lesson in cut_lessons(batch, schema, cadence.every, tag.at, cadence.offset):
+        for part in _part(tag._replace(at=lesson.stamp), lesson.rows, schema, reduce):
+            yield part._replace(known=lesson.known)
+
+
+def _part(tag: Tag, batch: pa.RecordBatch, schema: Schema, reduce: bool) -> Iterator[Part]:
     mask = ~np.isnan(column(batch, schema.target))
     if batch.column(LATE).true_count:
         mask &= ~late_mask(batch)
     rows = filter_rows(drop_carried(batch, schema), mask)
     if rows.num_rows == 0:
-        return None
-    key = tag_of(batch).key
+        return
     if not reduce:
-        return Part(key, rows, statistics.summarize_batch(rows, schema))
+        yield Part(tag.key, tag.at, rows, statistics.summarize_batch(rows, schema))
+        return
     found, sums = moments.summary(rows, schema)
     [sample] = bottom_k([rows], REDUCED_ROWS)
-    return Part(key, sample, found, sums)
+    yield Part(tag.key, tag.at, sample, found, sums)
 
 
 def join(parts: list[Part], sample_rows: int) -> Part:
-    """A window's parts as one, merged in the order of their keys.
+    """A window's parts as one, merged in the order of their keys, then of their times.
 
     Args:
         parts: one at least.
         sample_rows: maximum number of rows that are kept.
     """
-    parts = sorted(parts, key=lambda part: part.key)
+    parts = sorted(parts, key=lambda part: (part.key, part.at))
     whole = statistics.merge(part.statistics for part in parts)
     sums = [part.moments for part in parts if part.moments is not None]
-    kept = bottom_k([part.rows for part in parts], sample_rows)
-    merged = moments.merge(sums, whole) if sums else None
-    return Part(parts[0].key, concat(kept), whole, merged)
+    known = [part.known for part in parts if part.known is not None]
+    return Part(
+        parts[0].key,
+        min(part.at for part in parts),
+        concat(bottom_k([part.rows for part in parts], sample_rows)),
+        whole,
+        moments.merge(sums, whole) if sums else None,
+        merge_known(known) if known else None,
+    )
 
 
 @dataclass
@@ -108,11 +143,11 @@ class Refresh:
     rejected: list[tuple[Key, int]] = field(default_factory=list)
     _parts: dict[bool, list[Part]] = field(default_factory=dict, repr=False)
 
-    def parts(self, schema: Schema, reduce: bool) -> list[Part]:
-        """What of it is trained on; made once, for all replays that ask."""
+    def parts(self, schema: Schema, cadence: Cadence, reduce: bool) -> list[Part]:
+        """What of it is trained on; made once, for all replays that ask: they share refreshes."""
         if reduce not in self._parts:
-            found = (part_of(batch, schema, reduce) for batch in self.batches)
-            self._parts[reduce] = [part for part in found if part is not None]
+            found = (parts_of(batch, schema, cadence, reduce) for batch in self.batches)
+            self._parts[reduce] = [part for parts in found for part in parts]
         return self._parts[reduce]
 
 
@@ -148,6 +183,13 @@ class Scored(NamedTuple):
     model: Model | None = None
     prediction: Matrix | None = None
     histogram: Histogram | None = None
+
+    def asked(self) -> Asked:
+        """The batch as questions, with what was predicted for them."""
+        if self.model is None:
+            return Asked(self.batch, None, 0.0, None)
+        artefact, name = self.model.artefact, self.model.window.name
+        return Asked(self.batch, self.prediction, artefact.baseline, name)
 
     def sums(self, schema: Schema) -> Sums:
         """What the refresh's figures are made of."""
@@ -203,9 +245,9 @@ class Replay:
     trained: int = 0
     fit_seconds: float = 0.0
     score_seconds: float = 0.0
-    _held: list[tuple[int, list[Part]]] = field(default_factory=list, repr=False)
+    _held: list[Part] = field(default_factory=list, repr=False)
     _first: int | None = None
-    _last: int = 0
+    _last: int = -(2**63)
     _next: int = 0
 
     def step(self, refresh: Refresh) -> list[Scored]:
@@ -219,17 +261,22 @@ class Replay:
         began = time.perf_counter()
         scored = [self._score(batch, model) for batch in refresh.batches]
         self.score_seconds += time.perf_counter() - began
-        self._prune(refresh.start)
-        if not refresh.batches:
-            return scored
-        if self._first is None:
-            self._first = refresh.start
-        self._last = refresh.start
-        self._next = refresh.start + self.cadence.every
-        if not (self.trains_on == "first" and self.trained):
-            parts = refresh.parts(self.schema, self.reduce)
-            self._held.append((refresh.start, parts))
+        self.prune(refresh.start)
+        if refresh.batches and not (self.trains_on == "first" and self.trained):
+            self._hold(refresh)
         return scored
+
+    def _hold(self, refresh: Refresh) -> None:
+        """Keeps what of a refresh is trained on until all windows that it lies in have ended."""
+        parts = refresh.parts(self.schema, self.cadence, self.reduce)
+        at = [refresh.start]
+        if self.schema.has_label_time:  # a label may be the first, or the last, of a later refresh
+            at = [self.cadence.refresh_of(part.at) for part in parts]
+        if at:
+            self._first = min(at) if self._first is None else min(self._first, *at)
+            self._last = max(self._last, *at)
+        self._next = refresh.start + self.cadence.every
+        self._held += parts
 
     def finish(self, end: int) -> None:
         """Trains all windows that end by a time, microseconds, and hold any row."""
@@ -253,7 +300,7 @@ class Replay:
         allowed = (model for model in reversed(self.models) if model.window.end <= latest)
         return next(allowed, None)
 
-    def _prune(self, refresh: int) -> None:
+    def prune(self, refresh: int) -> None:
         """Lets the models go that are too old to serve after a refresh, as the job does."""
         if not self.keep:
             return
@@ -266,16 +313,17 @@ class Replay:
         if self.trains_on == "first" and (self.trained or start < self._first):
             return
         if self.trains_on != "all":
-            self._held = [held for held in self._held if held[0] >= start]
-        parts = [part for _, mine in self._held for part in mine]
+            self._held = [part for part in self._held if part.at >= start]
+        parts = [part for part in self._held if part.at < end]
         if not parts:
             return
         whole = join(parts, self._sample_rows)
         if self.trains_on == "all":  # else each refresh would merge all before it again
-            self._held = [(start, [whole])]
-        window = Window(start, end)
-        data = normalize(whole.rows, whole.statistics.cut(), self.schema, window, whole.moments)
-        model = self._fit(data)
+            self._held = [whole, *(part for part in self._held if part.at >= end)]
+        window, found = Window(start, end), whole.statistics.cut()
+        model = self._fit(
+            normalize(whole.rows, found, self.schema, window, whole.moments, whole.known)
+        )
         if model is not None:
             self.models.append(model)
             self.trained += 1

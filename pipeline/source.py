@@ -17,7 +17,7 @@ from model.store import Store
 from pipeline.inputs import KnownFile, check_known, check_new, check_none_new
 from pipeline.integrity import find_losses
 from pipeline.settings import Settings, micros_of
-from reading import Chunk, Plan, plan
+from reading import Plan, plan
 from reading.plausible import check_times
 from reading.refreshes import Refreshes
 from transforms.sources.files import FileReader, FileWork
@@ -221,11 +221,6 @@ def file_source(
     ), span
 
 
-def _last_time(chunk: Chunk) -> int:
-    """The greatest time of either clock in a chunk, microseconds."""
-    return chunk.greatest if chunk.answered is None else max(chunk.greatest, chunk.answered)
-
-
 def _file_span(
     planned: Plan, settings: Settings, folder: RunFolder, known: Sequence[KnownFile]
 ) -> Span:
@@ -236,7 +231,7 @@ def _file_span(
     # What a run has reported is known by the files that it had: a new one fills none of its gaps.
     had = [chunk for chunk in planned.chunks if not reported or chunk.file < len(known)]
     had = had or list(planned.chunks)
-    ended = cadence.refresh_of(max(map(_last_time, planned.chunks))) + cadence.every
+    ended = cadence.refresh_of(max(chunk.last for chunk in planned.chunks)) + cadence.every
     refreshes = Refreshes(replace(planned, chunks=tuple(had)), settings.row_schema, cadence, ended)
     first, last = had[0].least, max(chunk.greatest for chunk in had)
     missing = refreshes.first_missing

@@ -110,6 +110,11 @@ class Chunk(NamedTuple):
     sums: tuple[int, int] | None = None
     answered: int | None = None
 
+    @property
+    def last(self) -> int:
+        """Its greatest time of either clock, microseconds."""
+        return self.greatest if self.answered is None else max(self.greatest, self.answered)
+
 
 class ScannedChunk(NamedTuple):
     """A chunk as the scan of one file finds it: times are None if none is readable.

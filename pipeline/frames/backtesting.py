@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from model.alerts import Alert, find_alerts
+from model.answers import hide_unknown, outcome_fields
 from model.arrays import Matrix
 from model.artefact import Artefact
 from model.batch import ID, LATE, TIME, TIME_TYPE, column
 from model.carried import carried_columns, carried_fields
+from model.cohorts import Cohort
 from model.errors import UserError
 from model.learners import check
 from model.manifest import Manifest
-from model.metrics import Metrics, compute_metrics, merge
+from model.metrics import BY_LABEL, Metrics, compute_metrics, merge
 from model.replay import Model, Refresh, Replay, Scored, pool_sums
+from model.replay_answers import Answers
 from model.schema import Schema
 from model.skipped import Skipped
 from model.validation import Reject
@@ -63,6 +66,8 @@ def backtest(
     id: str | None = None,
     time_format: str | None = None,
     time_zone: str | None = None,
+    label_time: str | None = None,
+    wait: str | int | None = None,
     progress: bool | None = None,
     **options: Any,
 ) -> Backtest:
@@ -84,6 +89,8 @@ def backtest(
         id: the column with your own key of a row, as in a schema.
         time_format: how times are written, as in a schema.
         time_zone: of times without one, as in a schema.
+        label_time: the column with when the target became known, as in a schema.
+        wait: how long a row waits for its label, as in a schema.
         progress: whether a bar is shown (by tqdm); None: in a notebook or on a terminal.
         options: the command line's, as ``window="7d"``, ``every="1d"``, ``lag=2``, ``seed=1``;
             durations may be seconds.
@@ -101,8 +108,9 @@ def backtest(
         >>> result.predictions.column_names
         ['id', 'time', 'target', 'prediction', 'model', 'late']
     """
-    keys = {"time": time, "target": target, "numeric": numeric, "categorical": categorical}
-    keys |= {"id": id, "time_format": time_format, "time_zone": time_zone}
+    keys: dict[str, Any] = {"time": time, "target": target, "numeric": numeric}
+    keys |= {"categorical": categorical, "id": id, "time_format": time_format}
+    keys |= {"time_zone": time_zone, "label_time": label_time, "wait": wait}
     table, meaning = read_frame(frame, schema, keys)
     given = {**checked(options), **learner_options(learner, learner_param)}
     with as_file(table, meaning) as path:
@@ -128,12 +136,8 @@ def replay_of(settings: Settings, **others: Any) -> Replay:
     """A replay with a run's options.
 
     Raises:
-        UserError: if the learner cannot be made or fitted, or labels have a time of their own.
+        UserError: if the learner cannot be made or fitted.
     """
-    if settings.row_schema.has_label_time:
-        raise UserError(
-            "schema: label_time: labels that come later need the job (python -m pipeline)"
-        )
     check(*settings.regressor, settings.width)
     replay: dict[str, Any] = {
         "schema": settings.row_schema,
@@ -156,19 +160,44 @@ def _run(found: Input, path: str, progress: bool | None) -> Backtest:
         room = max(0, REJECTS_KEPT - len(rejected))
         rejected.extend(replace(one, where=unnamed(one.where, path)) for one in rejects[:room])
 
-    replay = replay_of(settings)
+    replay, schema = replay_of(settings), settings.row_schema
+    answers = Answers(schema, settings.clock) if schema.has_label_time else None
     metrics: list[Metrics] = []
     pieces: list[pa.Table] = []
+    lost = 0
     with bar(found.plan.rows, "backtest", progress) as done:
         for refresh in refreshes(found, take):
             scored = replay.step(refresh)
-            metrics.append(_figures(refresh, scored, settings))
-            pieces.append(_predictions(scored, settings.row_schema))
-            done(metrics[-1].rows + metrics[-1].rejected)
+            if answers is None:
+                metrics.append(_figures(refresh, scored, settings))
+            else:
+                answers.ask(refresh, scored)
+            pieces.append(_predictions(scored, schema))
+            broken = sum(rows for _, rows in refresh.rejected)
+            lost += broken
+            done(pieces[-1].num_rows + broken)
         replay.finish(found.until)
-    refuse_rejects(found, sum(one.rejected for one in metrics), rejected)
+    refuse_rejects(found, lost, rejected)
     messages = tuple(unnamed(line, path) for line in found.messages)
-    return Backtest(settings, metrics, pieces, replay, rejected, messages)
+    if answers is None:
+        return Backtest(settings, metrics, pieces, replay, rejected, messages)
+    until = found.until
+    metrics = [one.model_copy(update={"files": None}) for one in answers.metrics(until)]
+    replay.prune(until - settings.cadence.every)  # the last refresh may hold labels alone
+    later = Later(answers.cohorts(until), answers.outcomes(until))
+    return Backtest(settings, metrics, pieces, replay, rejected, messages, later)
+
+
+class Later(NamedTuple):
+    """What became of the questions of a backtest whose labels have a time of their own.
+
+    Attributes:
+        cohorts: the figures of each refresh's questions, whenever their labels came.
+        outcomes: the questions that were answered, in the order of (label time, row id).
+    """
+
+    cohorts: list[Cohort]
+    outcomes: pa.Table
 
 
 def refuse_rejects(found: Input, number: int, rejected: list[Reject]) -> None:
@@ -211,21 +240,25 @@ def _predictions(scored: list[Scored], schema: Schema) -> pa.Table:
 
 def layout(schema: Schema) -> pa.Schema:
     """The columns of predictions: those of the job's files."""
-    return pa.schema([*PREDICTIONS, *carried_fields(schema)])
+    baseline = [pa.field("baseline", pa.float64())] if schema.has_label_time else []
+    return pa.schema([*PREDICTIONS, *baseline, *carried_fields(schema)])
 
 
 def _predicted(one: Scored, schema: Schema) -> pa.RecordBatch:
     rows = one.batch.num_rows
+    batch = hide_unknown(one.batch, schema)
+    baseline = None if one.model is None else one.model.artefact.baseline
     made = np.full(rows, np.nan) if one.prediction is None else one.prediction
     name = None if one.model is None else one.model.window.name
     columns = [
-        one.batch.column(ID),
-        one.batch.column(TIME),
-        pa.array(column(one.batch, schema.target), from_pandas=True),
+        batch.column(ID),
+        batch.column(TIME),
+        pa.array(column(batch, schema.target), from_pandas=True),
         pa.array(made, from_pandas=True),
         pa.repeat(pa.scalar(name, pa.string()), rows),
-        one.batch.column(LATE),
-        *carried_columns(one.batch, schema),
+        batch.column(LATE),
+        *([pa.repeat(pa.scalar(baseline, pa.float64()), rows)] if schema.has_label_time else []),
+        *carried_columns(batch, schema),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=layout(schema))
 
@@ -311,6 +344,8 @@ class Backtest:
         skipped: the windows that made no model, and why.
         rejected: the first 1,000 rows that do not fit the schema, with the reason.
         messages: lines on what was read and taken for granted.
+        cohorts: the figures of each refresh's questions, whenever their labels came, as
+            ``cohorts/`` of a run has them; none unless labels have a time of their own.
     """
 
     def __init__(
@@ -321,6 +356,7 @@ class Backtest:
         replay: Replay,
         rejected: list[Reject],
         messages: tuple[str, ...],
+        later: Later | None = None,
     ) -> None:
         self.settings = settings
         self.schema = settings.row_schema
@@ -330,16 +366,35 @@ class Backtest:
         self.rejected = rejected
         self.messages = messages
         self.fit_seconds = replay.fit_seconds
+        self.cohorts: list[Cohort] = [] if later is None else later.cohorts
+        self._outcomes = None if later is None else later.outcomes
         self._pieces = pieces
 
     @cached_property
     def reports(self) -> pa.Table:
-        """A row a refresh: its times, model, counts and figures."""
-        columns = {field.name: [getattr(m, field.name) for m in self.metrics] for field in FIGURES}
+        """A row a refresh: its times, model, counts and figures.
+
+        If labels have a time of their own, the figures of error are of those that became known in
+        the refresh; ``cohorts`` has those of the questions that were asked in it.
+        """
+        fields = list(FIGURES)
+        if self.schema.has_label_time:
+            fields += [pa.field(name, pa.int64()) for name in BY_LABEL]
+        columns = {field.name: [getattr(m, field.name) for m in self.metrics] for field in fields}
         for name in ("refresh_start", "refresh_end"):
             texts = pa.array(columns[name], pa.string())
             columns[name] = texts.cast(pa.timestamp("us", "UTC"))
-        return pa.table(columns, schema=FIGURES)
+        return pa.table(columns, schema=pa.schema(fields))
+
+    @cached_property
+    def outcomes(self) -> pa.Table:
+        """A row for each question that was answered, as in ``outcomes/`` of a run.
+
+        They are in the order of (label time, id); there is none unless labels have a time.
+        """
+        if self._outcomes is None:
+            return outcome_fields(self.schema).empty_table()
+        return self._outcomes
 
     @cached_property
     def predictions(self) -> pa.Table:
@@ -356,7 +411,7 @@ class Backtest:
         return [one for metrics in self.metrics for one in find_alerts(metrics, allowed)]
 
     def _labelled(self) -> tuple[Matrix, Matrix]:
-        table = self.predictions
+        table = self.outcomes if self.schema.has_label_time else self.predictions
         target, made = (table[name].to_numpy() for name in ("target", "prediction"))
         both = np.isfinite(target) & np.isfinite(made)
         return target[both], made[both]

@@ -41,7 +41,7 @@ def guess_schema(table: pa.Table, time: str, target: str, **keys: Any) -> dict[s
     """
     keys = {name: value for name, value in keys.items() if value is not None}
     named = {name: list(keys.pop(name)) for name in ("numeric", "categorical") if name in keys}
-    used = [time, target, keys.get("id"), *keys.get("keep", ())]
+    used = [time, target, keys.get("id"), keys.get("label_time"), *keys.get("keep", ())]
     others = [name for names in named.values() for name in names]
     check_columns(table, [name for name in (*used, *others) if name is not None])
     features = named or _guessed(table, {*used})

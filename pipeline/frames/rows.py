@@ -35,11 +35,14 @@ class Input(NamedTuple):
 
     @property
     def until(self) -> int:
-        """The end of the refresh that holds the last row; microseconds. 0 without any row."""
+        """The end of the refresh that holds the greatest time of either clock; microseconds.
+
+        0 without any row.
+        """
         if not self.plan.chunks:
             return 0
         cadence = self.settings.cadence
-        last = max(chunk.greatest for chunk in self.plan.chunks)
+        last = max(chunk.last for chunk in self.plan.chunks)
         return cadence.refresh_of(last) + cadence.every
 
 

@@ -16,6 +16,7 @@ from model.arrays import Matrix
 from model.asof import Cadence
 from model.batch import TIME_TYPE, column, event_times, row_ids
 from model.errors import UserError
+from model.labels import find_events
 from model.replay import Refresh, Replay, Scored, TrainsOn
 from model.schema import Schema
 from model.validation import Reject
@@ -54,6 +55,8 @@ def sweep(
     id: str | None = None,
     time_format: str | None = None,
     time_zone: str | None = None,
+    label_time: str | None = None,
+    wait: str | int | None = None,
     progress: bool | None = None,
     **options: Any,
 ) -> Sweep:
@@ -61,7 +64,8 @@ def sweep(
 
     Each combination is a ``backtest``, digit by digit. Two more stand beside them for each learner:
     one trained on all rows so far, and a static one, trained once on the first whole window of the
-    longest length. All are compared on the rows that every one of them has predicted.
+    longest length. All are compared on the rows that every one of them has predicted; where labels
+    have a time of their own, on those whose label came within the wait.
 
     Args:
         frame: as for ``backtest``.
@@ -77,6 +81,8 @@ def sweep(
         id: see ``time``.
         time_format: see ``time``.
         time_zone: see ``time``.
+        label_time: see ``time``.
+        wait: see ``time``.
         progress: whether a bar is shown; None: in a notebook or on a terminal.
         options: as for ``backtest``.
 
@@ -91,8 +97,9 @@ def sweep(
         >>> found.table.select(["learner", "window", "every"]).to_pylist()[0]
         {'learner': 'ridge', 'window': 'all', 'every': '7d'}
     """
-    keys = {"time": time, "target": target, "numeric": numeric, "categorical": categorical}
-    keys |= {"id": id, "time_format": time_format, "time_zone": time_zone}
+    keys: dict[str, Any] = {"time": time, "target": target, "numeric": numeric}
+    keys |= {"categorical": categorical, "id": id, "time_format": time_format}
+    keys |= {"time_zone": time_zone, "label_time": label_time, "wait": wait}
     table, meaning = read_frame(frame, schema, keys)
     given = checked(options, [name for name in OPTIONS if name not in ("window", "every")])
     with as_file(table, meaning) as path:
@@ -258,10 +265,14 @@ def run(plans: Plans, done: Callable[[int], None], say: Callable[[str], str] = s
 
 
 def _note(refresh: Refresh, found: Input, times: Any, target: Matrix) -> None:
+    schema = found.settings.row_schema
     for batch in refresh.batches:
         ids = row_ids(batch)
         times[ids] = event_times(batch)
-        target[ids] = column(batch, found.settings.row_schema.target)
+        target[ids] = column(batch, schema.target)
+        if schema.has_label_time:
+            expired = ~find_events(batch, schema, refresh.start).answered
+            target[ids[expired]] = np.nan
 
 
 def _keep(scored: list[Scored], predictions: Matrix) -> None:

@@ -15,6 +15,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from sklearn.linear_model import Ridge
 
 from model.people import People
+from pipeline import backtest
 from pipeline.__main__ import main
 from pipeline.arguments import parse
 from pipeline.folder import find_folder, open_folder
@@ -184,6 +185,34 @@ def test_text_has_the_figures_of_a_loop_over_both_clocks(
     expected = replay_labels(rows, streams.MADE, WAIT, MINUTE, Ridge)
     check(folder, expected)
     check_rows(folder, expected, rows)
+
+
+@pytest.mark.parametrize(
+    ("learner", "regressor", "cadence"),
+    [("ridge", Ridge, Cadence(180, 60, lag=2)), ("forest", forest, MINUTE)],
+    ids=["ridge, sliding, lag 2", "forest"],
+)
+def test_a_backtest_has_the_figures_of_a_loop_over_both_clocks(
+    learner: str, regressor: Any, cadence: Cadence
+) -> None:
+    rows = delayed(streams.make_stream(windows=9, rows_a_window=120, seed=7))
+    made = streams.MADE
+    schema = {
+        **{"name": "made", "time": made.time, "target": made.target},
+        **{"label_time": WAIT.column, "wait": WAIT.wait},
+        "features": {"numeric": list(made.numeric), "categorical": list(made.categorical)},
+    }
+    options: Any = {"window": cadence.window, "every": cadence.every, "lag": cadence.lag}
+    found = backtest(rows, schema, learner=learner, min_rows=1, keep=0, **options)
+    expected = replay_labels(rows, made, WAIT, cadence, regressor)
+    for mine, wanted in ((found.metrics, expected.reports), (found.cohorts, expected.cohorts)):
+        shown = [each.model_dump(mode="json") for each in mine]
+        by_start = {int(pd.Timestamp(one["refresh_start"]).timestamp()): one for one in shown}
+        assert list(by_start) == sorted(wanted)
+        for start, figures in wanted.items():
+            assert by_start[start]["model"] == name(figures.pop("model"))
+            agree({key: by_start[start][key] for key in figures}, figures)
+    assert list(found.models) == [name(end) for end in sorted(expected.models)]
 
 
 def test_a_forest_has_the_figures_of_a_loop_over_both_clocks(tmp_path: Path) -> None:

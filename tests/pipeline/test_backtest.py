@@ -51,6 +51,17 @@ def untidy() -> pd.DataFrame:
     return made.sample(frac=1, random_state=1)
 
 
+LATER = {**RICH, "label_time": "known", "wait": "3d"}
+
+
+def delayed(rows: pd.DataFrame, most: float = 4.0) -> pd.DataFrame:
+    """The rows with labels that are known up to so many days later, some of them at once."""
+    rng = np.random.default_rng(5)
+    delay = pd.to_timedelta(rng.uniform(-0.2, most, len(rows)).clip(0), "D").round("s")
+    known = (rows["at"] + delay).where(rows["y"].notna())
+    return rows.assign(known=known.astype("datetime64[us, UTC]"))
+
+
 def toml(schema: dict[str, Any]) -> str:
     """A schema as the file that the command line reads."""
     top = {name: value for name, value in schema.items() if name != "features"}
@@ -79,6 +90,21 @@ def toml(schema: dict[str, Any]) -> str:
             frame(700),
             PLAIN,
             {"learner": "sklearn.tree:DecisionTreeRegressor", "window": "10d", "min_rows": 235},
+        ),
+        (
+            delayed(untidy()),
+            LATER,
+            {"learner": "ridge", "window": "6d", "every": "2d", "latency": "1d", "lag": 2},
+        ),
+        (
+            delayed(untidy(), most=40.0),
+            {**LATER, "wait": "36d"},
+            {"learner": "ridge", "window": "4d", "keep": 1, "batch_rows": 20, "offset": "7h"},
+        ),
+        (
+            delayed(frame(700)),
+            LATER,
+            {"learner": "forest", "learner_param": {"n_estimators": 3}, "window": "5d"},
         ),
     ],
 )
@@ -111,6 +137,14 @@ def test_figures_predictions_and_models_are_the_commands_to_the_last_digit(
     table = pa.concat_tables([pq.read_table(path) for path in files])
     keys = [("time", "ascending"), ("id", "ascending")]
     assert found.predictions.sort_by(keys).combine_chunks() == table.sort_by(keys).combine_chunks()
+    cohorts = [path.read_bytes() for path in sorted(Path("o/cohorts").glob("*.json"))]
+    assert [cohort.as_json() for cohort in found.cohorts] == cohorts
+    outcomes = [pq.read_table(path) for path in sorted(Path("o/outcomes").glob("*/*.parquet"))]
+    if schema.get("label_time"):
+        assert cohorts and outcomes
+        keys = [("label_time", "ascending"), ("id", "ascending")]
+        answered = pa.concat_tables(outcomes).sort_by(keys)
+        assert found.outcomes.combine_chunks() == answered.combine_chunks()
 
 
 class Capsule:
@@ -251,7 +285,15 @@ def test_a_single_null_time_is_a_reject_with_its_row() -> None:
     assert 4 not in found.predictions["id"].to_pylist()
 
 
-def test_labels_that_come_later_are_refused() -> None:
-    schema = {**PLAIN, "label_time": "known", "wait": "2d"}
-    with pytest.raises(UserError, match="label_time: labels that come later need the job"):
-        backtest(frame(1_000).assign(known=pd.Timestamp("2026-01-01")), schema, learner="ridge")
+def test_labels_that_come_later_may_be_named_without_a_schema() -> None:
+    rows = delayed(frame(1_000))
+    named: Any = {"time": "at", "target": "y", "numeric": ["x", "z"], "label_time": "known"}
+    found = backtest(rows, **named, wait="3d", learner="ridge", window="5d")
+    schema = {**PLAIN, "label_time": "known", "wait": "3d"}
+    assert found.metrics == backtest(rows, schema, learner="ridge", window="5d").metrics
+    assert found.reports["answered"].to_pylist() == [m.answered for m in found.metrics]
+    answered = found.outcomes.to_pandas().dropna(subset=["prediction"])
+    errors = (answered["prediction"] - answered["target"]).abs()
+    assert found.mae == pytest.approx(errors.mean())
+    with pytest.raises(UserError, match="label_time needs wait"):
+        backtest(rows, **named, learner="ridge")

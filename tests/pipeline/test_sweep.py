@@ -61,6 +61,38 @@ def test_all_and_static_are_what_plain_scikit_learn_shows() -> None:
             )
 
 
+def test_no_contender_learns_from_labels_before_they_are_known() -> None:
+    rows = frame(turn=1.0)
+    rng = np.random.default_rng(4)
+    delay = pd.to_timedelta(rng.integers(0, 9 * 24, len(rows)), unit="h")
+    rows = rows.assign(known=rows["at"] + delay)
+    given: dict[str, Any] = {**COLUMNS, "label_time": "known", "wait": "8d"}
+    found = sweep(rows, **given, windows=["14d"], every="7d", learners=["ridge"])
+    table = found.predictions.to_pandas().set_index("time")
+    in_time = delay <= pd.Timedelta("8d")
+    assert table["target"].notna().to_numpy().tolist() == in_time.tolist()
+    answered = rows[in_time]
+    week = (rows["at"] - pd.Timestamp(0, tz="UTC")) // pd.Timedelta("7d")
+    known = (answered["known"] - pd.Timestamp(0, tz="UTC")) // pd.Timedelta("7d")
+    weeks = sorted(week.unique())
+    alone = backtest(rows, **given, learner="ridge", window="14d", every="7d")
+    theirs = alone.predictions["prediction"].to_numpy()
+    np.testing.assert_array_equal(found.predictions["ridge 14d"].to_numpy(), theirs)
+    trained = {
+        "ridge all": lambda now: known < now,
+        "ridge static": lambda now: known < weeks[2],
+        "ridge 14d": lambda now: (known < now) & (known >= now - 2),
+    }
+    for now in weeks[2:]:
+        mine = rows[week == now]
+        for name, mask in trained.items():
+            before = answered[mask(now)]
+            model = make_pipeline(StandardScaler(), Ridge()).fit(before[["x"]], before["y"])
+            np.testing.assert_allclose(
+                table.loc[mine["at"], name], model.predict(mine[["x"]]), rtol=1e-8, atol=1e-10
+            )
+
+
 def test_figures_are_over_the_rows_that_all_have_predicted() -> None:
     rows = frame(turn=2.0)
     rows.loc[::9, "y"] = np.nan

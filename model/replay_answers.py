@@ -1,0 +1,85 @@
+"""What becomes of a replay's questions, where labels have a time of their own.
+
+It is what ``transforms.labels`` does with the same functions: each prediction waits for the refresh
+in which its label is known, or in which its question expires.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pyarrow as pa
+
+from model.answers import Asked, cut_answered, find_outcomes, keep_question_sums, outcome_fields
+from model.batch import Key, tag_of
+from model.cohorts import Clock, Cohort, Part, merge_cohort
+from model.metrics import Metrics, Sums, compute_metrics, merge
+from model.replay import Refresh, Scored
+from model.schema import Schema
+
+
+class Answers:
+    """Figures of a replay by label and by question, and its answered questions.
+
+    Attributes:
+        schema: of the rows, with ``label_time``.
+        clock: when questions can be answered.
+    """
+
+    def __init__(self, schema: Schema, clock: Clock) -> None:
+        self.schema = schema
+        self.clock = clock
+        self._sums: dict[int, list[tuple[Key, Sums]]] = defaultdict(list)
+        self._parts: dict[int, list[Part]] = defaultdict(list)
+        self._answered: list[tuple[int, pa.RecordBatch]] = []
+
+    def ask(self, refresh: Refresh, scored: list[Scored]) -> None:
+        """Takes in what was predicted for the questions of a refresh."""
+        mine = self._sums[refresh.start]
+        for one in scored:
+            mine.append((tag_of(one.batch).key, keep_question_sums(one.sums(self.schema))))
+            self._follow(one.asked(), refresh.start)
+        mine += [(key, Sums(rejected=rows)) for key, rows in refresh.rejected]
+
+    def _follow(self, asked: Asked, start: int) -> None:
+        every, _, offset = self.clock
+        tag = tag_of(asked.rows)
+        outcomes = tuple(find_outcomes(asked, self.schema, every, tag.at, offset))
+        for outcome in outcomes:
+            self._sums[outcome.refresh].append((tag.key, outcome.sums))
+        part = Part(tag.key, asked.rows.num_rows, asked.model or "", outcomes)
+        self._parts[start].append(part)
+        self._answered += cut_answered(asked, self.schema, every, tag.at, offset)
+
+    def metrics(self, until: int) -> list[Metrics]:
+        """The figures of each refresh that has ended by a time, microseconds, by label.
+
+        A refresh has figures if anything was asked, answered or over in it, or a cohort final.
+        """
+        final = {self.clock.final_at(start) for start in self._parts}
+        ends = {start: start + self.clock.every for start in sorted({*self._sums, *final})}
+        return [
+            compute_metrics(self._merged(start), start, end, by_label=True)
+            for start, end in ends.items()
+            if end <= until
+        ]
+
+    def _merged(self, start: int) -> Sums:
+        # in the job's order, where the profile is in the first sums alone
+        parts = sorted(
+            self._sums.get(start, ()), key=lambda one: (one[0], one[1]._replace(profile=""))
+        )
+        return merge(sums for _, sums in parts)
+
+    def cohorts(self, until: int) -> list[Cohort]:
+        """The figures by question, of a stream that ends at a time, microseconds."""
+        return [
+            merge_cohort(parts, start, self.clock, until)
+            for start, parts in sorted(self._parts.items())
+        ]
+
+    def outcomes(self, until: int) -> pa.Table:
+        """The questions that were answered by a time, in the order of (label time, row id)."""
+        found = [rows for at, rows in self._answered if at + self.clock.every <= until]
+        table = pa.Table.from_batches(found, outcome_fields(self.schema))
+        return table.sort_by([("label_time", "ascending"), ("id", "ascending")])
