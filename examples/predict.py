@@ -34,7 +34,7 @@ def main(folder: str) -> None:
 
 def features_for(artefact: Artefact, folder: str) -> dict[str, list[Any]]:
     """The features of two people, or, if the model is of others, of some rows of a sample."""
-    names = [*artefact.schema.numeric, *artefact.schema.categorical]
+    names = artefact.schema.inputs
     if set(names) <= set(PEOPLE):
         return {name: PEOPLE[name] for name in names}
     newest = max(Path(folder, "sample").glob("*.parquet"))

@@ -22,12 +22,17 @@ import pyarrow as pa
 
 from model import fitting
 from model.arrays import Matrix
+from model.calendar import derive
 from model.categories import category_array, is_null, rename_categories
 from model.drift import Histogram, Profile
 from model.encoder import Encoder, count_unknown
+from model.features import CalendarFeature
 from model.loading import import_lock
+from model.rows import time_array
 from model.schema import Schema
 from model.statistics import Statistics
+from model.times import describe_times, is_blank, read_optional_times
+from model.validation import show_value
 
 
 class Scores(NamedTuple):
@@ -83,13 +88,15 @@ class Artefact:
         """Predictions of shape (rows,) for features by name, as lists, arrays or Series.
 
         Args:
-            columns: every feature; None, NaN and pandas' NA are nulls. What is no feature is
-                ignored. Categories may be of any type that ``model.categories`` takes.
+            columns: every feature, and every column of times from which calendar features are
+                computed, or these features themselves; None, NaN and pandas' NA are nulls. What is
+                no feature is ignored. Categories may be of any type that ``model.categories``
+                takes, times of any that ``model.times`` reads.
 
         Raises:
             KeyError: if a feature is missing.
-            TypeError: if a value is no category.
-            ValueError: if a numeric feature holds text, or lengths differ.
+            TypeError: if a value is no category or no time.
+            ValueError: if a numeric feature holds text, a time cannot be read, or lengths differ.
         """
         return self.predict(self._features(columns))
 
@@ -98,8 +105,14 @@ class Artefact:
         return self.unknown(self._features(columns))
 
     def _features(self, columns: Mapping[str, Sequence[Any]]) -> pa.RecordBatch:
-        numeric = {c: _floats(columns[c]) for c in self.schema.numeric}
-        categorical = {c: category_array(columns[c]) for c in self.schema.categorical}
+        schema = self.schema
+        numeric = {c: _floats(columns[c]) for c in schema.read_numeric}
+        for source, features in schema.calendar.items():
+            if source in columns:
+                numeric |= _calendar(columns[source], features, schema)
+            else:  # as a sample of a run has them
+                numeric |= {f.name: _floats(columns[f.name]) for f in features}
+        categorical = {c: category_array(columns[c]) for c in schema.categorical}
         return pa.record_batch({**numeric, **categorical})
 
     def unknown(self, batch: pa.RecordBatch) -> dict[str, int]:
@@ -169,6 +182,26 @@ def load_bytes(data: bytes) -> Artefact:
     if not isinstance(loaded, Artefact):
         raise TypeError(f"holds a {type(loaded).__name__}, not an artefact")
     return loaded
+
+
+def _calendar(
+    values: Sequence[Any], features: Sequence[CalendarFeature], schema: Schema
+) -> dict[str, Matrix]:
+    """The calendar features of a column of times, by name."""
+    source = features[0].source
+    if isinstance(values, (list, tuple)):
+        array = time_array([None if is_null(each) else each for each in values], schema.time_zone)
+    else:
+        array = pa.array(values, from_pandas=True)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    times = read_optional_times(array, schema)
+    unread = times.is_null().to_numpy(zero_copy_only=False) & ~is_blank(array)
+    if unread.any():
+        value = show_value(array[int(np.flatnonzero(unread)[0])].as_py())
+        raise ValueError(f"column {source!r}: {value}: {describe_times(schema)}, or null")
+    names = [feature.name for feature in features]
+    return dict(zip(names, derive(times, features, schema.time_zone), strict=True))
 
 
 def _floats(values: Sequence[Any]) -> Matrix:

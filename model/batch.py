@@ -8,8 +8,10 @@ A batch is a ``pyarrow.RecordBatch``. Beside the schema's columns it has
 
 A source's batch (raw) may have three more: ``__problem`` (string: why the source could not
 read the row; null where it could), ``__text`` (string: that row as it stood) and ``__line``
-(int64: where, if that is not the row's ordinal). ``validate`` turns it into an accepted batch:
-target and numeric features are float64 without nulls (NaN is null), categorical features are
+(int64: where, if that is not the row's ordinal). Where a file says how times are written, it has
+``__label`` and, for each column of times that calendar features are computed from, ``__read_`` and
+its name. ``validate`` turns it into an accepted batch: target and numeric features, those of the
+calendar too, are float64 without nulls (NaN is null), categorical features are
 dictionary<int32, string> with nulls. Where the schema has an ``id``, ``__key`` (string) is the
 user's own key of the row; columns of ``keep`` that have no other role are strings. Where it has
 a ``label_time``, ``__label`` (timestamp[us, UTC]) is when the target became known; null for an open
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 ID, TIME, LATE = "__id", "__time", "__late"
 KEY, LABEL = "__key", "__label"
+READ = "__read_"
+"""What is put before the name of a column of times that was read where its file was."""
 PROBLEM, TEXT, LINE = "__problem", "__text", "__line"
 TIME_TYPE = pa.timestamp("us", tz="UTC")
 CATEGORY_TYPE = pa.dictionary(pa.int32(), pa.string())

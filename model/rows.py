@@ -107,23 +107,26 @@ def _batch(
 ) -> pa.RecordBatch:
     """The batch of rows that have no problem; any other raises."""
     timed = (schema.time,) if schema.dated else ()
-    known = (str(schema.label_time),) if schema.has_label_time else ()
+    label = (str(schema.label_time),) if schema.has_label_time else ()
+    known = (*label, *(name for name in schema.calendar_sources if name != schema.time))
     named = (*timed, *known, *schema.numbers, *schema.categorical)
     values = _values(named, rows, absent_is_null)
     never: list[object] = [NEVER] * len(rows)
-    times = _times(values[schema.time] if schema.dated else never, schema.time_zone)
+    times = time_array(values[schema.time] if schema.dated else never, schema.time_zone)
     columns = {
         ID: pa.array(ids, pa.int64()),
         TIME: read_times(times, schema),
         LATE: pa.array(np.zeros(len(rows), np.bool_)),
         **({schema.time: times} if schema.dated else {}),
-        **{name: _times(values[name], schema.time_zone) for name in known},
+        **{name: time_array(values[name], schema.time_zone) for name in known},
     }
     for name in schema.numbers:
         columns[name] = _numbers(values[name])
     for name in schema.categorical:
         columns[name] = _categories(values[name])
     for name, take, _ in _carried_columns(schema):
+        if name in known:  # kept as text, and read as a time
+            continue
         columns[name] = pa.array([take(row.get(name)) for row in rows], pa.string())
     return pa.record_batch(columns)
 
@@ -156,7 +159,13 @@ def scalars(values: Sequence[object]) -> pa.Array:
         raise ValueError(SCALARS) from error
 
 
-def _times(values: list[object], zone: str | None) -> pa.Array:
+def time_array(values: list[object], zone: str | None) -> pa.Array:
+    """Times as a column that ``model.times`` reads, whatever types they have.
+
+    Args:
+        values: text, numbers, ``datetime`` or ``date``, or None.
+        zone: of those that do not name their own.
+    """
     kind = _TIME_KINDS.get(frozenset(map(type, values)) - {type(None)})
     if kind == TIME_TYPE and zone is not None:  # which would take naive ones as UTC
         zoned = {value.tzinfo is not None for value in values if isinstance(value, datetime)}
@@ -334,6 +343,8 @@ def _columns(schema: Schema) -> Iterator[tuple[str, Callable[[object], object], 
         yield schema.time, _time, describe_times(schema)
     if schema.has_label_time:
         yield str(schema.label_time), _time, describe_times(schema)
+    for name in schema.calendar_sources:
+        yield name, _time, describe_times(schema)
     for name in schema.numbers:
         yield name, _number, NUMBERS
     for name in schema.categorical:

@@ -11,20 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from model.durations import LONGEST, parse_duration
 from model.errors import UserError
+from model.features import CalendarFeature, Features, calendar_features
+from model.section import Section
+
+__all__ = ["Features", "Schema", "Section"]
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,34 +31,6 @@ TAKEN = ("id", "time", "target", "prediction", "model", "late", "key", "file", "
 """The names of columns of predictions: no column in ``keep`` may have one of them."""
 TAKEN_BY_LABELS = ("label_time", "baseline")
 """Further such names where labels have a time of their own."""
-
-
-class Section(BaseModel):
-    """A part of a schema, which is written without the keys in ``SPARSE`` that have their default.
-
-    A schema's JSON stands in settings.json and in every artefact, and is hashed. A key that was
-    added later must not change the bytes of schemas that do not use it.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    SPARSE: ClassVar[frozenset[str]] = frozenset()
-    """The keys that were added after the first release."""
-
-    @model_serializer(mode="wrap")
-    def _leave_out_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields, written = type(self).model_fields, serialize(self)
-        for name in self.SPARSE:
-            if getattr(self, name) == fields[name].get_default(call_default_factory=True):
-                written.pop(name, None)
-        return dict(written)
-
-
-class Features(Section):
-    """The columns that a model learns from, by how they are encoded."""
-
-    numeric: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
 
 
 class Csv(Section):
@@ -152,7 +118,8 @@ class Schema(Section):
         name: what the stream is called in reports.
         time: the event time's column: ISO 8601 text, a number since the epoch or a timestamp.
         target: the column to predict, a number.
-        features: the columns to learn from, numeric and categorical.
+        features: the columns to learn from, numeric and categorical, and the columns of times
+            whose hour, weekday and the like are (``model.features``).
         id: the column with the user's own key of a row, text or integer; not learnt from,
             unless it is a categorical feature too. Without it rows have no key.
         keep: columns that are carried into predictions, samples and answers; not learnt from,
@@ -170,7 +137,8 @@ class Schema(Section):
     Raises:
         pydantic.ValidationError: if a column has two roles, there is no feature, a name is
             empty or begins with two underscores, ``keep`` has a column twice or one whose
-            name is in ``TAKEN``, or one of ``label_time`` and ``wait`` is there without the other.
+            name is in ``TAKEN``, a calendar feature is no such or has another column's name, or
+            one of ``label_time`` and ``wait`` is there without the other.
 
     Example:
         >>> flights = Schema(
@@ -236,6 +204,7 @@ class Schema(Section):
     def _check(self) -> Schema:
         if not self.numeric and not self.categorical:
             raise ValueError("features: at least one numeric or categorical column is needed")
+        self._check_calendar()
         for column in self.columns:
             if not column or column.startswith(RESERVED):
                 raise ValueError(
@@ -248,6 +217,26 @@ class Schema(Section):
         self._check_carried()
         self._check_labels()
         return self
+
+    def _check_calendar(self) -> None:
+        known = {self.target, self.id, self.label_time, *self.read_numeric, *self.categorical}
+        for source in self.calendar_sources:
+            if source == self.label_time:
+                raise ValueError(
+                    f"features.calendar: column {source!r} is not known when the question is "
+                    "asked: must be another column of times"
+                )
+            if source in known:
+                raise ValueError(
+                    f"features.calendar: column {source!r} has another role: must be the time, or "
+                    "a column of times that has none"
+                )
+        for name in self.calendar_columns:
+            if name in (*self.roles, *self.keep, self.id, *self.calendar_sources):
+                raise ValueError(
+                    f"features.calendar: {name!r} is a calendar feature and a column that the "
+                    "schema names: rename the column in the data"
+                )
 
     def _check_labels(self) -> None:
         if (self.label_time is None) != (self.wait is None):
@@ -275,7 +264,7 @@ class Schema(Section):
                 )
 
     def _check_carried(self) -> None:
-        if self.id in (self.time, self.target, *self.numeric, self.label_time or self.time):
+        if self.id in (self.time, self.target, *self.read_numeric, self.label_time or self.time):
             raise ValueError(
                 f"id: column {self.id!r} has another role: the id must be a column of its own, "
                 "or a categorical feature"
@@ -291,8 +280,38 @@ class Schema(Section):
 
     @property
     def numeric(self) -> tuple[str, ...]:
-        """The numeric features, in the order of the schema."""
+        """The numeric features that are learnt from: those that are read, then the calendar's."""
+        return self.features.numeric + self.calendar_columns
+
+    @property
+    def read_numeric(self) -> tuple[str, ...]:
+        """The numeric features that are read, in the order of the schema."""
         return self.features.numeric
+
+    @property
+    def calendar_columns(self) -> tuple[str, ...]:
+        """The features that are computed from columns of times, in the order of the schema.
+
+        They follow the calendar by construction: that they drift says nothing of the data.
+        """
+        return tuple(one.name for features in self.calendar.values() for one in features)
+
+    @property
+    def calendar(self) -> dict[str, tuple[CalendarFeature, ...]]:
+        """The features that are computed from columns of times, by these columns."""
+        return {
+            source: calendar_features(source, parts) for source, parts in self.features.calendar
+        }
+
+    @property
+    def calendar_sources(self) -> tuple[str, ...]:
+        """The columns of times from which features are computed; the time may be one."""
+        return tuple(source for source, _ in self.features.calendar)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that a row needs to be predicted: what the features are made of."""
+        return (*self.read_numeric, *self.categorical, *self.calendar_sources)
 
     @property
     def categorical(self) -> tuple[str, ...]:
@@ -303,7 +322,7 @@ class Schema(Section):
     def roles(self) -> tuple[str, ...]:
         """The columns that models need: time, target, numeric, categorical, the label's time."""
         known = () if self.label_time is None else (self.label_time,)
-        return (self.time, self.target, *self.numeric, *self.categorical, *known)
+        return (self.time, self.target, *self.read_numeric, *self.categorical, *known)
 
     @property
     def passed(self) -> tuple[str, ...]:
@@ -318,8 +337,9 @@ class Schema(Section):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column that is read, once: the ``roles`` and what is ``carried``."""
-        return (*self.roles, *self.carried)
+        """Every column that is read, once: ``roles``, what is ``carried``, the calendar's."""
+        read = (*self.roles, *self.carried)
+        return (*read, *(name for name in self.calendar_sources if name not in read))
 
     @property
     def dated(self) -> bool:
@@ -341,13 +361,14 @@ class Schema(Section):
     def numbers(self) -> tuple[str, ...]:
         """The columns that are read as numbers: of target and numeric features."""
         read = set(self.columns)
-        return tuple(name for name in (self.target, *self.numeric) if name in read)
+        return tuple(name for name in (self.target, *self.read_numeric) if name in read)
 
 
 class ScoringSchema(Schema):
     """A schema for rows that are only to be predicted: time and target are not needed.
 
-    They are read if they are in ``keep``. Without its time a row counts in 1970.
+    They are read if they are in ``keep``, the time if calendar features are computed from it.
+    Without its time a row counts in 1970.
 
     Example:
         >>> features = Features(numeric=("x",))
@@ -365,7 +386,8 @@ class ScoringSchema(Schema):
     def columns(self) -> tuple[str, ...]:
         """Every column that is read, once: the features and what is carried."""
         named = self.keep if self.id is None else (self.id, *self.keep)
-        return tuple(dict.fromkeys((*self.numeric, *self.categorical, *named)))
+        read = (*self.read_numeric, *self.categorical, *named, *self.calendar_sources)
+        return tuple(dict.fromkeys(read))
 
 
 class PartialSchema(Schema):
@@ -383,14 +405,15 @@ class PartialSchema(Schema):
     @classmethod
     def of(cls, schema: Schema, lacking: Sequence[str]) -> PartialSchema:
         """The same schema without the columns that are lacking."""
-        numeric = tuple(name for name in schema.numeric if name not in lacking)
+        numeric = tuple(name for name in schema.read_numeric if name not in lacking)
         categorical = tuple(name for name in schema.categorical if name not in lacking)
+        calendar = tuple(pair for pair in schema.features.calendar if pair[0] not in lacking)
         # Not validated: what is left may be no schema, as one without its time.
         return cls.model_construct(
             name=schema.name,
             time=schema.time,
             target=schema.target,
-            features=Features(numeric=numeric, categorical=categorical),
+            features=Features(numeric=numeric, categorical=categorical, calendar=calendar),
             id=None if schema.id in lacking else schema.id,
             keep=tuple(name for name in schema.keep if name not in lacking),
             **{name: getattr(schema, name) for name in type(schema).model_fields if name in _REST},

@@ -151,10 +151,10 @@ def read_times(values: pa.Array, schema: Schema) -> pa.Array:
     return parse_times(values, schema.time_format or "auto", schema.time_zone)
 
 
-def read_label_times(values: pa.Array, schema: Schema) -> pa.Array:
-    """Reads the times of labels as those of events; null for an open question, too.
+def read_optional_times(values: pa.Array, schema: Schema) -> pa.Array:
+    """Reads times that may be absent, of labels or for calendar features, as those of events.
 
-    Text that is empty, or a null as numbers have them (``NA``), is an open question's.
+    Text that is empty, or a null as numbers have them (``NA``), is a null.
     """
     blank = is_blank(values)
     if is_text(values.type) and blank.any():

@@ -25,6 +25,7 @@ from model.batch import (
     LATE,
     LINE,
     PROBLEM,
+    READ,
     TEXT,
     TIME,
     TIME_TYPE,
@@ -36,6 +37,7 @@ from model.batch import (
     to_micros,
     to_plain,
 )
+from model.calendar import derive
 from model.carried import KEYS, SCALARS, is_key, is_scalar, to_keys, to_texts
 from model.categories import CATEGORIES, canonical_column, is_category
 from model.numbers import explain_number, format_of, parse_numbers
@@ -46,7 +48,7 @@ from model.times import (
     is_blank,
     is_text,
     is_time,
-    read_label_times,
+    read_optional_times,
 )
 
 NUMBERS = "must be a finite number or null"
@@ -114,7 +116,8 @@ def validate(
 
     A row is rejected for the first of these: its source could not read it, it has no readable
     event time, its target or a numeric feature is infinite or is text, a column has a type
-    that cannot serve or is absent, it has a target or a label time without the other, its label
+    that cannot serve or is absent, a column of times for calendar features cannot be read (null is
+    allowed), it has a target or a label time without the other, its label
     time cannot be read or is before its event time. NaN is a null. Numbers as text are read (a
     CSV's); the words in ``NULL_WORDS`` are nulls there. Columns that the schema does not name are
     ignored.
@@ -146,7 +149,13 @@ def validate(
     _find_problems(raw, reasons)
     _find_undated(raw, schema, reasons)
     columns = [raw.column(name) for name in (ID, TIME, LATE)]
-    columns += [_numbers(raw, name, reasons, clean) for name in (schema.target, *schema.numeric)]
+    numbers = (schema.target, *schema.read_numeric)
+    columns += [_numbers(raw, name, reasons, clean) for name in numbers]
+    for source, features in schema.calendar.items():
+        times = raw.column(TIME)
+        if source != schema.time:  # whose rows without one have a reason already
+            times = _optional_times(raw, source, schema, reasons)
+        columns += map(pa.array, derive(times, features, schema.time_zone))
     columns += [_categories(raw, name, reasons) for name in schema.categorical]
     columns += [_labels(raw, columns[3], schema, reasons)] if schema.has_label_time else []
     columns += [] if schema.id is None else [_keys(raw, schema.id, reasons)]
@@ -226,6 +235,24 @@ def _categories(raw: pa.RecordBatch, name: str, reasons: dict[int, str]) -> pa.A
     return canonical_column(values)
 
 
+def _optional_times(
+    raw: pa.RecordBatch, name: str, schema: Schema, reasons: dict[int, str]
+) -> pa.Array:
+    """A column of times that may be null; notes the rows whose time cannot be read."""
+    if _absent(raw, name, reasons):
+        return pa.nulls(raw.num_rows, TIME_TYPE)
+    values = raw.column(name)
+    if not is_time(values.type):
+        _note_type(raw, name, describe_times(schema), reasons)
+        return pa.nulls(raw.num_rows, TIME_TYPE)
+    read = READ + name
+    times = raw.column(read) if read in raw.schema.names else read_optional_times(values, schema)
+    if times.null_count:
+        unread = times.is_null().to_numpy(zero_copy_only=False) & ~is_blank(values)
+        _note(values, unread, f"column {name!r}", f"{describe_times(schema)}, or null", reasons)
+    return times
+
+
 def _labels(
     raw: pa.RecordBatch, target: pa.Array, schema: Schema, reasons: dict[int, str]
 ) -> pa.Array:
@@ -237,7 +264,7 @@ def _labels(
     if not is_time(values.type):
         _note_type(raw, name, describe_times(schema), reasons)
         return pa.nulls(raw.num_rows, TIME_TYPE)
-    times = raw.column(LABEL) if LABEL in raw.schema.names else read_label_times(values, schema)
+    times = raw.column(LABEL) if LABEL in raw.schema.names else read_optional_times(values, schema)
     given = ~is_blank(values)
     known = times.is_valid().to_numpy(zero_copy_only=False)
     labelled = ~np.isnan(target.to_numpy(zero_copy_only=False))

@@ -1,4 +1,4 @@
-"""Local times of a time zone to UTC, whole columns at once.
+"""Local times of a time zone to UTC, and back, whole columns at once.
 
 A local time that a clock change repeats is taken as its first occurrence (``fold=0``, as Python,
 Java and Spark take it). One that a clock change skips has never been: it is not readable.
@@ -18,7 +18,10 @@ Mask = npt.NDArray[np.bool_]
 
 _HOUR = 3_600_000_000
 _EPOCH = datetime(1970, 1, 1)
+_UTC_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
+_LEAST = (datetime(1, 1, 2) - _EPOCH) // _MICROSECOND
+_GREATEST = (datetime(9999, 12, 31) - _EPOCH) // _MICROSECOND
 
 
 @cache
@@ -64,6 +67,32 @@ def to_utc(local: Ints, zone: ZoneInfo) -> tuple[Ints, Mask]:
     return times, real
 
 
+def to_local(times: Ints, zone: ZoneInfo) -> Ints:
+    """Times on a zone's clocks.
+
+    Args:
+        times: microseconds since the epoch, of the years 1 to 9999.
+        zone: whose clocks.
+
+    Returns:
+        Microseconds from 1970-01-01T00:00 on these clocks.
+
+    Example:
+        >>> berlin = find_zone("Europe/Berlin")
+        >>> times = np.array(["2024-03-31T00:59", "2024-03-31T01:00"], "M8[us]").astype(np.int64)
+        >>> to_local(times, berlin).astype("M8[us]").astype("M8[m]").astype(str).tolist()
+        ['2024-03-31T01:59', '2024-03-31T03:00']
+    """
+    hours, place = np.unique(times // _HOUR, return_inverse=True)
+    starts = (hours * _HOUR).tolist()
+    first = np.array([_ahead(start, zone) for start in starts], np.int64)
+    last = np.array([_ahead(start + _HOUR - 1, zone) for start in starts], np.int64)
+    local = times + first[place]
+    for row in np.flatnonzero((first != last)[place]).tolist():  # the clocks change in its hour
+        local[row] = times[row] + _ahead(int(times[row]), zone)
+    return local
+
+
 def standard_offset(name: str, year: int) -> int:
     """How far a zone's clocks are ahead of UTC in a year, without daylight saving; microseconds.
 
@@ -85,6 +114,15 @@ def _offset(local: int, zone: ZoneInfo, fold: int) -> int:
     """How far the zone's clocks are ahead of UTC at a local time, microseconds."""
     moment = _EPOCH + timedelta(microseconds=local)
     offset = moment.replace(tzinfo=zone, fold=fold).utcoffset()
+    assert offset is not None
+    return offset // _MICROSECOND
+
+
+def _ahead(time: int, zone: ZoneInfo) -> int:
+    """How far the zone's clocks are ahead of UTC at a time, microseconds."""
+    # A day from the ends of what datetime holds: local times may lie beyond them.
+    time = min(max(time, _LEAST), _GREATEST)
+    offset = (_UTC_EPOCH + timedelta(microseconds=time)).astimezone(zone).utcoffset()
     assert offset is not None
     return offset // _MICROSECOND
 

@@ -16,9 +16,13 @@ from functools import partial
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from model.asof import parse_name
-from model.batch import ID, LABEL, TIME, Key, Tag, to_plain, with_tag
+from model.batch import ID, LABEL, READ, TIME, Key, Tag, to_plain, with_tag
 from model.batch import KEY as ROW_KEY
+from model.carried import to_texts
 from model.errors import UserError
 from model.people import People, parse_delays
 from model.schema import Schema
@@ -145,7 +149,7 @@ def ask(
         tally: counts what is asked.
         show: shows a line.
     """
-    features = (*schema.numeric, *schema.categorical)
+    features = schema.inputs
     waiting: list[Question] = []
     now = ""
     for rows in batches:
@@ -229,7 +233,21 @@ def file_rows(planned: Plan, schema: Schema) -> Iterator[Row]:
         for batch in read(file, chunk, schema, 1000):
             tag = Tag(Key(0, 0, 0), 0, file.path, 0)
             rows = validate(with_tag(batch, tag), schema)[0]
-            yield from dicts(_with_id(rows, schema))
+            yield from dicts(_with_times(_with_id(rows, schema), batch, schema))
+
+
+def _with_times(rows: pa.RecordBatch, raw: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+    """An accepted batch with the columns of times that a request needs, of the raw batch."""
+    places = pc.index_in(rows.column(ID), value_set=raw.column(ID))
+    for name in schema.calendar_sources:
+        read = TIME if name == schema.time else READ + name
+        times = raw.column(read if schema.time_format is None else name).take(places)
+        values = times if schema.time_format is None else to_texts(times)
+        if name in rows.schema.names:  # it is kept, too
+            rows = rows.set_column(rows.schema.get_field_index(name), name, values)
+        else:
+            rows = rows.append_column(name, values)
+    return rows
 
 
 def _with_id(rows: Any, schema: Schema) -> Any:

@@ -25,6 +25,7 @@ from model.artefact import Artefact
 from model.errors import UserError
 from model.manifest import Manifest
 from model.runs import RunFolder
+from model.schema import Schema
 from model.store import DamagedArtefact, Store
 from model.wording import first_line, format_count
 from monitor.commandline import Parser
@@ -95,7 +96,26 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--to {given.to}: cannot be written: {error.strerror}") from error
     out.print(f"{name} -> {given.to} ({len(data):,} bytes)", soft_wrap=True)
     out.print(compare(artefact, folder, predict), soft_wrap=True)
+    if artefact.schema.calendar:
+        out.print(describe_calendar(artefact.schema), soft_wrap=True)
     return 0
+
+
+def describe_calendar(schema: Schema) -> str:
+    """A line on the inputs of an export that are computed from columns of times.
+
+    Example:
+        >>> from model.schema import Features
+        >>> features = Features(calendar={"t": ["hour"]})
+        >>> print(describe_calendar(Schema(name="s", time="t", target="y", features=features)))
+        its inputs t_hour are calendar features, to be computed from t in UTC (docs/export.md)
+    """
+    names, sources = ", ".join(schema.calendar_columns), ", ".join(schema.calendar_sources)
+    zone = schema.time_zone or "UTC"
+    return (
+        f"its inputs {names} are calendar features, to be computed from {sources} in {zone} "
+        "(docs/export.md)"
+    )
 
 
 def _find(store: Store, name: str) -> str:

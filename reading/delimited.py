@@ -92,12 +92,13 @@ def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch
     kinds = dict.fromkeys(schema.columns, pa.string())
     kinds |= dict.fromkeys(schema.categorical, CATEGORY_TYPE)
     rows, bad = _parse_numbers(data, file, schema, kinds)
-    categorical, carried, numbers = map(set, (schema.categorical, schema.carried, schema.numbers))
+    categorical, numbers = set(schema.categorical), set(schema.numbers)
+    nullable = {*schema.carried, *schema.calendar_sources, schema.label_time} - {schema.time}
     fields = []
     for field, values in zip(rows.schema, rows.columns, strict=True):
         if field.name in categorical:
             values = _without_nulls(values, dialect)
-        elif field.name in carried or field.name == schema.label_time:
+        elif field.name in nullable:
             if dialect.skipinitialspace:
                 values = pc.utf8_ltrim(values, " ")
             null = pc.is_in(values, value_set=pa.array(dialect.nulls, pa.string()))

@@ -70,6 +70,8 @@ def begin(file: File, schema: Schema) -> File:
     if schema.has_label_time:
         known = columns.field(str(schema.label_time))
         _check_type(file, known, is_time(known.type), TIMES)
+    for name in schema.calendar_sources:
+        _check_type(file, columns.field(name), is_time(columns.field(name).type), TIMES)
     for name in schema.numbers:
         _check_type(file, columns.field(name), is_number(columns.field(name).type), NUMBERS)
     for name in schema.categorical:

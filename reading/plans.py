@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from model.batch import LABEL, PROBLEM
+from model.batch import LABEL, PROBLEM, READ
 from model.errors import UserError
 from model.latest import reject_later
 from model.schema import Schema
-from model.times import OTHERS, describe_times, read_label_times
+from model.times import OTHERS, describe_times, read_optional_times
 from model.validation import show_value
 from model.wording import first_line
 from reading import delimited, folders, ndjson, parquet, text
@@ -109,7 +109,7 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
         else parquet.read(file, chunk, own, batch_rows)
     ):
         rows += batch.num_rows
-        batch = add_label_times(folders.add_constants(batch, file, schema), schema)
+        batch = add_times(folders.add_constants(batch, file, schema), schema)
         yield reject_later(batch, schema, file.latest)
     if rows != chunk.rows:
         raise UserError(
@@ -117,12 +117,17 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
         )
 
 
-def add_label_times(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
-    """A raw batch with the times of its labels, written as this plan takes times to be."""
-    if not schema.has_label_time or schema.label_time not in batch.schema.names:
-        return batch
-    values = batch.column(schema.label_time)
-    return batch.append_column(LABEL, read_label_times(values, schema))
+def add_times(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+    """A raw batch with the times of its other columns, written as this plan takes times to be."""
+    found = {READ + name: name for name in schema.calendar_sources if name != schema.time}
+    if schema.has_label_time:
+        found[LABEL] = str(schema.label_time)
+    there = set(batch.schema.names)
+    for column, name in found.items():
+        if name in there:
+            times = read_optional_times(batch.column(name), schema)
+            batch = batch.append_column(column, times)
+    return batch
 
 
 def _scan(
@@ -214,7 +219,7 @@ def _check_folders(file: File, spans: list[ScannedChunk], schema: Schema) -> Non
             ),
             name,
             file,
-            "time" if name == schema.time else role,
+            "time" if name in (schema.time, *schema.calendar_sources) else role,
         )
 
 

@@ -119,4 +119,5 @@ def sample_statistics(path: str, schema: Schema) -> Statistics:
 
 
 def _with_names(statistics: Statistics, schema: Schema) -> Statistics:
-    return {name: column for name, column in statistics.items() if name in schema.columns}
+    names = (schema.target, *schema.numeric, *schema.categorical)
+    return {name: column for name, column in statistics.items() if name in names}

@@ -14,9 +14,10 @@ from pydantic_core import to_json
 
 from model.arrays import Matrix
 from model.batch import ID, LATE, TIME, TIME_TYPE, Key, Tag, with_tag
-from model.carried import carried_columns, carried_fields
+from model.carried import carried_columns, carried_fields, to_texts
 from model.manifest import Reference
 from model.schema import Schema
+from model.times import read_times
 from model.validation import validate
 from monitor.serve.columnar import MEDIA, PARQUET
 from monitor.serve.decoders import Decoders, Undecodable
@@ -84,7 +85,7 @@ def decode_rows(
         media: one of ``ACCEPTED``.
         body: JSON is one row, an object, or a list of rows.
         schema: the model's. What it does not name is ignored; so are time and target, which go
-            back as text if they are kept.
+            back as text if they are kept, unless calendar features are computed from the time.
         options: how many rows are allowed, and how long reading may take.
         decoders: read what is not JSON, or large.
 
@@ -114,10 +115,11 @@ def decode(
         if media == JSON:
             return split(decoders.decode(DecodeJsonRequest(body, schema, most), seconds))
         carries = (*schema.carried, *echo)
-        order = DecodeRequest(media, body, schema.numeric, schema.categorical, most, carries)
-        features = decoders.decode(order, seconds)
-        echoed = {name: features.column(name) for name in echo}
-        return complete(features.drop_columns(list(echo)), schema), echoed
+        columns = schema.read_numeric, schema.categorical, most, carries, schema.calendar_sources
+        features = decoders.decode(DecodeRequest(media, body, *columns), seconds)
+        echoed = {name: to_texts(features.column(name)) for name in echo}
+        unused = [name for name in echo if name not in schema.inputs]
+        return complete(features.drop_columns(unused), schema), echoed
     except Undecodable as error:
         if media == JSON:
             raise to_problem(error.code, str(error)) from error
@@ -157,11 +159,14 @@ def to_problem(code: str, message: str) -> Problem:
 
 
 def complete(features: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
-    """The raw batch of columns: with ids, and without times and targets."""
+    """The raw batch of columns: with ids, without targets, and without times if none is needed."""
     rows = features.num_rows
+    times = pa.array(np.zeros(rows, np.int64)).cast(TIME_TYPE)
+    if schema.time in schema.inputs:
+        times = read_times(features.column(schema.time), schema)
     ours = {
         ID: pa.array(np.arange(rows)),
-        TIME: pa.array(np.zeros(rows, np.int64)).cast(TIME_TYPE),
+        TIME: times,
         LATE: pa.array(np.zeros(rows, np.bool_)),
         schema.target: pa.nulls(rows),
     }

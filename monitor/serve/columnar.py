@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from model.carried import SCALARS, is_scalar, to_texts
 from model.categories import CATEGORIES, is_category
-from model.times import is_text
+from model.times import ALLOWED, is_text, is_time
 from model.validation import NUMBERS, explain_missing
 
 ARROW, PARQUET = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
@@ -45,6 +45,7 @@ def read(
     categorical: tuple[str, ...],
     most: int,
     carried: tuple[str, ...] = (),
+    times: tuple[str, ...] = (),
 ) -> pa.RecordBatch:
     """Reads a body.
 
@@ -55,10 +56,11 @@ def read(
         categorical: columns to read that hold categories.
         most: so many rows are allowed.
         carried: columns to read that go back with the answer; they may be absent.
+        times: columns to read that hold times, from which features are computed.
 
     Returns:
-        These columns in this order, their values as they came: numbers, booleans, dates, text, or
-        ``model.batch.CATEGORY_TYPE``; those that are carried as text.
+        These columns in this order, their values as they came: numbers, booleans, dates, times,
+        text, or ``model.batch.CATEGORY_TYPE``; those that are carried as text.
 
     Raises:
         TooLarge, TooMany, Wrong: see there.
@@ -76,6 +78,7 @@ def read(
         **dict.fromkeys(numeric, NUMBER),
         **dict.fromkeys(categorical, CATEGORY),
         **dict.fromkeys(carried, SCALAR),
+        **dict.fromkeys(times, TIME),
     }
     unpack = _arrow if media == ARROW else _parquet
     table = unpack(pa.py_buffer(body), kinds, most)
@@ -168,6 +171,7 @@ class ColumnKind(NamedTuple):
 
 
 NUMBER, CATEGORY = ColumnKind(_is_number, NUMBERS), ColumnKind(is_category, CATEGORIES)
+TIME = ColumnKind(is_time, f"{ALLOWED}, or null")
 SCALAR = ColumnKind(is_scalar, SCALARS, needed=False)
 
 

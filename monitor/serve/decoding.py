@@ -39,6 +39,7 @@ class DecodeRequest(NamedTuple):
     categorical: tuple[str, ...]
     most: int
     carried: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
 
 
 def run_decoder(pipe: Connection) -> None:

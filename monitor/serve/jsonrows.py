@@ -67,7 +67,8 @@ def read_rows(body: bytes, schema: Schema, most: int) -> tuple[pa.RecordBatch, d
             raise Unreadable("bad_rows", f"row {number}: {message}")
     echoed = {name: echo_of(rows, name) for name in echoes(schema)}
     for row in rows:
-        row[schema.time] = NEVER  # whatever the schema's time_format
+        if schema.time not in schema.inputs:
+            row[schema.time] = NEVER  # whatever the schema's time_format
         row[schema.target] = None
     return from_dicts(rows, np.arange(len(rows)), schema), echoed
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from model.schema import Schema
 from model.store import DamagedArtefact
+from model.times import describe_times
 from model.validation import GREATEST
 from monitor.serve.bodies import (
     JSON,
@@ -168,9 +169,11 @@ def row_schema(schema: Schema) -> dict[str, Any]:
     """A row as JSON Schema has it."""
     number = {"type": ["number", "boolean", "null"], "minimum": -GREATEST, "maximum": GREATEST}
     scalar = {"type": ["string", "number", "boolean", "null"]}
+    time = {"type": ["string", "number", "null"], "description": describe_times(schema)}
     kinds = {
-        **dict.fromkeys(schema.numeric, number),
+        **dict.fromkeys(schema.read_numeric, number),
         **dict.fromkeys(schema.categorical, scalar),
+        **dict.fromkeys(schema.calendar_sources, time),
     }
     back = dict.fromkeys((*schema.passed, *echoes(schema)), scalar)
     key = {} if schema.id is None else {schema.id: {"type": ["string", "integer", "null"]}}
@@ -178,13 +181,14 @@ def row_schema(schema: Schema) -> dict[str, Any]:
 
 
 def example(core: Core) -> dict[str, Any]:
-    """A row that may be asked for: means and the most frequent values of the model's window."""
+    """A row that may be asked for: means, the most frequent values and the end of the window."""
     serving = core.models.current
     if serving is None:
-        return dict.fromkeys((*core.schema.numeric, *core.schema.categorical))
+        return dict.fromkeys(core.schema.inputs)
     statistics, schema = serving.artefact.statistics, serving.artefact.schema
     counts = {name: statistics.categorical(name).values for name in schema.categorical}
     return {
-        **{name: statistics.numeric(name).mean for name in schema.numeric},
+        **{name: statistics.numeric(name).mean for name in schema.read_numeric},
         **{name: max(known, key=known.__getitem__, default=None) for name, known in counts.items()},
+        **dict.fromkeys(schema.calendar_sources, serving.manifest.window_end),
     }

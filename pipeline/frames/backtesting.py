@@ -287,7 +287,7 @@ class TrainedModel:
         """
         table = as_table(frame)
         schema = self.artefact.schema
-        names = (*schema.numeric, *schema.categorical)
+        names = schema.inputs
         check_columns(table, names)
         try:
             return self.artefact.predict_columns({name: table.column(name) for name in names})

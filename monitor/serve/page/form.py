@@ -16,8 +16,10 @@ class Entry(BaseModel):
     """A field of the form."""
 
     name: str = Field(description="of the feature")
-    kind: Literal["numeric", "categorical"]
-    value: float | str | None = Field(None, description="the mean, or the most frequent value")
+    kind: Literal["numeric", "categorical", "time"]
+    value: float | str | None = Field(
+        None, description="the mean, the most frequent value, or the end of the model's window"
+    )
     least: float | None = Field(None, description="of the model's window")
     greatest: float | None = Field(None, description="of the model's window")
     known: list[str] = Field([], description="values that have a column of their own")
@@ -45,9 +47,16 @@ def form(core: Core) -> Form:
 def fields(core: Core, serving: Serving | None) -> Iterator[Entry]:
     """A field for each feature, in the order of the schema."""
     schema = core.schema
-    for name in (*schema.numeric, *schema.categorical):
-        kind: Any = "numeric" if name in schema.numeric else "categorical"
+    roles = {
+        **dict.fromkeys(schema.read_numeric, "numeric"),
+        **dict.fromkeys(schema.categorical, "categorical"),
+        **dict.fromkeys(schema.calendar_sources, "time"),
+    }
+    for name, role in roles.items():
+        kind: Any = role
         suggested = {} if serving is None else describe_feature(serving, name)
+        if serving is not None and kind == "time":
+            suggested = {"value": serving.manifest.window_end}
         yield Entry(name=name, kind=kind, fault=f"column {name!r}", **suggested)
 
 

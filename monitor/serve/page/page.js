@@ -545,7 +545,8 @@ function renew(field, told) {
   field.known.replaceChildren(...told.known.map((value) => el("option", { value })));
   const range = told.least == null ? "A number" : `Seen: ${figure(told.least)} to ${figure(told.greatest)}`;
   const many = told.known.length === 1 ? "1 value is known" : `${count(told.known.length)} values are known`;
-  field.hint.textContent = `${told.kind === "numeric" ? range : many}; empty is null`;
+  const hint = { numeric: range, categorical: many, time: "A time, as 2026-01-31T12:00" }[told.kind];
+  field.hint.textContent = `${hint}; empty is null`;
 }
 
 /** What a field says: null if it is empty; what is no number is sent as it is, and refused. */

@@ -1,0 +1,115 @@
+"""The ``[features]`` section of a schema: the columns that a model learns from.
+
+``[features.calendar]`` names columns of times and what of them is learnt: the parts of the
+calendar in ``PERIODS``, as numbers or, with ``:cyclic``, as sine and cosine. ``model.calendar``
+computes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, ClassVar, NamedTuple
+
+from pydantic import BeforeValidator, PlainSerializer
+
+from model.section import Section
+
+PERIODS = {"hour": 24, "minute_of_day": 1440, "weekday": 7, "month": 12, "day_of_year": 365.25}
+"""The parts of the calendar, and after how many of their units each begins again."""
+CYCLIC = ":cyclic"
+"""What is written behind a part that is to be a sine and a cosine."""
+WAVES = ("sin", "cos")
+CALENDAR_EXAMPLE = 'as departed = ["hour", "weekday:cyclic"]'
+
+
+class CalendarFeature(NamedTuple):
+    """A numeric feature that is computed from a column of times.
+
+    Attributes:
+        name: of the feature, as ``departed_hour`` or ``departed_weekday_sin``.
+        source: the column of times.
+        part: one of ``PERIODS``.
+        wave: ``sin`` or ``cos``; "" for the part as a number.
+    """
+
+    name: str
+    source: str
+    part: str
+    wave: str = ""
+
+
+def _check_parts(source: str, parts: object) -> tuple[str, ...]:
+    if isinstance(parts, str) or not isinstance(parts, (list, tuple)) or not parts:
+        raise ValueError(f"{source} must be a list of parts, {CALENDAR_EXAMPLE}")
+    for part in parts:
+        if not isinstance(part, str) or part.removesuffix(CYCLIC) not in PERIODS:
+            raise ValueError(
+                f"{source}: {part!r} is no part of the calendar: must be one of "
+                f"{', '.join(PERIODS)}, or one with {CYCLIC!r} behind it"
+            )
+        if parts.count(part) > 1:
+            raise ValueError(f"{source}: {part!r} is named twice: it must be named once")
+    return tuple(parts)
+
+
+def _read_calendar(value: object) -> object:
+    """The parts by column, as a tuple: a schema is hashed."""
+    if isinstance(value, tuple):
+        value = dict(value)
+    if not isinstance(value, Mapping):
+        raise ValueError(f"must be a table of columns with their parts, {CALENDAR_EXAMPLE}")
+    return tuple((str(name), _check_parts(name, parts)) for name, parts in value.items())
+
+
+def _write_calendar(value: tuple[tuple[str, tuple[str, ...]], ...]) -> dict[str, list[str]]:
+    return {name: list(parts) for name, parts in value}
+
+
+Calendar = Annotated[
+    tuple[tuple[str, tuple[str, ...]], ...],
+    BeforeValidator(_read_calendar),
+    PlainSerializer(_write_calendar),
+]
+"""Columns of times, each with its parts; a table of lists in TOML and JSON."""
+
+
+class Features(Section):
+    """The columns that a model learns from, by how they are encoded.
+
+    Attributes:
+        numeric: quantities, read as they are.
+        categorical: values.
+        calendar: columns of times, with the parts of the calendar that are numeric features.
+
+    Example:
+        >>> features = Features(numeric=("distance",), calendar={"departed": ["hour"]})
+        >>> features.model_dump_json()
+        '{"numeric":["distance"],"categorical":[],"calendar":{"departed":["hour"]}}'
+    """
+
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"calendar"})
+
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    calendar: Calendar = ()
+
+
+@lru_cache(maxsize=64)
+def calendar_features(source: str, parts: tuple[str, ...]) -> tuple[CalendarFeature, ...]:
+    """The features of a column of times, in the order of its parts.
+
+    Example:
+        >>> for feature in calendar_features("departed", ("hour", "weekday:cyclic")):
+        ...     print(feature.name)
+        departed_hour
+        departed_weekday_sin
+        departed_weekday_cos
+    """
+    found = []
+    for written in parts:
+        part = written.removesuffix(CYCLIC)
+        for wave in WAVES if written.endswith(CYCLIC) else ("",):
+            name = "_".join(filter(None, (source, part, wave)))
+            found.append(CalendarFeature(name, source, part, wave))
+    return tuple(found)
