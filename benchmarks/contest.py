@@ -142,13 +142,13 @@ class Contest:
 
     def _once(self, entry: Entry, rows: int) -> Measured:
         work = entry.work
-        maes = [] if isinstance(entry.contender, Loop) else self.expected(work, rows)
+        maes = [] if isinstance(entry.contender, Loop) else self.find_maes(work, rows)
         done = once(entry.contender, work, rows, self.folder, maes)
         if isinstance(entry.contender, Loop):
             self._maes[work.learner, work.window, rows] = read_maes(done)
         return done
 
-    def expected(self, work: Work, rows: int) -> list[float]:
+    def find_maes(self, work: Work, rows: int) -> list[float]:
         """The plain loop's MAEs of such work; it is run if it has not been."""
         key = work.learner, work.window, rows
         if key not in self._maes:

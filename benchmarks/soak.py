@@ -215,7 +215,13 @@ class Soak:
 
     def checks(self) -> list[Check]:
         """All that is judged, in the order of the table."""
-        return [self._ended(), *self._rows(), *self._delays(), *self._growths(), *self._told()]
+        return [
+            self._check_end(),
+            *self._rows(),
+            *self._delays(),
+            *self._growths(),
+            *self._check_log(),
+        ]
 
     def done(self) -> int:
         """How many refreshes have a report, counted from the first to before the first gap."""
@@ -226,7 +232,7 @@ class Soak:
                 return number
         return self.plan.refreshes
 
-    def _ended(self) -> Check:
+    def _check_end(self) -> Check:
         done, code = self.done(), self.seen.code
         reports = len(list(self.folder.glob("metrics/*.json")))
         whole = self.seen.interrupted or (done == self.plan.refreshes and code == 0)
@@ -301,7 +307,7 @@ class Soak:
                 judgement = growth(name, calm(judged, settled))
                 yield judgement._replace(bound="", held=None) if name == LEAK else judgement
 
-    def _told(self) -> Iterator[Check]:
+    def _check_log(self) -> Iterator[Check]:
         seen = self.seen
         if seen.checkpoints:
             took = percentiles([one.seconds for one in seen.checkpoints.values()])

@@ -41,14 +41,14 @@ def job(since: float, argv: list[str]) -> None:
     from pipeline.__main__ import main
     from transforms.sources.read import ReadFn
 
-    stamped = ReadFn.stamped
+    stamped = ReadFn.stamp
 
     def first(self: Any, item: Any, batches: Any) -> Iterator[Any]:
         for batch in stamped(self, item, batches):
             print_and_exit(since)
             yield batch
 
-    ReadFn.stamped = first  # type: ignore[method-assign]
+    ReadFn.stamp = first  # type: ignore[method-assign]
     sys.exit(main(argv))
 
 

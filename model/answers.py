@@ -73,7 +73,7 @@ def _sums(asked: Asked, events: Events, target: Matrix, places: Ints) -> Sums:
     labels = LabelCounts(
         answered=len(known),
         expired=len(places) - len(known),
-        label_late=int(np.count_nonzero(events.tardy[places])),
+        label_late=int(np.count_nonzero(events.label_late[places])),
         delays=Delays.of(events.delay[known]),
     )
     if asked.prediction is None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from model.answers import Outcome
 from model.asof import floor_to, format_iso, format_name
 from model.batch import Key
-from model.labels import Delay, LabelCounts
+from model.labels import LabelCounts, LabelDelay
 from model.metrics import compute_errors, merge
 
 
@@ -50,7 +50,7 @@ class Cohort(BaseModel):
     r2: float | None
     baseline_mae: float | None
     skill: float | None
-    delay: Delay | None
+    delay: LabelDelay | None
     final: bool
 
     def as_json(self) -> bytes:
@@ -58,7 +58,7 @@ class Cohort(BaseModel):
         return (self.model_dump_json(indent=2) + "\n").encode()
 
 
-class Part(NamedTuple):
+class CohortPart(NamedTuple):
     """A batch's part in its cohort.
 
     Attributes:
@@ -116,7 +116,9 @@ class Clock(NamedTuple):
         return self.start_of(refresh)
 
 
-def merge_cohort(parts: Iterable[Part], start: int, clock: Clock, end: int | None = None) -> Cohort:
+def merge_cohort(
+    parts: Iterable[CohortPart], start: int, clock: Clock, end: int | None = None
+) -> Cohort:
     """A cohort's figures.
 
     Args:

@@ -31,7 +31,7 @@ BITS = 6
 """A bin of delays has this many binary digits below its highest: 64 bins an octave."""
 
 
-class Delay(BaseModel):
+class LabelDelay(BaseModel):
     """How long labels took, in seconds: half of them, nine tenths, and all came within these."""
 
     model_config = ConfigDict(frozen=True)
@@ -117,20 +117,20 @@ class Delays(NamedTuple):
         place = int(np.searchsorted(np.cumsum(counts), share * counts.sum()))
         return min(greatest_in_bin(int(bins[min(place, len(bins) - 1)])), self.greatest)
 
-    def summary(self) -> Delay | None:
+    def summary(self) -> LabelDelay | None:
         """Their figures; None without a label.
 
         Example:
             >>> Delays.of(np.array([0, 60, 60]) * SECOND).summary()
-            Delay(p50=60.0, p90=60.0, max=60.0)
+            LabelDelay(p50=60.0, p90=60.0, max=60.0)
         """
         if not self.counts:
             return None
         p50, p90 = (self.quantile(share) / SECOND for share in (0.5, 0.9))
-        return Delay(p50=p50, p90=p90, max=self.greatest / SECOND)
+        return LabelDelay(p50=p50, p90=p90, max=self.greatest / SECOND)
 
 
-class Known(NamedTuple):
+class LabelTimes(NamedTuple):
     """Figures of the labels of trained rows, for an artefact's manifest; they merge.
 
     Attributes:
@@ -142,14 +142,14 @@ class Known(NamedTuple):
     delays: Delays
 
     @classmethod
-    def of(cls, fields: Sequence[Any]) -> Known:
+    def of(cls, fields: Sequence[Any]) -> LabelTimes:
         """What its fields say, as JSON has them."""
         newest, delays = fields
         return cls(newest, Delays.of_fields(delays))
 
-    def merge(self, other: Known) -> Known:
+    def merge(self, other: LabelTimes) -> LabelTimes:
         """What holds of both parts' rows."""
-        return Known(max(self.newest, other.newest), self.delays.merge(other.delays))
+        return LabelTimes(max(self.newest, other.newest), self.delays.merge(other.delays))
 
     def check(self, window_end: int) -> None:
         """Checks that nothing was learnt that was not known when the window ended.
@@ -164,9 +164,9 @@ class Known(NamedTuple):
             )
 
 
-def merge_known(parts: Iterable[Known]) -> Known:
+def merge_label_times(parts: Iterable[LabelTimes]) -> LabelTimes:
     """What holds of all parts' rows; one part at least."""
-    return reduce(Known.merge, parts)
+    return reduce(LabelTimes.merge, parts)
 
 
 class Events(NamedTuple):
@@ -175,13 +175,13 @@ class Events(NamedTuple):
     Attributes:
         at: when, microseconds; never before the batch's stamp.
         answered: whether the label came within the wait.
-        tardy: whether it came later.
+        label_late: whether it came later.
         delay: from the question to its label, microseconds; meaningless without one.
     """
 
     at: Ints
     answered: Mask
-    tardy: Mask
+    label_late: Mask
     delay: Ints
 
 
@@ -225,7 +225,7 @@ def group_by_refresh(
         yield int(starts[low]), places[low:high]
 
 
-class Lesson(NamedTuple):
+class LabelledRows(NamedTuple):
     """Rows of a batch whose labels become known in one refresh: what is trained on.
 
     Attributes:
@@ -236,12 +236,12 @@ class Lesson(NamedTuple):
 
     stamp: int
     rows: pa.RecordBatch
-    known: Known
+    known: LabelTimes
 
 
-def cut_lessons(
+def cut_labelled_rows(
     batch: pa.RecordBatch, schema: Schema, every: int, stamp: int, offset: int = 0
-) -> Iterator[Lesson]:
+) -> Iterator[LabelledRows]:
     """Cuts an accepted batch by the refreshes in which its labels become known.
 
     Late questions, and those whose label comes after the wait or never, are in none.
@@ -257,9 +257,9 @@ def cut_lessons(
     labels = label_times(batch)
     learnt = events.answered & ~late_mask(batch)
     for _, places in group_by_refresh(events.at, learnt, every, offset):
-        known = Known(int(labels[places].max()), Delays.of(events.delay[places]))
+        known = LabelTimes(int(labels[places].max()), Delays.of(events.delay[places]))
         rows = batch if len(places) == batch.num_rows else batch.take(pa.array(places))
-        yield Lesson(int(events.at[places].min()), rows, known)
+        yield LabelledRows(int(events.at[places].min()), rows, known)
 
 
 class LabelCounts(NamedTuple):

@@ -17,7 +17,7 @@ from pydantic import (
 
 from model.asof import format_name, parse_iso
 from model.drift import Profile
-from model.labels import Delay
+from model.labels import LabelDelay
 from model.statistics import Categorical, Numeric
 
 PACKAGES = ("scikit-learn", "numpy", "joblib", "pyarrow", "apache-beam")
@@ -81,7 +81,7 @@ class Manifest(BaseModel):
     bytes: int
     newest_label_time: str | None = None
     """The newest of its labels' times, before ``window_end``; there only if labels have a time."""
-    label_delay: Delay | None = None
+    label_delay: LabelDelay | None = None
     """How long its labels took, from question to label; likewise."""
 
     @model_serializer(mode="wrap")

@@ -102,7 +102,7 @@ class Metrics(BaseModel):
     def _leave_out_labels(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = serialize(self)
         if self.answered is None:
-            for name in BY_LABEL:
+            for name in LABEL_COUNTS:
                 written.pop(name, None)
         return written
 
@@ -117,7 +117,7 @@ class Metrics(BaseModel):
         return (self.model_dump_json(indent=2) + "\n").encode()
 
 
-BY_LABEL = ("labelled", "answered", "expired", "label_late")
+LABEL_COUNTS = ("labelled", "answered", "expired", "label_late")
 """The figures of a refresh that are there only if labels have a time of their own."""
 
 
@@ -230,7 +230,7 @@ def compute_metrics(sums: Sums, start: int, end: int, by_label: bool = False) ->
     """
     labels = sums.labels or LabelCounts()
     counts = (sums.labelled, labels.answered, labels.expired, labels.label_late)
-    known: dict[str, Any] = dict(zip(BY_LABEL, counts, strict=True)) if by_label else {}
+    known: dict[str, Any] = dict(zip(LABEL_COUNTS, counts, strict=True)) if by_label else {}
     return Metrics(
         refresh_start=format_iso(start),
         refresh_end=format_iso(end),

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from model import moments, statistics
@@ -29,14 +28,11 @@ from model.batch import (
     Tag,
     column,
     concat,
-    drop_carried,
-    filter_rows,
-    late_mask,
     tag_of,
 )
 from model.drift import Histogram
 from model.errors import FitFailed
-from model.labels import Known, cut_lessons, merge_known
+from model.labels import LabelTimes, cut_labelled_rows, merge_label_times
 from model.learners import LEARNERS
 from model.manifest import Learner, Manifest, Window
 from model.metrics import Sums, sum_batch
@@ -45,14 +41,13 @@ from model.sample import bottom_k
 from model.schema import Schema
 from model.skipped import Skipped, few_rows, fit_failed
 from model.statistics import Statistics
+from model.summaries import REDUCED_ROWS, summarize_rows
 from model.training import Normalized, dump_with_manifest, fit_artefact, normalize
 
 TrainsOn = Literal["window", "all", "first"]
-REDUCED_ROWS = 1_000
-"""Number of rows of a window that are kept beside its moments, for the figures that need rows."""
 
 
-class Part(NamedTuple):
+class TrainingPart(NamedTuple):
     """The rows of one batch that are trained on.
 
     Attributes:
@@ -69,12 +64,12 @@ class Part(NamedTuple):
     rows: pa.RecordBatch
     statistics: Statistics
     moments: Moments | None = None
-    known: Known | None = None
+    known: LabelTimes | None = None
 
 
-def parts_of(
+def make_training_parts(
     batch: pa.RecordBatch, schema: Schema, cadence: Cadence, reduce: bool
-) -> Iterator[Part]:
+) -> Iterator[TrainingPart]:
     """What of an accepted batch is trained on, a part for each refresh in which labels are known.
 
     Args:
@@ -85,29 +80,22 @@ def parts_of(
     """
     tag = tag_of(batch)
     if not schema.has_label_time:
-        yield from _part(tag, batch, schema, reduce)
+        yield from _make_part(tag, batch, schema, reduce)
         return
-    for lesson in cut_lessons(batch, schema, cadence.every, tag.at, cadence.offset):
-        for part in _part(tag._replace(at=lesson.stamp), lesson.rows, schema, reduce):
-            yield part._replace(known=lesson.known)
+    for some in cut_labelled_rows(batch, schema, cadence.every, tag.at, cadence.offset):
+        for part in _make_part(tag._replace(at=some.stamp), some.rows, schema, reduce):
+            yield part._replace(known=some.known)
 
 
-def _part(tag: Tag, batch: pa.RecordBatch, schema: Schema, reduce: bool) -> Iterator[Part]:
-    mask = ~np.isnan(column(batch, schema.target))
-    if batch.column(LATE).true_count:
-        mask &= ~late_mask(batch)
-    rows = filter_rows(drop_carried(batch, schema), mask)
-    if rows.num_rows == 0:
-        return
-    if not reduce:
-        yield Part(tag.key, tag.at, rows, statistics.summarize_batch(rows, schema))
-        return
-    found, sums = moments.summary(rows, schema)
-    [sample] = bottom_k([rows], REDUCED_ROWS)
-    yield Part(tag.key, tag.at, sample, found, sums)
+def _make_part(
+    tag: Tag, batch: pa.RecordBatch, schema: Schema, reduce: bool
+) -> Iterator[TrainingPart]:
+    found = summarize_rows(batch, schema, reduce)
+    if found is not None:
+        yield TrainingPart(tag.key, tag.at, *found)
 
 
-def join(parts: list[Part], sample_rows: int) -> Part:
+def join(parts: list[TrainingPart], sample_rows: int) -> TrainingPart:
     """A window's parts as one, merged in the order of their keys, then of their times.
 
     Args:
@@ -118,13 +106,13 @@ def join(parts: list[Part], sample_rows: int) -> Part:
     whole = statistics.merge(part.statistics for part in parts)
     sums = [part.moments for part in parts if part.moments is not None]
     known = [part.known for part in parts if part.known is not None]
-    return Part(
+    return TrainingPart(
         parts[0].key,
         min(part.at for part in parts),
         concat(bottom_k([part.rows for part in parts], sample_rows)),
         whole,
         moments.merge(sums, whole) if sums else None,
-        merge_known(known) if known else None,
+        merge_label_times(known) if known else None,
     )
 
 
@@ -141,12 +129,12 @@ class Refresh:
     start: int
     batches: list[pa.RecordBatch] = field(default_factory=list)
     rejected: list[tuple[Key, int]] = field(default_factory=list)
-    _parts: dict[bool, list[Part]] = field(default_factory=dict, repr=False)
+    _parts: dict[bool, list[TrainingPart]] = field(default_factory=dict, repr=False)
 
-    def parts(self, schema: Schema, cadence: Cadence, reduce: bool) -> list[Part]:
+    def parts(self, schema: Schema, cadence: Cadence, reduce: bool) -> list[TrainingPart]:
         """What of it is trained on; made once, for all replays that ask: they share refreshes."""
         if reduce not in self._parts:
-            found = (parts_of(batch, schema, cadence, reduce) for batch in self.batches)
+            found = (make_training_parts(batch, schema, cadence, reduce) for batch in self.batches)
             self._parts[reduce] = [part for parts in found for part in parts]
         return self._parts[reduce]
 
@@ -245,7 +233,7 @@ class Replay:
     trained: int = 0
     fit_seconds: float = 0.0
     score_seconds: float = 0.0
-    _held: list[Part] = field(default_factory=list, repr=False)
+    _held: list[TrainingPart] = field(default_factory=list, repr=False)
     _first: int | None = None
     _last: int = -(2**63)
     _next: int = 0

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from model.answers import Asked, cut_answered, find_outcomes, keep_question_sums, outcome_fields
 from model.batch import Key, tag_of
-from model.cohorts import Clock, Cohort, Part, merge_cohort
+from model.cohorts import Clock, Cohort, CohortPart, merge_cohort
 from model.metrics import Metrics, Sums, compute_metrics, merge
 from model.replay import Refresh, Scored
 from model.schema import Schema
@@ -30,7 +30,7 @@ class Answers:
         self.schema = schema
         self.clock = clock
         self._sums: dict[int, list[tuple[Key, Sums]]] = defaultdict(list)
-        self._parts: dict[int, list[Part]] = defaultdict(list)
+        self._parts: dict[int, list[CohortPart]] = defaultdict(list)
         self._answered: list[tuple[int, pa.RecordBatch]] = []
 
     def ask(self, refresh: Refresh, scored: list[Scored]) -> None:
@@ -47,7 +47,7 @@ class Answers:
         outcomes = tuple(find_outcomes(asked, self.schema, every, tag.at, offset))
         for outcome in outcomes:
             self._sums[outcome.refresh].append((tag.key, outcome.sums))
-        part = Part(tag.key, asked.rows.num_rows, asked.model or "", outcomes)
+        part = CohortPart(tag.key, asked.rows.num_rows, asked.model or "", outcomes)
         self._parts[start].append(part)
         self._answered += cut_answered(asked, self.schema, every, tag.at, offset)
 

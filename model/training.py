@@ -17,7 +17,7 @@ from model.batch import column, event_times, row_ids, sort_by_time
 from model.drift import make_profile
 from model.encoder import Encoder, codes, fit_encoder
 from model.errors import FitFailed
-from model.labels import Known
+from model.labels import LabelTimes
 from model.manifest import Fit, Learner, Manifest, Window, to_printable, versions
 from model.moments import Moments, fit_ridge
 from model.pickling import dump
@@ -49,7 +49,7 @@ class Normalized(NamedTuple):
     target: Matrix
     fingerprint: str
     moments: Moments | None = None
-    known: Known | None = None
+    known: LabelTimes | None = None
 
 
 def normalize(
@@ -58,7 +58,7 @@ def normalize(
     schema: Schema,
     window: Window,
     moments: Moments | None = None,
-    known: Known | None = None,
+    known: LabelTimes | None = None,
 ) -> Normalized:
     """Applies a window's statistics to its rows.
 
@@ -98,7 +98,7 @@ def fingerprint(
     statistics: Statistics,
     schema: Schema,
     moments: Moments | None = None,
-    known: Known | None = None,
+    known: LabelTimes | None = None,
 ) -> str:
     """SHA-256 of rows, in order, with their statistics, moments, schema and labels' times: hex."""
     digest = hashlib.sha256(schema.model_dump_json().encode())

@@ -110,7 +110,7 @@ class Webhook:
             post(self.address, self.run, first)
         except NotReached as error:
             self._why = str(error)
-            self._failed()
+            self._note_failure()
         else:
             del self._waiting[: len(first)]
             self._tries = 0
@@ -124,7 +124,7 @@ class Webhook:
         if self._waiting:
             self._give_up()
 
-    def _failed(self) -> None:
+    def _note_failure(self) -> None:
         self._tries += 1
         self._again = time.monotonic() + BACKOFF * 2 ** (self._tries - 1)
         if self._tries == TRIES:

@@ -44,7 +44,7 @@ class Rejected(NamedTuple):
         return self.rejected / self.read if self.read else 0.0
 
 
-def rejected_of(folder: RunFolder, progress: Progress, resumed: bool) -> Rejected:
+def count_rejected(folder: RunFolder, progress: Progress, resumed: bool) -> Rejected:
     """What of a run's rows was rejected, and the commonest reasons.
 
     Args:

@@ -12,7 +12,7 @@ from model.errors import UserError
 from model.schema import load_schema
 from monitor.commandline import Parser
 from monitor.console import consoles, show_status
-from pipeline.frames.html import COLUMNS, shown, sweep_html, sweep_rows
+from pipeline.frames.html import COLUMNS, format_value, sweep_html, sweep_rows
 from pipeline.frames.learning import split_learners
 from pipeline.frames.sweeping import LEARNERS, Sweep, plan, run
 
@@ -115,7 +115,7 @@ def _table(result: Sweep) -> Any:
         left = name in ("learner", "window", "every")
         made.add_column(title, justify="left" if left else "right", no_wrap=name != "learner")
     for row in sweep_rows(result):
-        made.add_row(*map(shown, row))
+        made.add_row(*map(format_value, row))
     return made
 
 

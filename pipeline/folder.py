@@ -66,7 +66,7 @@ def find_folder(settings: Settings) -> RunFolder:
     except (OSError, ValueError) as error:  # a file system that Beam does not know
         raise UserError(f"--output {path}: cannot be looked at: {_brief(error)}") from error
     if settings.resume:
-        if not lost_settings(folder):
+        if not lacks_settings(folder):
             _check_same(folder, settings)
     elif holds and not settings.overwrite:
         if (writer := lock.find_writer(path)) is not None:
@@ -74,7 +74,7 @@ def find_folder(settings: Settings) -> RunFolder:
         raise UserError(
             f"--output {path}: is not empty; --resume goes on with its run, --overwrite replaces it"
         )
-    elif holds and not (_holds_run(folder) or lost_settings(folder)):
+    elif holds and not (_holds_run(folder) or lacks_settings(folder)):
         raise UserError(
             f"--overwrite {path}: holds no run (no settings.json of one in it): name another "
             "folder, or empty this one"
@@ -89,7 +89,7 @@ def _holds_run(folder: RunFolder) -> bool:
         return False
 
 
-def lost_settings(folder: RunFolder) -> bool:
+def lacks_settings(folder: RunFolder) -> bool:
     """Whether a folder has a run's reports or models, but no settings.json that can be read."""
     if _holds_run(folder):
         return False
@@ -134,7 +134,7 @@ def open_folder(
         sweep(folder)
         if settings.overwrite:
             clear(folder)
-        if settings.resume and lost_settings(folder):  # they may be of other settings than these
+        if settings.resume and lacks_settings(folder):  # they may be of other settings than these
             for path in files.list_files(folder.metrics, f"{NAME}.json"):
                 files.remove(path)
             files.flush()

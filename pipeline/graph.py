@@ -15,10 +15,10 @@ from transforms.alerts import WriteAlerts
 from transforms.assign_models import AssignModels
 from transforms.elements import AcceptedBatch, RawBatch
 from transforms.evaluate import Evaluate
-from transforms.labels import Follow, WriteCohorts, WriteOutcomes
+from transforms.labels import TrackQuestions, WriteCohorts, WriteOutcomes
 from transforms.normalize import Normalize
 from transforms.predict import Predict
-from transforms.resume import unreported
+from transforms.resume import is_unreported
 from transforms.sinks import WriteEnd, WritePredictions, WriteRejects, WriteReportsFn, WriteSample
 from transforms.statistics import CollectWindows
 from transforms.train import Commit, Train
@@ -51,7 +51,7 @@ def build(
     end = StreamEnd(span.until, folder.until if schema.has_label_time else None)
     events = root | "Source" >> source
     accepted, broken = events | "Validate" >> Validate(schema)
-    rejected = broken | "UnreportedRejects" >> beam.Filter(unreported, span.report_from)
+    rejected = broken | "UnreportedRejects" >> beam.Filter(is_unreported, span.report_from)
     windows = CollectWindows(
         schema, cadence, settings.sample_rows, span.begin, end, reduce=settings.by_moments
     )
@@ -62,8 +62,8 @@ def build(
         | "Train" >> Train(schema, settings.regressor, store, settings.least_rows, settings.strict)
         | "Commit" >> Commit(store, folder.timing, folder.skipped)
     )
-    since = beam.Filter(unreported, span.report_from).with_output_types(AcceptedBatch)
-    batches = accepted | "Unreported" >> since
+    unreported = beam.Filter(is_unreported, span.report_from).with_output_types(AcceptedBatch)
+    batches = accepted | "Unreported" >> unreported
     scored = (
         {"batches": batches, "models": models}
         | "HandOver" >> AssignModels(cadence, store, settings.shards, deferred_rows)
@@ -78,7 +78,7 @@ def build(
     if schema.has_label_time:
         clock = settings.clock
         rows = settings.predictions == "parquet"
-        follow = Follow(schema, clock, folder.predictions, span.report_from, rows)
+        follow = TrackQuestions(schema, clock, folder.predictions, span.report_from, rows)
         known = {"scored": scored, "accepted": accepted} | "Labels" >> follow
         figures["errors"] = known["errors"]
         written.append(known["parts"] | "Cohorts" >> WriteCohorts(folder.cohorts, clock, end))

@@ -18,7 +18,7 @@ from model.asof import format_name, parse_name
 from model.metrics import Metrics
 from model.runs import RunFolder
 from model.store import MODEL, DamagedArtefact, Store, is_name
-from pipeline.folder import lost_settings
+from pipeline.folder import lacks_settings
 
 SHOWN = 5
 """Maximum number of losses that are listed one by one."""
@@ -56,7 +56,7 @@ def find_losses(folder: RunFolder, window: int, every: int, keep: int) -> Losses
         keep: how many old models retention leaves; 0: all.
     """
     reports, refreshes = _check_reports(folder)
-    if lost_settings(folder):
+    if lacks_settings(folder):
         problem = (
             "settings.json is missing or damaged, so nothing shows that its options were these"
         )

@@ -55,7 +55,9 @@ class NoiseFilter(logging.Filter):
         if logger == "root" and record.levelno >= logging.ERROR and JAVA_FRAME in message:
             return False
         error = record.exc_info[1] if record.exc_info else None
-        reported = isinstance(error, OSError | UserError | MemoryError) or _lost_connection(error)
+        reported = isinstance(error, OSError | UserError | MemoryError) or _is_connection_error(
+            error
+        )
         return not reported and not any(text in message for text in NOISE)
 
 
@@ -74,7 +76,7 @@ def report_thread_error(thread: threading.ExceptHookArgs) -> None:
 
     Only the log has that of a connection that ended, or of a job that is cancelled.
     """
-    if NoiseFilter.muted or _lost_connection(thread.exc_value):
+    if NoiseFilter.muted or _is_connection_error(thread.exc_value):
         logging.getLogger(__name__).debug("a thread ended: %s", thread.exc_value)
     else:
         threading.__excepthook__(thread)
@@ -97,6 +99,6 @@ def mute() -> None:
     NoiseFilter.muted = True
 
 
-def _lost_connection(error: BaseException | None) -> bool:
+def _is_connection_error(error: BaseException | None) -> bool:
     grpc = sys.modules.get("grpc")  # without it there is no connection to lose
     return grpc is not None and isinstance(error, grpc.RpcError)

@@ -129,7 +129,7 @@ def main(argv: list[str]) -> int:
         counts = ", ".join(f"{column} {count:,}" for column, count in total.unknown.items())
         err.print(f"values that the model has no column for: {counts}", soft_wrap=True)
     if total.rejected:
-        err.print(_rejected(total, given.output), soft_wrap=True)
+        err.print(_describe_rejected(total, given.output), soft_wrap=True)
     return 1 if total.rejected and total.share > given.max_rejected else 0
 
 
@@ -273,7 +273,7 @@ def patient(err: Console) -> Iterator[Callable[[str], None]]:
     yield progress
 
 
-def _rejected(total: Total, output: str) -> Any:
+def _describe_rejected(total: Total, output: str) -> Any:
     of = total.rows + total.rejected
     where = "" if output == STDOUT else f": see {rejects_path(output)}"
     return f"{total.rejected:,} of {of:,} rows ({total.share:.0%}) were rejected{where}"

@@ -263,7 +263,7 @@ class Progress:
                 self._try_write()
             return
         live = Live(self.view(), console=self.console, auto_refresh=False, transient=True)
-        with live, logged_to_stderr():
+        with live, log_to_stderr():
             while not self._over.wait(INTERVAL):
                 live.update(self.view(), refresh=True)
                 self._try_write()
@@ -293,7 +293,7 @@ class Progress:
 
 
 @contextmanager
-def logged_to_stderr() -> Iterator[None]:
+def log_to_stderr() -> Iterator[None]:
     """What is logged goes to standard error as it is now: above a live picture, not into it."""
     handlers = [h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler]
     before = [handler.stream for handler in handlers]

@@ -28,7 +28,7 @@ from monitor.alerts import AlertWatch
 from monitor.console import consoles, show_status
 from pipeline import runners
 from pipeline.arguments import parse
-from pipeline.closing import print_closing, rejected_of, rejection_lines
+from pipeline.closing import count_rejected, print_closing, rejection_lines
 from pipeline.folder import find_folder, lock_folder, open_folder
 from pipeline.graph import build
 from pipeline.inputs import KnownFile, files_before, files_setting
@@ -79,7 +79,7 @@ def run(argv: list[str]) -> int:
     return ended.code  # what Beam started for the job, as Prism, it ends at exit
 
 
-class Outcome(NamedTuple):
+class RunResult(NamedTuple):
     """How a run has ended.
 
     Attributes:
@@ -97,7 +97,7 @@ class Outcome(NamedTuple):
 
 def run_settings(
     settings: Settings, beam_options: list[str], resume: Resume, own: Any = None
-) -> Outcome:
+) -> RunResult:
     """Runs the job that settings ask for.
 
     Args:
@@ -150,11 +150,11 @@ def run_settings(
         if launched is not None:
             if settings.webhook is not None:
                 show("--webhook: nothing here waits for the job, so no alerts are posted")
-            return Outcome(launch(pipeline, launched, out, err), folder, False)
+            return RunResult(launch(pipeline, launched, out, err), folder, False)
         controller = runners.make_controller(settings, beam_options, folder, show)
         progress = Progress(folder, err, choice.refreshes)
         code = execute(pipeline, controller, progress, resume, out)
-        return Outcome(code, folder, execution.is_embedded(pipeline), controller.error)
+        return RunResult(code, folder, execution.is_embedded(pipeline), controller.error)
 
 
 def for_source(settings: Settings, beam_options: list[str]) -> Settings:
@@ -285,7 +285,7 @@ def execute(
         show(resume(controller.resume_options))
         return exit_code(stopped)
     prune(controller.settings, folder)
-    rejected = rejected_of(folder, progress, controller.settings.resume)
+    rejected = count_rejected(folder, progress, controller.settings.resume)
     print_closing(folder, progress, out, rejected)
     if controller.draining:
         out.print("drained; go on with:")

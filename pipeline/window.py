@@ -74,10 +74,10 @@ def choose(plan: Plan, settings: Settings) -> Choice:
     asked = settings.window == AUTO
     given = asked or settings.has("window")
     length = settings.window or 60
-    outlook = times_from_bounds(plan, settings.latest_time).shifted(-settings.midnight)
+    outlook = times_from_bounds(plan, settings.latest_time).shift(-settings.midnight)
     if asked or not _fits(outlook.windows(length, settings.least_rows)):
         outlook = times_from_rows(plan, settings.row_schema, settings.latest_time)
-        outlook = outlook.shifted(-settings.midnight)
+        outlook = outlook.shift(-settings.midnight)
     seen = outlook.windows(length, settings.least_rows)
     proposed = None
     if asked or not _fits(seen):

@@ -99,7 +99,7 @@ def move_spaces(data: bytes, dialect: Dialect) -> bytes:
         return data
     hidden = hide_escaped(data, dialect)
     pieces, done = [], 0
-    for field in _quoted_behind_spaces(dialect).finditer(hidden):
+    for field in _match_quoted_after_spaces(dialect).finditer(hidden):
         start, opens = field.span(1)
         if opens > start:
             pieces += [data[done:start], quote, data[start:opens]]
@@ -108,7 +108,7 @@ def move_spaces(data: bytes, dialect: Dialect) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _quoted_behind_spaces(dialect: Dialect) -> re.Pattern[bytes]:
+def _match_quoted_after_spaces(dialect: Dialect) -> re.Pattern[bytes]:
     quote, mark = re.escape(dialect.quote.encode()), re.escape(dialect.delimiter.encode())
     closed = b"%b[^%b]*(?:%b%b[^%b]*)*%b(?=%b|[\r\n]|\\Z)" % (*(quote,) * 6, mark)
     return re.compile(b"(?:(?<=[\r\n])|(?<=%b)|\\A)( *)(?:%b|%b)" % (mark, closed, quote))

@@ -56,7 +56,7 @@ class RowTimes(NamedTuple):
     times: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float64]
 
-    def shifted(self, seconds: int) -> RowTimes:
+    def shift(self, seconds: int) -> RowTimes:
         """The same rows so much later: windows that begin at an offset become those at 0."""
         return self._replace(times=self.times + seconds * SECOND)
 

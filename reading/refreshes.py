@@ -57,7 +57,7 @@ class Refreshes(NamedTuple):
             if found is not None and self.cadence.refresh_of(chunk.least) >= found:
                 break
             if not self._all_done(chunk, done):
-                held = (refresh for refresh in self._held(chunk) if refresh not in done)
+                held = (refresh for refresh in self._find_held(chunk) if refresh not in done)
                 mine = next((refresh for refresh in held if refresh >= start), None)
                 found = min((one for one in (found, mine) if one is not None), default=None)
         return found
@@ -70,12 +70,12 @@ class Refreshes(NamedTuple):
         many = (high - low) // every + 1
         return many <= len(done) and all(at in done for at in range(low, high + 1, every))
 
-    def _held(self, chunk: Chunk) -> list[int]:
+    def _find_held(self, chunk: Chunk) -> list[int]:
         """The refreshes of a chunk's rows; those without a time count at its least one."""
         starts = {self.cadence.refresh_of(chunk.least)}
         for batch in read(self.plan.files[chunk.file], chunk, self.schema, ROWS):
             if self.schema.has_label_time:
-                starts.update(self._followed(batch))
+                starts.update(self._find_followed(batch))
             times = event_times(batch)[batch.column(TIME).is_valid().to_numpy(zero_copy_only=False)]
             starts.update(self._refreshes_of(times))
         return sorted(starts)
@@ -90,7 +90,7 @@ class Refreshes(NamedTuple):
         found: list[int] = (np.unique((times - offset) // every) * every + offset).tolist()
         return found
 
-    def _followed(self, batch: pa.RecordBatch) -> set[int]:
+    def _find_followed(self, batch: pa.RecordBatch) -> set[int]:
         """The refreshes in which a raw batch's questions are answered or over, or cohorts final."""
         least = np.iinfo(np.int64).min
         tagged = with_tag(batch, Tag(Key(0, 0, 0), least, "", 0))

@@ -158,7 +158,7 @@ class ChooseModelFn(beam.DoFn):
             return
         if not sent:
             self._look({self._end(window)})
-        yield from self._assigned(
+        yield from self._assign(
             sent.pop() if sent else self.older[self._end(window)], batches, window
         )
 
@@ -166,9 +166,9 @@ class ChooseModelFn(beam.DoFn):
         waiting, self.waiting, self.held = self.waiting or [], [], 0
         self._look({self._end(window) for _, window in waiting})
         for batches, window in waiting:
-            yield from self._assigned(self.older[self._end(window)], batches, window)
+            yield from self._assign(self.older[self._end(window)], batches, window)
 
-    def _assigned(
+    def _assign(
         self,
         model: Reference | None,
         batches: list[AcceptedBatch | RowReference],

@@ -26,8 +26,8 @@ from apache_beam import coders
 
 from model.answers import Outcome
 from model.batch import Key, Tag, decode, encode, tag_of, with_tag
-from model.cohorts import Part
-from model.labels import Known, LabelCounts
+from model.cohorts import CohortPart
+from model.labels import LabelCounts, LabelTimes
 from model.manifest import Reference, Window
 from model.metrics import Metrics, Sums
 from model.moments import Moments, from_bytes
@@ -268,13 +268,13 @@ def _statistics_metadata(value: Summary | WindowData) -> dict[bytes, bytes]:
     return metadata
 
 
-def _statistics_of(batch: pa.RecordBatch) -> tuple[Statistics, Moments | None, Known | None]:
+def _statistics_of(batch: pa.RecordBatch) -> tuple[Statistics, Moments | None, LabelTimes | None]:
     metadata = batch.schema.metadata
     moments, known = metadata.get(MOMENTS), metadata.get(KNOWN)
     return (
         Statistics.model_validate_json(metadata[STATISTICS]),
         None if moments is None else from_bytes(moments),
-        None if known is None else Known.of(json.loads(known)),
+        None if known is None else LabelTimes.of(json.loads(known)),
     )
 
 
@@ -388,20 +388,20 @@ class PartCoder(coders.Coder):
 
     head = header(b"P", 1)
 
-    def encode(self, value: Part) -> bytes:
+    def encode(self, value: CohortPart) -> bytes:
         outcomes = [(each.refresh, dump_sums(each.sums)) for each in value.outcomes]
         return self.head + json.dumps((value.key, value.rows, value.model, outcomes)).encode()
 
-    def decode(self, encoded: bytes) -> Part:
+    def decode(self, encoded: bytes) -> CohortPart:
         key, rows, model, found = json.loads(strip_header(self.head, encoded))
         outcomes = tuple(Outcome(refresh, load_sums(fields)) for refresh, fields in found)
-        return Part(Key(*key), rows, model, outcomes)
+        return CohortPart(Key(*key), rows, model, outcomes)
 
     def is_deterministic(self) -> bool:
         return True
 
     def to_type_hint(self) -> type:
-        return Part
+        return CohortPart
 
 
 SUMMARIES = coders.IterableCoder(SummaryCoder())
@@ -419,7 +419,7 @@ for element, coder in {
     WindowData: WindowDataCoder,
     WorkItem: WorkItemCoder,
     KeyedSums: SumsCoder,
-    Part: PartCoder,
+    CohortPart: PartCoder,
     Metrics: MetricsCoder,
 }.items():
     coders.registry.register_coder(element, coder)

@@ -19,7 +19,7 @@
 | ``KeyedSums`` | each batch in ``Evaluate``, ``Follow`` | the combiner of ``Evaluate`` |
 | ``AskedBatch`` | each batch in ``Follow`` | what follows its questions |
 | ``OutcomeRows`` | ``Follow`` | ``WriteOutcomes`` |
-| ``model.cohorts.Part`` | ``Follow`` | ``WriteCohorts`` |
+| ``model.cohorts.TrainingPart`` | ``Follow`` | ``WriteCohorts`` |
 | ``tuple[int, Metrics]``, by a refresh's start | ``Evaluate`` | ``WriteAlerts``, reports |
 
 ``transforms.coders`` has how they are written as bytes. An element is never changed.
@@ -37,7 +37,7 @@ from model.arrays import Matrix
 from model.artefact import Artefact
 from model.batch import Key, Tag
 from model.drift import Histogram
-from model.labels import Known
+from model.labels import LabelTimes
 from model.manifest import Manifest, Reference, Window
 from model.metrics import Sums
 from model.moments import Moments
@@ -146,7 +146,7 @@ class Summary:
     rows: pa.RecordBatch
     statistics: Statistics
     moments: Moments | None = None
-    known: Known | None = None
+    known: LabelTimes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class WindowData:
     rows: pa.RecordBatch
     statistics: Statistics
     moments: Moments | None = None
-    known: Known | None = None
+    known: LabelTimes | None = None
 
 
 class Trained(NamedTuple):

@@ -27,7 +27,7 @@ from model import files
 from model.answers import Asked, cut_answered, find_outcomes
 from model.asof import format_name
 from model.batch import ID, SECOND, row_ids
-from model.cohorts import Clock, Part, file_name, merge_cohort
+from model.cohorts import Clock, CohortPart, file_name, merge_cohort
 from model.ending import StreamEnd
 from model.errors import UserError
 from model.schema import Schema
@@ -45,7 +45,7 @@ from transforms.writing import WriteFn, write_file
 
 Element = TypeVar("Element")
 ERRORS, PARTS, ANSWERED = "errors", "parts", "answered"
-RECALLED = 64
+REFRESHES_HELD = 64
 """Maximum number of refreshes whose predictions a resumed run holds at a time."""
 
 
@@ -58,7 +58,7 @@ def as_asked(scored: ScoredBatch) -> AskedBatch:
     return AskedBatch(scored.batch.tag, asked)
 
 
-class FollowFn(beam.DoFn):
+class TrackQuestionsFn(beam.DoFn):
     """What becomes of scored questions, each thing stamped into the refresh in which it is certain.
 
     Gives errors and counts (``KeyedSums``); to the output ``parts`` the batch's part in its cohort,
@@ -77,6 +77,9 @@ class FollowFn(beam.DoFn):
         self.since = since
         self.rows = rows
 
+    def default_label(self) -> str:
+        return "FollowFn"  # the name of its step in savepoints
+
     def process(
         self, batch: AskedBatch, at: Timestamp = STAMP
     ) -> Iterator[TimestampedValue[tuple[int, KeyedSums]] | TaggedOutput[str, object]]:
@@ -86,27 +89,27 @@ class FollowFn(beam.DoFn):
         for outcome in outcomes:
             if self._is_due(outcome.refresh):
                 sums = 0, KeyedSums(tag.key, outcome.sums)
-                yield self._stamped(sums, outcome.refresh, at)
+                yield self._stamp(sums, outcome.refresh, at)
         final = self.clock.final_at(self.clock.refresh_of(tag.at))
         if self._is_due(final):
-            part = Part(tag.key, asked.rows.num_rows, asked.model or "", outcomes)
-            yield TaggedOutput(PARTS, self._stamped((0, part), final, at))
+            part = CohortPart(tag.key, asked.rows.num_rows, asked.model or "", outcomes)
+            yield TaggedOutput(PARTS, self._stamp((0, part), final, at))
         if not self.rows:
             return
         for refresh, rows in cut_answered(asked, self.schema, every, tag.at, offset):
             if self._is_due(refresh):
                 answered = OutcomeRows(tag, rows)
-                yield TaggedOutput(ANSWERED, self._stamped(answered, refresh, at))
+                yield TaggedOutput(ANSWERED, self._stamp(answered, refresh, at))
 
     def _is_due(self, refresh: int) -> bool:
         return self.since is None or refresh >= self.since
 
-    def _stamped(self, value: Element, refresh: int, at: Timestamp) -> TimestampedValue[Element]:
+    def _stamp(self, value: Element, refresh: int, at: Timestamp) -> TimestampedValue[Element]:
         # never before the batch's own stamp: the watermark may be there already
         return TimestampedValue(value, max(beam_time(refresh), at))
 
 
-class Recalled:
+class ReportedPredictions:
     """Predictions of reported refreshes, read from ``predictions/`` as they are needed.
 
     Attributes:
@@ -117,7 +120,7 @@ class Recalled:
         self.folder = folder
         self._read: OrderedDict[int, pa.Table] = OrderedDict()
 
-    def recall(self, rows: pa.RecordBatch, refresh: int) -> Asked:
+    def find(self, rows: pa.RecordBatch, refresh: int) -> Asked:
         """An accepted batch with what was predicted for it in the refresh in which it was asked.
 
         Raises:
@@ -146,7 +149,7 @@ class Recalled:
             columns = ["id", "prediction", "model", "baseline"]
             read = [pq.read_table(pa.BufferReader(data), columns=columns) for data in shards]
             self._read[refresh] = pa.concat_tables(read) if read else _NO_PREDICTIONS
-            if len(self._read) > RECALLED:
+            if len(self._read) > REFRESHES_HELD:
                 self._read.popitem(last=False)
         self._read.move_to_end(refresh)
         return self._read[refresh]
@@ -162,7 +165,7 @@ _NO_PREDICTIONS = pa.table(
 )
 
 
-class RecallFn(beam.DoFn):
+class FindReportedFn(beam.DoFn):
     """Accepted batches of refreshes that were reported, with what was predicted for them then.
 
     Attributes:
@@ -177,22 +180,25 @@ class RecallFn(beam.DoFn):
         self.since = since
 
     def setup(self) -> None:
-        self.recalled = Recalled(self.folder)
+        self.reported = ReportedPredictions(self.folder)
+
+    def default_label(self) -> str:
+        return "RecallFn"  # the name of its step in savepoints
 
     def process(self, batch: AcceptedBatch) -> Iterator[AskedBatch]:
         refresh = self.clock.refresh_of(batch.tag.at)
         if self.clock.needed_from(self.since) <= refresh < self.since:
-            yield AskedBatch(batch.tag, self.recalled.recall(batch.rows, refresh))
+            yield AskedBatch(batch.tag, self.reported.find(batch.rows, refresh))
 
 
-class Asking(TypedDict):
-    """The two inputs of ``Follow``; only those of a resumed run are recalled of ``accepted``."""
+class QuestionBatches(TypedDict):
+    """What ``TrackQuestions`` takes; of ``accepted`` only what a resumed run has reported."""
 
     scored: beam.PCollection[ScoredBatch]
     accepted: beam.PCollection[AcceptedBatch]
 
 
-class Followed(TypedDict):
+class TrackedQuestions(TypedDict):
     """What becomes of questions, each in the refresh in which it is certain.
 
     Attributes:
@@ -202,11 +208,11 @@ class Followed(TypedDict):
     """
 
     errors: beam.PCollection[tuple[int, KeyedSums]]
-    parts: beam.PCollection[tuple[int, Part]]
+    parts: beam.PCollection[tuple[int, CohortPart]]
     answered: beam.PCollection[OutcomeRows]
 
 
-class Follow(beam.PTransform[Asking, Followed]):
+class TrackQuestions(beam.PTransform[QuestionBatches, TrackedQuestions]):
     """What becomes of questions.
 
     Attributes:
@@ -227,16 +233,16 @@ class Follow(beam.PTransform[Asking, Followed]):
         self.since = since
         self.rows = rows
 
-    def expand(self, inputs: Asking) -> Followed:
+    def expand(self, inputs: QuestionBatches) -> TrackedQuestions:
         asked = [inputs["scored"] | "Asked" >> beam.Map(as_asked).with_output_types(AskedBatch)]
         if self.since is not None:
-            recall = beam.ParDo(RecallFn(self.folder, self.clock, self.since))
+            recall = beam.ParDo(FindReportedFn(self.folder, self.clock, self.since))
             asked.append(inputs["accepted"] | "Recall" >> recall.with_output_types(AskedBatch))
         refreshes = FixedWindows(self.clock.every // SECOND, self.clock.offset // SECOND)
         found: dict[str, list[beam.PCollection[Any]]] = {ERRORS: [], PARTS: [], ANSWERED: []}
         for number, questions in enumerate(asked):
             name = ("Follow", "FollowRecalled")[number]
-            follow = beam.ParDo(FollowFn(self.schema, self.clock, self.since, self.rows))
+            follow = beam.ParDo(TrackQuestionsFn(self.schema, self.clock, self.since, self.rows))
             outputs = questions | name >> follow.with_outputs(PARTS, ANSWERED, main=ERRORS)
             for kind, type_ in _TYPES.items():
                 outputs[kind].element_type = type_
@@ -245,10 +251,10 @@ class Follow(beam.PTransform[Asking, Followed]):
         flat = {
             kind: parts | f"All{kind.title()}" >> beam.Flatten() for kind, parts in found.items()
         }
-        return Followed(errors=flat[ERRORS], parts=flat[PARTS], answered=flat[ANSWERED])
+        return TrackedQuestions(errors=flat[ERRORS], parts=flat[PARTS], answered=flat[ANSWERED])
 
 
-_TYPES = {ERRORS: tuple[int, KeyedSums], PARTS: tuple[int, Part], ANSWERED: OutcomeRows}
+_TYPES = {ERRORS: tuple[int, KeyedSums], PARTS: tuple[int, CohortPart], ANSWERED: OutcomeRows}
 
 
 Written = beam.PCollection[WrittenFile]
@@ -296,7 +302,7 @@ def write_outcomes(
     yield TimestampedValue(write_file(folder, names, parquet_bytes(ordered)), last_time(window))
 
 
-class WriteCohorts(beam.PTransform[beam.PCollection[tuple[int, Part]], Written]):
+class WriteCohorts(beam.PTransform[beam.PCollection[tuple[int, CohortPart]], Written]):
     """Batches' parts in; ``<refresh start>.json`` below a folder out.
 
     A cohort is written in the refresh in which it is final, or when the stream has ended.
@@ -313,7 +319,7 @@ class WriteCohorts(beam.PTransform[beam.PCollection[tuple[int, Part]], Written])
         self.clock = clock
         self.end = end
 
-    def expand(self, parts: beam.PCollection[tuple[int, Part]]) -> Written:
+    def expand(self, parts: beam.PCollection[tuple[int, CohortPart]]) -> Written:
         write = beam.ParDo(WriteFn(write_cohort, self.folder, self.clock, self.end))
         return (
             parts | "Cohort" >> beam.GroupByKey() | "Write" >> write.with_output_types(WrittenFile)
@@ -321,7 +327,7 @@ class WriteCohorts(beam.PTransform[beam.PCollection[tuple[int, Part]], Written])
 
 
 def write_cohort(
-    keyed: tuple[int, Iterable[Part]],
+    keyed: tuple[int, Iterable[CohortPart]],
     folder: str,
     clock: Clock,
     end: StreamEnd,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from transforms.elements import AcceptedBatch, Rejects
 
 
-def unreported(element: AcceptedBatch | Rejects, since: int | None) -> bool:
+def is_unreported(element: AcceptedBatch | Rejects, since: int | None) -> bool:
     """Whether a batch, or a batch's rejects, belong to the refreshes that are still to report.
 
     Args:

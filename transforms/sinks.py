@@ -174,10 +174,10 @@ class SampleFn(beam.DoFn):
         prediction = np.full(rows.num_rows, np.nan) if inference is None else inference.prediction
         rows = rows.append_column(PREDICTION, nullable(prediction))
         [rows] = bottom_k([rows], SAMPLE_ROWS)
-        rows = self._normalized(rows, None if inference is None else inference.reference)
+        rows = self._add_normalized(rows, None if inference is None else inference.reference)
         yield 0, SampleRows(scored.batch.tag, rows)
 
-    def _normalized(self, rows: pa.RecordBatch, reference: Reference | None) -> pa.RecordBatch:
+    def _add_normalized(self, rows: pa.RecordBatch, reference: Reference | None) -> pa.RecordBatch:
         encoder = None if reference is None else self.cache.get(reference).encoder
         for name in self.schema.numeric:
             values = np.full(rows.num_rows, np.nan)
@@ -342,13 +342,13 @@ class WriteEnd(beam.PTransform[beam.PCollection[object], beam.PCollection[None]]
 def write_end(path: str, metrics: str | None = None) -> None:
     """Writes the file that says that a run has ended, once all else is on the disk."""
     files.flush()
-    totals = {} if metrics is None else count_questions(metrics)
+    totals = {} if metrics is None else total_questions(metrics)
     text = json.dumps({"format": 1, **totals}, indent=2) + "\n"
     files.write_whole(path, text.encode())
     files.flush()
 
 
-def count_questions(metrics: str) -> dict[str, int]:
+def total_questions(metrics: str) -> dict[str, int]:
     """What became of all questions of a run, by its reports.
 
     Questions = answered + open + expired.

@@ -21,15 +21,15 @@ from apache_beam.transforms.window import (
 from apache_beam.typehints import with_input_types, with_output_types
 
 from model.asof import Cadence
-from model.batch import LATE, column, concat, drop_carried, filter_rows, late_mask
+from model.batch import concat
 from model.ending import NO_END, StreamEnd
-from model.labels import cut_lessons, merge_known
+from model.labels import cut_labelled_rows, merge_label_times
 from model.manifest import Window
 from model.moments import merge as merge_moments
-from model.moments import summary
 from model.sample import bottom_k
 from model.schema import Schema
-from model.statistics import merge, summarize_batch
+from model.statistics import merge
+from model.summaries import REDUCED_ROWS, summarize_rows
 from transforms.coders import SUMMARIES
 from transforms.elements import AcceptedBatch, Summary, WindowData
 from transforms.stamps import WINDOW, beam_time
@@ -37,8 +37,6 @@ from transforms.windows import training_windows
 
 ROOM = 20_000
 """An accumulator is cut down to its sample when it has twice as many rows, and more than these."""
-SAMPLE_ROWS = 1_000
-"""Where moments suffice so many rows of a window travel, for what only rows can tell."""
 
 
 def summarize(batch: AcceptedBatch, schema: Schema, reduce: bool = False) -> Summary | None:
@@ -51,17 +49,13 @@ def summarize(batch: AcceptedBatch, schema: Schema, reduce: bool = False) -> Sum
         schema: the meaning of its columns.
         reduce: adds the moments of all rows, and lets only a sample of the rows travel.
     """
-    mask = ~np.isnan(column(batch.rows, schema.target))
-    if batch.rows.column(LATE).true_count:
-        mask &= ~late_mask(batch.rows)
-    rows = filter_rows(drop_carried(batch.rows, schema), mask)
-    if rows.num_rows == 0:
+    found = summarize_rows(batch.rows, schema, reduce)
+    if found is None:
         return None
-    if not reduce:
-        return Summary(batch.tag, rows, summarize_batch(rows, schema))
-    statistics, moments = summary(rows, schema)
-    [sample] = bottom_k([rows], SAMPLE_ROWS)
-    return Summary(batch.tag, compact_copy(rows) if sample is rows else sample, statistics, moments)
+    rows, statistics, moments = found
+    if moments is not None and batch.rows.num_rows <= REDUCED_ROWS:  # else they are a copy
+        rows = compact_copy(rows)
+    return Summary(batch.tag, rows, statistics, moments)
 
 
 def compact_copy(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -96,13 +90,13 @@ class CombineSummaries(beam.CombineFn):
 
     def add_input(self, accumulator: list[Summary], part: Summary) -> list[Summary]:
         accumulator.append(part)
-        return self._bounded(accumulator)
+        return self._bound(accumulator)
 
     def merge_accumulators(self, accumulators: Iterable[list[Summary]]) -> list[Summary]:
         merged: list[Summary] = []
         for accumulator in accumulators:
             merged.extend(accumulator)
-            merged = self._bounded(merged)
+            merged = self._bound(merged)
         return merged
 
     def compact(self, accumulator: list[Summary]) -> list[Summary]:
@@ -120,13 +114,13 @@ class CombineSummaries(beam.CombineFn):
             rows,
             statistics.cut(),
             merge_moments(moments, statistics) if moments else None,
-            merge_known(known) if known else None,
+            merge_label_times(known) if known else None,
         )
 
     def get_accumulator_coder(self) -> beam.coders.Coder:
         return SUMMARIES
 
-    def _bounded(self, accumulator: list[Summary]) -> list[Summary]:
+    def _bound(self, accumulator: list[Summary]) -> list[Summary]:
         if sum(part.rows.num_rows for part in accumulator) <= max(2 * self.sample_rows, ROOM):
             return accumulator
         return sample(accumulator, self.sample_rows)
@@ -159,11 +153,12 @@ class SummarizeLessonsFn(beam.DoFn):
 
     def process(self, batch: AcceptedBatch) -> Iterator[TimestampedValue[Summary]]:
         every, offset = self.cadence.every, self.cadence.offset
-        for lesson in cut_lessons(batch.rows, self.schema, every, batch.tag.at, offset):
-            tag = batch.tag._replace(at=lesson.stamp)
-            summed = summarize(AcceptedBatch(tag, lesson.rows), self.schema, self.reduce)
+        for labelled in cut_labelled_rows(batch.rows, self.schema, every, batch.tag.at, offset):
+            tag = batch.tag._replace(at=labelled.stamp)
+            summed = summarize(AcceptedBatch(tag, labelled.rows), self.schema, self.reduce)
             if summed is not None:
-                yield TimestampedValue(replace(summed, known=lesson.known), beam_time(lesson.stamp))
+                stamped = replace(summed, known=labelled.known)
+                yield TimestampedValue(stamped, beam_time(labelled.stamp))
 
 
 KEYS = 8
@@ -228,7 +223,7 @@ class CollectWindows(
         super().__init__()
         self.schema = schema
         self.cadence = cadence
-        self.sample_rows = min(sample_rows, SAMPLE_ROWS) if reduce else sample_rows
+        self.sample_rows = min(sample_rows, REDUCED_ROWS) if reduce else sample_rows
         self.reduce = reduce
         self.begin = begin
         self.end = end

@@ -30,7 +30,7 @@ from model.rows import Row, from_dicts
 from model.schema import Schema
 from transforms import coders  # noqa: F401  # registers them
 from transforms.elements import AcceptedBatch, RawBatch
-from transforms.sources.rows import arrived
+from transforms.sources.rows import mark_late
 from transforms.stamps import beam_time
 from transforms.validate import accept
 
@@ -68,7 +68,7 @@ def batches(
     if not rows:
         return []
     whole = from_dicts(rows, np.arange(len(rows)), schema)
-    whole, stamps = arrived(whole, _watermarks(event_times(whole), disorder))
+    whole, stamps = mark_late(whole, _watermarks(event_times(whole), disorder))
     made: list[RawBatch] = []
     for start in range(0, len(rows), batch_rows):
         piece, at = whole.slice(start, batch_rows), stamps[start : start + batch_rows]
@@ -123,7 +123,7 @@ class FromBatches(beam.PTransform[PBegin, beam.PCollection[Batch]]):
     def expand(self, root: PBegin) -> beam.PCollection[Batch]:
         kind = _type_of(self.batches)
         created = beam.Create(self.batches).with_output_types(kind)
-        return root | created | "Stamp" >> beam.Map(_stamped).with_output_types(kind)
+        return root | created | "Stamp" >> beam.Map(_stamp).with_output_types(kind)
 
 
 def _type_of(batches: Sequence[Batch]) -> type[Batch]:
@@ -134,7 +134,7 @@ def _tag(batch: Batch) -> Tag:
     return batch.tag if isinstance(batch, AcceptedBatch) else tag_of(batch)
 
 
-def _stamped(batch: Batch) -> TimestampedValue[Batch]:
+def _stamp(batch: Batch) -> TimestampedValue[Batch]:
     return TimestampedValue(batch, beam_time(_tag(batch).at))
 
 
@@ -162,7 +162,7 @@ def replay(batches: Sequence[Batch]) -> TestStream:
         if watermark > reached:
             stream.advance_watermark_to(watermark)
             reached = watermark
-        stream.add_elements([_stamped(batch)])
+        stream.add_elements([_stamp(batch)])
     return stream.advance_watermark_to_infinity()
 
 

@@ -65,19 +65,19 @@ class TrainFn(beam.DoFn):
             yield FitResult(None, few_rows(start, end, data.rows, self.min_rows))
             return
         try:
-            yield FitResult(self._trained(data))
+            yield FitResult(self._train(data))
         except FitFailed as error:
             skipped = fit_failed(start, end, data.rows, error)
             if self.strict:
-                raise FitFailed(self._stopped(skipped)) from None
+                raise FitFailed(self._describe_stop(skipped)) from None
             yield FitResult(None, skipped)
 
-    def _stopped(self, skipped: Skipped) -> str:
+    def _describe_stop(self, skipped: Skipped) -> str:
         window = f"{skipped.window_start} to {skipped.window_end}"
         reason = f"window {window} of {skipped.rows:,} labelled rows: {skipped.reason}"
         return f"{reason} (--strict: without it the window is skipped, and the older model serves)"
 
-    def _trained(self, data: Normalized) -> Trained:
+    def _train(self, data: Normalized) -> Trained:
         fingerprint = training_fingerprint(data, self.learner)
         manifest = find_committed(self.store, data.window.name, fingerprint)
         if manifest is not None:

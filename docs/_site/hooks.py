@@ -64,14 +64,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return markdown
 
     def lead(link: re.Match[str]) -> str:
-        target = resolved(link[2], source)
+        target = resolve(link[2], source)
         here = posixpath.relpath(place(target), posixpath.dirname(uri) or ".")
         return f"{link[1]}{here}{link[3] or ''})"
 
     return LINK.sub(lead, markdown)
 
 
-def resolved(link: str, source: str) -> str:
+def resolve(link: str, source: str) -> str:
     """The path in the repository that a link in a file of it leads to."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
 
@@ -79,7 +79,7 @@ def resolved(link: str, source: str) -> str:
 def targets(text: str, source: str) -> Iterator[str]:
     """The files and folders outside ``docs/`` that a text links to."""
     for link in LINK.finditer(text):
-        target = resolved(link[2], source)
+        target = resolve(link[2], source)
         if not target.startswith("docs/") and target not in WHOLE:
             yield target
 
@@ -123,19 +123,19 @@ def options() -> Iterator[str]:
     yield "things below. `python -m pipeline` is the same program. Options of the job may stand in"
     yield "a TOML file (`--config`), with `_` for `-`. What the program prints for `--help`:"
     yield "\n## The job"
-    yield f"```text\n{printed('--help')}\n```"
+    yield f"```text\n{print_help('--help')}\n```"
     for name in COMMANDS:
-        yield f"\n## {name}\n```text\n{printed(name, '--help')}\n```"
+        yield f"\n## {name}\n```text\n{print_help(name, '--help')}\n```"
 
 
-def printed(*argv: str) -> str:
+def print_help(*argv: str) -> str:
     """What the program prints, under its own name."""
     env = {**os.environ, "COLUMNS": "96", "NO_COLOR": "1"}
     text = subprocess.check_output([*PROGRAM, *argv], env=env, cwd=ROOT, text=True)
     return text.replace(PROGRAM_NAME, "correnteza").rstrip()
 
 
-def escaped(text: str) -> str:
+def escape_cell(text: str) -> str:
     """A text for a cell of a table."""
     return re.sub(r"([<>|*_])", r"\\\1", " ".join(text.split()))
 
@@ -150,35 +150,37 @@ def paths() -> Iterator[str]:
     for path, methods in described["paths"].items():
         for method, what in methods.items():
             yield f"\n## {method.upper()} {path}"
-            yield f"{escaped(what.get('summary', ''))}\n\n{what.get('description', '')}"
+            yield f"{escape_cell(what.get('summary', ''))}\n\n{what.get('description', '')}"
             if what.get("parameters"):
                 yield "\n| parameter | in | |\n|---|---|---|"
             for one in what.get("parameters", []):
-                yield f"| `{one['name']}` | {one['in']} | {escaped(one.get('description', ''))} |"
+                text = escape_cell(one.get("description", ""))
+                yield f"| `{one['name']}` | {one['in']} | {text} |"
             if "requestBody" in what:
                 kinds = ", ".join(f"`{kind}`" for kind in what["requestBody"]["content"])
                 yield f"\nBody: {kinds}."
             yield "\n| answer | | content |\n|---|---|---|"
             for code, answer in what["responses"].items():
                 kinds = ", ".join(f"`{kind}`" for kind in answer.get("content", {}))
-                yield f"| {code} | {escaped(answer.get('description', ''))} | {kinds} |"
+                yield f"| {code} | {escape_cell(answer.get('description', ''))} | {kinds} |"
     yield "\n## Objects"
     for name, schema in sorted(described.get("components", {}).get("schemas", {}).items()):
         yield f"\n### {name}\n{schema.get('description', '')}"
         if schema.get("properties"):
             yield "\n| field | type | |\n|---|---|---|"
         for field, kind in schema.get("properties", {}).items():
-            yield f"| `{field}` | {escaped(typed(kind))} | {escaped(kind.get('description', ''))} |"
+            text = escape_cell(kind.get("description", ""))
+            yield f"| `{field}` | {escape_cell(describe_type(kind))} | {text} |"
 
 
-def typed(kind: dict[str, Any]) -> str:
+def describe_type(kind: dict[str, Any]) -> str:
     """The type of a field, in a word or two."""
     if "$ref" in kind:
         return str(kind["$ref"].rsplit("/", 1)[-1])
     if "anyOf" in kind or "oneOf" in kind:
-        return " or ".join(typed(one) for one in kind.get("anyOf", kind.get("oneOf")))
+        return " or ".join(describe_type(one) for one in kind.get("anyOf", kind.get("oneOf")))
     if kind.get("type") == "array":
-        return f"list of {typed(kind.get('items', {})) or 'anything'}"
+        return f"list of {describe_type(kind.get('items', {})) or 'anything'}"
     return str(kind.get("type", ""))
 
 

@@ -69,9 +69,9 @@ class Listing:
         with self._lock:
             names = self._models.store.names()
             self._known = {name: self._known[name] for name in names if name in self._known}
-            return list(self._listed(names[: -most - 1 : -1]))
+            return list(self._read_listed(names[: -most - 1 : -1]))
 
-    def _listed(self, names: list[str]) -> Iterator[Listed]:
+    def _read_listed(self, names: list[str]) -> Iterator[Listed]:
         current = self._models.current
         for name in names:
             serves = current is not None and current.reference.name == name

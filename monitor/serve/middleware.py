@@ -43,7 +43,7 @@ class AuthMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on, or answers why not."""
         problem = self._problem(scope) if scope["type"] == "http" else None
-        passed: ASGIApp = problem.noted(scope) if problem else self.app
+        passed: ASGIApp = problem.respond_to(scope) if problem else self.app
         await passed(scope, receive, send)
 
     def _problem(self, scope: Scope) -> Problem | None:
@@ -139,14 +139,14 @@ class AccessLog:
         status = 500
         notes: dict[str, Any] = scope.setdefault(NOTES, {})
 
-        async def watched(message: Message) -> None:
+        async def watch_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self.app(scope, receive, watched)
+            await self.app(scope, receive, watch_send)
         finally:
             self._record(method, scope, status, time.perf_counter() - began, notes)
 

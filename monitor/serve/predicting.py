@@ -91,14 +91,14 @@ def router(core: Core) -> APIRouter:
         options = core.options
         async with core.bodies.read(request, options.timeout) as data:
             work = partial(respond, core, model, media, codings, data, asked)
-            made, notes = await answered(core, work)
+            made, notes = await run_in_thread(core, work)
         request.scope[NOTES].update(notes)
         return Response(made, media_type=asked, headers={"Correnteza-Model": notes["model"]})
 
     return routes
 
 
-async def answered(core: Core, work: Callable[[], Answer]) -> Answer:
+async def run_in_thread(core: Core, work: Callable[[], Answer]) -> Answer:
     """What a thread makes of a request that has one of the places.
 
     Raises:

@@ -120,7 +120,7 @@ class Problem(Exception):
         every = {**kind.headers, **(headers or {})}
         return JSONResponse(details.model_dump(), kind.status, every, media_type=MEDIA)
 
-    def noted(
+    def respond_to(
         self, scope: MutableMapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> JSONResponse:
         """The answer to a request, whose log line will show the code."""
@@ -148,7 +148,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> JSONResponse:
-        return error.noted(request.scope)
+        return error.respond_to(request.scope)
 
     @app.exception_handler(RequestValidationError)
     async def parameter(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -157,7 +157,7 @@ def install(app: FastAPI) -> None:
             for one in error.errors()
         ]
         detail = f"{faults[0].where}: {faults[0].message}" if faults else "a parameter is wrong"
-        return Problem("bad_parameter", detail, faults).noted(request.scope)
+        return Problem("bad_parameter", detail, faults).respond_to(request.scope)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -166,7 +166,7 @@ def install(app: FastAPI) -> None:
         if headers.get("Allow") == "GET":
             headers["Allow"] = "GET, HEAD"
         message = f"{scope['method'][:LONGEST]} {scope['path'][:LONGEST]}: {error.detail}"
-        return Problem(code, message).noted(scope, headers)
+        return Problem(code, message).respond_to(scope, headers)
 
     @app.exception_handler(Exception)
     async def internal(request: Request, error: Exception) -> JSONResponse:

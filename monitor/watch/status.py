@@ -49,11 +49,11 @@ class RunStatus:
         except ValidationError as error:
             raise UserError(f"{self.folder.status}: is not a run's: {explain(error)}") from error
         if self.status is None or status.updated != self.status.updated:
-            self.moved()
+            self.mark_alive()
             self._remember(status)
         self.status = status
 
-    def moved(self) -> None:
+    def mark_alive(self) -> None:
         """Something was seen that only a run that goes on does."""
         self._moved = time.monotonic()
 

@@ -52,7 +52,7 @@ class WatchedRun:
             self.trouble = f"the folder is not reached: {error.strerror or error}"
             return Update({}, {})
         if new.reports:
-            self.status.moved()
+            self.status.mark_alive()
         if self.status.status is None:
             self._folder.read_settings()
         return new
@@ -61,9 +61,9 @@ class WatchedRun:
     def state(self) -> str:
         """The run's; ``stale`` if it gives no sign of life, ``done`` if nobody records its end."""
         state = self.status.state
-        return "done" if self._ended_alone(state) else state
+        return "done" if self._has_ended_alone(state) else state
 
-    def _ended_alone(self, state: str) -> bool:
+    def _has_ended_alone(self, state: str) -> bool:
         """Whether a run without a launcher (as on Dataflow, or if it was killed) is at its end."""
         try:
             return state in ("starting", "stale") and self._folder.has_ended()

@@ -20,18 +20,18 @@ from model.cohorts import Cohort
 from model.errors import UserError
 from model.learners import check
 from model.manifest import Manifest
-from model.metrics import BY_LABEL, Metrics, compute_metrics, merge
+from model.metrics import LABEL_COUNTS, Metrics, compute_metrics, merge
 from model.replay import Model, Refresh, Replay, Scored, pool_sums
 from model.replay_answers import Answers
 from model.schema import Schema
 from model.skipped import Skipped
 from model.validation import Reject
 from model.wording import format_count
-from pipeline.frames.guess import Given, check_columns, read_frame
+from pipeline.frames.guess import SchemaLike, check_columns, read_frame
 from pipeline.frames.learning import learner_options
 from pipeline.frames.progress import bar
-from pipeline.frames.rows import Input, look, refreshes
-from pipeline.frames.tables import as_file, as_table, unnamed
+from pipeline.frames.rows import Input, prepare_input, refreshes
+from pipeline.frames.tables import as_file, as_table, hide_path
 from pipeline.settings import Settings
 from transforms.sinks import PREDICTIONS
 
@@ -55,7 +55,7 @@ REJECTS_KEPT = 1_000
 
 def backtest(
     frame: Any,
-    schema: Given = None,
+    schema: SchemaLike = None,
     *,
     learner: Any = "forest",
     learner_param: Mapping[str, Any] | None = None,
@@ -112,13 +112,13 @@ def backtest(
     keys |= {"categorical": categorical, "id": id, "time_format": time_format}
     keys |= {"time_zone": time_zone, "label_time": label_time, "wait": wait}
     table, meaning = read_frame(frame, schema, keys)
-    given = {**checked(options), **learner_options(learner, learner_param)}
+    given = {**check_options(options), **learner_options(learner, learner_param)}
     with as_file(table, meaning) as path:
-        found = look(path, meaning, given, lambda line: None)
+        found = prepare_input(path, meaning, given, lambda line: None)
         return _run(found, path, progress)
 
 
-def checked(options: dict[str, Any], allowed: Sequence[str] = OPTIONS) -> dict[str, Any]:
+def check_options(options: dict[str, Any], allowed: Sequence[str] = OPTIONS) -> dict[str, Any]:
     """The options that were given.
 
     Raises:
@@ -158,7 +158,7 @@ def _run(found: Input, path: str, progress: bool | None) -> Backtest:
 
     def take(rejects: list[Reject]) -> None:
         room = max(0, REJECTS_KEPT - len(rejected))
-        rejected.extend(replace(one, where=unnamed(one.where, path)) for one in rejects[:room])
+        rejected.extend(replace(one, where=hide_path(one.where, path)) for one in rejects[:room])
 
     replay, schema = replay_of(settings), settings.row_schema
     answers = Answers(schema, settings.clock) if schema.has_label_time else None
@@ -178,7 +178,7 @@ def _run(found: Input, path: str, progress: bool | None) -> Backtest:
             done(pieces[-1].num_rows + broken)
         replay.finish(found.until)
     refuse_rejects(found, lost, rejected)
-    messages = tuple(unnamed(line, path) for line in found.messages)
+    messages = tuple(hide_path(line, path) for line in found.messages)
     if answers is None:
         return Backtest(settings, metrics, pieces, replay, rejected, messages)
     until = found.until
@@ -379,7 +379,7 @@ class Backtest:
         """
         fields = list(FIGURES)
         if self.schema.has_label_time:
-            fields += [pa.field(name, pa.int64()) for name in BY_LABEL]
+            fields += [pa.field(name, pa.int64()) for name in LABEL_COUNTS]
         columns = {field.name: [getattr(m, field.name) for m in self.metrics] for field in fields}
         for name in ("refresh_start", "refresh_end"):
             texts = pa.array(columns[name], pa.string())
@@ -410,7 +410,7 @@ class Backtest:
         allowed = self.settings.thresholds
         return [one for metrics in self.metrics for one in find_alerts(metrics, allowed)]
 
-    def _labelled(self) -> tuple[Matrix, Matrix]:
+    def _pair_labels(self) -> tuple[Matrix, Matrix]:
         table = self.outcomes if self.schema.has_label_time else self.predictions
         target, made = (table[name].to_numpy() for name in ("target", "prediction"))
         both = np.isfinite(target) & np.isfinite(made)
@@ -419,7 +419,7 @@ class Backtest:
     @cached_property
     def mae(self) -> float | None:
         """The mean absolute error over all rows with a target that a model has predicted."""
-        target, made = self._labelled()
+        target, made = self._pair_labels()
         return float(np.abs(made - target).mean()) if len(target) else None
 
     def __repr__(self) -> str:

@@ -20,7 +20,7 @@ MOSTLY_DISTINCT = 0.5
 SAMPLE_ROWS = 10_000
 """Maximum number of rows by which that is judged."""
 
-Given = Schema | Mapping[str, Any] | str | Path | None
+SchemaLike = Schema | Mapping[str, Any] | str | Path | None
 
 
 def guess_schema(table: pa.Table, time: str, target: str, **keys: Any) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def guess_schema(table: pa.Table, time: str, target: str, **keys: Any) -> dict[s
     used = [time, target, keys.get("id"), keys.get("label_time"), *keys.get("keep", ())]
     others = [name for names in named.values() for name in names]
     check_columns(table, [name for name in (*used, *others) if name is not None])
-    features = named or _guessed(table, {*used})
+    features = named or _guess_features(table, {*used})
     if not any(features.values()):
         raise UserError(
             f"{FRAME}: no column to learn from beside time and target: name some by numeric= or "
@@ -53,7 +53,7 @@ def guess_schema(table: pa.Table, time: str, target: str, **keys: Any) -> dict[s
     return {"name": FRAME, "time": time, "target": target, **keys, "features": features}
 
 
-def _guessed(table: pa.Table, used: set[str | None]) -> dict[str, list[str]]:
+def _guess_features(table: pa.Table, used: set[str | None]) -> dict[str, list[str]]:
     features: dict[str, list[str]] = {"numeric": [], "categorical": []}
     for field in table.schema:
         name, kind = field.name, field.type
@@ -95,7 +95,7 @@ def check_columns(table: pa.Table, names: Sequence[str]) -> None:
         raise UserError(f"{FRAME}: has no column {', '.join(missing)}: it has {there}")
 
 
-def read_frame(frame: Any, schema: Given, keys: dict[str, Any]) -> tuple[pa.Table, Schema]:
+def read_frame(frame: Any, schema: SchemaLike, keys: dict[str, Any]) -> tuple[pa.Table, Schema]:
     """A frame as an Arrow table, and its schema: the one given, or one that is guessed.
 
     Args:

@@ -26,17 +26,17 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """
     head = "".join(f"<th>{escape(title)}</th>" for title in titles)
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(shown(value))}</td>" for value in row) + "</tr>"
+        "<tr>" + "".join(f"<td>{escape(format_value(value))}</td>" for value in row) + "</tr>"
         for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A figure for a person: three digits, thousands parted; ``-`` for None.
 
     Example:
-        >>> [shown(value) for value in (None, 0.12345, 12_345, 12_345.6, "ridge")]
+        >>> [format_value(value) for value in (None, 0.12345, 12_345, 12_345.6, "ridge")]
         ['-', '0.123', '12,345', '12,346', 'ridge']
     """
     if value is None:

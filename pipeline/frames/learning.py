@@ -13,7 +13,7 @@ from model.learners import parse_parameter
 CALL = re.compile(r"^\s*([\w.:]+)\s*(?:\((.*)\))?\s*$", re.DOTALL)
 
 
-class Named(NamedTuple):
+class NamedLearner(NamedTuple):
     """A learner with its parameters, and what to call it in a table."""
 
     learner: str
@@ -21,7 +21,7 @@ class Named(NamedTuple):
     title: str
 
 
-def named(learner: Any) -> Named:
+def parse_learner(learner: Any) -> NamedLearner:
     """A learner as a name and parameters.
 
     Args:
@@ -33,7 +33,7 @@ def named(learner: Any) -> Named:
         UserError: if it is none of these.
 
     Example:
-        >>> named("boosting(loss=absolute_error, max_iter=50)")[:2]
+        >>> parse_learner("boosting(loss=absolute_error, max_iter=50)")[:2]
         ('boosting', {'loss': 'absolute_error', 'max_iter': 50})
     """
     if isinstance(learner, str):
@@ -42,7 +42,7 @@ def named(learner: Any) -> Named:
             raise UserError(f"learner {learner!r}: must be as ridge, or as ridge(alpha=10)")
         texts = split_learners(match[2] or "")
         parameters = dict(parse_parameter(text, "learner parameter") for text in texts)
-        return Named(match[1], parameters, learner.strip())
+        return NamedLearner(match[1], parameters, learner.strip())
     kind = learner if isinstance(learner, type) else type(learner)
     path = f"{kind.__module__}:{kind.__qualname__}"
     if not callable(getattr(kind, "fit", None)) or "<locals>" in path:
@@ -53,7 +53,7 @@ def named(learner: Any) -> Named:
     given = {} if isinstance(learner, type) else params_of(learner)
     own = params_of(kind()) if given else {}
     parameters = {name: value for name, value in given.items() if _differs(value, own.get(name))}
-    return Named(path, parameters, kind.__qualname__)
+    return NamedLearner(path, parameters, kind.__qualname__)
 
 
 def _differs(value: Any, own: Any) -> bool:
@@ -83,7 +83,7 @@ def split_learners(texts: str) -> list[str]:
 
 def learner_options(learner: Any, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A learner as options of the command line."""
-    found = named(learner)
+    found = parse_learner(learner)
     return {
         "learner": found.learner,
         "learner_param": {**found.parameters, **(parameters or {})},

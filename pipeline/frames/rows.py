@@ -46,7 +46,7 @@ class Input(NamedTuple):
         return cadence.refresh_of(last) + cadence.every
 
 
-def look(
+def prepare_input(
     path: str, schema: Schema, options: dict[str, Any], progress: Callable[[str], None]
 ) -> Input:
     """Looks through files, and settles the window.
@@ -76,7 +76,7 @@ def refreshes(
     One is complete, and comes, when all chunks that reach into it have been read.
 
     Args:
-        found: what ``look`` returned.
+        found: what ``prepare_input`` returned.
         rejected: takes the rows that break the schema.
 
     Raises:

@@ -21,12 +21,12 @@ from model.replay import Refresh, Replay, Scored, TrainsOn
 from model.schema import Schema
 from model.validation import Reject
 from model.wording import format_count
-from pipeline.frames.backtesting import OPTIONS, checked, refuse_rejects, replay_of
-from pipeline.frames.guess import Given, read_frame
-from pipeline.frames.learning import Named, named
+from pipeline.frames.backtesting import OPTIONS, check_options, refuse_rejects, replay_of
+from pipeline.frames.guess import SchemaLike, read_frame
+from pipeline.frames.learning import NamedLearner, parse_learner
 from pipeline.frames.progress import bar
-from pipeline.frames.rows import Input, look, refreshes
-from pipeline.frames.tables import as_file, unnamed
+from pipeline.frames.rows import Input, prepare_input, refreshes
+from pipeline.frames.tables import as_file, hide_path
 from pipeline.settings import settings_from
 from pipeline.window import option
 
@@ -43,7 +43,7 @@ MOST = 200
 
 def sweep(
     frame: Any,
-    schema: Given = None,
+    schema: SchemaLike = None,
     *,
     windows: Sequence[Any] | None = None,
     every: Any = None,
@@ -101,11 +101,11 @@ def sweep(
     keys |= {"categorical": categorical, "id": id, "time_format": time_format}
     keys |= {"time_zone": time_zone, "label_time": label_time, "wait": wait}
     table, meaning = read_frame(frame, schema, keys)
-    given = checked(options, [name for name in OPTIONS if name not in ("window", "every")])
+    given = check_options(options, [name for name in OPTIONS if name not in ("window", "every")])
     with as_file(table, meaning) as path:
         plans = plan(path, meaning, windows, every, learners, given)
         with bar(plans.work, "sweep", progress) as done:
-            return run(plans, done, lambda text: unnamed(text, path))
+            return run(plans, done, lambda text: hide_path(text, path))
 
 
 @dataclass(eq=False)
@@ -120,7 +120,7 @@ class Contender:
         predictions: of all rows, by their ids; NaN where there is none.
     """
 
-    learner: Named
+    learner: NamedLearner
     window: str
     every: str
     replay: Replay
@@ -182,18 +182,20 @@ def plan(
     """
     if isinstance(learners, str) or not isinstance(learners, Iterable):
         learners = [learners]
-    kinds = [named(learner) for learner in learners]
+    kinds = [parse_learner(learner) for learner in learners]
     if not kinds:
         raise UserError("learners: at least one is needed")
     if isinstance(windows, str) or (windows is not None and not isinstance(windows, Iterable)):
         windows = [windows]
     asked = None if windows is None else [one for one in windows if one not in (ALL, STATIC)]
-    first = look(path, schema, {**options, "window": "auto"} if not asked else options, progress)
+    first = prepare_input(
+        path, schema, {**options, "window": "auto"} if not asked else options, progress
+    )
     if not first.plan.chunks:
         raise UserError("no row: at least one is needed")
     length = first.settings.window
     lengths = _seconds(asked or [length, *([4 * length] if windows is None else [])])
-    cadences = _seconds(_listed(every) or [min(lengths)])
+    cadences = _seconds(_as_list(every) or [min(lengths)])
     number = len(kinds) * len(cadences) * (len(lengths) + 2)
     if number > MOST:
         raise UserError(f"{number} combinations: must be at most {MOST}")
@@ -214,7 +216,7 @@ def plan(
     return Plans(inputs, contenders, option(max(lengths)))
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]

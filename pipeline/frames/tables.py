@@ -103,16 +103,16 @@ def as_file(table: pa.Table, schema: Schema) -> Iterator[str]:
             pq.write_table(without_views(table), path, compression="none", use_dictionary=False)
             yield path
         except UserError as error:
-            raise UserError(unnamed(str(error), path)) from error
+            raise UserError(hide_path(str(error), path)) from error
         except pa.ArrowException as error:
             raise UserError(f"{FRAME}: cannot be written as Parquet: {_reason(error)}") from error
 
 
-def unnamed(text: str, path: str) -> str:
+def hide_path(text: str, path: str) -> str:
     """A message in which a temporary file is called the frame, and its size is left out.
 
     Example:
-        >>> unnamed("1 file (26 kB), 9 rows from 2026", "/tmp/a/frame.parquet")
+        >>> hide_path("1 file (26 kB), 9 rows from 2026", "/tmp/a/frame.parquet")
         '9 rows from 2026'
     """
     return re.sub(r"^1 file \([^)]*\), ", "", text.replace(path, FRAME))

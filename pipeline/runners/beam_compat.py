@@ -41,11 +41,11 @@ VERSIONS = ("2.77",)
 View = TypeVar("View", bound=PipelineOptions)
 
 
-def unsupported(version: str) -> str | None:
+def describe_unsupported(version: str) -> str | None:
     """What to log where this version of Beam is installed; None if all is written for it.
 
     Example:
-        >>> unsupported("2.77.0"), unsupported("2.78.0.dev0")[:24]
+        >>> describe_unsupported("2.77.0"), describe_unsupported("2.78.0.dev0")[:24]
         (None, 'Beam 2.78.0.dev0 is inst')
     """
     if ".".join(version.split(".")[:2]) in VERSIONS:
@@ -56,7 +56,7 @@ def unsupported(version: str) -> str | None:
     )
 
 
-if (_problem := unsupported(beam.__version__)) is not None:
+if (_problem := describe_unsupported(beam.__version__)) is not None:
     logging.getLogger(__name__).warning(_problem)
 
 

@@ -70,7 +70,7 @@ class Cluster:
         overview = self.get("/overview")
         return int(overview["slots-available"]), int(overview["slots-total"])
 
-    def configured(self) -> dict[str, str]:
+    def fetch_config(self) -> dict[str, str]:
         """The cluster's configuration."""
         return {entry["key"]: entry["value"] for entry in self.get("/jobmanager/config")}
 

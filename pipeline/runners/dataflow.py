@@ -62,12 +62,12 @@ def requirements(settings: Settings, beam_options: list[str]) -> Iterator[Requir
     """What Dataflow requires; the same for a dry run and a template."""
     yield _beam_for_google()
     for name, remedy in REQUIRED:
-        yield _given(name, beam_options, remedy)
+        yield _require_option(name, beam_options, remedy)
     yield from _folders(beam_options)
     yield _names(beam_options_for(settings, beam_options))
-    yield _shared("--output", settings.output, "gs://my-bucket/runs/a")
+    yield _require_shared("--output", settings.output, "gs://my-bucket/runs/a")
     if settings.reads_files:
-        yield _shared("--input", settings.input, "'gs://my-bucket/in/*.parquet'")
+        yield _require_shared("--input", settings.input, "'gs://my-bucket/in/*.parquet'")
     yield _package(beam_options)
 
 
@@ -115,7 +115,7 @@ def _beam_for_google() -> Requirement:
     )
 
 
-def _given(name: str, beam_options: list[str], remedy: str) -> Requirement:
+def _require_option(name: str, beam_options: list[str], remedy: str) -> Requirement:
     if option_value(beam_options, name) is None:
         return Requirement(name, f"{OPTION}: {name} is missing", remedy)
     return Requirement(name)
@@ -148,7 +148,7 @@ def _names(beam_options: list[str]) -> Requirement:
     return Requirement(what, f"{OPTION}: {errors[0].rstrip('.')}", remedy)
 
 
-def _shared(name: str, path: str | None, example: str) -> Requirement:
+def _require_shared(name: str, path: str | None, example: str) -> Requirement:
     what = f"{name} where its workers reach it"
     if path is not None and not files.is_local(path):
         return Requirement(what)

@@ -165,7 +165,7 @@ def _cluster(cluster: Cluster, parallelism: int) -> Iterator[Requirement]:
     what = "a Flink cluster"
     try:
         free, total = cluster.slots()
-        configured = cluster.configured()
+        configured = cluster.fetch_config()
     except Unreachable as error:
         yield Requirement(
             what, str(error), "make flink-up starts one; another: --flink_master=HOST:PORT"

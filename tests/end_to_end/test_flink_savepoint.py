@@ -46,10 +46,10 @@ class Change(NamedTuple):
 
 ANOTHER_WAY = Change(
     "transforms/sources/read.py",
-    r"        return self\.stamped\(item, self\.reader\(item\)\)\n",
+    r"        return self\.stamp\(item, self\.reader\(item\)\)\n",
     "        batches = list(self.reader(item))\n"
     "        open(__file__ + '.ran', 'w').close()\n"
-    "        return self.stamped(item, iter(batches))\n",
+    "        return self.stamp(item, iter(batches))\n",
 )
 """``ReadFn`` makes all batches of a work item before it hands on the first, and leaves a mark."""
 BATCH = Change("transforms/coders.py", r'header\(b"B", \d+\)', 'header(b"B", 99)')

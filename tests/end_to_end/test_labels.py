@@ -322,7 +322,7 @@ LEFT: dict[str, int] = {}
 class DrainAfter(Drain):
     """Asks a source to end after some looks, whose number is the end of its path."""
 
-    def asked(self, now: float) -> bool:
+    def is_requested(self, now: float) -> bool:
         LEFT.setdefault(self.path, int(self.path.rpartition(":")[2]))  # in a copy of this, too
         LEFT[self.path] -= 1
         return LEFT[self.path] < 0

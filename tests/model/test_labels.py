@@ -16,16 +16,16 @@ from pydantic import ValidationError
 
 from model.answers import Asked, cut_answered, find_outcomes, hide_unknown
 from model.batch import ID, LATE, SECOND, TIME, TIME_TYPE, Key, Tag, with_tag
-from model.cohorts import Clock, Part, merge_cohort
+from model.cohorts import Clock, CohortPart, merge_cohort
 from model.errors import UserError
 from model.labels import (
     Delays,
-    Known,
-    cut_lessons,
+    LabelTimes,
+    cut_labelled_rows,
     find_bins,
     find_events,
     greatest_in_bin,
-    merge_known,
+    merge_label_times,
 )
 from model.manifest import Window
 from model.metrics import merge
@@ -122,19 +122,19 @@ def test_each_question_is_answered_or_expires_once(delays: list[tuple[int, int |
 def test_no_lesson_holds_a_label_of_another_refresh(delays: list[tuple[int, int | None]]) -> None:
     rows = [(at, None if delay is None else at + delay) for at, delay in delays]
     learnt = []
-    for lesson in cut_lessons(make_rows(rows), SCHEMA, MINUTE, 0):  # type: ignore[arg-type]
-        labels = lesson.rows.column("y").to_numpy()
-        assert len(set(labels // 60)) == 1 and lesson.stamp == labels.min() * SECOND
-        assert lesson.known.newest == labels.max() * SECOND
-        lesson.known.check(lesson.stamp // MINUTE * MINUTE + MINUTE)
-        learnt += lesson.rows.column(ID).to_pylist()
+    for part in cut_labelled_rows(make_rows(rows), SCHEMA, MINUTE, 0):  # type: ignore[arg-type]
+        labels = part.rows.column("y").to_numpy()
+        assert len(set(labels // 60)) == 1 and part.stamp == labels.min() * SECOND
+        assert part.known.newest == labels.max() * SECOND
+        part.known.check(part.stamp // MINUTE * MINUTE + MINUTE)
+        learnt += part.rows.column(ID).to_pylist()
     inside = [n for n, (at, known) in enumerate(rows) if known is not None and known <= at + 120]
     assert sorted(learnt) == inside
 
 
 def test_a_late_question_is_answered_and_is_in_no_lesson() -> None:
     batch = make_rows([(10, 20), (30, 400)], late=True, stamp=300 * SECOND)
-    assert not list(cut_lessons(batch, SCHEMA, MINUTE, 300 * SECOND))
+    assert not list(cut_labelled_rows(batch, SCHEMA, MINUTE, 300 * SECOND))
     events = find_events(batch, SCHEMA, 300 * SECOND)
     assert (events.at // SECOND).tolist() == [300, 300]  # where the watermark stood
     assert events.answered.tolist() == [True, False]
@@ -149,9 +149,9 @@ def test_a_label_at_the_end_of_the_wait_counts_and_one_a_microsecond_later_does_
 def test_a_window_with_a_label_that_it_cannot_know_makes_no_model() -> None:
     batch = make_rows([(number, 50) for number in range(20)])
     statistics, window = summarize_batch(batch, SCHEMA), Window(0, MINUTE)
-    known = merge_known(lesson.known for lesson in cut_lessons(batch, SCHEMA, MINUTE, 0))
+    known = merge_label_times(part.known for part in cut_labelled_rows(batch, SCHEMA, MINUTE, 0))
     assert normalize(batch, statistics, SCHEMA, window, known=known).known == known
-    planted = Known(MINUTE, known.delays)
+    planted = LabelTimes(MINUTE, known.delays)
     with pytest.raises(ValueError, match="was not known then"):
         normalize(batch, statistics, SCHEMA, window, known=planted)
     with pytest.raises(ValueError, match="without their times"):
@@ -180,7 +180,7 @@ def test_a_cohort_is_its_questions_however_they_are_cut_and_wherever_the_stream_
         if some:
             asked = Asked(make_rows(some), np.zeros(len(some)), 1.0, "m")  # type: ignore[arg-type]
             found = tuple(find_outcomes(asked, SCHEMA, MINUTE, 0))
-            parts.append(Part(Key(0, number, 0), len(some), "m", found))
+            parts.append(CohortPart(Key(0, number, 0), len(some), "m", found))
     clock = Clock(MINUTE, 120 * SECOND)
     cohort = merge_cohort(parts[::-1], 0, clock, None if end is None else end * MINUTE)
     frame = pd.DataFrame(rows, columns=["asked", "known"]).astype(float)

@@ -42,11 +42,11 @@ from apache_beam.utils.windowed_value import WindowedValue
 from pipeline.runners.beam_compat import (
     BeamParser,
     CachedOptions,
+    describe_unsupported,
     group_by_window,
     outside_ipython,
     programs_in_own_session,
     silence_worker_prints,
-    unsupported,
 )
 
 ROWS = [(key, second) for key in "ab" for second in (0, 3, 4, 11, 12, 25, 26)]
@@ -159,9 +159,9 @@ def count_deferred(folder: Path, workers: int) -> int:
 
 
 def test_the_beam_installed_is_one_that_this_is_written_for_and_another_is_warned_of() -> None:
-    assert unsupported(beam.__version__) is None
+    assert describe_unsupported(beam.__version__) is None
     for version in ("2.76.0", "2.78.0rc1", "3.0"):
-        assert f"Beam {version} is installed" in str(unsupported(version))
+        assert f"Beam {version} is installed" in str(describe_unsupported(version))
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: type(function).__name__)

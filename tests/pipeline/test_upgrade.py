@@ -43,7 +43,7 @@ from pyarrow.csv import read_csv
 
 from model.answers import Outcome
 from model.batch import Key, Tag
-from model.cohorts import Part
+from model.cohorts import CohortPart
 from model.drift import Drift, Shift
 from model.labels import Delays, LabelCounts
 from model.manifest import Reference
@@ -430,7 +430,7 @@ def cases() -> list[Case]:
     sums, nothing = KeyedSums(Key(-1, 2, 3), SOME[0]), KeyedSums(Key(0, 0, 0), SOME[1])
     labels = LabelCounts(3, 2, 1, Delays.of(np.array([0, 7, 60_000_000])))
     later = KeyedSums(Key(1, 2, 3), SOME[0]._replace(labels=labels))
-    part = Part(Key(1, 2, 3), 5, "m", (Outcome(60_000_000, later.sums), Outcome(0, SOME[1])))
+    part = CohortPart(Key(1, 2, 3), 5, "m", (Outcome(60_000_000, later.sums), Outcome(0, SOME[1])))
     return [
         *(Case(CODERS[name], name, elements[name], MEANT[name], seen) for name in MEANT),
         Case(RowReferenceCoder(), "rows", rows, rows),

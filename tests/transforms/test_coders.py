@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from model.answers import Outcome
 from model.batch import Key, Tag
-from model.cohorts import Part
+from model.cohorts import CohortPart
 from model.labels import Delays, LabelCounts
 from model.manifest import Reference, Window
 from model.metrics import Metrics, Sums, compute_metrics
@@ -227,7 +227,7 @@ def some_bytes(coder: type) -> bytes:
         SumsCoder: KeyedSums(Key(0, 0, 0), Sums(rows=3)),
         MetricsCoder: compute_metrics(Sums(rows=3), 0, MINUTE),
         MarkCoder: Mark(7),
-        PartCoder: Part(Key(0, 0, 0), 3, "m", (Outcome(60, Sums(labelled=2)),)),
+        PartCoder: CohortPart(Key(0, 0, 0), 3, "m", (Outcome(60, Sums(labelled=2)),)),
         WindowDataCoder: WindowData(Window(0, 1), summary.rows, summary.statistics),
         RowReferenceCoder: RowReference(summary.tag, 9),
         ModelReferenceCoder: ModelReference(Reference("20261123T070100Z", "ab12")),
@@ -311,7 +311,7 @@ def test_every_coder_may_write_keys_and_be_compared(coder: Any) -> None:
         (WindowData, WindowDataCoder),
         (WorkItem, WorkItemCoder),
         (KeyedSums, SumsCoder),
-        (Part, PartCoder),
+        (CohortPart, PartCoder),
         (OutcomeRows, TaggedCoder),
         (Metrics, MetricsCoder),
     ],

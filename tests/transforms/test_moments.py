@@ -16,9 +16,10 @@ from model.batch import ID, SECOND
 from model.manifest import Learner, Manifest
 from model.schema import Features, Schema
 from model.store import Store
+from model.summaries import REDUCED_ROWS
 from tests.transforms.streams import EACH_MINUTE, MINUTE, shuffle
 from transforms.normalize import Normalize
-from transforms.statistics import SAMPLE_ROWS, CollectWindows, summarize
+from transforms.statistics import CollectWindows, summarize
 from transforms.testing import FromBatches, Gather, accepted, batches, embedded
 from transforms.train import Commit, Train
 
@@ -73,7 +74,7 @@ def test_a_ridge_is_fitted_to_all_rows_though_a_sample_travels(
 
 
 def test_a_window_whose_rows_all_travel_is_trained_on_them(tmp_path: Path) -> None:
-    some = rows(SAMPLE_ROWS)
+    some = rows(REDUCED_ROWS)
     manifest, prediction = train_rows(some, tmp_path, 300)
     ridge, x, y = fit_rows(some)
     wanted = ridge.predict(StandardScaler().fit_transform(x))
@@ -96,7 +97,7 @@ def test_so_few_rows_travel_and_the_statistics_are_over_all() -> None:
         windows = pipeline | FromBatches(source)
         seen = windows | CollectWindows(SCHEMA, EACH_MINUTE, reduce=True) | Gather()
     [one] = seen
-    assert len(set(one.value.rows[ID].to_pylist())) == SAMPLE_ROWS
+    assert len(set(one.value.rows[ID].to_pylist())) == REDUCED_ROWS
     assert one.value.statistics.numeric("a").count == 4_000
 
 

@@ -5,7 +5,7 @@ import pytest
 from model.batch import SECOND
 from tests.transforms.streams import MINUTE, SCHEMA, row
 from transforms.elements import Rejects
-from transforms.resume import unreported
+from transforms.resume import is_unreported
 from transforms.testing import accepted, batches
 
 
@@ -17,6 +17,6 @@ def test_batches_and_rejects_stamped_before_the_first_missing_report_are_left_ou
 ) -> None:
     made = accepted(batches([row(t) for t in (0, 60, 120)], SCHEMA, MINUTE), SCHEMA)
     begin = None if since is None else since * SECOND
-    assert [b.tag.at // SECOND for b in made if unreported(b, begin)] == kept
+    assert [b.tag.at // SECOND for b in made if is_unreported(b, begin)] == kept
     rejected = [Rejects(batch.tag, []) for batch in made]
-    assert [r.tag.at // SECOND for r in rejected if unreported(r, begin)] == kept
+    assert [r.tag.at // SECOND for r in rejected if is_unreported(r, begin)] == kept

@@ -59,7 +59,7 @@ class Drain(NamedTuple):
         """The start of the refresh in which a time lies."""
         return floor_to(time, self.every, self.offset)
 
-    def asked(self, now: float) -> bool:
+    def is_requested(self, now: float) -> bool:
         """Whether the file is there; it is looked for once in ``DRAIN_SECONDS``.
 
         A reader may live shorter than that, so this is known to the process.
@@ -171,7 +171,7 @@ class PlannerReader(UnboundedReader):
         return True
 
     def _mind_drain(self) -> None:
-        if self.until == OPEN and self.drain is not None and self.drain.asked(self.clock()):
+        if self.until == OPEN and self.drain is not None and self.drain.is_requested(self.clock()):
             reached = self.drain.refresh_of(self.work.reach(self.next) - 1)
             self.until = reached + self.drain.every
             if self.ending is not None:

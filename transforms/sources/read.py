@@ -35,9 +35,9 @@ class ReadFn(beam.DoFn):
         self.reader = reader
 
     def process(self, item: WorkItem) -> Iterator[Stamped]:
-        return self.stamped(item, self.reader(item))
+        return self.stamp(item, self.reader(item))
 
-    def stamped(self, item: WorkItem, batches: Iterator[RawBatch]) -> Iterator[Stamped]:
+    def stamp(self, item: WorkItem, batches: Iterator[RawBatch]) -> Iterator[Stamped]:
         """A work item's batches, counted."""
         for batch in batches:
             count("rows read", batch.num_rows)
@@ -58,11 +58,11 @@ class ReadAheadFn(ReadFn):
     def process(self, item: WorkItem) -> Iterator[Stamped]:
         self.begun.append((item, self.reader(item)))
         if len(self.begun) > AHEAD:
-            yield from self.stamped(*self.begun.popleft())
+            yield from self.stamp(*self.begun.popleft())
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         while self.begun:
-            for one in self.stamped(*self.begun.popleft()):
+            for one in self.stamp(*self.begun.popleft()):
                 yield WindowedValue(one.value, one.timestamp, (GlobalWindow(),))
 
 

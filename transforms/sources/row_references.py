@@ -95,7 +95,7 @@ class DeferredFileRows:
         """All raw batches of the work item of a key, and whether each is the last."""
         chunk = self._chunks[key.partition, key.start]
         check_unchanged(self.reader.plan.files[chunk.file])
-        return _counted(self.reader(work_item_of(chunk)), chunk.rows)
+        return _mark_last(self.reader(work_item_of(chunk)), chunk.rows)
 
     @cached_property
     def _chunks(self) -> dict[tuple[int, int], Chunk]:
@@ -105,7 +105,7 @@ class DeferredFileRows:
         return {"reader": self.reader, "name": self.name}
 
 
-def _counted(batches: Iterator[RawBatch], left: int) -> Iterator[tuple[RawBatch, bool]]:
+def _mark_last(batches: Iterator[RawBatch], left: int) -> Iterator[tuple[RawBatch, bool]]:
     for raw in batches:
         left -= raw.num_rows
         yield raw, left == 0

@@ -170,7 +170,7 @@ class MakeBatchesFn(beam.DoFn):
             return
         ids = np.array([self._id(row) for row in self.rows], dtype=np.int64)
         read = reject_later(from_dicts(self.rows, ids, self.schema), self.schema, self.latest)
-        batch, stamps = arrived(read, self.stamps, self.latest)
+        batch, stamps = mark_late(read, self.stamps, self.latest)
         part = 0 if self.id_column is not None else digest_of(ids)
         tag = Tag(Key(0, int(ids.min()), part), int(stamps.min()), "rows", 0)
         count("rows read", batch.num_rows)
@@ -183,7 +183,7 @@ class MakeBatchesFn(beam.DoFn):
         return int(given) if whole and given is not None else row_id(row)
 
 
-def arrived(
+def mark_late(
     batch: pa.RecordBatch, stamps: list[int], latest: int | None = None
 ) -> tuple[pa.RecordBatch, Any]:
     """Marks late rows, by their elements' stamps; gives where each row counts in time.

@@ -80,7 +80,7 @@ def test_a_run_that_gives_no_sign_of_life_is_given_up_after_a_while(
     dead, alive = standing(home, updated=now(-3600)), standing(home)
     clock += QUIET + 1
     assert (dead.state, alive.state) == ("stale", "running")
-    dead.moved()  # a new report
+    dead.mark_alive()  # a new report
     assert dead.state == "running"
     clock += STALE
     assert (dead.state, alive.state) == ("stale", "stale")  # even if the run's clock is ahead
