@@ -24,6 +24,7 @@ from pipeline.settings import Settings
 from pipeline.source import ALL, Span, span_of
 from transforms.counters import count
 from transforms.elements import RawBatch
+from transforms.sources.ending import WriteStreamEnd
 from transforms.sources.read import PlannedSource
 from transforms.sources.rows import FromRows
 
@@ -81,16 +82,21 @@ class OwnSource(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
     Attributes:
         source: gives rows, or batches.
         settings: all options.
+        until: the file that has the stream's end, if labels have a time.
         latest: rows after it are rejected, microseconds: the option or, once this has been
             applied, a day after the launch if the source ends; None: none are.
     """
 
     def __init__(
-        self, source: beam.PTransform[PBegin, beam.PCollection[object]], settings: Settings
+        self,
+        source: beam.PTransform[PBegin, beam.PCollection[object]],
+        settings: Settings,
+        until: str,
     ) -> None:
         super().__init__()
         self.source = source
         self.settings = settings
+        self.until = until
         self.latest = settings.latest_time
 
     @override
@@ -110,6 +116,14 @@ class OwnSource(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
         self._check(bounded)
         if bounded and self.latest is None:
             self.latest = default_latest(time.time())
+        batches = self._as_batches(rows)
+        if bounded and settings.row_schema.has_label_time:
+            given = settings.row_schema, settings.cadence, self.latest
+            return batches | "End" >> WriteStreamEnd(self.until, *given)
+        return batches
+
+    def _as_batches(self, rows: beam.PCollection[object]) -> beam.PCollection[RawBatch]:
+        settings = self.settings
         if rows.element_type != pa.RecordBatch:
             return rows | FromRows(
                 settings.row_schema,
@@ -152,7 +166,7 @@ def own_source(
     A run that is resumed reads it from its beginning again, and reports from the first refresh
     on that has no report after the first one that has.
     """
-    return OwnSource(source, settings), _span(settings, folder)
+    return OwnSource(source, settings, folder.until), _span(settings, folder)
 
 
 def _span(settings: Settings, folder: RunFolder) -> Span:

@@ -461,11 +461,6 @@ class Settings(BaseModel):
         schema = self._schema
         if schema is None:
             schema = self._people if self.schema_file is None else load_schema(self.schema_file)
-        if schema.label_time is not None and self.brings_source:
-            raise UserError(
-                "schema: label_time goes with files and people: of a source of your own nothing "
-                "says beforehand where it ends"
-            )
         if schema.label_time is not None and self.resume and self.predictions == "none":
             raise UserError(
                 "--resume: --predictions none: a run whose labels have a time goes on with the "

@@ -11,7 +11,7 @@ from model.batch import LABEL, PROBLEM, READ
 from model.errors import UserError
 from model.latest import reject_later
 from model.schema import Schema
-from model.times import OTHERS, describe_times, read_optional_times
+from model.times import OTHERS, describe_times, is_time, read_optional_times
 from model.validation import show_value
 from model.wording import first_line
 from reading import delimited, folders, ndjson, parquet, text
@@ -124,7 +124,8 @@ def add_times(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
         found[LABEL] = str(schema.label_time)
     there = set(batch.schema.names)
     for column, name in found.items():
-        if name in there:
+        # what is no time is reported for each row
+        if name in there and column not in there and is_time(batch.schema.field(name).type):
             times = read_optional_times(batch.column(name), schema)
             batch = batch.append_column(column, times)
     return batch

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.transforms.core import _BundleFinalizerParam
-from apache_beam.transforms.window import FixedWindows, IntervalWindow, TimestampedValue
+from apache_beam.transforms.window import IntervalWindow, TimestampedValue
 
 from model import files
 from model.answers import drop_label_time, hide_unknown
@@ -41,7 +41,7 @@ from transforms.elements import (
     WrittenFile,
 )
 from transforms.stamps import FINALIZER, last_time
-from transforms.windows import refreshes
+from transforms.windows import ALL_OF_TIME, refreshes
 from transforms.writing import WriteFn, write_file
 
 PREDICTIONS = pa.schema(
@@ -55,10 +55,6 @@ PREDICTIONS = pa.schema(
     ]
 )
 SAMPLE_ROWS = 1_000
-# One window of all of time. Not Beam's global window: of a stream Beam groups nothing there without
-# a trigger, and the embedded runner has none for it.
-ALL_OF_TIME = FixedWindows(315_537_897_599, offset=-62_135_596_800)
-"""One window of the years 1 to 9999."""
 PREDICTION, NORMALIZED = "__prediction", "__normalized:"
 """Columns of a sample on its way; no schema names a column so."""
 

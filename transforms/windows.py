@@ -7,6 +7,11 @@ from apache_beam.transforms.window import FixedWindows, NonMergingWindowFn, Slid
 from model.asof import Cadence
 from model.batch import SECOND
 
+# Not Beam's global window: of a stream Beam groups nothing there without a trigger, and the
+# embedded runner has none for it.
+ALL_OF_TIME = FixedWindows(315_537_897_599, offset=-62_135_596_800)
+"""One window of the years 1 to 9999."""
+
 
 def refreshes(cadence: Cadence) -> FixedWindows:
     """The refreshes.

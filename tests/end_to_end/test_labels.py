@@ -15,7 +15,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from sklearn.linear_model import Ridge
 
 from model.people import People
-from pipeline import backtest
+from pipeline import backtest, run_on
 from pipeline.__main__ import main
 from pipeline.arguments import parse
 from pipeline.folder import find_folder, open_folder
@@ -196,15 +196,9 @@ def test_a_backtest_has_the_figures_of_a_loop_over_both_clocks(
     learner: str, regressor: Any, cadence: Cadence
 ) -> None:
     rows = delayed(streams.make_stream(windows=9, rows_a_window=120, seed=7))
-    made = streams.MADE
-    schema = {
-        **{"name": "made", "time": made.time, "target": made.target},
-        **{"label_time": WAIT.column, "wait": WAIT.wait},
-        "features": {"numeric": list(made.numeric), "categorical": list(made.categorical)},
-    }
     options: Any = {"window": cadence.window, "every": cadence.every, "lag": cadence.lag}
-    found = backtest(rows, schema, learner=learner, min_rows=1, keep=0, **options)
-    expected = replay_labels(rows, made, WAIT, cadence, regressor)
+    found = backtest(rows, made_schema(), learner=learner, min_rows=1, keep=0, **options)
+    expected = replay_labels(rows, streams.MADE, WAIT, cadence, regressor)
     for mine, wanted in ((found.metrics, expected.reports), (found.cohorts, expected.cohorts)):
         shown = [each.model_dump(mode="json") for each in mine]
         by_start = {int(pd.Timestamp(one["refresh_start"]).timestamp()): one for one in shown}
@@ -379,6 +373,37 @@ def test_days_that_come_one_by_one_have_the_bytes_of_all_at_once(tmp_path: Path)
     whole = dict(contents(run(tmp_path / "whole", pattern, *options)))
     parts = dict(contents(folder))
     assert [path for path in whole if parts[path] != whole[path]] == []
+
+
+def as_dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as a source of one's own gives them, in no order."""
+    shuffled = rows.sample(frac=1, random_state=2).astype(object)
+    records = shuffled.where(shuffled.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in record.items()} for record in records]
+
+
+def made_schema() -> dict[str, Any]:
+    """The schema of the made stream, as Python has it."""
+    made = streams.MADE
+    names = {"time": made.time, "target": made.target, "label_time": WAIT.column}
+    features = {"numeric": list(made.numeric), "categorical": list(made.categorical)}
+    return {"name": "made", **names, "wait": WAIT.wait, "features": features}
+
+
+def test_a_source_of_ones_own_ends_both_clocks_where_its_greatest_time_is(
+    rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    given: Any = {"window": "2m", "every": "1m", "lag": 2, "learner": "ridge", "min_rows": 1}
+    given |= {"latest": "2030-01-01", "keep": 0, "batch_rows": 50}
+    folder = tmp_path / "run"
+    run_on(beam.Create(as_dicts(rows)), made_schema(), folder, **given)
+    cadence = Cadence(120, 60, lag=2)
+    check(folder, replay_labels(rows, streams.MADE, WAIT, cadence, Ridge))
+    before = dict(contents(folder))
+    assert "until.json" in before
+    take_back(folder, 9, models=True)
+    run_on(beam.Create(as_dicts(rows)), made_schema(), folder, resume=True, **given)
+    assert dict(contents(folder)) == before
 
 
 def people_frame(settings: Any) -> pd.DataFrame:

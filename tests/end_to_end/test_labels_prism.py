@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import apache_beam as beam
 import pytest
 
+from pipeline import run_on
 from pipeline.runners.prism import find_prism
 from tests.end_to_end.streams import MADE, make_stream, parquet_files
-from tests.end_to_end.test_labels import delayed, schema_of
+from tests.end_to_end.test_labels import as_dicts, delayed, made_schema, schema_of
 from tests.pipeline.job import content, finish, process
 
 pytestmark = [
@@ -33,6 +36,17 @@ def test_prism_writes_the_bytes_of_the_embedded_runner(
         more = ("--batch-rows", "50", "--latest", "2030-01-01", *options)
         result = finish(process(*argv, *more, "--output", tmp_path / runner))
         assert result.code == 0, result.err
+    found = content(tmp_path / "prism")
+    assert found == content(tmp_path / "direct")
+    assert any(str(path).startswith("outcomes") for path in found)
+
+
+def test_a_source_of_ones_own_has_the_bytes_of_the_embedded_runner(tmp_path: Path) -> None:
+    rows = delayed(make_stream(windows=12, rows_a_window=60, seed=5))
+    given: Any = {"window": "1m", "learner": "ridge", "min_rows": 1, "latest": "2030-01-01"}
+    for runner in ("direct", "prism"):
+        source = beam.Create(as_dicts(rows), reshuffle=False)  # one bundle on each
+        run_on(source, made_schema(), tmp_path / runner, runner=runner, **given)
     found = content(tmp_path / "prism")
     assert found == content(tmp_path / "direct")
     assert any(str(path).startswith("outcomes") for path in found)

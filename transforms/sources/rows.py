@@ -24,6 +24,7 @@ from model.batch import LATE, Key, Tag, event_times, split, tag_of
 from model.latest import default_latest, reject_later
 from model.rows import from_dicts
 from model.schema import Schema
+from reading.plans import add_times
 from transforms.counters import count
 from transforms.elements import RawBatch
 from transforms.stamps import STAMP, beam_time
@@ -47,17 +48,18 @@ def as_dict(row: Any) -> dict[str, Any]:
     raise TypeError(f"a row is a {type(row).__name__}; must be a dict, beam.Row or NamedTuple")
 
 
-def with_datetime(row: dict[str, Any], time: str) -> dict[str, Any]:
-    """The row with a ``datetime`` in the place of a Beam timestamp in a column.
+def with_datetime(row: dict[str, Any], *times: str | None) -> dict[str, Any]:
+    """The row with a ``datetime`` in the place of a Beam timestamp in some columns.
 
     Example:
         >>> with_datetime({"t": Timestamp(0)}, "t")["t"].isoformat()
         '1970-01-01T00:00:00+00:00'
     """
-    value = row.get(time)
-    if isinstance(value, Timestamp):
-        with suppress(OverflowError, ValueError):  # of a year that datetime does not know
-            row[time] = value.to_utc_datetime(has_tz=True)
+    for name in filter(None, times):
+        value = row.get(name)
+        if isinstance(value, Timestamp):
+            with suppress(OverflowError, ValueError):  # of a year that datetime does not know
+                row[name] = value.to_utc_datetime(has_tz=True)
     return row
 
 
@@ -155,7 +157,8 @@ class MakeBatchesFn(beam.DoFn):
     def process(
         self, row: object, stamp: Timestamp = STAMP
     ) -> Iterator[TimestampedValue[RawBatch]]:
-        self.rows.append(with_datetime(as_dict(row), self.schema.time))
+        names = self.schema.time, self.schema.label_time
+        self.rows.append(with_datetime(as_dict(row), *names))
         self.stamps.append(stamp.micros)
         if len(self.rows) == self.batch_rows:
             for batch in self._flush():
@@ -169,7 +172,8 @@ class MakeBatchesFn(beam.DoFn):
         if not self.rows:
             return
         ids = np.array([self._id(row) for row in self.rows], dtype=np.int64)
-        read = reject_later(from_dicts(self.rows, ids, self.schema), self.schema, self.latest)
+        made = add_times(from_dicts(self.rows, ids, self.schema), self.schema)
+        read = reject_later(made, self.schema, self.latest)
         batch, stamps = mark_late(read, self.stamps, self.latest)
         part = 0 if self.id_column is not None else digest_of(ids)
         tag = Tag(Key(0, int(ids.min()), part), int(stamps.min()), "rows", 0)
