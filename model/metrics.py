@@ -22,8 +22,12 @@ from pydantic import (
 
 from model.arrays import Matrix
 from model.asof import format_iso
+from model.baselines import Before, Past
+from model.batch import Key
 from model.drift import Drift, Histogram, Profile, measure_drift
 from model.labels import LabelCounts
+from model.regression import RegressionSums, sum_errors
+from model.tasks import TaskSums
 
 
 class Sums(NamedTuple):
@@ -32,17 +36,13 @@ class Sums(NamedTuple):
     Attributes:
         rows, scored, unlabelled, late: counts of accepted rows.
         rejected: rows that do not fit the schema.
-        labelled: scored rows with a target; the sums below are over these.
-        absolute, squares: sums of |error| and of error squared.
-        mean, m2: the targets' mean, and their sum of squared deviations from it.
-        low, high: the least and the greatest target.
-        baseline: sum of |target - the mean target of the model's window|.
         model: the name of the artefact that scored them, or "".
         bins, sums: the ``model.drift.Histogram`` of the scored rows in the bins of the
             artefact's profile; empty without one.
         profile: that profile, as JSON, or "".
         files: the files written for the refresh, as (path, bytes).
         labels: what became of questions in it; None unless labels have a time of their own.
+        figures: the task's own sums over scored rows with a target; None without an accepted row.
     """
 
     rows: int = 0
@@ -50,20 +50,50 @@ class Sums(NamedTuple):
     unlabelled: int = 0
     late: int = 0
     rejected: int = 0
-    labelled: int = 0
-    absolute: float = 0.0
-    squares: float = 0.0
-    mean: float = 0.0
-    m2: float = 0.0
-    low: float = float("inf")
-    high: float = float("-inf")
-    baseline: float = 0.0
     model: str = ""
     bins: tuple[int, ...] = ()
     sums: tuple[float, ...] = ()
     profile: str = ""
     files: tuple[tuple[str, int], ...] = ()
     labels: LabelCounts | None = None
+    figures: TaskSums | None = None
+
+    @property
+    def labelled(self) -> int:
+        """Scored rows with a target; the figures are over these."""
+        return 0 if self.figures is None else self.figures.labelled
+
+
+class Baselines(BaseModel):
+    """The mean absolute error of each baseline; null where it has no meaning."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mean: float | None = None
+    last: float | None = None
+    season: float | None = None
+
+
+class BaselineRows(BaseModel):
+    """For how many of the labelled rows each baseline predicts anything."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mean: int = 0
+    last: int = 0
+    season: int = 0
+
+
+class ErrorQuantiles(BaseModel):
+    """Half, and nine tenths, of the absolute errors are no greater than these.
+
+    They come from counts in bins, 64 an octave: they are at most 1/64 too great.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    p50: float | None = None
+    p90: float | None = None
 
 
 class Metrics(BaseModel):
@@ -80,30 +110,42 @@ class Metrics(BaseModel):
     unlabelled: int
     late: int
     rejected: int
-    mae: float | None
-    rmse: float | None
-    r2: float | None
-    baseline_mae: float | None
-    skill: float | None
+    mae: float | None = None
+    rmse: float | None = None
+    r2: float | None = None
+    baseline_mae: float | None = None
+    skill: float | None = None
+    labelled: int | None = None
+    """Scored rows with a target: the figures of error are of these."""
+    target_mean: float | None = None
+    """The mean of their targets."""
+    target_squares: float | None = None
+    """The sum of these targets' squared deviations from that mean; R2 is pooled with it."""
+    absolute_error: ErrorQuantiles | None = None
+    baselines: Baselines | None = None
+    baseline_rows: BaselineRows | None = None
+    best_baseline: str | None = None
+    """The baseline that had the least error over the 20 refreshes before."""
+    skill_best: float | None = None
+    """1 - ``mae`` / the error of that baseline in this refresh."""
     drift: Drift | None = None
     files: dict[str, int] | None = None
     """The files that belong to the refresh, by their path in the run's folder: bytes of each."""
-    labelled: int | None = None
-    """Labels that became known in it, of scored questions, whenever these were asked: the figures
-    of error are of these. This and the counts below are there only if labels have a time."""
     answered: int | None = None
-    """Labels that became known in it, also of questions that no model scored."""
+    """Labels that became known in it, also of questions that no model scored. This and the counts
+    below are there only if labels have a time of their own: the figures of error are then of the
+    labels that became known in the refresh, whenever their questions were asked."""
     expired: int | None = None
     """Questions whose wait was over in it without a label."""
     label_late: int | None = None
     """Of the expired, those whose label came later."""
 
     @model_serializer(mode="wrap")
-    def _leave_out_labels(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_others(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out the fields of other tasks, and those that were added later, if not given."""
         written: dict[str, Any] = serialize(self)
-        if self.answered is None:
-            for name in LABEL_COUNTS:
-                written.pop(name, None)
+        for name in SPARSE - self.model_fields_set:
+            written.pop(name, None)
         return written
 
     def with_files(self, written: Iterable[tuple[str, int]]) -> Metrics:
@@ -117,8 +159,17 @@ class Metrics(BaseModel):
         return (self.model_dump_json(indent=2) + "\n").encode()
 
 
-LABEL_COUNTS = ("labelled", "answered", "expired", "label_late")
+LABEL_COUNTS = ("answered", "expired", "label_late")
 """The figures of a refresh that are there only if labels have a time of their own."""
+OF_REGRESSION = frozenset(
+    {
+        *("mae", "rmse", "r2", "baseline_mae", "skill", "target_mean", "target_squares"),
+        *("absolute_error", "baselines", "baseline_rows", "best_baseline", "skill_best"),
+    }
+)
+"""The figures of regression, which other tasks do not have."""
+SPARSE = OF_REGRESSION | {"labelled", *LABEL_COUNTS}
+"""The fields that are written only if they were given."""
 
 
 def sum_batch(
@@ -129,6 +180,8 @@ def sum_batch(
     model: str | None,
     histogram: Histogram | None = None,
     profile: str = "",
+    season: Matrix | None = None,
+    before: Before | None = None,
 ) -> Sums:
     """The sums of a batch.
 
@@ -136,76 +189,65 @@ def sum_batch(
         target: shape (rows,); NaN where a row has none.
         late: how many of the rows are late.
         prediction: shape (rows,), or None if no model scored them.
-        baseline: what the baseline predicts for each row.
+        baseline: what the baseline ``mean`` predicts for each row.
         model: the name of the artefact that predicted.
         histogram: counts of the rows in the bins of the artefact's profile, if it has one.
         profile: that profile, as JSON.
+        season: what the baseline ``season`` predicts for each row, if that is asked for.
+        before: where the batch stands, for the baseline ``last``; None: it has none.
     """
+    rows = len(target)
     labelled = ~np.isnan(target)
-    count = int(np.count_nonzero(labelled))
-    unlabelled = len(target) - count
-    if prediction is None:
-        return Sums(rows=len(target), unlabelled=unlabelled, late=late)
+    unlabelled = rows - int(np.count_nonzero(labelled))
     if unlabelled:
-        target, prediction = target[labelled], prediction[labelled]
-    errors = prediction - target
-    mean = float(target.mean()) if count else 0.0
-    centred = target - mean
+        target = target[labelled]
+    links = () if before is None else before.links(target, labelled, prediction is not None)
+    if prediction is None:
+        figures = RegressionSums(links=links)
+        return Sums(rows=rows, unlabelled=unlabelled, late=late, figures=figures)
+    if unlabelled:
+        prediction = prediction[labelled]
+        season = None if season is None else season[labelled]
     return Sums(
-        rows=len(labelled),
-        scored=len(labelled),
+        rows=rows,
+        scored=rows,
         unlabelled=unlabelled,
         late=late,
-        labelled=count,
-        absolute=float(np.abs(errors).sum()),
-        squares=float(np.square(errors).sum()),
-        mean=mean,
-        m2=float(np.square(centred).sum()),
-        low=float(target.min(initial=np.inf)),
-        high=float(target.max(initial=-np.inf)),
-        baseline=float(np.abs(target - baseline).sum()),
         model=model or "",
         bins=() if histogram is None else histogram.bins,
         sums=() if histogram is None else histogram.sums,
         profile=profile,
+        figures=sum_errors(target, prediction, baseline, season)._replace(links=links),
     )
 
 
 def merge_two(a: Sums, b: Sums) -> Sums:
-    """The sums of both parts, ``m2`` by Chan's formula.
+    """The sums of both parts.
 
     Raises:
         ValueError: if two models scored them: a refresh has one.
     """
     if a.model and b.model and a.model != b.model:
         raise ValueError(f"two models in one refresh: {a.model} and {b.model}")
-    labelled = a.labelled + b.labelled
-    mean, between = a.mean if a.labelled else b.mean, 0.0
-    if a.labelled and b.labelled:
-        delta = b.mean - a.mean
-        mean = a.mean + delta * b.labelled / labelled
-        between = delta * delta * (a.labelled * b.labelled / labelled)
     return Sums(
         rows=a.rows + b.rows,
         scored=a.scored + b.scored,
         unlabelled=a.unlabelled + b.unlabelled,
         late=a.late + b.late,
         rejected=a.rejected + b.rejected,
-        labelled=labelled,
-        absolute=a.absolute + b.absolute,
-        squares=a.squares + b.squares,
-        mean=mean,
-        m2=a.m2 + b.m2 + between,
-        low=min(a.low, b.low),
-        high=max(a.high, b.high),
-        baseline=a.baseline + b.baseline,
         model=a.model or b.model,
         bins=tuple(map(add, a.bins, b.bins)) if a.bins and b.bins else a.bins or b.bins,
         sums=tuple(map(add, a.sums, b.sums)) if a.sums and b.sums else a.sums or b.sums,
         profile=a.profile or b.profile,
         files=a.files + b.files,
         labels=a.labels.merge(b.labels) if a.labels and b.labels else a.labels or b.labels,
+        figures=a.figures.merge(b.figures) if a.figures and b.figures else a.figures or b.figures,
     )
+
+
+def order_sums(key: Key, sums: Sums) -> tuple[object, ...]:
+    """What sums are ordered by before they are merged: their batch's key, then what they are of."""
+    return (key, sums.rows, sums.rejected, sums.labels is not None, sums.files)
 
 
 def merge(parts: Iterable[Sums]) -> Sums:
@@ -213,7 +255,9 @@ def merge(parts: Iterable[Sums]) -> Sums:
     return reduce(merge_two, parts, Sums())
 
 
-def compute_metrics(sums: Sums, start: int, end: int, by_label: bool = False) -> Metrics:
+def compute_metrics(
+    sums: Sums, start: int, end: int, by_label: bool = False, past: Past | None = None
+) -> Metrics:
     """A refresh's figures.
 
     Args:
@@ -222,6 +266,7 @@ def compute_metrics(sums: Sums, start: int, end: int, by_label: bool = False) ->
         end: the first microsecond after it.
         by_label: whether labels have a time of their own: figures of error are then of the labels
             that became known in the refresh.
+        past: what is known of the refreshes before; None: nothing.
 
     Returns:
         The figures; null where there is nothing to divide by: without a labelled, scored
@@ -229,8 +274,9 @@ def compute_metrics(sums: Sums, start: int, end: int, by_label: bool = False) ->
         drift without a model, or if its artefact has no profile.
     """
     labels = sums.labels or LabelCounts()
-    counts = (sums.labelled, labels.answered, labels.expired, labels.label_late)
+    counts = (labels.answered, labels.expired, labels.label_late)
     known: dict[str, Any] = dict(zip(LABEL_COUNTS, counts, strict=True)) if by_label else {}
+    task: TaskSums = RegressionSums() if sums.figures is None else sums.figures
     return Metrics(
         refresh_start=format_iso(start),
         refresh_end=format_iso(end),
@@ -240,7 +286,7 @@ def compute_metrics(sums: Sums, start: int, end: int, by_label: bool = False) ->
         unlabelled=sums.unlabelled,
         late=sums.late,
         rejected=sums.rejected,
-        **compute_errors(sums),
+        **task.figures(past or Past()),
         drift=compute_drift(sums),
         files=dict(sorted(sums.files)),
         **known,
@@ -248,17 +294,8 @@ def compute_metrics(sums: Sums, start: int, end: int, by_label: bool = False) ->
 
 
 def compute_errors(sums: Sums) -> dict[str, Any]:
-    """The figures of error: ``mae``, ``rmse``, ``r2``, ``baseline_mae`` and ``skill``."""
-    n = sums.labelled
-    mae = sums.absolute / n if n else None
-    baseline = sums.baseline / n if n else None
-    return {
-        "mae": mae,
-        "rmse": float(np.sqrt(sums.squares / n)) if n else None,
-        "r2": 1 - sums.squares / sums.m2 if sums.low < sums.high and sums.m2 else None,
-        "baseline_mae": baseline,
-        "skill": 1 - mae / baseline if mae is not None and baseline else None,
-    }
+    """The figures of a cohort, as ``mae``, ``rmse``, ``r2``, ``baseline_mae`` and ``skill``."""
+    return (RegressionSums() if sums.figures is None else sums.figures).errors()
 
 
 def compute_drift(sums: Sums) -> Drift | None:

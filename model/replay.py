@@ -22,14 +22,8 @@ from model.answers import Asked
 from model.arrays import Matrix
 from model.artefact import Artefact, load_bytes
 from model.asof import Cadence, newest_window_end
-from model.batch import (
-    LATE,
-    Key,
-    Tag,
-    column,
-    concat,
-    tag_of,
-)
+from model.baselines import Before
+from model.batch import LATE, Key, Tag, column, concat, tag_of
 from model.drift import Histogram
 from model.errors import FitFailed
 from model.labels import LabelTimes, cut_labelled_rows, merge_label_times
@@ -179,11 +173,14 @@ class Scored(NamedTuple):
         artefact, name = self.model.artefact, self.model.window.name
         return Asked(self.batch, self.prediction, artefact.baseline, name)
 
-    def sums(self, schema: Schema) -> Sums:
+    def sums(self, schema: Schema, cadence: Cadence) -> Sums:
         """What the refresh's figures are made of."""
+        tag = tag_of(self.batch)
+        place = Before(cadence.serve_window_of(tag.at), tag.key)
+        before = None if schema.has_label_time else place
         target, late_rows = column(self.batch, schema.target), self.batch.column(LATE).true_count
         if self.model is None:
-            return sum_batch(target, late_rows, None, 0.0, None)
+            return sum_batch(target, late_rows, None, 0.0, None, before=before)
         artefact = self.model.artefact
         return sum_batch(
             target,
@@ -193,6 +190,7 @@ class Scored(NamedTuple):
             self.model.window.name,
             self.histogram,
             artefact.profile_json,
+            before=before,
         )
 
 
@@ -344,9 +342,11 @@ class Replay:
         return Model(data.window, dumped, manifest, artefact, time.perf_counter() - began)
 
 
-def pool_sums(refresh: Refresh, scored: list[Scored], schema: Schema) -> Iterator[tuple[Key, Sums]]:
+def pool_sums(
+    refresh: Refresh, scored: list[Scored], schema: Schema, cadence: Cadence
+) -> Iterator[tuple[Key, Sums]]:
     """The sums of a refresh's batches and rejects, by the keys of the batches."""
     for one in scored:
-        yield tag_of(one.batch).key, one.sums(schema)
+        yield tag_of(one.batch).key, one.sums(schema, cadence)
     for key, rows in refresh.rejected:
         yield key, Sums(rejected=rows)

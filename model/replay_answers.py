@@ -11,9 +11,10 @@ from collections import defaultdict
 import pyarrow as pa
 
 from model.answers import Asked, cut_answered, find_outcomes, keep_question_sums, outcome_fields
+from model.asof import Cadence
 from model.batch import Key, tag_of
 from model.cohorts import Clock, Cohort, CohortPart, merge_cohort
-from model.metrics import Metrics, Sums, compute_metrics, merge
+from model.metrics import Metrics, Sums, compute_metrics, merge, order_sums
 from model.replay import Refresh, Scored
 from model.schema import Schema
 
@@ -24,10 +25,12 @@ class Answers:
     Attributes:
         schema: of the rows, with ``label_time``.
         clock: when questions can be answered.
+        cadence: how event time is divided.
     """
 
-    def __init__(self, schema: Schema, clock: Clock) -> None:
+    def __init__(self, schema: Schema, clock: Clock, cadence: Cadence) -> None:
         self.schema = schema
+        self.cadence = cadence
         self.clock = clock
         self._sums: dict[int, list[tuple[Key, Sums]]] = defaultdict(list)
         self._parts: dict[int, list[CohortPart]] = defaultdict(list)
@@ -37,7 +40,9 @@ class Answers:
         """Takes in what was predicted for the questions of a refresh."""
         mine = self._sums[refresh.start]
         for one in scored:
-            mine.append((tag_of(one.batch).key, keep_question_sums(one.sums(self.schema))))
+            mine.append(
+                (tag_of(one.batch).key, keep_question_sums(one.sums(self.schema, self.cadence)))
+            )
             self._follow(one.asked(), refresh.start)
         mine += [(key, Sums(rejected=rows)) for key, rows in refresh.rejected]
 
@@ -65,10 +70,7 @@ class Answers:
         ]
 
     def _merged(self, start: int) -> Sums:
-        # in the job's order, where the profile is in the first sums alone
-        parts = sorted(
-            self._sums.get(start, ()), key=lambda one: (one[0], one[1]._replace(profile=""))
-        )
+        parts = sorted(self._sums.get(start, ()), key=lambda part: order_sums(*part))
         return merge(sums for _, sums in parts)
 
     def cohorts(self, until: int) -> list[Cohort]:

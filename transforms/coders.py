@@ -32,6 +32,7 @@ from model.manifest import Reference, Window
 from model.metrics import Metrics, Sums
 from model.moments import Moments, from_bytes
 from model.statistics import Statistics
+from model.tasks import TASKS
 from model.training import Normalized
 from transforms import object_store
 from transforms.elements import (
@@ -281,16 +282,16 @@ def _statistics_of(batch: pa.RecordBatch) -> tuple[Statistics, Moments | None, L
 class MetricsCoder(coders.Coder):
     """A refresh's figures, as the JSON of its report, which keeps every digit.
 
-    Version 2 lacked the files, which may be absent: it is read too.
+    Version 2 lacked the files, version 3 the figures that pool: they are read too.
     """
 
-    before, head = header(b"M", 2), header(b"M", 3)
+    older, head = (header(b"M", 2), header(b"M", 3)), header(b"M", 4)
 
     def encode(self, value: Metrics) -> bytes:
         return self.head + value.as_json()
 
     def decode(self, encoded: bytes) -> Metrics:
-        first = self.before if encoded.startswith(self.before) else self.head
+        first = next((each for each in self.older if encoded.startswith(each)), self.head)
         return Metrics.model_validate_json(strip_header(first, encoded))
 
     def is_deterministic(self) -> bool:
@@ -342,59 +343,77 @@ class WorkItemCoder(coders.Coder):
 
 def dump_sums(sums: Sums) -> list[Any]:
     """The fields of sums, for JSON, which keeps every digit."""
-    return list(sums)
+    *common, task = sums
+    return [*common, None if task is None else [task.task, task.fields()]]
 
 
 def load_sums(fields: list[Any]) -> Sums:
     """The sums of their fields, as JSON has them."""
-    *plain, bins, sums, profile, files, labels = fields
-    return Sums(*plain)._replace(
-        bins=tuple(bins),
-        sums=tuple(sums),
-        profile=profile,
-        files=tuple((path, size) for path, size in files),
-        labels=None if labels is None else LabelCounts.of(labels),
+    rows, scored, unlabelled, late, rejected, model, bins, sums, profile, files, labels, task = (
+        fields
     )
+    return Sums(
+        rows,
+        scored,
+        unlabelled,
+        late,
+        rejected,
+        model,
+        tuple(bins),
+        tuple(sums),
+        profile,
+        tuple((path, size) for path, size in files),
+        None if labels is None else LabelCounts.of(labels),
+        None if task is None else TASKS[task[0]](task[1]),
+    )
+
+
+def load_older_sums(fields: list[Any]) -> Sums:
+    """The sums of their fields as they were before there were several tasks."""
+    counts, errors, others = fields[:5], fields[5:13], fields[13:]
+    absent: list[Any] = [[], None][len(others) - 4 :]  # files and labels, which came later
+    return load_sums([*counts, *others, *absent, ["regression", errors]])
 
 
 class SumsCoder(InProcessCoder):
     """A batch's key and sums, as JSON, which keeps every digit.
 
-    Version 2 lacked the files, the last field of version 3: it is read too. Sums with what became
-    of questions are written in version 4, which has that behind the files.
+    Versions 2 to 4 had the sums of regression among the others: 2 lacked files, 3 what became of
+    questions. They are read too.
     """
 
-    before, head, with_labels = header(b"S", 2), header(b"S", 3), header(b"S", 4)
+    older, head = (header(b"S", 2), header(b"S", 3), header(b"S", 4)), header(b"S", 5)
 
     def write(self, value: KeyedSums) -> bytes:
-        if value.sums.labels is not None:
-            return self.with_labels + json.dumps((value.key, dump_sums(value.sums))).encode()
-        return self.head + json.dumps((value.key, value.sums[:-1])).encode()
+        return self.head + json.dumps((value.key, dump_sums(value.sums))).encode()
 
     def read(self, encoded: bytes) -> KeyedSums:
-        known = (self.before, self.with_labels)
-        mine = next((each for each in known if encoded.startswith(each)), self.head)
-        key, fields = json.loads(strip_header(mine, encoded))
-        lacking: list[Any] = [[], None] if mine == self.before else [None]
-        lacking = [] if mine == self.with_labels else lacking
-        return KeyedSums(Key(*key), load_sums([*fields, *lacking]))
+        before = next((each for each in self.older if encoded.startswith(each)), None)
+        key, fields = json.loads(strip_header(before or self.head, encoded))
+        return KeyedSums(Key(*key), load_older_sums(fields) if before else load_sums(fields))
 
     def to_type_hint(self) -> type:
         return KeyedSums
 
 
 class PartCoder(coders.Coder):
-    """A batch's part in its cohort, as JSON, which keeps every digit."""
+    """A batch's part in its cohort, as JSON, which keeps every digit.
 
-    head = header(b"P", 1)
+    Version 1 had older sums (``load_older_sums``): it is read too.
+    """
+
+    before, head = header(b"P", 1), header(b"P", 2)
 
     def encode(self, value: CohortPart) -> bytes:
         outcomes = [(each.refresh, dump_sums(each.sums)) for each in value.outcomes]
         return self.head + json.dumps((value.key, value.rows, value.model, outcomes)).encode()
 
     def decode(self, encoded: bytes) -> CohortPart:
-        key, rows, model, found = json.loads(strip_header(self.head, encoded))
-        outcomes = tuple(Outcome(refresh, load_sums(fields)) for refresh, fields in found)
+        older = encoded.startswith(self.before)
+        load = load_older_sums if older else load_sums
+        body = strip_header(self.before if older else self.head, encoded)
+        key, rows, model, found = json.loads(body)
+        outcomes = tuple(Outcome(refresh, load(fields)) for refresh, fields in found)
         return CohortPart(Key(*key), rows, model, outcomes)
 
     def is_deterministic(self) -> bool:

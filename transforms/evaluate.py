@@ -15,9 +15,10 @@ from typing_extensions import NotRequired
 
 from model.answers import keep_question_sums
 from model.asof import Cadence
+from model.baselines import Before
 from model.batch import LATE, Key, column
 from model.ending import NO_END, StreamEnd
-from model.metrics import Metrics, Sums, compute_metrics, merge, sum_batch
+from model.metrics import Metrics, Sums, compute_metrics, merge, order_sums, sum_batch
 from model.schema import Schema
 from transforms.coders import SUMS
 from transforms.elements import KeyedSums, Rejects, ScoredBatch, WrittenFile
@@ -41,9 +42,10 @@ class Evaluated(TypedDict):
     errors: NotRequired[beam.PCollection[tuple[int, KeyedSums]]]
 
 
-def sum_scored(scored: ScoredBatch, schema: Schema) -> tuple[int, KeyedSums]:
+def sum_scored(scored: ScoredBatch, schema: Schema, cadence: Cadence) -> tuple[int, KeyedSums]:
     """The sums of a scored batch."""
-    rows, inference = scored.batch.rows, scored.inference
+    tag, rows, inference = scored.batch.tag, scored.batch.rows, scored.inference
+    before = Before(cadence.serve_window_of(tag.at), tag.key)
     sums = sum_batch(
         target=column(rows, schema.target),
         late=rows.column(LATE).true_count,
@@ -52,10 +54,11 @@ def sum_scored(scored: ScoredBatch, schema: Schema) -> tuple[int, KeyedSums]:
         model=scored.model,
         histogram=None if inference is None else inference.histogram,
         profile="" if inference is None else inference.profile,
+        before=None if schema.has_label_time else before,
     )
     if schema.has_label_time:
         sums = keep_question_sums(sums)
-    return 0, KeyedSums(scored.batch.tag.key, sums)
+    return 0, KeyedSums(tag.key, sums)
 
 
 def sum_rejected(rejects: Rejects) -> tuple[int, KeyedSums]:
@@ -96,15 +99,11 @@ class MergeSums(beam.CombineFn):
         return merged
 
     def extract_output(self, accumulator: list[KeyedSums]) -> Sums:
-        return merge(keyed.sums for keyed in sorted(accumulator, key=_order))
+        ordered = sorted(accumulator, key=lambda keyed: order_sums(*keyed))
+        return merge(keyed.sums for keyed in ordered)
 
     def get_accumulator_coder(self) -> beam.coders.Coder:
         return SUMS
-
-
-def _order(keyed: KeyedSums) -> KeyedSums:
-    """What sums are ordered by: their batch's key, then themselves, wherever the profile is."""
-    return keyed._replace(sums=keyed.sums._replace(profile=""))
 
 
 def compute_answered_metrics(
@@ -147,7 +146,7 @@ class Evaluate(beam.PTransform[Evaluated, beam.PCollection[tuple[int, Metrics]]]
         refresh = refreshes(self.cadence)
         scored = (
             inputs["scored"]
-            | "Score" >> beam.Map(sum_scored, self.schema).with_output_types(keyed)
+            | "Score" >> beam.Map(sum_scored, self.schema, self.cadence).with_output_types(keyed)
             | "ScoredRefresh" >> beam.WindowInto(refresh)
         )
         rejected = (

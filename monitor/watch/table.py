@@ -62,7 +62,7 @@ CELLS: dict[str, Callable[[Metrics, bool], str]] = {
 
 SOME: dict[str, Callable[[Metrics], object]] = {
     "drift": worst_drift,
-    "labels": lambda report: report.labelled is not None,
+    "labels": lambda report: report.answered is not None,
 }
 """Columns that are there only if a report has something to show in them.
 

@@ -20,7 +20,7 @@ from model.cohorts import Cohort
 from model.errors import UserError
 from model.learners import check
 from model.manifest import Manifest
-from model.metrics import LABEL_COUNTS, Metrics, compute_metrics, merge
+from model.metrics import LABEL_COUNTS, Metrics, compute_metrics, merge, order_sums
 from model.replay import Model, Refresh, Replay, Scored, pool_sums
 from model.replay_answers import Answers
 from model.schema import Schema
@@ -47,6 +47,9 @@ FIGURES = pa.schema(
         ("model", pa.string()),
         *((name, pa.int64()) for name in ("rows", "scored", "unlabelled", "late", "rejected")),
         *((name, pa.float64()) for name in ("mae", "rmse", "r2", "baseline_mae", "skill")),
+        ("labelled", pa.int64()),
+        *((name, pa.float64()) for name in ("target_mean", "target_squares", "skill_best")),
+        ("best_baseline", pa.string()),
     ]
 )
 REJECTS_KEPT = 1_000
@@ -161,7 +164,7 @@ def _run(found: Input, path: str, progress: bool | None) -> Backtest:
         rejected.extend(replace(one, where=hide_path(one.where, path)) for one in rejects[:room])
 
     replay, schema = replay_of(settings), settings.row_schema
-    answers = Answers(schema, settings.clock) if schema.has_label_time else None
+    answers = Answers(schema, settings.clock, settings.cadence) if schema.has_label_time else None
     metrics: list[Metrics] = []
     pieces: list[pa.Table] = []
     lost = 0
@@ -222,7 +225,8 @@ def refuse_rejects(found: Input, number: int, rejected: list[Reject]) -> None:
 
 
 def _figures(refresh: Refresh, scored: list[Scored], settings: Settings) -> Metrics:
-    sums = merge(one for _, one in sorted(pool_sums(refresh, scored, settings.row_schema)))
+    parts = pool_sums(refresh, scored, settings.row_schema, settings.cadence)
+    sums = merge(one for _, one in sorted(parts, key=lambda part: order_sums(*part)))
     end = refresh.start + settings.cadence.every
     return compute_metrics(sums, refresh.start, end).model_copy(update={"files": None})
 

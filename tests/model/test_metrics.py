@@ -82,8 +82,12 @@ def test_a_refresh_without_any_row_has_zeros_and_nulls() -> None:
         "format": 1,
         "refresh_start": "2026-11-23T12:00:00Z",
         "refresh_end": "2026-11-23T12:01:00Z",
-        **dict.fromkeys(("rows", "scored", "unlabelled", "late", "rejected"), 0),
+        **dict.fromkeys(("rows", "scored", "unlabelled", "late", "rejected", "labelled"), 0),
         **dict.fromkeys(("model", "mae", "rmse", "r2", "baseline_mae", "skill", "drift")),
+        **dict.fromkeys(("target_mean", "target_squares", "best_baseline", "skill_best")),
+        "absolute_error": {"p50": None, "p90": None},
+        "baselines": {"mean": None, "last": None, "season": None},
+        "baseline_rows": {"mean": 0, "last": 0, "season": 0},
         "files": {},
     }
 

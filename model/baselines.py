@@ -1,0 +1,256 @@
+"""Baselines: what is predicted without a model, which a model has to beat.
+
+* ``mean``: the mean target of the window that the model was trained on;
+* ``last``: the target of the row before, in its own partition or of its own entity;
+* ``season``: the mean target of the model's window in the same slot of a season.
+
+``last`` needs the row before, which may lie in another batch, or in a refresh long ago. So each
+part of a stream is a ``Chain``: what is known of its inside, and its first and last targets. Chains
+merge as the parts follow each other, batches in a refresh and refreshes in a run.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from math import fsum
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.arrays import Matrix
+from model.batch import Key
+
+BASELINES = ("mean", "last", "season")
+"""The names of all baselines; of those that are equally good the first is the best."""
+REMEMBERED = 20
+"""Number of refreshes before a refresh whose errors choose its best baseline."""
+
+
+class Tally(NamedTuple):
+    """The error of a baseline over some rows.
+
+    Attributes:
+        rows: for how many it predicts anything.
+        absolute: the sum of |target - prediction| over these.
+    """
+
+    rows: int = 0
+    absolute: float = 0.0
+
+    def add(self, other: Tally) -> Tally:
+        """The error over both."""
+        return Tally(self.rows + other.rows, self.absolute + other.absolute)
+
+    @property
+    def mae(self) -> float | None:
+        """The mean absolute error; None without a row."""
+        return self.absolute / self.rows if self.rows else None
+
+
+class Chain(NamedTuple):
+    """Rows that follow each other, of one entity or several.
+
+    Attributes:
+        inner: the error of predicting each scored row by the row before it in here.
+        firsts: of each entity whose first row in here was scored, its target: what came before
+            it is not known in here.
+        lasts: of each entity, the target of its last row.
+    """
+
+    inner: Tally = Tally()
+    firsts: Mapping[str, float] = {}
+    lasts: Mapping[str, float] = {}
+
+    def merge(self, other: Chain) -> Chain:
+        """Both parts, where the other one follows this one."""
+        met = [name for name in other.firsts if name in self.lasts]
+        between = Tally(len(met), fsum(abs(other.firsts[e] - self.lasts[e]) for e in met))
+        still = {name: first for name, first in other.firsts.items() if name not in self.lasts}
+        return Chain(
+            self.inner.add(other.inner).add(between),
+            {**self.firsts, **still},
+            {**self.lasts, **other.lasts},
+        )
+
+
+class Link(NamedTuple):
+    """A batch's chain and its place among those of its refresh.
+
+    Attributes:
+        place: the start of its serve window, then its key. Batches are cut at the edges of serve
+            windows, so this order is one of rows, however the rows are cut into batches.
+        chain: of its rows that have a target.
+    """
+
+    place: tuple[int, int, int, int]
+    chain: Chain
+
+
+def join_links(links: Iterable[Link]) -> Chain:
+    """The chain of all links, in the order of their places."""
+    ordered = sorted(links, key=lambda link: link.place)
+    return reduce(Chain.merge, (link.chain for link in ordered), Chain())
+
+
+def make_chain(target: Matrix, scored: bool, entity: str) -> Chain:
+    """The chain of rows of one entity.
+
+    Args:
+        target: shape (rows,), in their order, without NaN.
+        scored: whether a model has predicted them.
+        entity: its name.
+
+    Example:
+        >>> make_chain(np.array([1.0, 4.0, 2.0]), True, "0")
+        Chain(inner=Tally(rows=2, absolute=5.0), firsts={'0': 1.0}, lasts={'0': 2.0})
+    """
+    if not len(target):
+        return Chain()
+    lasts = {entity: float(target[-1])}
+    if not scored:
+        return Chain(lasts=lasts)
+    inner = Tally(len(target) - 1, float(np.abs(np.diff(target)).sum()))
+    return Chain(inner, {entity: float(target[0])}, lasts)
+
+
+def make_chains(target: Matrix, scored: bool, entities: Sequence[str | None]) -> Chain:
+    """The chain of rows of several entities.
+
+    Args:
+        target: shape (rows,), in their order, without NaN.
+        scored: whether a model has predicted them.
+        entities: the entity of each row; a row of None has no row before it.
+
+    Example:
+        >>> chain = make_chains(np.array([1.0, 4.0, 2.0]), True, ["a", "b", "a"])
+        >>> chain.inner, dict(chain.lasts)
+        (Tally(rows=1, absolute=1.0), {'a': 2.0, 'b': 4.0})
+    """
+    firsts: dict[str, float] = {}
+    lasts: dict[str, float] = {}
+    differences = []
+    for value, name in zip(target.tolist(), entities, strict=True):
+        if name is None:
+            continue
+        if name in lasts:
+            differences.append(abs(value - lasts[name]))
+        else:
+            firsts[name] = value
+        lasts[name] = value
+    if not scored:
+        return Chain(lasts=lasts)
+    return Chain(Tally(len(differences), fsum(differences)), firsts, lasts)
+
+
+class Before(NamedTuple):
+    """Where the rows of a batch stand, by which the row before each is found.
+
+    Attributes:
+        slot: the start of the batch's serve window, microseconds.
+        key: the batch's.
+        entities: of each row; None: a partition has its rows in one line.
+    """
+
+    slot: int
+    key: Key
+    entities: Sequence[str | None] | None = None
+
+    def links(
+        self, target: Matrix, labelled: npt.NDArray[np.bool_], scored: bool
+    ) -> tuple[Link, ...]:
+        """The batch's link; none if it has no target.
+
+        Args:
+            target: of the labelled rows.
+            labelled: which rows have a target, shape (rows,).
+            scored: whether a model has predicted them.
+        """
+        if not len(target):
+            return ()
+        place = (self.slot, *self.key)
+        if self.entities is None:
+            return (Link(place, make_chain(target, scored, str(self.key.partition))),)
+        names = [name for name, has in zip(self.entities, labelled, strict=True) if has]
+        return (Link(place, make_chains(target, scored, names)),)
+
+
+class Summary(NamedTuple):
+    """What later refreshes need of one.
+
+    Attributes:
+        labelled: scored rows with a target that count in it.
+        tallies: the errors of the baselines but ``last``, by name.
+        chain: that of ``last``.
+    """
+
+    labelled: int = 0
+    tallies: Mapping[str, Tally] = {}
+    chain: Chain = Chain()
+
+    def as_fields(self) -> dict[str, Any]:
+        """The summary as JSON has it, to the last digit."""
+        return {
+            "labelled": self.labelled,
+            "baselines": {name: list(tally) for name, tally in self.tallies.items()},
+            "last": {
+                "inner": list(self.chain.inner),
+                "firsts": dict(self.chain.firsts),
+                "lasts": dict(self.chain.lasts),
+            },
+        }
+
+    @classmethod
+    def of_fields(cls, fields: Mapping[str, Any]) -> Summary:
+        """The summary of its fields."""
+        last = fields["last"]
+        chain = Chain(Tally(*last["inner"]), last["firsts"], last["lasts"])
+        tallies = {name: Tally(*tally) for name, tally in fields["baselines"].items()}
+        return cls(fields["labelled"], tallies, chain)
+
+
+@dataclass
+class Past:
+    """What is known of the refreshes before one.
+
+    Attributes:
+        lasts: the newest target of each entity.
+        recent: the errors of all baselines in the newest ``REMEMBERED`` refreshes that had any,
+            with how many scored rows had a target.
+    """
+
+    lasts: dict[str, float] = field(default_factory=dict)
+    recent: deque[tuple[int, Mapping[str, Tally]]] = field(
+        default_factory=lambda: deque(maxlen=REMEMBERED)
+    )
+
+    def tally(self, summary: Summary) -> dict[str, Tally]:
+        """The errors of all baselines in the refresh that follows."""
+        chain = summary.chain
+        met = [name for name in chain.firsts if name in self.lasts]
+        between = fsum(abs(chain.firsts[name] - self.lasts[name]) for name in met)
+        last = chain.inner.add(Tally(len(met), between))
+        return {**summary.tallies, "last": last}
+
+    def add(self, summary: Summary) -> None:
+        """Takes in the refresh that follows."""
+        if summary.labelled:
+            self.recent.append((summary.labelled, self.tally(summary)))
+        self.lasts.update(summary.chain.lasts)
+
+    def best(self) -> str | None:
+        """The baseline of least error over the refreshes before; None if there is none.
+
+        One that predicts fewer than half of the rows is not compared with those of all rows.
+        """
+        rows = sum(labelled for labelled, _ in self.recent)
+        errors = {}
+        for name in BASELINES:
+            tallies = [found[name] for _, found in self.recent if name in found]
+            total = Tally(sum(t.rows for t in tallies), fsum(t.absolute for t in tallies))
+            if total.mae is not None and 2 * total.rows >= rows:
+                errors[name] = total.mae
+        return min(errors, key=errors.__getitem__, default=None)

@@ -1,0 +1,181 @@
+"""Figures of regression: errors of predicted numbers, beside those of the baselines.
+
+They come from sums over scored rows that have a target. The sums merge in the order of batches,
+means and squared deviations by the formulae of Chan, Golub and LeVeque (1979, "Updating formulae
+and a pairwise algorithm for computing sample variances").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from model.arrays import Matrix
+from model.baselines import BASELINES, Chain, Link, Past, Summary, Tally, join_links
+from model.quantiles import Bins
+
+
+class RegressionSums(NamedTuple):
+    """Sums over scored rows that have a target.
+
+    Attributes:
+        labelled: how many these are.
+        absolute, squares: sums of |error| and of error squared.
+        mean, m2: the targets' mean, and their sum of squared deviations from it.
+        low, high: the least and the greatest target.
+        baseline: sum of |target - the mean target of the model's window|.
+        bins: counts of |error|.
+        season: the error of the baseline of that name; None if it is not asked for.
+        links: of each batch, what the baseline ``last`` needs, of its unscored rows too.
+    """
+
+    labelled: int = 0
+    absolute: float = 0.0
+    squares: float = 0.0
+    mean: float = 0.0
+    m2: float = 0.0
+    low: float = float("inf")
+    high: float = float("-inf")
+    baseline: float = 0.0
+    bins: Bins = Bins()
+    season: Tally | None = None
+    links: tuple[Link, ...] = ()
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return "regression"
+
+    def merge(self, other: RegressionSums) -> RegressionSums:
+        """The sums of both parts, ``m2`` by Chan's formula."""
+        labelled = self.labelled + other.labelled
+        mean, between = self.mean if self.labelled else other.mean, 0.0
+        if self.labelled and other.labelled:
+            delta = other.mean - self.mean
+            mean = self.mean + delta * other.labelled / labelled
+            between = delta * delta * (self.labelled * other.labelled / labelled)
+        season = self.season or other.season
+        if self.season is not None and other.season is not None:
+            season = self.season.add(other.season)
+        return RegressionSums(
+            labelled=labelled,
+            absolute=self.absolute + other.absolute,
+            squares=self.squares + other.squares,
+            mean=mean,
+            m2=self.m2 + other.m2 + between,
+            low=min(self.low, other.low),
+            high=max(self.high, other.high),
+            baseline=self.baseline + other.baseline,
+            bins=self.bins.merge(other.bins),
+            season=season,
+            links=self.links + other.links,
+        )
+
+    def errors(self) -> dict[str, Any]:
+        """``mae``, ``rmse``, ``r2``, ``baseline_mae`` and ``skill``."""
+        n = self.labelled
+        mae = self.absolute / n if n else None
+        baseline = self.baseline / n if n else None
+        return {
+            "mae": mae,
+            "rmse": float(np.sqrt(self.squares / n)) if n else None,
+            "r2": 1 - self.squares / self.m2 if self.low < self.high and self.m2 else None,
+            "baseline_mae": baseline,
+            "skill": 1 - mae / baseline if mae is not None and baseline else None,
+        }
+
+    def summary(self) -> Summary:
+        """What later refreshes need of these, the sums of a whole refresh."""
+        tallies = {"mean": Tally(self.labelled, self.baseline)}
+        if self.season is not None:
+            tallies["season"] = self.season
+        return Summary(self.labelled, tallies, join_links(self.links))
+
+    def figures(self, past: Past) -> dict[str, Any]:
+        """The figures of a refresh.
+
+        Args:
+            past: what is known of the refreshes before.
+        """
+        found, n = self.errors(), self.labelled
+        tallies = past.tally(self.summary()) if n else {}
+        errors = {name: tallies.get(name, Tally()).mae for name in BASELINES}
+        best = past.best()
+        least = None if best is None else errors[best]
+        return {
+            **found,
+            "labelled": n,
+            "target_mean": self.mean if n else None,
+            "target_squares": self.m2 if n else None,
+            "absolute_error": {"p50": self.bins.quantile(0.5), "p90": self.bins.quantile(0.9)},
+            "baselines": errors,
+            "baseline_rows": {name: tallies.get(name, Tally()).rows for name in BASELINES},
+            "best_baseline": best,
+            "skill_best": 1 - found["mae"] / least if n and least else None,
+        }
+
+    def fields(self) -> list[Any]:
+        """The sums as JSON has them, to the last digit."""
+        *plain, bins, season, links = self
+        linked = [[place, [inner, firsts, lasts]] for place, (inner, firsts, lasts) in links]
+        return [*plain, bins.pairs(), season, linked]
+
+    @classmethod
+    def of_fields(cls, fields: list[Any]) -> RegressionSums:
+        """The sums of their fields; those that were added later may be absent."""
+        made = cls(*fields[:8])
+        if len(fields) == 8:
+            return made
+        bins, season, links = fields[8:]
+        return made._replace(
+            bins=Bins.of_pairs(bins),
+            season=None if season is None else Tally(*season),
+            links=tuple(Link(_place(place), _chain(*chain)) for place, chain in links),
+        )
+
+
+def _place(place: list[int]) -> tuple[int, int, int, int]:
+    slot, partition, start, part = place
+    return slot, partition, start, part
+
+
+def _chain(inner: list[Any], firsts: Mapping[str, float], lasts: Mapping[str, float]) -> Chain:
+    return Chain(Tally(*inner), firsts, lasts)
+
+
+def sum_errors(
+    target: Matrix, prediction: Matrix, baseline: float, season: Matrix | None = None
+) -> RegressionSums:
+    """The sums of predictions.
+
+    Args:
+        target: shape (rows,), without NaN.
+        prediction: shape (rows,).
+        baseline: what the baseline ``mean`` predicts for each row.
+        season: what the baseline ``season`` predicts, shape (rows,), NaN where it does not; None
+            if it is not asked for.
+    """
+    count = len(target)
+    errors = np.abs(prediction - target)
+    mean = float(target.mean()) if count else 0.0
+    return RegressionSums(
+        labelled=count,
+        absolute=float(errors.sum()),
+        squares=float(np.square(errors).sum()),
+        mean=mean,
+        m2=float(np.square(target - mean).sum()),
+        low=float(target.min(initial=np.inf)),
+        high=float(target.max(initial=-np.inf)),
+        baseline=float(np.abs(target - baseline).sum()),
+        bins=Bins.of(errors),
+        season=None if season is None else _tally(target, season),
+    )
+
+
+def _tally(target: Matrix, prediction: Matrix) -> Tally:
+    """The error of predictions, without those that are NaN."""
+    errors = np.abs(target - prediction)
+    there = ~np.isnan(errors)
+    return Tally(int(np.count_nonzero(there)), float(errors[there].sum()))
