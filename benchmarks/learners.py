@@ -35,7 +35,7 @@ NAMES = {
 
 
 class Stream(NamedTuple):
-    """Rows, and how they are learnt from.
+    """Rows, and how they are learned from.
 
     Attributes:
         frame: a pandas DataFrame.

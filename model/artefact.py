@@ -95,7 +95,7 @@ class Artefact:
 
         Raises:
             KeyError: if a feature is missing.
-            TypeError: if a value is no category or no time.
+            TypeError: if a value is neither a category nor a time.
             ValueError: if a numeric feature holds text, a time cannot be read, or lengths differ.
         """
         return self.predict(self._features(columns))

@@ -136,5 +136,5 @@ def parse_name(name: str) -> int:
     at = datetime.strptime(name, NAME).replace(tzinfo=timezone.utc)
     time = (at - EPOCH) // timedelta(seconds=1) * SECOND
     if format_name(time) != name:  # strptime takes small letters, spaces and other digits too
-        raise ValueError(f"{name!r} is no name of the form 20261123T070100Z")
+        raise ValueError(f"{name!r} is not a name of the form 20261123T070100Z")
     return time

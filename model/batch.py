@@ -89,7 +89,7 @@ def accepted_schema(schema: Schema) -> pa.Schema:
 
 
 def drop_carried(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
-    """An accepted batch without the label's time and what is carried and not learnt from."""
+    """An accepted batch without the label's time and what is carried and not learned from."""
     if schema.id is None and not schema.passed and not schema.has_label_time:
         return batch
     return batch.select([ID, TIME, LATE, schema.target, *schema.numeric, *schema.categorical])

@@ -1,4 +1,4 @@
-"""Columns that are carried and not learnt from: the user's own key of a row, and what is kept.
+"""Columns that are carried and not learned from: the user's own key of a row, and what is kept.
 
 A key is text in one canonical form, so that a table gives the same keys whatever format it is
 written in: 12, 12.0 and the text ``"12"`` or ``"12.0"`` are the key ``"12"``; ``"007"`` stays.

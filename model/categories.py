@@ -123,7 +123,7 @@ def canonical_texts(values: pa.Array) -> pa.Array:
 
 
 def _canonical_strings(texts: pa.Array) -> pa.Array:
-    """As ``canonical_texts``; a null in the column makes another one, for it is no category."""
+    """As ``canonical_texts``; a null in the column makes another one, for it is not a category."""
     whole = not texts.null_count
     many = len(texts) > _FEW
     if many and whole and not pc.any(pc.match_substring_regex(texts, _SUSPECT)).as_py():
@@ -147,7 +147,7 @@ def canonical_value(value: object) -> str | None:
     """The category of a Python or numpy value; None for a null.
 
     Raises:
-        TypeError: if a value of that type is no category.
+        TypeError: if a value of that type is not a category.
         UnicodeError: if a text is none (half of a surrogate pair).
 
     Example:
@@ -169,7 +169,7 @@ def canonical_value(value: object) -> str | None:
         return _decimal_text(value) if value.is_finite() else _float_text(float(value))
     if isinstance(value, date) and not isinstance(value, datetime):
         return value.isoformat()
-    raise TypeError(f"a {type(value).__name__} is no category: {CATEGORIES}")
+    raise TypeError(f"a {type(value).__name__} is not a category: {CATEGORIES}")
 
 
 def canonical_text(text: str) -> str | None:
@@ -224,7 +224,7 @@ def category_array(values: Sequence[Any]) -> pa.Array:
     """The categories of a list, an array or a Series of any types, as a column.
 
     Raises:
-        TypeError: if a value is no category.
+        TypeError: if a value is not a category.
 
     Example:
         >>> category_array([True, "true", 2.0, None, float("nan")]).to_pylist()

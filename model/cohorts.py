@@ -105,15 +105,11 @@ class Clock(NamedTuple):
         return start + self.every + floor_to(self.wait, self.every)
 
     def start_of(self, final: int) -> int:
-        """The start of the cohort that is final in a refresh: the inverse of ``final_at``."""
-        return final - self.every - floor_to(self.wait, self.every)
+        """The start of the cohort that is final in a refresh: the inverse of ``final_at``.
 
-    def needed_from(self, refresh: int) -> int:
-        """From where questions are needed to report a refresh, and the cohort final in it.
-
-        It is the start of a refresh.
+        No earlier question is needed to report that refresh.
         """
-        return self.start_of(refresh)
+        return final - self.every - floor_to(self.wait, self.every)
 
 
 def merge_cohort(

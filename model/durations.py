@@ -18,7 +18,7 @@ def parse_duration(value: object) -> int:
         value: whole seconds, or text.
 
     Raises:
-        ValueError: if it is no duration.
+        ValueError: if it is not a duration.
 
     Example:
         >>> parse_duration("5m"), parse_duration(90)

@@ -94,7 +94,7 @@ class Encoder:
 
         Raises:
             KeyError: if the batch lacks it.
-            ValueError: if it is no numeric feature.
+            ValueError: if it is not a numeric feature.
         """
         scores = np.empty(batch.num_rows)
         self._standardize(column(batch, name), self.numeric.index(name), scores)

@@ -1,6 +1,6 @@
 """The ``[features]`` section of a schema: the columns that a model learns from.
 
-``[features.calendar]`` names columns of times and what of them is learnt: the parts of the
+``[features.calendar]`` names columns of times and what of them is learned: the parts of the
 calendar in ``PERIODS``, as numbers or, with ``:cyclic``, as sine and cosine. ``model.calendar``
 computes them.
 """
@@ -45,7 +45,7 @@ def _check_parts(source: str, parts: object) -> tuple[str, ...]:
     for part in parts:
         if not isinstance(part, str) or part.removesuffix(CYCLIC) not in PERIODS:
             raise ValueError(
-                f"{source}: {part!r} is no part of the calendar: must be one of "
+                f"{source}: {part!r} is not part of the calendar: must be one of "
                 f"{', '.join(PERIODS)}, or one with {CYCLIC!r} behind it"
             )
         if parts.count(part) > 1:

@@ -211,7 +211,7 @@ def version(path: str) -> object:
     if not is_local(path):
         if not exists(path):
             raise FileNotFoundError(path)
-        about = file_systems().get_filesystem(path).metadata(path)  # its name is no glob
+        about = file_systems().get_filesystem(path).metadata(path)  # its name is not a glob
         return about.size_in_bytes, about.last_updated_in_seconds
     found = os.stat(path)
     return found.st_size, found.st_mtime_ns, found.st_ino
@@ -244,7 +244,7 @@ def list_files(folder: str, name: str = "*") -> list[str]:
 
 
 def remove(path: str) -> None:
-    """Removes a file; it is no error if it is gone, since a retry removes it again."""
+    """Removes a file; it is not an error if it is gone, since a retry removes it again."""
     if is_local(path):
         Path(path).unlink(missing_ok=True)
         _unsynced.add([_folder_of(Path(path))])

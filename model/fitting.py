@@ -48,7 +48,7 @@ def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
 def fit_failures() -> Iterator[None]:
     """Turns what an estimator raises into ``FitFailed``; its message has the error's type.
 
-    What the machine lacks (memory, a file) is no fault of the window and passes as it is, as
+    What the machine lacks (memory, a file) is not the fault of the window and passes as it is, as
     does what ends a process.
     """
     try:

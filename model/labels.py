@@ -3,7 +3,7 @@
 A question is scored at its time, by the model that serves then. Its label counts when it is known:
 the row enters the training window in which its label's time lies, and its error the figures of
 that refresh. A label that has not come by ``time + wait`` is not waited for: the question has
-expired then, and a label that comes later is neither learnt from nor evaluated.
+expired then, and a label that comes later is neither learned from nor evaluated.
 
 So each question has one *event*: its answer, or its expiry. A late question (one behind the
 source's watermark) counts where that watermark stood, and so do labels that were known before.
@@ -152,7 +152,7 @@ class LabelTimes(NamedTuple):
         return LabelTimes(max(self.newest, other.newest), self.delays.merge(other.delays))
 
     def check(self, window_end: int) -> None:
-        """Checks that nothing was learnt that was not known when the window ended.
+        """Checks that nothing was learned that was not known when the window ended.
 
         Raises:
             ValueError: if a label's time is not before the window's end.
@@ -255,8 +255,8 @@ def cut_labelled_rows(
     """
     events = find_events(batch, schema, stamp)
     labels = label_times(batch)
-    learnt = events.answered & ~late_mask(batch)
-    for _, places in group_by_refresh(events.at, learnt, every, offset):
+    learned = events.answered & ~late_mask(batch)
+    for _, places in group_by_refresh(events.at, learned, every, offset):
         known = LabelTimes(int(labels[places].max()), Delays.of(events.delay[places]))
         rows = batch if len(places) == batch.num_rows else batch.take(pa.array(places))
         yield LabelledRows(int(events.at[places].min()), rows, known)

@@ -172,6 +172,6 @@ def _import_factory(path: str) -> Callable[..., Any]:
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"--learner {path}: cannot be imported: {error}") from error
     if not callable(factory):
-        raise UserError(f"--learner {path}: is no factory of a regressor: it cannot be called")
+        raise UserError(f"--learner {path}: is not a factory of a regressor: it cannot be called")
     result: Callable[..., Any] = factory
     return result

@@ -130,7 +130,7 @@ def is_number(text: str) -> bool:
 
 
 def explain_number(text: object, expected: str) -> str:
-    """What a text that is no number must be, for a message.
+    """What a text that is not a number must be, for a message.
 
     Args:
         text: the value, of any type.

@@ -49,7 +49,7 @@ def reach(path: str, option: str, patience: float = PATIENCE) -> None:
         patience: seconds in which it has to answer.
 
     Raises:
-        UserError: if it does not answer in time, or what its client raises is no answer.
+        UserError: if it does not answer in time, or what its client raises is not an answer.
     """
     if not is_known(path):
         return

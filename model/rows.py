@@ -147,7 +147,7 @@ def scalars(values: Sequence[object]) -> pa.Array:
     """Values of a column that is kept, as text.
 
     Raises:
-        ValueError: if one is no scalar; the message says what it must be.
+        ValueError: if one is not a scalar; the message says what it must be.
 
     Example:
         >>> scalars([1, "a", None, True, 0.5]).to_pylist()

@@ -290,7 +290,7 @@ class RunFolder:
 
         Raises:
             OSError: if it cannot be read.
-            ValueError: if it is none.
+            ValueError: if it is not one.
         """
         data = files.read_whole(files.join(self.metrics, f"{refresh}.json"))
         return Metrics.model_validate_json(data)
@@ -300,7 +300,7 @@ class RunFolder:
 
         Raises:
             OSError: if one cannot be read.
-            ValueError: if one is none.
+            ValueError: if one is not valid.
         """
         return [self.read_report(name) for name in self.report_names()]
 
@@ -415,7 +415,7 @@ def parse_json(data: bytes) -> dict[str, Any]:
     """A JSON object whose numbers are all finite.
 
     Raises:
-        ValueError: if it is none, or too deeply nested.
+        ValueError: if it is not one, or too deeply nested.
 
     Example:
         >>> parse_json(b'{"rows": 3}')

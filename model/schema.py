@@ -46,7 +46,7 @@ class Csv(Section):
         thousands: what stands between thousands; "" if nothing does.
         nulls: the texts that are nulls, in numeric and categorical columns; an empty field
             always is. Without it ``model.numbers.NULL_WORDS`` are, in numeric columns.
-        comment: with what a line begins that is no row.
+        comment: with what a line begins that is not a row.
         encoding: how the text is encoded, as Python names it, where there is no byte order mark;
             of NDJSON, too.
 
@@ -120,9 +120,9 @@ class Schema(Section):
         target: the column to predict, a number.
         features: the columns to learn from, numeric and categorical, and the columns of times
             whose hour, weekday and the like are (``model.features``).
-        id: the column with the user's own key of a row, text or integer; not learnt from,
+        id: the column with the user's own key of a row, text or integer; not learned from,
             unless it is a categorical feature too. Without it rows have no key.
-        keep: columns that are carried into predictions, samples and answers; not learnt from,
+        keep: columns that are carried into predictions, samples and answers; not learned from,
             unless they have another role too.
         time_format: how times are written: what numbers count (``s``, ``ms``, ``us``, ``ns``,
             ``excel``), ``iso8601``, ``dayfirst``, ``monthfirst`` or a format of ``strptime``.
@@ -131,7 +131,7 @@ class Schema(Section):
         label_time: the column with the time at which the target became known, written as ``time``
             is; None: it was known at ``time``. A row has target and label time, or neither.
         wait: how long a question stays open, in seconds (TOML: ``2d``); needed with
-            ``label_time``. A label that comes later is neither learnt from nor evaluated.
+            ``label_time``. A label that comes later is neither learned from nor evaluated.
         csv: how CSV input is written; ignored for other formats.
 
     Raises:
@@ -280,7 +280,7 @@ class Schema(Section):
 
     @property
     def numeric(self) -> tuple[str, ...]:
-        """The numeric features that are learnt from: those that are read, then the calendar's."""
+        """The numeric features that are learned from: those that are read, then the calendar's."""
         return self.features.numeric + self.calendar_columns
 
     @property
@@ -439,7 +439,7 @@ def load_schema(path: str) -> Schema:
         The schema.
 
     Raises:
-        UserError: if the file cannot be read, is no TOML, or is no schema; the message
+        UserError: if the file cannot be read, is not TOML, or is not a schema; the message
             names the file, the key and what it must be.
     """
     try:
@@ -473,7 +473,7 @@ def as_schema(schema: Schema | Mapping[str, Any] | str | Path) -> Schema:
     """A schema, of itself, of its keys or of the path of a TOML file.
 
     Raises:
-        UserError: if it is none.
+        UserError: if it is not one.
     """
     if isinstance(schema, Schema):
         return schema

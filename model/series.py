@@ -36,7 +36,7 @@ def count_days(time: str) -> float:
     """ISO 8601 in UTC as days since the epoch: how matplotlib has times.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not one.
 
     Example:
         >>> count_days("1970-01-02T12:00:00Z")

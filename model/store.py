@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from model import files
 from model.artefact import Artefact, load_bytes
 from model.asof import format_name, parse_name
+from model.errors import UserError
 from model.manifest import Manifest, Reference
 
 MANIFEST, MODEL = "manifest.json", "model.joblib"
@@ -46,6 +47,18 @@ class Store:
 
     path: str
     in_run: bool = False
+
+    def find(self, name: str) -> str:
+        """A name, if an artefact has it.
+
+        Raises:
+            UserError: if none has; the message names those that there are.
+        """
+        names = self.names()
+        if name not in names:
+            known = ", ".join(names) or "none"
+            raise UserError(f"{name}: is not a model of {self.path}; it has {known}")
+        return name
 
     def names(self) -> list[str]:
         """The names of all artefacts (their window's end), oldest first."""
@@ -135,7 +148,7 @@ class Store:
         return data
 
     def remove(self, name: str) -> None:
-        """Removes an artefact, manifest first; it is no error if it is gone."""
+        """Removes an artefact, manifest first; it is not an error if it is gone."""
         for file in (MANIFEST, MODEL):
             files.remove(self._file(name, file))
         files.remove_folder_if_empty(files.join(self.path, name))
@@ -157,7 +170,7 @@ class Store:
 
     def _file(self, name: str, file: str) -> str:
         if not is_name(name):
-            raise ValueError(f"{name!r} is no artefact's name, as 20261123T070100Z is")
+            raise ValueError(f"{name!r} is not an artefact's name, as 20261123T070100Z is")
         return files.join(self.path, name, file)
 
 

@@ -100,7 +100,7 @@ def pattern_of(form: str) -> str:
             found.append(re.sub(r"(?:\\?\s)+", r"\\s+", re.escape(part)))
             continue
         if part[1:] not in _DIRECTIVES:
-            raise ValueError(f"{part!r} is no directive of strptime")
+            raise ValueError(f"{part!r} is not a directive of strptime")
         pattern = _DIRECTIVES[part[1:]]
         if _DIGITS.intersection(parts[i + 1 : i + 2] + parts[max(i - 1, 0) : i]):
             # beside other digits a number has all of its own

@@ -91,7 +91,7 @@ def check_form(form: str) -> None:
     Example:
         >>> check_form("%Y-%Q")
         Traceback (most recent call last):
-        ValueError: '%Q' is no directive of strptime
+        ValueError: '%Q' is not a directive of strptime
     """
     if form == "auto":
         raise ValueError("'auto' is what holds without one")
@@ -121,7 +121,7 @@ def parse_times(values: pa.Array, form: str | None = None, zone: str | None = No
 
     Raises:
         TypeError: if no value of that type can be a time.
-        ValueError: if the form is none (``check_form``).
+        ValueError: if the form is not valid (``check_form``).
 
     Example:
         >>> times = parse_times(pa.array(["2024-03-01T12:00:00+02:00", "1700000000.5", "soon"]))

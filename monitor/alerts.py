@@ -56,7 +56,7 @@ def post(address: str, run: str, alerts: Sequence[Alert]) -> None:
     """Posts alerts as JSON: ``{"format": 1, "run": ..., "alerts": [...]}``.
 
     Raises:
-        NotReached: if the answer is no 2xx, or none came in time.
+        NotReached: if the answer is not a 2xx, or none came in time.
     """
     payload = {"format": 1, "run": run, "alerts": [alert.model_dump() for alert in alerts]}
     headers = {"Content-Type": "application/json", "User-Agent": "correnteza"}

@@ -63,7 +63,7 @@ class Client:
         """
         answer = self._request("GET", "/status")
         if not isinstance(answer, dict) or "settings" not in answer:
-            raise UserError(f"{self.url}: is no server of this project: it has no /status of ours")
+            raise UserError(f"{self.url}: is not our server: it has no /status of ours")
         return answer
 
     def predict(self, rows: list[Row]) -> Prediction:

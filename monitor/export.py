@@ -122,9 +122,7 @@ def _find(store: Store, name: str) -> str:
     names = store.names()
     if name == NEWEST and names:
         return names[-1]
-    if name not in names:
-        raise UserError(f"{name}: is no model of {store.path}; it has {', '.join(names) or 'none'}")
-    return name
+    return store.find(name)
 
 
 def convert(

@@ -7,7 +7,7 @@ from rich.table import Table
 from model.errors import UserError
 from model.manifest import find_leak
 from model.runs import RunFolder
-from model.store import DamagedArtefact, Store, is_name
+from model.store import DamagedArtefact, Store
 from model.wording import format_count
 from monitor.commandline import Parser
 from monitor.console import consoles
@@ -71,11 +71,8 @@ def main(argv: list[str]) -> int:
 
 def show(store: Store, name: str) -> int:
     """Prints a model's manifest."""
-    if not is_name(name) or name not in store.names():
-        known = ", ".join(store.names()) or "none"
-        raise UserError(f"{name}: is no model of {store.path}; it has {known}")
     try:
-        print(store.manifest(name).as_json().decode(), end="")
+        print(store.manifest(store.find(name)).as_json().decode(), end="")
     except DamagedArtefact as error:
         raise UserError(str(error)) from error
     return 0
@@ -118,7 +115,7 @@ def verify(store: Store, has_label_time: bool = False) -> int:
 
     Args:
         store: the run's.
-        has_label_time: whether labels have a time of their own: then no model may have learnt one
+        has_label_time: whether labels have a time of their own: then no model may have learned one
             that was not known when its window ended.
     """
     damaged = 0

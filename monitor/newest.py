@@ -75,5 +75,5 @@ class NewestFiles(Generic[T]):
             self.damaged[path] = f"is not what a run writes: {reason}"
         except OSError as error:
             if not (files.is_local(path) or isinstance(error, PermissionError)):
-                raise  # a store that is not reached is no fault of this file
+                raise  # a store that is not reached is not the fault of this file
             self.damaged[path] = f"cannot be read: {error.strerror or error}"

@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
         0.
 
     Raises:
-        UserError: for a folder that holds no run; if ``--keep`` is no duration, or shorter than
+        UserError: for a folder that holds no run; if ``--keep`` is not a duration, or shorter than
             what a run whose labels come later still reads.
     """
     given = parser().parse_args(argv)
@@ -96,7 +96,7 @@ def check_keep(text: str, settings: RunSettings) -> int:
     """The seconds of ``--keep``.
 
     Raises:
-        UserError: if it is no duration, or too short.
+        UserError: if it is not a duration, or too short.
     """
     try:
         length = parse_duration(text)

@@ -73,7 +73,7 @@ def run(argv: list[str]) -> int:
 
 
 def suggest(name: str) -> str:
-    """What to type instead of a name that is no command."""
+    """What to type instead of a name that is not a command."""
     from monitor.program import as_called
 
     close = difflib.get_close_matches(name, COMMANDS, n=1)

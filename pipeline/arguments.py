@@ -170,7 +170,7 @@ def _resolve_path(config: str, name: str, value: Any) -> Any:
 
 
 def _check_beam(arguments: list[str]) -> None:
-    """Raises UserError for an argument that is no option of Beam's either."""
+    """Raises UserError for an argument that is not an option of Beam's either."""
     beam = BeamParser()
     for name in JOB_SERVERS:
         beam.add_argument(f"--{name}", nargs="?")

@@ -78,7 +78,7 @@ class FolderLock:
         self.release()
 
     def release(self) -> None:
-        """Releases the folder; it is no error to do so again."""
+        """Releases the folder; it is not an error to do so again."""
         if self._held is not None:
             with suppress(OSError):
                 (self.folder / NAME).unlink(missing_ok=True)

@@ -63,7 +63,7 @@ def _import(path: str) -> Callable[..., Any]:
     except Exception as error:  # whatever a module raises when it is loaded
         raise UserError(f"--source {path}: cannot be imported: {_first_line(error)}") from error
     if not callable(factory):
-        raise UserError(f"--source {path}: is no factory of a source: it cannot be called")
+        raise UserError(f"--source {path}: is not a factory of a source: it cannot be called")
     result: Callable[..., Any] = factory
     return result
 

@@ -149,7 +149,8 @@ def find_model(run: str | None, model: str) -> tuple[Store, str]:
             raise UserError(f"--run {run} and --model {model}: the model's folder says its run")
         store, name = Store(os.path.dirname(path)), os.path.basename(path)
         if not is_name(name) or name not in store.names():
-            raise UserError(f"--model {model}: is no model's folder, as runs/a/models/{_EXAMPLE}")
+            example = f"runs/a/models/{_EXAMPLE}"
+            raise UserError(f"--model {model}: is not a model's folder, as {example}")
         return store, name
     folder = RunFolder((run or LATEST).rstrip("/") or "/")
     folder.check()

@@ -43,7 +43,7 @@ def layout(schema: ScoringSchema) -> pa.Schema:
     """The columns of predictions.
 
     ``file`` and ``row`` (from 1 on) say where the row stands; ``key`` is there if the schema has
-    an id, then the columns that it keeps; ``prediction`` is null where it is no finite number.
+    an id, then the columns that it keeps; ``prediction`` is null where it is not a finite number.
 
     Example:
         >>> from model.schema import Features

@@ -86,7 +86,7 @@ def moment(value: Any) -> Any:
     """A time as ISO 8601 in UTC; one without a zone is taken as UTC.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not one.
     """
     if value is None:
         return None
@@ -100,7 +100,7 @@ def source_name(value: Any) -> Any:
     """The name of a source.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not one.
     """
     if value in (None, "people", "files", OWN):
         return value
@@ -267,8 +267,8 @@ class Settings(BaseModel):
                 raise ValueError("--window auto needs --input: it goes by the rows of files")
         elif self.window % self.refresh:
             raise ValueError(
-                f"--window {self.window}s is no multiple of --every {self.refresh}s: must be 1, 2, "
-                "3, … times --every"
+                f"--window {self.window}s is not a multiple of --every {self.refresh}s: must be 1, "
+                "2, 3, … times --every"
             )
         if self.refresh and self.refresh % self.serve_window:
             nearest = ", ".join(f"{d}s" for d in divisors(self.refresh)[-5:])
@@ -454,7 +454,7 @@ class Settings(BaseModel):
         """The schema: the one given, that of the file, or the people's own.
 
         Raises:
-            UserError: if the file is no schema.
+            UserError: if the file is not a schema.
         """
         from model.schema import load_schema
 

@@ -100,14 +100,14 @@ def _first_question(begin: int, missing: int, start: int, settings: Settings) ->
     """From where a resumed run reads questions: their labels may be known a wait later.
 
     Args:
-        begin: from where labels are learnt from.
+        begin: from where labels are learned from.
         missing: the first refresh that is to report.
         start: the stream's first refresh.
         settings: all options.
     """
     clock = settings.clock
-    learnt = clock.refresh_of(begin - clock.wait)
-    return max(start, min(learnt, clock.needed_from(missing)))
+    learned = clock.refresh_of(begin - clock.wait)
+    return max(start, min(learned, clock.start_of(missing)))
 
 
 def _begin(missing: int, start: int, settings: Settings, store: Store) -> int:

@@ -15,7 +15,7 @@ def delays(value: Any) -> Any:
     """A least and a greatest duration, as text in seconds.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not one.
 
     Example:
         >>> delays("0..5m")
@@ -59,7 +59,7 @@ def address(value: Any) -> Any:
     """An address that is posted to.
 
     Raises:
-        ValueError: if it is none; the message does not show the value, which may hold a secret.
+        ValueError: if it is not one; the message does not show the value, which may hold a secret.
 
     Example:
         >>> address("https://example.org/hook?token=a")

@@ -2,7 +2,7 @@
 
 How a file is written is found in its beginning (``reading.sniff``), unless the schema sets
 it. A block is parsed by pyarrow straight into float64. Where that refuses a value, the block is
-parsed again as text, and ``model.validation`` reads the numbers and names what is none. A row
+parsed again as text, and ``model.validation`` reads the numbers and names what is not one. A row
 with too few or too many fields, or damaged by a stray quote, stays in its place as a problem. An
 empty field is a null, in a numeric column also NA, NaN, null and their like. A blank line is no
 row.

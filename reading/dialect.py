@@ -26,7 +26,7 @@ class Dialect(NamedTuple):
             without quotes, too, as Python's csv module writes them. Spark does not.
         skipinitialspace: whether spaces behind a delimiter are no part of a field, so that a
             quote behind them opens one.
-        comment: with what a line begins that is no row; "" if there are none.
+        comment: with what a line begins that is not a row; "" if there are none.
         numbers: how numbers are written.
         nulls: the texts that are nulls in a categorical column.
     """

@@ -1,7 +1,7 @@
 """JSON that is not a value a line: an array of objects, or objects one after the other.
 
 Where values end is found by their brackets, without parsing: so a file is read in blocks of whole
-values, as one of lines is. A value that is no JSON object stays in its place as a problem.
+values, as one of lines is. A value that is not a JSON object stays in its place as a problem.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def layout_of(data: bytes) -> str:
 
 
 def _end_of_value(text: str) -> int:
-    """Where the JSON value ends with which a text begins; 0 if it is none."""
+    """Where the JSON value ends with which a text begins; 0 if it is not one."""
     try:
         return json.JSONDecoder().raw_decode(text)[1]
     except (ValueError, RecursionError):
@@ -167,7 +167,7 @@ def rows(data: bytes, file: File) -> list[Row]:
 
 
 def read_rows(data: bytes, texts: list[bytes]) -> list[Row]:
-    """The objects that texts are in JSON, or why they are none, as ``read_row`` has them.
+    """The objects that texts are in JSON, or why they are not, as ``read_row`` has them.
 
     Args:
         data: a block of text.
@@ -193,17 +193,17 @@ def _read_quickly(text: bytes) -> Row:
 
 
 def read_row(text: bytes) -> Row:
-    """The object that a text is in JSON, or why it is none.
+    """The object that a text is in JSON, or why it is not one.
 
     Example:
         >>> read_row(b'{"a": 1}'), read_row(b"7").reason
-        ({'a': 1}, 'is no JSON object')
+        ({'a': 1}, 'is not a JSON object')
     """
     value: object
     try:
         value = json.loads(text.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
-        return RowError(text.decode("utf-8", "replace"), f"is no JSON: {error}")
+        return RowError(text.decode("utf-8", "replace"), f"is not JSON: {error}")
     if isinstance(value, dict):
         return value
-    return RowError(text.decode("utf-8", "replace"), "is no JSON object")
+    return RowError(text.decode("utf-8", "replace"), "is not a JSON object")

@@ -37,7 +37,7 @@ def with_encoding(file: File, schema: Schema) -> File:
     """The file with the encoding of its text, and a text file's format by its first character.
 
     Raises:
-        UserError: if it holds zero bytes, as UTF-16 without a byte order mark does, or is no text
+        UserError: if it holds zero bytes, as UTF-16 without a byte order mark does, or is not text
             by its first bytes.
     """
     if file.format == "parquet":
@@ -72,7 +72,7 @@ def _check_content(file: File, head: bytes) -> None:
 
 
 def _form(head: bytes, encoding: str) -> str:
-    """CSV or NDJSON, by the first character that is no space."""
+    """CSV or NDJSON, by the first character that is not a space."""
     text = head.decode(encoding, "ignore").lstrip("\ufeff \t\r\n")
     return "ndjson" if text.startswith(("{", "[")) else "csv"
 

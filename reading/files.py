@@ -130,5 +130,5 @@ def _size_and_time(path: str) -> tuple[int, float]:
     if get_scheme(path) is None:
         local = os.stat(path)
         return local.st_size, local.st_mtime
-    found = file_systems().get_filesystem(path).metadata(path)  # its name is no glob
+    found = file_systems().get_filesystem(path).metadata(path)  # its name is not a glob
     return found.size_in_bytes, found.last_updated_in_seconds or 0.0

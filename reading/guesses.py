@@ -56,7 +56,7 @@ _SHORT_YEAR = re.compile(
 
 
 def suggest_format(text: str) -> str | None:
-    """What to set for a date with a year of two digits, for a message; None if it is none.
+    """What to set for a date with a year of two digits, for a message; None if it is not one.
 
     Example:
         >>> suggest_format("31/12/24")

@@ -1,7 +1,7 @@
 """JSON: an object a line (NDJSON), an array of objects, or objects one after the other.
 
-A line or a value that is no JSON object stays in its place as a problem; a blank line is no row.
-JSON's null is a null, and so are NaN, which Python's reader allows, and a key that is absent.
+A line or a value that is not a JSON object stays in its place as a problem; a blank line is
+skipped. JSON's null is a null, and so are NaN, which Python's reader allows, and an absent key.
 """
 
 from __future__ import annotations

@@ -51,14 +51,14 @@ def begin(file: File, schema: Schema) -> File:
     """The file, its footer read and its columns' types checked.
 
     Raises:
-        UserError: if it is no Parquet file or is cut off, lacks a column that the schema names
+        UserError: if it is not a Parquet file or is cut off, lacks a column that the schema names
             or has it twice, or a column's type cannot serve.
     """
     try:
         _, columns = _footer(file)
     except pa.ArrowException as error:
         raise UserError(
-            f"{file.path}: is no Parquet file, or is cut off: {first_line(error)}"
+            f"{file.path}: is not a Parquet file, or is cut off: {first_line(error)}"
         ) from error
     names = match_columns(file.path, columns.names, schema)
     pairs = zip(names, columns.names, strict=True)

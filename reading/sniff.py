@@ -202,7 +202,7 @@ def _read_header(path: str, head: bytes, start: int, dialect: Dialect) -> _Heade
     except StopIteration:
         return None
     except csv.Error as error:  # a name of more than 128 KiB, or a NUL
-        raise UserError(f"{path}: its header row is none: {error}") from error
+        raise UserError(f"{path}: its header row is not valid: {error}") from error
 
 
 def _hint(names: list[str], schema: Schema) -> str:

@@ -124,14 +124,14 @@ def members(path: str) -> list[zipfile.ZipInfo]:
     """The files in a zip archive, in its order.
 
     Raises:
-        OSError: if it is no zip archive, or is cut off.
+        OSError: if it is not a zip archive, or is cut off.
     """
     with open_stored(path) as stream:
         try:
             with zipfile.ZipFile(cast(BinaryIO, stream)) as archive:
                 return [member for member in archive.infolist() if not member.is_dir()]
         except (zipfile.BadZipFile, pa.ArrowInvalid) as error:
-            raise OSError(f"is no zip archive, or is cut off: {error}") from error
+            raise OSError(f"is not a zip archive, or is cut off: {error}") from error
 
 
 def _member(stream: Any, name: str) -> Iterator[bytes]:

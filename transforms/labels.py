@@ -187,7 +187,7 @@ class FindReportedFn(beam.DoFn):
 
     def process(self, batch: AcceptedBatch) -> Iterator[AskedBatch]:
         refresh = self.clock.refresh_of(batch.tag.at)
-        if self.clock.needed_from(self.since) <= refresh < self.since:
+        if self.clock.start_of(self.since) <= refresh < self.since:
             yield AskedBatch(batch.tag, self.reported.find(batch.rows, refresh))
 
 

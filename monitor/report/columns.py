@@ -53,7 +53,7 @@ def describe(folder: RunFolder, history: History, manifests: Mapping[str, Manife
         manifests: of the models that it keeps by their names, in the order of time.
 
     Raises:
-        UserError: if a sample is none.
+        UserError: if a sample is not valid.
     """
     schema = history.settings.data_schema
     samples = {format_iso(parse_name(name)): path for name, path in folder.samples().items()}
@@ -104,7 +104,7 @@ def sample_statistics(path: str, schema: Schema) -> Statistics:
     """Statistics of a sample's target and features.
 
     Raises:
-        UserError: if the file is no sample of that schema.
+        UserError: if the file is not a sample of that schema.
     """
     try:
         table = pq.read_table(pa.BufferReader(files.read_whole(path)))
@@ -114,7 +114,7 @@ def sample_statistics(path: str, schema: Schema) -> Statistics:
         }
         found |= {n: count_values(table.column(n).combine_chunks()) for n in schema.categorical}
     except (pa.ArrowException, KeyError, OSError) as error:
-        raise UserError(f"{path}: is no sample of this run: {error}") from error
+        raise UserError(f"{path}: is not a sample of this run: {error}") from error
     return found
 
 

@@ -117,7 +117,7 @@ def reports(folder: RunFolder) -> list[Metrics]:
     """The reports of a run, with times that can be read.
 
     Raises:
-        UserError: if one is none.
+        UserError: if one is not valid.
     """
     try:
         found = folder.reports()
@@ -126,7 +126,7 @@ def reports(folder: RunFolder) -> list[Metrics]:
                 raise ValueError(f"{report.refresh_start}: it ends before it begins")
     except ValueError as error:
         reason = explain(error) if isinstance(error, ValidationError) else error
-        raise UserError(f"{folder.metrics}: holds what is no report: {reason}") from error
+        raise UserError(f"{folder.metrics}: holds what is not a report: {reason}") from error
     return found
 
 
@@ -139,7 +139,7 @@ def cohorts(folder: RunFolder) -> list[Cohort]:
     try:
         return folder.read_cohorts(COHORTS)
     except ValueError as error:
-        raise UserError(f"{folder.cohorts}: holds what is no cohort: {error}") from error
+        raise UserError(f"{folder.cohorts}: holds what is not a cohort: {error}") from error
 
 
 def fits(folder: RunFolder) -> dict[str, float]:
@@ -151,7 +151,7 @@ def fits(folder: RunFolder) -> dict[str, float]:
     try:
         found = {name: folder.fit_seconds(name) for name in folder.timed()}
     except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{folder.timing}: holds what is no timing: {error}") from error
+        raise UserError(f"{folder.timing}: holds what is not a timing: {error}") from error
     return {name: seconds for name, seconds in found.items() if seconds is not None}
 
 
@@ -220,4 +220,4 @@ def skips(folder: RunFolder) -> list[Skipped]:
     try:
         return folder.skips()[::-1]
     except ValidationError as error:
-        raise UserError(f"{folder.skipped}: holds what is no skip: {explain(error)}") from error
+        raise UserError(f"{folder.skipped}: holds what is not a skip: {explain(error)}") from error

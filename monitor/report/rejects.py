@@ -72,8 +72,8 @@ def without_value(reason: str, schema: Schema) -> str:
         >>> schema = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
         >>> without_value("column 'y': 'a: b': must be a finite number or null", schema)
         "column 'y': must be a finite number or null"
-        >>> without_value("is no JSON: Expecting value: line 1 column 8 (char 7)", schema)
-        'is no JSON: Expecting value'
+        >>> without_value("is not JSON: Expecting value: line 1 column 8 (char 7)", schema)
+        'is not JSON: Expecting value'
     """
     for name in schema.columns:
         for place in (f"column {name!r}", f"column {name!r} (the time)"):
@@ -95,7 +95,7 @@ def _lines(path: str) -> Iterator[dict[str, Any]]:
         for line in files.read_whole(path).splitlines():
             reject = json.loads(line)
             if not isinstance(reject, dict):
-                raise ValueError("a line is no object")
+                raise ValueError("a line is not an object")
             yield reject
     except FileNotFoundError:  # --overwrite began meanwhile
         return

@@ -40,7 +40,7 @@ def parse_content_type(header: str | None) -> str:
     """The media type that a Content-Type header names; JSON without one.
 
     Raises:
-        Problem: if it is none that is taken.
+        Problem: if it is not one that is taken.
 
     Example:
         >>> parse_content_type("application/json; charset=utf-8")

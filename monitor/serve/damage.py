@@ -20,9 +20,9 @@ class Damaged:
 
     Example:
         >>> damaged = Damaged()
-        >>> damaged.note("metrics/20260101T000000Z.json", "is no object")
+        >>> damaged.note("metrics/20260101T000000Z.json", "is not an object")
         >>> damaged.files, damaged.by_kind()["metrics"]
-        ({'metrics/20260101T000000Z.json': 'is no object'}, 1)
+        ({'metrics/20260101T000000Z.json': 'is not an object'}, 1)
     """
 
     def __init__(self) -> None:

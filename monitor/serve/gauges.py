@@ -214,7 +214,7 @@ def is_figure(value: Any) -> TypeGuard[float]:
 
 
 def seconds(time_: object) -> float | None:
-    """A time of the run's files, ISO 8601, in seconds since the epoch; None if it is none.
+    """A time of the run's files, ISO 8601, in seconds since the epoch; None if it is not one.
 
     Example:
         >>> seconds("1970-01-01T00:01:00Z"), seconds(None), seconds("soon")

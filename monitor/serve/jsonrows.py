@@ -52,7 +52,7 @@ def read_rows(body: bytes, schema: Schema, most: int) -> tuple[pa.RecordBatch, d
     """The raw batch of a JSON body, and what goes back as it came.
 
     Raises:
-        Unreadable: if it is no JSON, has more rows than allowed, or one that is no object.
+        Unreadable: if it is not JSON, has more rows than allowed, or one that is not an object.
     """
     try:
         read = from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
@@ -74,7 +74,7 @@ def read_rows(body: bytes, schema: Schema, most: int) -> tuple[pa.RecordBatch, d
 
 
 def _explain(body: bytes, error: ValueError) -> str:
-    """Why a body is no JSON; that it has numbers which JSON has not is no matter of a column."""
+    """Why a body is not JSON; that it has numbers which JSON has not is no matter of a column."""
     try:
         from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=True)
     except ValueError:
@@ -86,7 +86,7 @@ def echo_of(rows: list[dict[str, Any]], name: str) -> pa.Array:
     """A column of rows as text.
 
     Raises:
-        Unreadable: if a value is no scalar.
+        Unreadable: if a value is not a scalar.
     """
     try:
         return scalars([row.get(name) for row in rows])

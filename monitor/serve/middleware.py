@@ -67,7 +67,7 @@ class AuthMiddleware:
 
 
 def parse_host(header: str) -> str | None:
-    """A Host header without its port; None if it is none.
+    """A Host header without its port; None if it is not one.
 
     Example:
         >>> parse_host("localhost:8000"), parse_host("[::1]:8000"), parse_host("[::1]evil")

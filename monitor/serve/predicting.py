@@ -83,7 +83,7 @@ def router(core: Core) -> APIRouter:
     async def predict(request: Request, model: Model = NEWEST) -> Response:
         """All rows are answered by one model, or none is. A value may be null.
 
-        What is no feature is ignored. The answer comes in Arrow or Parquet if Accept asks for it.
+        Other columns are ignored. The answer comes in Arrow or Parquet if Accept asks for it.
         """
         media = parse_content_type(request.headers.get("content-type"))
         asked = choose_media_type(request.headers.get("accept"))

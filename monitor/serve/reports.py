@@ -119,7 +119,7 @@ def parse_report(data: bytes) -> Report:
     """A report, as it stands.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not one.
     """
     report = parse_json(data)
     RequiredFields.model_validate(report)

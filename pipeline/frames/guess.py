@@ -16,7 +16,7 @@ from model.validation import is_number
 from pipeline.frames.tables import FRAME, as_table
 
 MOSTLY_DISTINCT = 0.5
-"""A column of text with more distinct values than this share of the rows is no feature."""
+"""A column of text with more distinct values than this share of the rows is not a feature."""
 SAMPLE_ROWS = 10_000
 """Maximum number of rows by which that is judged."""
 
@@ -104,7 +104,7 @@ def read_frame(frame: Any, schema: SchemaLike, keys: dict[str, Any]) -> tuple[pa
         keys: ``time``, ``target`` and further keys of a schema by name, for a guess.
 
     Raises:
-        UserError: if it is no table, there is no schema, or a column is missing.
+        UserError: if it is not a table, there is no schema, or a column is missing.
     """
     keys = {name: value for name, value in keys.items() if value is not None}
     if schema is None:

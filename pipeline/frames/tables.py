@@ -37,7 +37,7 @@ def as_table(frame: Any, index: str | None = None) -> pa.Table:
         index: a level of a pandas index of this name becomes a column, as the time may be one.
 
     Raises:
-        UserError: if it is no table, or a column holds values of several types.
+        UserError: if it is not a table, or a column holds values of several types.
 
     Example:
         >>> as_table({"x": [1, 2]}).num_rows

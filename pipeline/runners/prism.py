@@ -38,7 +38,8 @@ def requirements(settings: Settings, beam_options: list[str]) -> Iterator[Requir
     elif given and "://" in given:
         yield Requirement(what)  # Beam downloads it
     elif given is not None and not _runs(given):
-        yield Requirement(what, f"--prism_location {given}: is no program", "make prism builds one")
+        problem = f"--prism_location {given}: is not a program"
+        yield Requirement(what, problem, "make prism builds one")
     elif given is None and find_prism() is None:
         yield Requirement(
             what,

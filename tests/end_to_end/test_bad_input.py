@@ -65,7 +65,7 @@ REFUSED_FILES: dict[str, tuple[str, bytes, str]] = {
     "an empty Parquet file": ("in.parquet", b"", "in.parquet: is empty (0 bytes)"),
     "blank lines only": ("in.csv", b"\n\n", "has no header row: it holds blank lines only"),
     "a suffix that is unknown": ("in.xlsx", b"x", "in.xlsx: the format goes by the suffix, "),
-    "no Parquet at all": ("in.parquet", b"t,y,x,c\n" * 9, "is no Parquet file, or is cut off"),
+    "no Parquet at all": ("in.parquet", b"t,y,x,c\n" * 9, "is not a Parquet file, or is cut off"),
     "Parquet without its end": ("in.parquet", parquet()[:-20], "or is cut off"),
     "Parquet without its beginning": ("in.parquet", parquet()[300:], "in.parquet: "),
     "CSV with colons": (
@@ -199,7 +199,7 @@ REFUSED_WORDS: dict[str, tuple[list[str], str]] = {
     "a factory of something else": (["--learner", "builtins:dict"], "a regressor with fit and"),
     "an unknown parameter": (["--learner-param", "depth=8"], "--learner ridge: "),
     "a parameter's bad value": (["--learner-param", "alpha=-1"], "--learner ridge: "),
-    "a window that is no multiple": (["--window", "90", "--every", "60"], "--window 90s is no"),
+    "a window that is not a multiple": (["--window", "90", "--every", "60"], "--window 90s is not"),
     "a latency that does not divide": (["--latency", "7"], "--latency 7s does not divide"),
     "live files": (["--live"], "--live goes with --source people"),
     "an unknown runner": (["--runner", "spark"], "--runner spark: "),
@@ -304,8 +304,8 @@ def test_ndjson_rejects_have_their_lines_and_reasons(job: Job) -> None:
         (json.dumps({**good, "x": {}}), f"column 'x': {{}}: {NUMBER}"),
         (json.dumps({k: v for k, v in good.items() if k != "t"}), "column 't' (the time): null: "),
         (json.dumps({**good, "t": True}), f"column 't': True: {ISO}"),
-        ('{"t": 5', "is no JSON: "),
-        ("[1]", "is no JSON object"),
+        ('{"t": 5', "is not JSON: "),
+        ("[1]", "is not a JSON object"),
     ]
     lines = [json.dumps(good), "", *(line for line, _ in bad), json.dumps({**good, "x": None})]
     found = {r["where"]: r["reason"] for r in find_rejects(job, "\n".join(lines), "in.ndjson")}

@@ -324,7 +324,7 @@ def test_what_cannot_be_read_is_reported_in_its_place_and_the_rest_goes_on(
     expect(page.locator("#alerts-list")).to_contain_text("is not what a run writes")
     expect(page.locator("#damaged")).to_contain_text(f"alerts/{REFRESHES[2]}.ndjson")
     features = page.locator("[data-pictures=features]")
-    expect(features).to_contain_text("is no sample of this run", timeout=15_000)
+    expect(features).to_contain_text("is not a sample of this run", timeout=15_000)
     growing.report(REFRESHES[3])
     expect(row(page, REFRESHES[3])).to_be_visible()
     expect(page.locator("#pulse")).not_to_contain_text("lost")

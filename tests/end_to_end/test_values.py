@@ -58,4 +58,4 @@ def test_times_that_cannot_be_meant_are_refused_before_anything_is_written(job: 
     assert not Path("o").exists()
     Path("s.toml").write_text('time_format = "%d/%q"\n' + SCHEMA)
     message = job.refused("--input", "in.parquet", *WORDS, "--output", "o")
-    assert "'%q' is no directive of strptime" in message
+    assert "'%q' is not a directive of strptime" in message

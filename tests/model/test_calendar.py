@@ -276,8 +276,8 @@ def test_a_schema_says_which_columns_follow_the_calendar() -> None:
 @pytest.mark.parametrize(
     ("calendar", "more", "message"),
     [
-        ({"t": ["hours"]}, {}, "'hours' is no part of the calendar: must be one of hour, minute"),
-        ({"t": ["hour:sin"]}, {}, "'hour:sin' is no part of the calendar"),
+        ({"t": ["hours"]}, {}, "'hours' is not part of the calendar: must be one of hour, minute"),
+        ({"t": ["hour:sin"]}, {}, "'hour:sin' is not part of the calendar"),
         ({"t": "hour"}, {}, r"t must be a list of parts, as departed = \[\"hour\""),
         ({"t": []}, {}, "t must be a list of parts"),
         ({"t": ["hour", "hour"]}, {}, "'hour' is named twice: it must be named once"),

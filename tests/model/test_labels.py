@@ -1,4 +1,4 @@
-"""Labels that come later: what becomes of a question, when, and what may be learnt from it."""
+"""Labels that come later: what becomes of a question, when, and what may be learned from it."""
 
 from __future__ import annotations
 
@@ -122,15 +122,15 @@ def test_each_question_is_answered_or_expires_once(delays: list[tuple[int, int |
 @given(st.lists(st.tuples(seconds, st.none() | st.integers(0, 300)), min_size=1, max_size=40))
 def test_no_lesson_holds_a_label_of_another_refresh(delays: list[tuple[int, int | None]]) -> None:
     rows = [(at, None if delay is None else at + delay) for at, delay in delays]
-    learnt = []
+    learned = []
     for part in cut_labelled_rows(make_rows(rows), SCHEMA, MINUTE, 0):  # type: ignore[arg-type]
         labels = part.rows.column("y").to_numpy()
         assert len(set(labels // 60)) == 1 and part.stamp == labels.min() * SECOND
         assert part.known.newest == labels.max() * SECOND
         part.known.check(part.stamp // MINUTE * MINUTE + MINUTE)
-        learnt += part.rows.column(ID).to_pylist()
+        learned += part.rows.column(ID).to_pylist()
     inside = [n for n, (at, known) in enumerate(rows) if known is not None and known <= at + 120]
-    assert sorted(learnt) == inside
+    assert sorted(learned) == inside
 
 
 def test_a_late_question_is_answered_and_is_in_no_lesson() -> None:
@@ -208,7 +208,7 @@ def test_the_cohort_that_is_final_in_a_refresh_is_the_one_whose_end_and_wait_it_
     final = clock.final_at(start)
     assert final <= start + 60 + wait < final + 60
     assert clock.start_of(final) == start
-    assert clock.needed_from(final) <= final - wait
+    assert clock.start_of(final) <= final - wait
 
 
 REASONS = {

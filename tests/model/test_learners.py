@@ -119,7 +119,7 @@ def test_parameters_reach_the_regressor_and_win_over_the_defaults() -> None:
         ("my_learners:absent", {}, "cannot be imported: .*no attribute 'absent'"),
         (".my_learners:trees", {}, "cannot be imported: .*relative import"),
         (":trees", {}, "cannot be imported: Empty module name"),
-        ("my_learners:number", {}, "is no factory of a regressor: it cannot be called"),
+        ("my_learners:number", {}, "is not a factory of a regressor: it cannot be called"),
         ("my_learners:text", {}, "gives a str; must give a regressor with fit and predict"),
         ("my_learners:OnlyFit", {}, "gives a OnlyFit; must give a regressor with fit and predict"),
         ("my_learners:a_class", {}, "gives a .*; must give a regressor with fit and predict"),

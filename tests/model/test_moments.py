@@ -95,7 +95,7 @@ def test_statistics_and_moments_in_one_go_are_each_alone_to_the_last_digit(
     if batch.num_rows:
         statistics, sums = summary(batch, SCHEMA)
         assert statistics == summarize_batch(batch, SCHEMA)
-        assert repr(statistics) == repr(summarize_batch(batch, SCHEMA))  # -0.0 is no 0.0
+        assert repr(statistics) == repr(summarize_batch(batch, SCHEMA))  # -0.0 is not 0.0
         assert sums.as_bytes() == moments(batch, statistics).as_bytes()
 
 

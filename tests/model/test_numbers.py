@@ -16,7 +16,7 @@ from model.numbers import NULL_WORDS, NumberFormat, explain_number, parse_number
 
 
 def numbers(*texts: str | None, **written: object) -> list[object]:
-    """The numbers of texts, "bad" for what is none."""
+    """The numbers of texts, "bad" for what is not one."""
     found, bad = parse_numbers(pa.array(texts, pa.string()), NumberFormat(**written))  # type: ignore[arg-type]
     pairs = zip(found.to_pylist(), bad.tolist(), strict=True)
     return ["bad" if wrong else number for number, wrong in pairs]

@@ -1,4 +1,4 @@
-"""The synthetic people: the same rows everywhere, exact times, and what can be learnt of them."""
+"""The synthetic people: the same rows everywhere, exact times, and what can be learned of them."""
 
 import hashlib
 import itertools
@@ -279,7 +279,7 @@ def test_disorder_moves_rows_in_time_and_changes_nothing_else() -> None:
     assert calm.rows(0, 500, []).column("__time") != stormy.rows(0, 500, []).column("__time")
 
 
-# What can be learnt
+# What can be learned
 
 
 def test_the_originals_salario_is_uniform_and_independent_of_everything() -> None:

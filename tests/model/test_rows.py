@@ -113,7 +113,7 @@ def test_absent_keys_are_nulls_where_that_is_asked_for() -> None:
         GOOD,
         {"t": 5},
         {"y": 1.0},
-        RowError("half", "is no JSON"),
+        RowError("half", "is not JSON"),
         {"t": 6, "x": "soon"},
     ]
     batch = from_dicts(rows, np.arange(5), SCHEMA, absent_is_null=True)
@@ -219,8 +219,8 @@ def test_an_absent_key_is_a_problem_and_the_row_keeps_its_place_and_text(name: s
 
 
 def test_a_row_that_could_not_be_read_keeps_its_text_and_reason() -> None:
-    batch = build(RowError("{half", "is no JSON"), GOOD)
-    assert batch.column(PROBLEM).to_pylist() == ["is no JSON", None]
+    batch = build(RowError("{half", "is not JSON"), GOOD)
+    assert batch.column(PROBLEM).to_pylist() == ["is not JSON", None]
     assert batch.column(TEXT).to_pylist() == ["{half", None]
     assert batch.column("x").to_pylist() == [None, 2.0]
 

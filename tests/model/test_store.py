@@ -178,9 +178,9 @@ def test_a_name_that_is_a_path_out_of_the_store_is_refused(local: Store, name: s
     (outside / "manifest.json").write_bytes(OLD[1].as_json())
     assert not is_name(name)
     for ask in (local.load, local.manifest, local.read_verified, local.reference, local.remove):
-        with pytest.raises(ValueError, match="is no artefact's name"):
+        with pytest.raises(ValueError, match="is not an artefact's name"):
             ask(name)
-    with pytest.raises(ValueError, match="is no artefact's name"):
+    with pytest.raises(ValueError, match="is not an artefact's name"):
         local.commit(name, *OLD)
     assert (outside / "manifest.json").exists()
 

@@ -216,12 +216,12 @@ def test_a_row_without_a_readable_time_is_rejected_with_the_value() -> None:
 def test_a_row_with_several_faults_is_rejected_once_for_the_first() -> None:
     undated = pa.array([None, None, 1, 1], pa.int64()).cast(TIME_TYPE)
     bad = pa.array([math.inf] * 4)
-    problems = pa.array(["is no JSON", None, None, None])
+    problems = pa.array(["is not JSON", None, None, None])
     texts = pa.array(["{", None, None, None])
     batch = raw(4, **{TIME: undated, PROBLEM: problems, TEXT: texts, "y": bad, "x": bad})
     accepted, rejects = validate(batch, SCHEMA)
     assert accepted.num_rows == 0
-    starts = ["is no JSON", "column 't' (the time)", "column 'y': inf", "column 'y': inf"]
+    starts = ["is not JSON", "column 't' (the time)", "column 'y': inf", "column 'y': inf"]
     assert [reject.reason[: len(s)] for reject, s in zip(rejects, starts, strict=True)] == starts
 
 

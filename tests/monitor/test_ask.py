@@ -202,7 +202,7 @@ def test_a_server_of_something_else_is_recognised(job: Job) -> None:
     with HTTPServer(("127.0.0.1", 0), Other) as other:
         threading.Thread(target=other.handle_request).start()
         url = f"http://127.0.0.1:{other.server_port}"
-        message = f"{url}: is no server of this project: it has no /status of ours"
+        message = f"{url}: is not our server: it has no /status of ours"
         assert job.refused("ask", url) == message
 
 

@@ -109,7 +109,7 @@ def test_a_folder_without_a_manifest_is_no_model(mine: Path, job: Job) -> None:
     assert NAMES[0] not in job.ran("models", mine).out
     assert NAMES[0] not in job.ran("models", mine, "--verify").out
     message = job.refused("models", mine, NAMES[0])
-    assert message == f"{NAMES[0]}: is no model of {mine}/models; it has {NAMES[1]}, {NAMES[2]}"
+    assert message == f"{NAMES[0]}: is not a model of {mine}/models; it has {NAMES[1]}, {NAMES[2]}"
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3, 9])
@@ -134,8 +134,8 @@ FILES = ("manifest.json", "model.joblib")
         (["--ver"], "unrecognized arguments: --ver"),
         (["--verify", "--prune", "1"], "not allowed with argument"),
         ([NAMES[0], "--verify"], "not allowed with argument"),
-        (["nonsense"], f"nonsense: is no model of run/models; it has {', '.join(NAMES)}"),
-        (["../../../etc"], "../../../etc: is no model of run/models"),
+        (["nonsense"], f"nonsense: is not a model of run/models; it has {', '.join(NAMES)}"),
+        (["../../../etc"], "../../../etc: is not a model of run/models"),
     ],
 )
 def test_what_the_command_refuses(argv: list[str], message: str, mine: Path, job: Job) -> None:

@@ -90,7 +90,7 @@ def test_the_error_of_a_job_that_fails_is_raised() -> None:
 
 
 def test_a_job_whose_runner_keeps_it_is_cancelled_when_all_is_done() -> None:
-    running = Running(RuntimeError("cancelled"))  # which is no error of the job's
+    running = Running(RuntimeError("cancelled"))  # which is not an error of the job's
 
     class Done(Recorder):
         def has_ended(self) -> bool:

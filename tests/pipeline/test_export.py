@@ -47,7 +47,7 @@ def test_a_run_without_a_sample_is_exported_and_not_compared(home: Path, job: Jo
         (("o", "newest", "--to", "m.txt"), "--to m.txt: must end in .joblib or .onnx"),
         (
             ("o", "20200101T000000Z", "--to", "m.joblib"),
-            "is no model of o/models",
+            "is not a model of o/models",
         ),
         (("nowhere", "newest", "--to", "m.joblib"), "nowhere"),
         (("o", "newest", "--to", "no/such/\0"), "must end in"),

@@ -1,4 +1,4 @@
-"""The run folder: fresh ones, full ones, resumed and overwritten ones, and those that are none."""
+"""The run folder: fresh ones, full ones, resumed and overwritten ones, and those that are not."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ def test_a_source_without_an_end_is_refused_embedded_before_anything_is_written(
         ("nope", "must be people, files, or package.module:factory"),
         ("nope:x", "--source nope:x: cannot be imported: ModuleNotFoundError"),
         ("examples.own_source:nope", "cannot be imported: AttributeError"),
-        ("examples.own_source:SCHEMA", "is no factory of a source"),
+        ("examples.own_source:SCHEMA", "is not a factory of a source"),
         (f"{__name__}:no_source", "gives a int: must be a Beam PTransform"),
         (f"{__name__}:two", "must be one PCollection of rows"),
         ("examples.own_source:run", "TypeError: run() missing 1 required"),

@@ -96,7 +96,7 @@ def test_a_prism_that_is_no_program_is_refused_and_the_zip_of_a_release_is_not(
     (tmp_path / "text").write_text("no program")
     for given in (tmp_path, tmp_path / "text", tmp_path / "gone"):
         message = refusal(f"--prism_location={given}", runner="prism")
-        assert message == f"--prism_location {given}: is no program: make prism builds one"
+        assert message == f"--prism_location {given}: is not a program: make prism builds one"
     with zipfile.ZipFile(tmp_path / "prism.zip", "w") as release:
         release.writestr("prism", "a program")
     runners.preflight(make_settings(runner="prism"), [f"--prism_location={tmp_path / 'prism.zip'}"])

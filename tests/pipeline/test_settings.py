@@ -59,7 +59,7 @@ ADDRESSES = [
     *("ftp://h/x", "h", "http://", "http:///x", "http://a:b@h/", "http://h:99999/", "http://h:0/"),
     *("http://[h/", "http://h/ x", "http://h/\n", "http://é/", "", 7, True),
 ]
-"""What is no address of a webhook."""
+"""What is not an address of a webhook."""
 
 
 def refusal(**values: Any) -> str:

@@ -328,7 +328,7 @@ def test_a_delimiter_that_cannot_be_one_is_refused(tmp_path: Path, delimiter: st
 
 def test_a_first_line_that_is_no_header_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "z" * 200_000 + "\n" + ROW)
-    assert refusal(path).startswith(f"{path}: its header row is none: ")
+    assert refusal(path).startswith(f"{path}: its header row is not valid: ")
 
 
 def test_a_file_of_blank_lines_has_no_header(tmp_path: Path) -> None:

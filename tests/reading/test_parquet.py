@@ -326,7 +326,7 @@ def test_a_file_that_is_cut_off_or_is_not_parquet_is_refused(tmp_path: Path) -> 
     data = path.read_bytes()
     for content in (data[:-10], data[: len(data) // 2], b"t,y,x,k\n", b"PAR1", b"x" * 1000):
         path.write_bytes(content)
-        assert refusal(str(path)).startswith(f"{path}: is no Parquet file, or is cut off: ")
+        assert refusal(str(path)).startswith(f"{path}: is not a Parquet file, or is cut off: ")
 
 
 def test_a_file_that_was_replaced_is_noticed(tmp_path: Path) -> None:

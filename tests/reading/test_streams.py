@@ -93,7 +93,7 @@ def test_a_damaged_file_is_refused_and_loses_nothing_in_silence(
     whole = compress(data)
     middle = len(whole) // 2
     content = {
-        "garbage": whole + b"garbage that is no stream",
+        "garbage": whole + b"garbage that is not a stream",
         "cut": whole[:-9],
         "cut in a second stream": whole + whole[:20],
         "damaged": whole[:middle] + bytes([whole[middle] ^ 0xFF]) + whole[middle + 1 :],
@@ -144,8 +144,8 @@ def test_all_members_of_a_zip_archive_are_files(tmp_path: Path, plain: list[list
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"PK\x03\x04 but no archive", "cannot be read: is no zip archive, or is cut off"),
-        (zip_files(("a.csv", CONTENT.encode()))[:-30], "cannot be read: is no zip archive, or"),
+        (b"PK\x03\x04 but no archive", "cannot be read: is not a zip archive, or is cut off"),
+        (zip_files(("a.csv", CONTENT.encode()))[:-30], "cannot be read: is not a zip archive, or"),
         (zip_files(("a.parquet", b"PAR1")), "a zip archive must hold plain CSV or NDJSON"),
         (zip_files(("README", b"x")), "a zip archive must hold plain CSV or NDJSON"),
         (zip_files((".a.csv", b"x")), "holds no file with data"),

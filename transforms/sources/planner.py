@@ -55,10 +55,6 @@ class Drain(NamedTuple):
     every: int
     offset: int = 0
 
-    def refresh_of(self, time: int) -> int:
-        """The start of the refresh in which a time lies."""
-        return floor_to(time, self.every, self.offset)
-
     def is_requested(self, now: float) -> bool:
         """Whether the file is there; it is looked for once in ``DRAIN_SECONDS``.
 
@@ -172,7 +168,8 @@ class PlannerReader(UnboundedReader):
 
     def _mind_drain(self) -> None:
         if self.until == OPEN and self.drain is not None and self.drain.is_requested(self.clock()):
-            reached = self.drain.refresh_of(self.work.reach(self.next) - 1)
+            last = self.work.reach(self.next) - 1
+            reached = floor_to(last, self.drain.every, self.drain.offset)
             self.until = reached + self.drain.every
             if self.ending is not None:
                 self.until = self._decide_end(self.ending, self.drain)
@@ -187,7 +184,9 @@ class PlannerReader(UnboundedReader):
         until = read_end(ending.path)
         if until is None:
             following = self.work.get(self.next)
-            passed = self.until if following is None else drain.refresh_of(following.at)
+            passed = self.until
+            if following is not None:
+                passed = floor_to(following.at, drain.every, drain.offset)
             until = max(self.until, passed)
             if ending.until is not None:
                 until = min(until, ending.until)

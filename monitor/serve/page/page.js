@@ -549,7 +549,7 @@ function renew(field, told) {
   field.hint.textContent = `${hint}; empty is null`;
 }
 
-/** What a field says: null if it is empty; what is no number is sent as it is, and refused. */
+/** What a field says: null if it is empty; what is not a number is sent as it is, and refused. */
 function value(field) {
   const text = field.input.value;
   if (field.kind !== "numeric") return text === "" ? null : text;

@@ -76,8 +76,8 @@ def test_a_file_that_is_no_sample_is_named(mine: Path) -> None:
     path = next(mine.glob("sample/*.parquet"))
     for data in (pa.table({"idade": [1.0]}), pa.table({"salario": ["x"]})):
         pq.write_table(data, path)
-        with pytest.raises(UserError, match=rf"{path.name}: is no sample of this run"):
+        with pytest.raises(UserError, match=rf"{path.name}: is not a sample of this run"):
             describe(mine)
     path.write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=rf"{path.name}: is no sample of this run"):
+    with pytest.raises(UserError, match=rf"{path.name}: is not a sample of this run"):
         describe(mine)

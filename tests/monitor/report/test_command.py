@@ -70,7 +70,7 @@ def test_what_the_command_refuses(argv: list[str], message: str, mine: Path, job
 def test_a_file_that_is_not_a_runs_is_reported_in_one_line(mine: Path, job: Job) -> None:
     (mine / "metrics" / "20260101T000100Z.json").write_text("{}")
     message = job.refused("report", "run")
-    assert message.startswith("run/metrics: holds what is no report: refresh_start: is missing")
+    assert message.startswith("run/metrics: holds what is not a report: refresh_start: is missing")
 
 
 @pytest.mark.parametrize("package", ["jinja2", "matplotlib"])

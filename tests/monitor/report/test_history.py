@@ -69,10 +69,10 @@ def test_a_run_that_has_just_begun_has_a_history_of_nothing(home: Path, run: Pat
     [
         ("settings.json", b'{"format": 1}', "settings.json: is not a run's: schema: is missing"),
         ("settings.json", b"[]", "settings.json: is not a run's"),
-        (f"metrics/{NAMES[0]}.json", b"{}", "metrics: holds what is no report: refresh_start"),
-        (f"metrics/{NAMES[0]}.json", b"\xff", "metrics: holds what is no report"),
-        (f"timing/{NAMES[0]}.json", b"{}", "timing: holds what is no timing"),
-        (f"timing/{NAMES[0]}.json", b"nonsense", "timing: holds what is no timing"),
+        (f"metrics/{NAMES[0]}.json", b"{}", "metrics: holds what is not a report: refresh_start"),
+        (f"metrics/{NAMES[0]}.json", b"\xff", "metrics: holds what is not a report"),
+        (f"timing/{NAMES[0]}.json", b"{}", "timing: holds what is not a timing"),
+        (f"timing/{NAMES[0]}.json", b"nonsense", "timing: holds what is not a timing"),
     ],
 )
 def test_a_file_that_is_not_a_runs_is_named(
@@ -87,7 +87,7 @@ def test_a_file_that_is_not_a_runs_is_named(
 def test_a_report_whose_times_cannot_be_drawn_is_none(time: str, mine: Path) -> None:
     path = mine / "metrics" / "20260101T000000Z.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "refresh_end": time}))
-    with pytest.raises(UserError, match="holds what is no report"):
+    with pytest.raises(UserError, match="holds what is not a report"):
         history.read(RunFolder(str(mine)))
 
 

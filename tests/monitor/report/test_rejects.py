@@ -43,7 +43,7 @@ def test_rows_are_counted_by_reason_whatever_their_values(hostile: Path) -> None
         ("column 'y' is missing: every row needs it", "column 'y' is missing: every row needs it"),
         ("column 'y': a number", "column 'y': a number"),
         ("expected 4 fields, found 3", "expected 4 fields, found 3"),
-        ("is no JSON: Extra data: line 1 column 3 (char 2)", "is no JSON: Extra data"),
+        ("is not JSON: Extra data: line 1 column 3 (char 2)", "is not JSON: Extra data"),
     ],
 )
 def test_a_reason_keeps_all_but_the_value(reason: str, message: str) -> None:
