@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import partial
 from itertools import pairwise
@@ -158,6 +158,11 @@ def is_hidden(name: str) -> bool:
     return name.startswith((".", "~$", "#")) or name.endswith(("~", "._COPYING_"))
 
 
+def _is_hidden_folder(name: str) -> bool:
+    """As ``is_hidden``; the value that a partition's folder names may end as it likes (``k=~``)."""
+    return is_hidden(name) and not ("=" in name and name[0] not in ".#~")
+
+
 def _names_it(part: str) -> bool:
     """Whether a part of a pattern asks for hidden names."""
     return part[:1] in ("_", ".", "#") or part.startswith("~$") or part.endswith("~")
@@ -194,18 +199,19 @@ def _descend(
             yield from _descend(tree, below, rest, beneath)
         return
     names, folders = tree.entries(folder)
-    within = partial(_is_within, part, hidden)
+    within = partial(_is_within, part, hidden, is_hidden)
+    inside = partial(_is_within, part, hidden, _is_hidden_folder)
     if rest:
         for name in folders:
             if fnmatchcase(name, part):
-                yield from _descend(tree, _join(folder, name), rest, within(name))
+                yield from _descend(tree, _join(folder, name), rest, inside(name))
         return
     for name in names:
         if fnmatchcase(name, part):
             yield _join(folder, name), within(name)
     for name in folders:  # what Spark writes as x.parquet is a folder
         if format_of(name) and fnmatchcase(name, part):
-            yield from _descend(tree, _join(folder, name), _ALL, within(name))
+            yield from _descend(tree, _join(folder, name), _ALL, inside(name))
 
 
 def _find_passed(tree: _Tree, folder: str, parts: tuple[str, ...]) -> Iterator[str]:
@@ -214,7 +220,7 @@ def _find_passed(tree: _Tree, folder: str, parts: tuple[str, ...]) -> Iterator[s
         return
     part, rest = parts[0], parts[1:]
     for name in tree.entries(folder)[1]:
-        if not fnmatchcase(name, part) or _is_within(part, False, name):
+        if not fnmatchcase(name, part) or _is_within(part, False, _is_hidden_folder, name):
             continue
         if rest:
             yield from _find_passed(tree, _join(folder, name), rest)
@@ -222,8 +228,8 @@ def _find_passed(tree: _Tree, folder: str, parts: tuple[str, ...]) -> Iterator[s
             yield _join(folder, name)
 
 
-def _is_within(part: str, hidden: bool, name: str) -> bool:
-    return hidden or (is_hidden(name) and not _names_it(part))
+def _is_within(part: str, hidden: bool, hides: Callable[[str], bool], name: str) -> bool:
+    return hidden or (hides(name) and not _names_it(part))
 
 
 def _folders(tree: _Tree, top: str, hidden: bool) -> Iterator[tuple[str, bool]]:
@@ -237,7 +243,7 @@ def _folders(tree: _Tree, top: str, hidden: bool) -> Iterator[tuple[str, bool]]:
         seen.add(tree.identity(folder))
         yield folder, within
         _, names = tree.entries(folder)
-        waiting += [(_join(folder, name), within or is_hidden(name)) for name in names]
+        waiting += [(_join(folder, name), within or _is_hidden_folder(name)) for name in names]
 
 
 class _Local:

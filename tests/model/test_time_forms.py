@@ -256,7 +256,7 @@ def test_local_times_are_those_of_zoneinfo(zone: str, local: list[datetime]) -> 
     info = ZoneInfo(zone)
     wanted = []
     for each in local:
-        utc = each.replace(tzinfo=info).astimezone(timezone.utc)
+        utc = each.replace(tzinfo=info, fold=0).astimezone(timezone.utc)
         real = utc.astimezone(info).replace(tzinfo=None) == each
         wanted.append(utc.replace(tzinfo=None).isoformat() if real else None)
     assert read(texts, zone=zone) == wanted

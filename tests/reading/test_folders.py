@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from model.batch import ID, LATE, TIME, Key, Tag, with_tag
@@ -150,6 +150,7 @@ def test_a_file_without_a_time_in_its_folders_is_refused(tmp_path: Path) -> None
     ),
     st.sampled_from(FORMS),
 )
+@example({"~": 1, "0": 2, "#": 1}, "csv")
 def test_whatever_the_value_its_rows_are_those_of_its_folder(
     tmp_path_factory: pytest.TempPathFactory, values: dict[str, int], form: str
 ) -> None:
