@@ -12,15 +12,17 @@ from model.errors import UserError
 from model.schema import load_schema
 from monitor.commandline import Parser
 from monitor.console import consoles, show_status
+from pipeline.frames.combinations import LEARNERS, plan
+from pipeline.frames.comparison import Sweep
 from pipeline.frames.html import COLUMNS, format_value, sweep_html, sweep_rows
 from pipeline.frames.learning import split_learners
-from pipeline.frames.sweeping import LEARNERS, Sweep, plan, run
+from pipeline.frames.sweeping import run
 
 EXAMPLES = """\
 examples:
   python -m pipeline compare --input 'flights/*.csv' --schema flights.toml
   python -m pipeline compare --input rides.parquet --schema rides.toml \\
-      --windows 7d,28d,all --learners 'ridge,boosting(max_iter=50)' --every 7d
+      --windows 7d,28d --learners 'ridge,boosting(max_iter=50)' --every 7d
   python -m pipeline compare --input rides.parquet --schema rides.toml --json
 
 Every combination is trained and scored as the job does it, to the last digit. For each learner a
@@ -43,7 +45,8 @@ def parser() -> Parser:
     made.add_argument(
         "--windows",
         metavar="LIST",
-        help="lengths, as 7d,28d,all (one that fits the files, and four times that)",
+        help="lengths, as 7d,28d (one that fits the files, and four times that); a model of all rows "
+        "so far and a static one stand beside them in any case",
     )
     made.add_argument(
         "--every",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -13,25 +13,24 @@ import pyarrow as pa
 from model.alerts import Alert, find_alerts
 from model.answers import hide_unknown, outcome_fields
 from model.arrays import Matrix
-from model.artefact import Artefact
 from model.batch import ID, LATE, TIME, TIME_TYPE, column
 from model.carried import carried_columns, carried_fields
 from model.cohorts import Cohort
 from model.errors import UserError
 from model.learners import check
-from model.manifest import Manifest
 from model.metrics import LABEL_COUNTS, Metrics, compute_metrics, merge, order_sums
-from model.replay import Model, Refresh, Replay, Scored, pool_sums
+from model.replay import Refresh, Replay, Scored, pool_sums
 from model.replay_answers import Answers
 from model.schema import Schema
 from model.skipped import Skipped
 from model.validation import Reject
 from model.wording import format_count
-from pipeline.frames.guess import SchemaLike, check_columns, read_frame
+from pipeline.frames.guess import SchemaLike, read_frame
 from pipeline.frames.learning import learner_options
+from pipeline.frames.models import Models
 from pipeline.frames.progress import bar
 from pipeline.frames.rows import Input, prepare_input, refreshes
-from pipeline.frames.tables import as_file, as_table, hide_path
+from pipeline.frames.tables import as_file, hide_path
 from pipeline.settings import Settings
 from transforms.sinks import PREDICTIONS
 
@@ -265,76 +264,6 @@ def _predicted(one: Scored, schema: Schema) -> pa.RecordBatch:
         *carried_columns(batch, schema),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=layout(schema))
-
-
-class TrainedModel:
-    """A model of a backtest.
-
-    Attributes:
-        name: the end of its window, as ``20260107T000000Z``.
-        manifest: what is known of it: its window, rows, parameters, statistics, hash, ...
-        artefact: the model itself, with schema, statistics, encoder and estimator.
-        data: its joblib bytes, as ``model.joblib`` of a run has them.
-    """
-
-    def __init__(self, model: Model) -> None:
-        self.name = model.window.name
-        self.manifest: Manifest = model.manifest
-        self.artefact: Artefact = model.artefact
-        self.data: bytes = model.data
-
-    def predict(self, frame: Any) -> Matrix:
-        """Predictions of shape (rows,) for a table with the schema's features.
-
-        Raises:
-            UserError: if a feature is missing, or a value cannot serve.
-        """
-        table = as_table(frame)
-        schema = self.artefact.schema
-        names = schema.inputs
-        check_columns(table, names)
-        try:
-            return self.artefact.predict_columns({name: table.column(name) for name in names})
-        except (TypeError, ValueError) as error:
-            raise UserError(f"frame: {error}") from error
-
-    def __repr__(self) -> str:
-        rows = format_count(self.manifest.rows, "row")
-        return f"<model {self.name}: {self.manifest.learner} of {rows}>"
-
-
-class Models(Mapping[str, TrainedModel]):
-    """The models of a backtest by name, oldest first.
-
-    Attributes:
-        newest: the one of the newest window.
-    """
-
-    def __init__(self, models: list[Model]) -> None:
-        self._models = {model.window.name: TrainedModel(model) for model in models}
-
-    def __getitem__(self, name: str) -> TrainedModel:
-        return self._models[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._models)
-
-    def __len__(self) -> int:
-        return len(self._models)
-
-    @property
-    def newest(self) -> TrainedModel:
-        """The newest model.
-
-        Raises:
-            UserError: if there is none.
-        """
-        if not self._models:
-            raise UserError("no window made a model: see .skipped")
-        return list(self._models.values())[-1]
-
-    def __repr__(self) -> str:
-        return f"<{format_count(len(self), 'model')}: {', '.join(self) or 'none'}>"
 
 
 class Backtest:

@@ -10,7 +10,7 @@ from model.wording import format_count
 
 if TYPE_CHECKING:
     from pipeline.frames.backtesting import Backtest
-    from pipeline.frames.sweeping import Sweep
+    from pipeline.frames.comparison import Sweep
 
 SHOWN = 12
 """Maximum number of refreshes whose figures are shown."""

@@ -13,7 +13,7 @@ from monitor.report.pictures.palette import HEATS, INK, LINES, RULE, SOFT
 from monitor.report.pictures.words import figure
 
 if TYPE_CHECKING:
-    from pipeline.frames.sweeping import Sweep
+    from pipeline.frames.comparison import Sweep
 
 SHOWN = 12
 """Maximum number of combinations that are drawn, those of least error."""
@@ -24,15 +24,15 @@ CELLS = 48
 
 def errors(result: Sweep) -> str:
     """The mean absolute error of each combination, in bars; static models in another colour."""
-    shown = result.contenders[:SHOWN]
+    shown = result.combinations[:SHOWN]
     values = result.errors[: len(shown)].mean(axis=1)
     drawing, axes = sheet(40 + ROW * len(shown), legend_rows=0)
     places = -np.arange(len(shown))
-    colours = [LINES[1] if contender.is_static else LINES[0] for contender in shown]
+    colours = [LINES[1] if combination.is_static else LINES[0] for combination in shown]
     axes.barh(places - 0.25, values, height=0.28, color=colours)
-    for place, contender, value in zip(places, shown, values, strict=True):
+    for place, combination, value in zip(places, shown, values, strict=True):
         look: dict[str, Any] = {"fontsize": TEXT, "va": "center"}
-        axes.text(0, place + 0.22, plain(result.title(contender)), color=INK, **look)
+        axes.text(0, place + 0.22, plain(result.title(combination)), color=INK, **look)
         end: dict[str, Any] = {"x": 1, "ha": "right", "transform": axes.get_yaxis_transform()}
         axes.text(y=place + 0.22, s=figure(float(value)), color=SOFT, **look, **end)
     axes.set_axis_off()
@@ -40,15 +40,15 @@ def errors(result: Sweep) -> str:
     axes.set_ylim(0.7 - len(shown), 0.6)
     axes.set_xlim(0, max(values.max(), 1e-300))
     told = "; ".join(
-        f"{plain(result.title(contender))} {figure(float(value))}"
-        for contender, value in zip(shown, values, strict=True)
+        f"{plain(result.title(combination))} {figure(float(value))}"
+        for combination, value in zip(shown, values, strict=True)
     )
     return svg(drawing, "sweep-errors", "Mean absolute error on the same rows", told)
 
 
 def periods(result: Sweep) -> str:
     """Each combination's rank of error in each stretch of time: the darker, the less error."""
-    shown = result.contenders[:SHOWN]
+    shown = result.combinations[:SHOWN]
     edges, ranks = _ranks(result, len(shown))
     drawing, axes = sheet(56 + ROW * len(shown), legend_rows=0)
     axes.grid(False)
@@ -58,9 +58,9 @@ def periods(result: Sweep) -> str:
             shade = HEATS[-1] if best else HEATS[max(0, 3 - int(4 * rank))]
             colour = shade if best or rank < 1 else RULE
             axes.barh(-place - 0.25, right - left, left=left, height=0.36, color=colour)
-    for place, contender in enumerate(shown):
+    for place, combination in enumerate(shown):
         look: dict[str, Any] = {"fontsize": TEXT, "va": "center", "color": INK}
-        axes.text(edges[0], -place + 0.24, plain(result.title(contender)), **look)
+        axes.text(edges[0], -place + 0.24, plain(result.title(combination)), **look)
     axes.set_yticks([])
     axes.set_xticks([edges[0], edges[-1]])
     first, last = (format_iso(int(at))[:10] for at in (result.periods[0], result.periods[-1]))
@@ -72,8 +72,8 @@ def periods(result: Sweep) -> str:
     axes.set_ylim(0.5 - len(shown), 0.6)
     least = (ranks == 0).mean(axis=1)
     told = "; ".join(
-        f"{plain(result.title(contender))} {share:.0%}"
-        for contender, share in zip(shown, least, strict=True)
+        f"{plain(result.title(combination))} {share:.0%}"
+        for combination, share in zip(shown, least, strict=True)
     )
     return svg(drawing, "sweep-periods", "Who had the least error when (darkest)", told)
 

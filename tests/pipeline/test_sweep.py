@@ -182,7 +182,7 @@ def test_a_notebook_shows_pictures_and_the_verdict() -> None:
 
 def test_without_windows_one_that_fits_and_a_longer_one_are_compared() -> None:
     found = sweep(frame(), **COLUMNS, learners=["ridge"])
-    assert {c.window for c in found.contenders} == {"7d", "28d", "all", "static"}
+    assert {c.window for c in found.combinations} == {"7d", "28d", "all", "static"}
 
 
 def test_the_command_prints_the_same(home: Path, job: Job) -> None:
@@ -195,7 +195,7 @@ def test_the_command_prints_the_same(home: Path, job: Job) -> None:
     found = sweep(rows, **COLUMNS, windows=["7d", "28d"], learners=["ridge", "ridge(alpha=1000)"])
     assert found.verdict.text in printed and f"{found.rows:,} rows" in printed
     assert [line.split()[:2] for line in printed.splitlines()[1:9]] == [
-        [c.learner.title, c.window] for c in found.contenders
+        [c.learner.title, c.window] for c in found.combinations
     ]
     assert Path("c.html").read_text().count("<svg") == 2
     told = json.loads(job.ran(*argv, "--json").out)
