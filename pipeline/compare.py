@@ -45,8 +45,8 @@ def parser() -> Parser:
     made.add_argument(
         "--windows",
         metavar="LIST",
-        help="lengths, as 7d,28d (one that fits the files, and four times that); a model of all rows "
-        "so far and a static one stand beside them in any case",
+        help="lengths, as 7d,28d (one that fits the files, and four times that); a model of all "
+        "rows so far and a static one stand beside them in any case",
     )
     made.add_argument(
         "--every",

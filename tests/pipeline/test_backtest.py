@@ -263,7 +263,7 @@ def test_a_table_that_will_not_do_is_refused_in_a_line(change: Any, message: str
     ("options", "message"),
     [
         ({"window": "7x"}, "--window 7x"),
-        ({"window": "7d", "every": "2d"}, "no multiple"),
+        ({"window": "7d", "every": "2d"}, "is not a multiple"),
         ({"learner": "rigde"}, "--learner 'rigde'"),
         ({"learner": 7}, "learner 7: must be a name"),
         ({"learner": "ridge", "learner_param": {"alhpa": 1}}, "alhpa"),

@@ -158,7 +158,7 @@ def test_a_combination_without_a_model_in_time_is_left_out_and_shown() -> None:
     ("options", "message"),
     [
         ({"windows": ["7x"]}, "--window 7x"),
-        ({"windows": ["10d", "7d"]}, "no multiple of"),
+        ({"windows": ["10d", "7d"]}, "is not a multiple of"),
         ({"learners": []}, "learners: at least one"),
         ({"learners": ["ridge("]}, "learner 'ridge\\('"),
         ({"window": "7d"}, "window=: is not an option of this function"),
