@@ -25,7 +25,7 @@ from model.arrays import Matrix
 from model.calendar import derive
 from model.categories import category_array, is_null, rename_categories
 from model.drift import Histogram, Profile
-from model.encoder import Encoder, count_unknown
+from model.encoder import Encoder
 from model.features import CalendarFeature
 from model.loading import import_lock
 from model.rows import time_array
@@ -124,11 +124,7 @@ class Artefact:
         Args:
             batch: accepted rows.
         """
-        counts = {
-            name: count_unknown(batch.column(name), known)
-            for name, known in self.encoder.categories.items()
-        }
-        return {name: count for name, count in counts.items() if count}
+        return self.encoder.unknown(batch)
 
     def __reduce__(self) -> tuple[Any, ...]:
         plain = self.schema.model_dump_json(), self.statistics.model_dump_json()

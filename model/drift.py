@@ -85,9 +85,10 @@ class Profile(BaseModel):
             matrix: the rows as the model's encoder transforms them, shape (rows, columns).
             prediction: the model's predictions, shape (rows,).
         """
-        return make_histogram(
-            scores, matrix[:, self.numeric :], (prediction - self.mean) / self.scale
-        )
+        # Behind the 0/1 columns a matrix may have indicators of nulls.
+        width = sum(map(len, self.features.values())) - BINS * self.numeric
+        hot = matrix[:, self.numeric : self.numeric + width]
+        return make_histogram(scores, hot, (prediction - self.mean) / self.scale)
 
 
 def make_histogram(scores: Matrix, hot: Matrix, prediction: Matrix) -> Histogram:
@@ -146,8 +147,10 @@ def make_profile(matrix: Matrix, prediction: Matrix, encoder: Encoder) -> Profil
     mean, scale = _standard(prediction)
     numeric = len(encoder.numeric)
     scores = np.ascontiguousarray(matrix[:, :numeric].T)
-    found = make_histogram(scores, matrix[:, numeric:], (prediction - mean) / scale)
-    sizes = [BINS] * numeric + [len(values) + 1 for values in encoder.categories.values()]
+    hot = [len(values) + 1 for values in encoder.categories.values()]
+    columns = matrix[:, numeric : numeric + sum(hot)]
+    found = make_histogram(scores, columns, (prediction - mean) / scale)
+    sizes = [BINS] * numeric + hot
     *features, last = _split_bins(found.bins, [*sizes, BINS])
     names = (*encoder.numeric, *encoder.categories)
     return Profile(

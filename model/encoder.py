@@ -54,6 +54,17 @@ class Encoder:
         expanded = [f"{c}={v}" for c, vs in self.categories.items() for v in (*vs, OTHER)]
         return distinct([*self.numeric, *expanded])
 
+    @property
+    def owners(self) -> list[str]:
+        """The feature that each of the matrix's columns is of.
+
+        Example:
+            >>> Encoder(("x",), np.zeros(1), np.ones(1), {"c": ("a", "b")}).owners
+            ['x', 'c', 'c', 'c']
+        """
+        expanded = [name for name, values in self.categories.items() for _ in (*values, OTHER)]
+        return [*self.numeric, *expanded]
+
     def transform(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """The matrix of a batch: float64, C order, shape (rows, len(self.names)).
 
@@ -99,6 +110,21 @@ class Encoder:
         scores = np.empty(batch.num_rows)
         self._standardize(column(batch, name), self.numeric.index(name), scores)
         return scores
+
+    def known(self, name: str) -> Sequence[str]:
+        """The values of a categorical feature that it tells apart; none of another feature."""
+        return self.categories.get(name, ())
+
+    def unknown(self, batch: pa.RecordBatch) -> dict[str, int]:
+        """The number of values, other than null, that have no column, by feature.
+
+        Features without any are left out.
+        """
+        counts = {
+            name: count_unknown(batch.column(name), known)
+            for name, known in self.categories.items()
+        }
+        return {name: count for name, count in counts.items() if count}
 
     def _standardize(
         self, values: npt.NDArray[np.float64], i: int, out: npt.NDArray[np.float64]

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from model.arrays import Matrix
 from model.artefact import Artefact
 from model.encoder import BOUND
+from model.encoders import FeatureEncoder, TargetMeans
 from model.loading import load_module
 
 OTHER = "\N{SYMBOL FOR NULL}other"
@@ -35,25 +37,37 @@ def to_pipeline(artefact: Artefact, clip: bool = True) -> Any:
     pipeline = load_module("sklearn.pipeline")
     preprocessing = load_module("sklearn.preprocessing")
     compose = load_module("sklearn.compose")
-    encoder = artefact.encoder
-    numeric, categorical = list(encoder.numeric), list(encoder.categories)
+    encoder, schema = artefact.encoder, artefact.schema
+    places = {name: n for n, name in enumerate((*schema.numeric, *schema.categorical))}
     steps = []
-    if numeric:
-        places = list(range(len(numeric)))
-        steps.append(("numeric", _scale(encoder, clip), places))
-    for place, name in enumerate(categorical, len(numeric)):
-        steps.append((f"category {name}", _one_hot(encoder.categories[name]), [place]))
+    if schema.numeric:
+        steps.append(("numeric", _scale(clip), list(range(len(schema.numeric)))))
+    targets = encoder.targets if isinstance(encoder, FeatureEncoder) else {}
+    for name, means in targets.items():
+        steps.append((f"target {name}", _target(means, clip), [places[name]]))
+    for name, known in encoder.categories.items():
+        steps.append((f"category {name}", _one_hot(known), [places[name]]))
+    for name in encoder.indicators if isinstance(encoder, FeatureEncoder) else ():
+        steps.append((f"missing {name}", _indicator(), [places[name]]))
     columns = compose.ColumnTransformer(steps, remainder="drop", sparse_threshold=0)
-    columns.fit(_example(artefact))
+    example = _example(artefact)
+    columns.fit(example, np.arange(len(example), dtype=np.float64))
+    read = len(schema.numeric)
     for name, made, _ in columns.transformers_:
         if name == "numeric":
-            _set_scale(made, encoder)
+            _set_scale(made, encoder.means[:read], encoder.scales[:read])
+        elif name.startswith("target "):
+            place = encoder.numeric.index(name.removeprefix("target "))
+            here = slice(place, place + 1)
+            _set_scale(made, encoder.means[here], encoder.scales[here])
+            _set_means(made, targets[encoder.numeric[place]])
     order = preprocessing.FunctionTransformer(np.ascontiguousarray)  # BLAS goes by the order
     kinds = [("encode", columns), ("order", order), ("regressor", artefact.estimator)]
     return pipeline.Pipeline(kinds if clip else [kinds[0], kinds[2]])
 
 
-def _scale(encoder: Any, clip: bool) -> Any:
+def _scale(clip: bool) -> Any:
+    """Standard scores of numbers, a null taking the mean."""
     pipeline = load_module("sklearn.pipeline")
     preprocessing = load_module("sklearn.preprocessing")
     impute = load_module("sklearn.impute")
@@ -61,18 +75,52 @@ def _scale(encoder: Any, clip: bool) -> Any:
         ("null", impute.SimpleImputer(keep_empty_features=True)),
         ("scale", preprocessing.StandardScaler()),
     ]
-    if clip:
-        bounds = {"a_min": -BOUND, "a_max": BOUND}
-        steps.append(("clip", preprocessing.FunctionTransformer(np.clip, kw_args=bounds)))
-    return pipeline.Pipeline(steps)
+    return pipeline.Pipeline([*steps, *_clip(clip)])
 
 
-def _set_scale(fitted: Any, encoder: Any) -> None:
+def _clip(clip: bool) -> list[tuple[str, Any]]:
+    if not clip:
+        return []
+    bounds = {"a_min": -BOUND, "a_max": BOUND}
+    preprocessing = load_module("sklearn.preprocessing")
+    return [("clip", preprocessing.FunctionTransformer(np.clip, kw_args=bounds))]
+
+
+def _set_scale(fitted: Any, means: Matrix, scales: Matrix) -> None:
     """Sets means and scales to the window's: what takes their place when fitted is an example."""
-    fitted.named_steps["null"].statistics_ = encoder.means.copy()
+    if "null" in fitted.named_steps:
+        fitted.named_steps["null"].statistics_ = means.copy()
     scaler = fitted.named_steps["scale"]
-    scaler.mean_, scaler.scale_ = encoder.means.copy(), encoder.scales.copy()
-    scaler.var_ = np.square(encoder.scales)
+    scaler.mean_, scaler.scale_ = means.copy(), scales.copy()
+    scaler.var_ = np.square(scales)
+
+
+def _target(means: TargetMeans, clip: bool) -> Any:
+    """Standard scores of a target encoding; ``_set_means`` sets its means."""
+    preprocessing = load_module("sklearn.preprocessing")
+    # Either null is one: a frame may have None or NaN.
+    known = np.array([*means.values, None, np.nan], dtype=object)
+    steps = [
+        ("means", preprocessing.TargetEncoder(categories=[known], target_type="continuous")),
+        ("scale", preprocessing.StandardScaler()),
+    ]
+    return load_module("sklearn.pipeline").Pipeline([*steps, *_clip(clip)])
+
+
+def _set_means(fitted: Any, means: TargetMeans) -> None:
+    encoder = fitted.named_steps["means"]
+    encoder.encodings_ = [np.array([*means.values.values(), means.null, means.null])]
+    encoder.target_mean_ = means.mean
+
+
+def _indicator() -> Any:
+    """1 where a value is None or NaN, else 0."""
+    pipeline, preprocessing = load_module("sklearn.pipeline"), load_module("sklearn.preprocessing")
+    steps = [
+        ("found", preprocessing.FunctionTransformer(load_module("pandas").isna)),
+        ("number", preprocessing.FunctionTransformer(np.asarray, kw_args={"dtype": np.float64})),
+    ]
+    return pipeline.Pipeline(steps)
 
 
 def _one_hot(known: tuple[str, ...]) -> Any:
@@ -91,10 +139,15 @@ def _example(artefact: Artefact) -> Any:
     encoder = artefact.encoder
     most = max((len(known) for known in encoder.categories.values()), default=0)
     rows = 2 * most + 1
+    numeric = artefact.schema.numeric
     columns: dict[str, Any] = {
-        name: np.full(rows, mean) for name, mean in zip(encoder.numeric, encoder.means, strict=True)
+        name: np.full(rows, mean) for name, mean in zip(numeric, encoder.means, strict=False)
     }
-    for name, known in encoder.categories.items():
+    for name in artefact.schema.categorical:
+        known = encoder.categories.get(name)
+        if known is None:  # target-encoded: its categories are given
+            columns[name] = np.full(rows, None, dtype=object)
+            continue
         values = [*known, *known, OTHER]
         fill = known[0] if known else OTHER
         padded = [*values, *[fill] * (rows - len(values))]

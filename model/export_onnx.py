@@ -13,6 +13,7 @@ import numpy as np
 
 from model.arrays import Matrix
 from model.artefact import Artefact
+from model.encoders import FeatureEncoder
 from model.errors import UserError
 from model.wording import first_line
 
@@ -32,8 +33,13 @@ def to_onnx(artefact: Artefact) -> bytes:
         artefact: the model.
 
     Raises:
-        UserError: if a package is missing, or the regressor cannot be converted.
+        UserError: if a package is missing, the schema has encoders of its own, or the regressor
+            cannot be converted.
     """
+    if isinstance(artefact.encoder, FeatureEncoder):
+        raise UserError(
+            "a model with [features.encoders] cannot be exported as ONNX: must be a .joblib"
+        )
     try:
         import onnx
         import skl2onnx

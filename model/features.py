@@ -3,15 +3,18 @@
 ``[features.calendar]`` names columns of times and what of them is learned: the parts of the
 calendar in ``PERIODS``, as numbers or, with ``:cyclic``, as sine and cosine. ``model.calendar``
 computes them.
+
+``[features.encoders]`` names features that are encoded in another way than all are
+(``model.encoders``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from model.section import Section
 
@@ -74,6 +77,58 @@ Calendar = Annotated[
 """Columns of times, each with its parts; a table of lists in TOML and JSON."""
 
 
+class ColumnEncoder(Section):
+    """How a single feature is encoded, where that is not as all are.
+
+    Attributes:
+        encoder: of a categorical feature: ``onehot``, a 0/1 column for each frequent value and
+            one for all others; or ``target``, the mean target of a value's rows.
+        max_categories: so many values have a column of their own, the most frequent.
+        add_indicator: whether a 0/1 column says where the feature is null.
+    """
+
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"encoder", "max_categories", "add_indicator"})
+
+    encoder: Literal["onehot", "target"] = "onehot"
+    max_categories: int | None = Field(default=None, ge=1, le=1_000)
+    add_indicator: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_name(cls, value: object) -> object:
+        return {"encoder": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> ColumnEncoder:
+        if self.max_categories is not None and self.encoder == "target":
+            raise ValueError('max_categories: encoder = "target" has a mean of every value')
+        return self
+
+
+def _read_encoders(value: object) -> object:
+    """The encoders by feature, as a tuple: a schema is hashed."""
+    if isinstance(value, tuple):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            'must be a table of features with their encoders, as airport = "target" or '
+            "carrier = { max_categories = 16, add_indicator = true }"
+        )
+    return tuple((str(name), encoder) for name, encoder in value.items())
+
+
+def _write_encoders(value: tuple[tuple[str, ColumnEncoder], ...]) -> dict[str, dict[str, Any]]:
+    return {name: encoder.model_dump(mode="json") for name, encoder in value}
+
+
+Encoders = Annotated[
+    tuple[tuple[str, ColumnEncoder], ...],
+    BeforeValidator(_read_encoders),
+    PlainSerializer(_write_encoders),
+]
+"""Features, each with its encoder; a table of tables in TOML and JSON."""
+
+
 class Features(Section):
     """The columns that a model learns from, by how they are encoded.
 
@@ -81,6 +136,7 @@ class Features(Section):
         numeric: quantities, read as they are.
         categorical: values.
         calendar: columns of times, with the parts of the calendar that are numeric features.
+        encoders: how single features are encoded, where that is not as all are.
 
     Example:
         >>> features = Features(numeric=("distance",), calendar={"departed": ["hour"]})
@@ -88,11 +144,12 @@ class Features(Section):
         '{"numeric":["distance"],"categorical":[],"calendar":{"departed":["hour"]}}'
     """
 
-    SPARSE: ClassVar[frozenset[str]] = frozenset({"calendar"})
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"calendar", "encoders"})
 
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     calendar: Calendar = ()
+    encoders: Encoders = ()
 
 
 @lru_cache(maxsize=64)

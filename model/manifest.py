@@ -60,6 +60,20 @@ class Fit(BaseModel):
     r2: float | None
 
 
+class Other(BaseModel):
+    """What of a categorical feature shares the column of all values that are not frequent.
+
+    Attributes:
+        rows: labelled rows of the window with such a value; nulls apart.
+        values: how many such values there are.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    values: int
+
+
 class Manifest(BaseModel):
     """The description of an artefact, read without opening it; its fields are a contract."""
 
@@ -79,14 +93,18 @@ class Manifest(BaseModel):
     versions: dict[str, str]
     sha256: str
     bytes: int
+    other: dict[str, Other] = {}
+    """What has no column of its own, by feature; there only if there is any."""
     newest_label_time: str | None = None
     """The newest of its labels' times, before ``window_end``; there only if labels have a time."""
     label_delay: LabelDelay | None = None
     """How long its labels took, from question to label; likewise."""
 
     @model_serializer(mode="wrap")
-    def _leave_out_labels(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = serialize(self)
+        if not self.other:
+            del written["other"]
         if self.newest_label_time is None:
             del written["newest_label_time"], written["label_delay"]
         return written

@@ -82,6 +82,7 @@ def suffice(learner: str, parameters: Parameters, schema: Schema) -> bool:
         and penalized
         and parameters.keys() <= {"alpha"}
         and not schema.categorical
+        and not schema.features.encoders
     )
 
 

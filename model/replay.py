@@ -306,7 +306,7 @@ class Replay:
         whole = join(parts, self._sample_rows)
         if self.trains_on == "all":  # else each refresh would merge all before it again
             self._held = [whole, *(part for part in self._held if part.at >= end)]
-        window, found = Window(start, end), whole.statistics.cut()
+        window, found = Window(start, end), whole.statistics.cut(self.schema.max_categories)
         model = self._fit(
             normalize(whole.rows, found, self.schema, window, whole.moments, whole.known)
         )

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from model.durations import LONGEST, parse_duration
 from model.errors import UserError
-from model.features import CalendarFeature, Features, calendar_features
+from model.features import CalendarFeature, ColumnEncoder, Features, calendar_features
 from model.section import Section
 
 __all__ = ["Features", "Schema", "Section"]
@@ -205,6 +205,7 @@ class Schema(Section):
         if not self.numeric and not self.categorical:
             raise ValueError("features: at least one numeric or categorical column is needed")
         self._check_calendar()
+        self._check_encoders()
         for column in self.columns:
             if not column or column.startswith(RESERVED):
                 raise ValueError(
@@ -236,6 +237,26 @@ class Schema(Section):
                 raise ValueError(
                     f"features.calendar: {name!r} is a calendar feature and a column that the "
                     "schema names: rename the column in the data"
+                )
+
+    def _check_encoders(self) -> None:
+        features = (*self.numeric, *self.categorical)
+        for name, one in self.features.encoders:
+            if name not in features:
+                known = ", ".join(features)
+                raise ValueError(
+                    f"features.encoders: {name!r} must be one of the features: {known}"
+                )
+            given = one.model_fields_set - {"add_indicator"}
+            if name not in self.categorical and (given or not one.add_indicator):
+                raise ValueError(
+                    f"features.encoders: {name!r} is numeric: must be as {{ add_indicator = true }}"
+                )
+            indicator = f"{name}_missing"
+            if one.add_indicator and indicator in features:
+                raise ValueError(
+                    f"features.encoders: the indicator of {name!r} has the name of another "
+                    f"feature, {indicator!r}: rename the column in the data"
                 )
 
     def _check_labels(self) -> None:
@@ -307,6 +328,17 @@ class Schema(Section):
     def calendar_sources(self) -> tuple[str, ...]:
         """The columns of times from which features are computed; the time may be one."""
         return tuple(source for source, _ in self.features.calendar)
+
+    @property
+    def encoders(self) -> dict[str, ColumnEncoder]:
+        """The features that are encoded in a way of their own, with how."""
+        return dict(self.features.encoders)
+
+    @property
+    def max_categories(self) -> dict[str, int]:
+        """The features of which the schema says how many values have a column."""
+        found = {name: one.max_categories for name, one in self.features.encoders}
+        return {name: most for name, most in found.items() if most is not None}
 
     @property
     def inputs(self) -> tuple[str, ...]:

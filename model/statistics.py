@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Any
 
@@ -25,7 +25,8 @@ from model.batch import column
 from model.schema import Schema
 
 MAX_CATEGORIES = 64
-"""Maximum number of values of a categorical feature that have a column: the most frequent."""
+"""Maximum number of values of a categorical feature that have a column, unless the schema says
+otherwise: the most frequent."""
 MANY = 1_000
 """Maximum number of values of a categorical feature that a window's statistics list: of one with
 more they list only those that have a column in the matrix."""
@@ -80,18 +81,22 @@ class Categorical(BaseModel):
             del written["distinct"]
         return written
 
-    def cut(self) -> Categorical:
-        """The statistics with no more than ``MANY`` values; they cannot be merged any more."""
+    def cut(self, most: int = MAX_CATEGORIES) -> Categorical:
+        """The statistics with no more than ``MANY`` values; they cannot be merged any more.
+
+        Args:
+            most: so many values have a column.
+        """
         if len(self.values) <= MANY:
             return self
-        values = {value: self.values[value] for value in frequent(self)}
+        values = {value: self.values[value] for value in frequent(self, most)}
         return self.model_copy(update={"values": values, "distinct": len(self.values)})
 
 
-def frequent(column: Categorical) -> tuple[str, ...]:
+def frequent(column: Categorical, most: int = MAX_CATEGORIES) -> tuple[str, ...]:
     """The values that get a column: the most frequent, ties by name; sorted by name."""
     ranked = sorted(column.values.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(sorted(value for value, _ in ranked[:MAX_CATEGORIES]))
+    return tuple(sorted(value for value, _ in ranked[:most]))
 
 
 class Statistics(BaseModel):
@@ -112,10 +117,15 @@ class Statistics(BaseModel):
 
     columns: dict[str, Numeric | Categorical]
 
-    def cut(self) -> Statistics:
-        """The statistics of a whole window, bounded: see ``Categorical.cut``."""
+    def cut(self, most: Mapping[str, int] | None = None) -> Statistics:
+        """The statistics of a whole window, bounded: see ``Categorical.cut``.
+
+        Args:
+            most: how many values have a column, by feature; without it ``MAX_CATEGORIES``.
+        """
+        limits = most or {}
         columns = {
-            name: one.cut() if isinstance(one, Categorical) else one
+            name: one.cut(limits.get(name, MAX_CATEGORIES)) if isinstance(one, Categorical) else one
             for name, one in self.columns.items()
         }
         return Statistics(columns=columns)

@@ -15,10 +15,11 @@ from model.artefact import Artefact
 from model.asof import format_iso
 from model.batch import column, event_times, row_ids, sort_by_time
 from model.drift import make_profile
-from model.encoder import Encoder, codes, fit_encoder
+from model.encoder import Encoder, codes
+from model.encoders import encode_window
 from model.errors import FitFailed
 from model.labels import LabelTimes
-from model.manifest import Fit, Learner, Manifest, Window, to_printable, versions
+from model.manifest import Fit, Learner, Manifest, Other, Window, to_printable, versions
 from model.moments import Moments, fit_ridge
 from model.pickling import dump
 from model.schema import Schema
@@ -37,6 +38,7 @@ class Normalized(NamedTuple):
             in the order of (event time, row id).
         target: shape (sampled rows,).
         fingerprint: a hash of the data: the same for the same rows and statistics.
+        scored: the same rows' features as scoring has them, where that differs; else None.
         moments: of all the window's labelled rows, where the learner is fitted by them.
         known: of the times of these rows' labels, if they have any of their own.
     """
@@ -50,6 +52,7 @@ class Normalized(NamedTuple):
     fingerprint: str
     moments: Moments | None = None
     known: LabelTimes | None = None
+    scored: Matrix | None = None
 
 
 def normalize(
@@ -79,17 +82,18 @@ def normalize(
             raise ValueError("a window of labels without their times")
         known.check(window.end)
     rows = sort_by_time(rows)
-    encoder = fit_encoder(statistics, schema)
+    encoder, matrix, scored = encode_window(rows, statistics, schema)
     return Normalized(
         window=window,
         rows=statistics.numeric(schema.target).count,
         statistics=statistics,
         encoder=encoder,
-        matrix=encoder.transform(rows),
+        matrix=matrix,
         target=column(rows, schema.target),
         fingerprint=fingerprint(rows, statistics, schema, moments, known),
         moments=moments,
         known=known,
+        scored=scored,
     )
 
 
@@ -113,6 +117,10 @@ def fingerprint(
         digest.update(column(rows, name).data)
     for name in schema.categorical:
         values = tuple(statistics.categorical(name).values)
+        if name in schema.encoders:  # which may tell more values apart than statistics list
+            found = rows.column(name).drop_null().unique().to_pylist()
+            values = tuple(sorted(found))
+            digest.update(json.dumps(values).encode())
         digest.update(codes(rows.column(name), values).astype(np.int32).data)
     return digest.hexdigest()
 
@@ -136,7 +144,10 @@ def fit_artefact(data: Normalized, schema: Schema, learner: Learner) -> tuple[Ar
     """As ``train``, but the artefact itself, and its errors on its window."""
     estimator = learners.make(*learner, rows=len(data.target))
     prediction, report = fit(estimator, data)
-    trained = make_profile(data.matrix, prediction, data.encoder)
+    matrix = data.matrix
+    if data.scored is not None:  # the rows to come are not cross-fitted
+        matrix, prediction = data.scored, fitting.predict(estimator, data.scored)
+    trained = make_profile(matrix, prediction, data.encoder)
     return Artefact(schema, data.statistics, data.encoder, estimator, trained), report
 
 
@@ -152,6 +163,7 @@ def dump_with_manifest(
         learner=learner.name,
         parameters=to_printable(fitting.params_of(artefact.estimator)),
         features=data.encoder.names,
+        other=find_other(data.encoder, data.statistics),
         statistics=data.statistics.columns,
         training=report,
         profile=artefact.profile,
@@ -162,6 +174,26 @@ def dump_with_manifest(
         newest_label_time=None if data.known is None else format_iso(data.known.newest),
         label_delay=None if data.known is None else data.known.delays.summary(),
     )
+
+
+def find_other(encoder: Encoder, statistics: Statistics) -> dict[str, Other]:
+    """What of each categorical feature has no column of its own, where anything has none.
+
+    Example:
+        >>> from model.statistics import Categorical
+        >>> column = Categorical(count=10, nulls=0, values={"a": 7, "b": 2, "c": 1})
+        >>> encoder = Encoder((), np.zeros(0), np.ones(0), {"k": ("a",)})
+        >>> find_other(encoder, Statistics(columns={"k": column}))
+        {'k': Other(rows=3, values=2)}
+    """
+    found = {}
+    for name, known in encoder.categories.items():
+        column = statistics.categorical(name)
+        distinct = column.distinct or len(column.values)
+        if distinct > len(known):
+            rows = column.count - sum(column.values[value] for value in known)
+            found[name] = Other(rows=rows, values=distinct - len(known))
+    return found
 
 
 def fit(estimator: Any, data: Normalized) -> tuple[Matrix, Fit]:

@@ -7,7 +7,7 @@ says is merged in the order of batch keys, so that no bundling changes a digit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import apache_beam as beam
@@ -80,10 +80,14 @@ class CombineSummaries(beam.CombineFn):
 
     Attributes:
         sample_rows: how many rows a window keeps at the most.
+        max_categories: of features whose schema says how many of their values have a column.
     """
 
-    def __init__(self, sample_rows: int = 1_000_000) -> None:
+    def __init__(
+        self, sample_rows: int = 1_000_000, max_categories: Mapping[str, int] | None = None
+    ) -> None:
         self.sample_rows = sample_rows
+        self.max_categories = max_categories
 
     def create_accumulator(self) -> list[Summary]:
         return []
@@ -112,7 +116,7 @@ class CombineSummaries(beam.CombineFn):
         return Summary(
             parts[0].tag,
             rows,
-            statistics.cut(),
+            statistics.cut(self.max_categories),
             merge_moments(moments, statistics) if moments else None,
             merge_label_times(known) if known else None,
         )
@@ -239,7 +243,8 @@ class CollectWindows(
             | "Summarize" >> summarized.with_output_types(Summary)
             | "Window" >> beam.WindowInto(training_windows(self.cadence))
             | "Key" >> beam.Map(add_window_key, every).with_output_types(tuple[int, Summary])
-            | "Combine" >> beam.CombinePerKey(CombineSummaries(self.sample_rows))
+            | "Combine"
+            >> beam.CombinePerKey(CombineSummaries(self.sample_rows, self.schema.max_categories))
             | "Bound" >> bounded
             # In the global window, or the later stamp would put it into other sliding windows.
             | "Global" >> beam.WindowInto(GlobalWindows())

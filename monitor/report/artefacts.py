@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from model.display import DISPLAY
-from model.encoder import Encoder
 from model.manifest import Manifest
 from model.metrics import Metrics
 from model.store import DamagedArtefact, Store
@@ -114,21 +113,10 @@ def importance(store: Store, name: str) -> Importance:
         if weights.shape == (len(names),) and np.isfinite(weights).all():
             values = weights.tolist()
             columns = dict.fromkeys((*artefact.encoder.numeric, *artefact.encoder.categories), 0.0)
-            for column, weight in zip(owners(artefact.encoder), values, strict=True):
+            for column, weight in zip(artefact.encoder.owners, values, strict=True):
                 columns[column] += weight
             return Importance(name, meaning, dict(zip(names, values, strict=True)), columns)
     return Importance(name, f"a {type(artefact.estimator).__name__} has none")
-
-
-def owners(encoder: Encoder) -> list[str]:
-    """The column of the schema that each column of the matrix is of.
-
-    Example:
-        >>> owners(Encoder(("x",), np.zeros(1), np.ones(1), {"c": ("a", "b")}))
-        ['x', 'c', 'c', 'c']
-    """
-    expanded = [name for name, values in encoder.categories.items() for _ in (*values, "")]
-    return [*encoder.numeric, *expanded]
 
 
 WEIGHTS = {

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from model.statistics import Categorical, Numeric
+from model.statistics import MANY, Categorical, Numeric
 from monitor.serve.core import Core
 from monitor.serve.serving import Serving
 
@@ -71,5 +71,5 @@ def describe_feature(serving: Serving, name: str) -> dict[str, Any]:
         return {"value": mean, "least": column.min, "greatest": column.max}
     if isinstance(column, Categorical):
         value = max(column.values, key=column.values.__getitem__, default=None)
-        return {"value": value, "known": serving.artefact.encoder.categories.get(name, ())}
+        return {"value": value, "known": serving.artefact.encoder.known(name)[:MANY]}
     return {}

@@ -580,7 +580,7 @@ function mark(field, fault) {
 function showAnswer(answer, row) {
   const [number] = answer.predictions;
   const told = number == null ? "no finite number" : number.toLocaleString("en", { maximumSignificantDigits: 6 });
-  const unseen = form.fields.filter((f) => f.kind === "categorical" && row[f.name] !== null && !f.values.includes(row[f.name]));
+  const unseen = form.fields.filter((f) => answer.unknown?.[f.name]);
   form.answered = answer.model;
   $("answer").replaceChildren(
     el("p", {}, `${form.target}: `, el("data", { value: number ?? "" }, told)),
