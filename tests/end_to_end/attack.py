@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.__main__ import main as run_job
-from tests.monitor.serve.kit import JSON, Served, rows, serve
-from tests.pipeline.job import SMALL
+from tests.kit.job import SMALL
+from tests.kit.serve import JSON, Served, rows, serve
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 BOMB = gzip.compress(bytes(64 << 20))

@@ -25,7 +25,7 @@ import psutil
 
 from tests.end_to_end import flink
 from tests.end_to_end.exactness import Cadence, assert_exact
-from tests.pipeline.job import ROOT, assert_whole, content, metrics
+from tests.kit.job import ROOT, assert_whole, content, metrics
 
 RATE, WINDOW = 1_000, 5
 LIVE = (

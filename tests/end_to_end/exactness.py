@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tests.pipeline.job import metrics
+from tests.kit.job import metrics
 
 Frame = Any
 

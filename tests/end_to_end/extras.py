@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.job import ROOT
+from tests.kit.job import ROOT
 
 LEARNERS = ROOT / ".tools" / "learners"
 MLFLOW = ROOT / ".tools" / "mlflow"

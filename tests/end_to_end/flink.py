@@ -15,7 +15,7 @@ import pytest
 from deploy.local import cluster, processes
 from deploy.local.parameters import from_environment
 from pipeline.runners.cluster import Cluster, Job
-from tests.pipeline.job import ROOT
+from tests.kit.job import ROOT
 
 PARAMETERS = from_environment()
 CLUSTER = Cluster(PARAMETERS.page)

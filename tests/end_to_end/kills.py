@@ -29,7 +29,7 @@ import sklearn.linear_model  # noqa: F401
 
 import pipeline.run  # noqa: F401
 from pipeline.__main__ import main as run_job
-from tests.pipeline.job import HEADER, SCHEMA, SMALL, content
+from tests.kit.job import HEADER, SCHEMA, SMALL, content
 
 Argv = tuple[object, ...]
 FOREST: Argv = ("--learner-param", "n_estimators=10")

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.pipeline.job import ROOT
+from tests.kit.job import ROOT
 
 PAGES = sorted(
     str(path.relative_to(ROOT))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.job import ROOT
+from tests.kit.job import ROOT
 
 PIP = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps")
 

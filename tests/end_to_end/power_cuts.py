@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.pipeline.job import ROOT, content
+from tests.kit.job import ROOT, content
 
 HOOK = Path(__file__).with_name("power_cut")
 SIZE = 64 << 20

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.__main__ import main
 from tests.end_to_end.attack import attack
-from tests.monitor.serve.kit import serve
-from tests.pipeline.job import SMALL
+from tests.kit.job import SMALL
+from tests.kit.serve import serve
 
 pytestmark = pytest.mark.slow
 

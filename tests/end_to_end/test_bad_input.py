@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pipeline.job import (
+from tests.kit.job import (
     GOOD,
     HEADER,
     ROOT,

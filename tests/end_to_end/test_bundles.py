@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.job import Job, metrics
+from tests.kit.job import Job, metrics
 from transforms.sources.planner import ITEMS_A_BUNDLE
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.runners.prism import find_prism
 from tests.end_to_end.flink import CLUSTER, WORDS, needs_flink
-from tests.pipeline.job import Told, finish, process
+from tests.kit.job import Told, finish, process
 
 pytestmark = pytest.mark.slow
 FIRED = "trial: two windows fired, the second scored by the first one's model"

@@ -22,9 +22,9 @@ from model.files import write_whole
 from model.store import Store
 from monitor.serve.options import KEY
 from pipeline.__main__ import main
-from tests.monitor.report.kit import HOSTILE, HOSTILE_SCHEMA, MARKUP
-from tests.monitor.serve.kit import Served, iso_of, serve
-from tests.pipeline.job import run_on
+from tests.kit.job import run_on
+from tests.kit.report import HOSTILE, HOSTILE_SCHEMA, MARKUP
+from tests.kit.serve import Served, iso_of, serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Glyph .* missing")]
 CHROMIUM = shutil.which("chromium")

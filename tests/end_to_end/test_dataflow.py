@@ -29,7 +29,7 @@ from pipeline import runners
 from pipeline.__main__ import main
 from pipeline.graph import build
 from pipeline.source import people_source
-from tests.pipeline.job import ROOT, make_settings
+from tests.kit.job import ROOT, make_settings
 
 dataflow = pytest.importorskip("google.cloud.dataflow", reason="needs apache-beam[gcp]")
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.pipeline.job import SCHEMA, Job, metrics
+from tests.kit.job import SCHEMA, Job, metrics
 
 RUN = ["--schema", "s.toml", "--window", "60", "--learner", "ridge", "--output", "o"]
 

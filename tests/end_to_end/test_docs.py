@@ -23,7 +23,7 @@ from pipeline.arguments import parse
 from pipeline.program import COMMANDS
 from pipeline.runners.flink import JOB_SERVERS
 from tests.end_to_end.pages import PAGES, Block, Shell, blocks, matches
-from tests.pipeline.job import ROOT, SMALL
+from tests.kit.job import ROOT, SMALL
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -17,7 +17,7 @@ import pytest
 from pipeline.runners.prism import find_prism
 from tests.end_to_end import flink
 from tests.end_to_end.exactness import Cadence, assert_exact, predictions
-from tests.pipeline.job import (
+from tests.kit.job import (
     Told,
     assert_whole,
     finish,

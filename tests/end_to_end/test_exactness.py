@@ -20,7 +20,7 @@ from pipeline.settings import START, micros_of
 from tests.end_to_end.exactness import Cadence, assert_exact
 from tests.end_to_end.flink import WORDS, needs_flink
 from tests.end_to_end.streams import MADE, make_stream, parquet_files, schema_file
-from tests.pipeline.job import content, finish, process
+from tests.kit.job import content, finish, process
 
 RIDGE = ("--learner", "ridge", "--keep", "0")
 SLIDING = ("--window", "3m", "--every", "1m", "--latency", "20s", "--lag", "2")

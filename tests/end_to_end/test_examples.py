@@ -15,7 +15,7 @@ import pytest
 from examples import flights, own_source, predict
 from model.schema import load_schema
 from pipeline.__main__ import main
-from tests.pipeline.job import run_on
+from tests.kit.job import run_on
 
 ROOT = Path(__file__).parents[2]
 DOCS = "".join(page.read_text(encoding="utf-8") for page in sorted(ROOT.glob("docs/*.md")))

@@ -23,7 +23,7 @@ from pipeline.runners.cluster import OVER, Job
 from pipeline.runners.flink import job_name
 from tests.end_to_end import flink
 from tests.end_to_end.chaos import Live, assert_nothing_shows, undisturbed
-from tests.pipeline.job import ROOT, assert_whole, metrics, status
+from tests.kit.job import ROOT, assert_whole, metrics, status
 
 pytestmark = flink.needs_flink
 WORDS = ("--refreshes", "8", "--on-interrupt", "savepoint")

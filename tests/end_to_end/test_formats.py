@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pipeline.job import Job, metrics, rejects
+from tests.kit.job import Job, metrics, rejects
 
 SCHEMA = """\
 name = "s"

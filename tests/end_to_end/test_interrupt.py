@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import source
-from tests.pipeline.job import (
+from tests.kit.job import (
     GOOD,
     HEADER,
     SCHEMA,

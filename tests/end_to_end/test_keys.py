@@ -15,7 +15,7 @@ import pytest
 from model.batch import SECOND
 from pipeline.__main__ import main
 from pipeline.testing import run_graph
-from tests.monitor.serve.kit import ARROW, PARQUET, arrow, client, parquet
+from tests.kit.serve import ARROW, PARQUET, arrow, client, parquet
 from transforms.sources.rows import FromRows
 
 SCHEMA = """\

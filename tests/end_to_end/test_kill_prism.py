@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.runners.prism import find_prism
 from tests.end_to_end import chaos
-from tests.pipeline.job import assert_whole, content, finish, metrics, process
+from tests.kit.job import assert_whole, content, finish, metrics, process
 
 pytestmark = [
     pytest.mark.slow,

@@ -12,7 +12,7 @@ import pytest
 
 from tests.end_to_end import flink
 from tests.end_to_end.chaos import BATCH, LIVE, Live
-from tests.pipeline.job import ROOT, assert_whole, content
+from tests.kit.job import ROOT, assert_whole, content
 
 pytestmark = flink.needs_flink
 LATER = ("--people-delay", "0..12s", "--refreshes", "9")

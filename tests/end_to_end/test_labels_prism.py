@@ -12,7 +12,7 @@ from pipeline import run_on
 from pipeline.runners.prism import find_prism
 from tests.end_to_end.streams import MADE, make_stream, parquet_files
 from tests.end_to_end.test_labels import as_dicts, delayed, made_schema, schema_of
-from tests.pipeline.job import content, finish, process
+from tests.kit.job import content, finish, process
 
 pytestmark = [
     pytest.mark.slow,

@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 
 from model.store import Store
 from pipeline.__main__ import main
-from tests.pipeline.job import ROOT, metrics, models
+from tests.kit.job import ROOT, metrics, models
 
 NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
 LAST = """

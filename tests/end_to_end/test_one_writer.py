@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from pipeline.runners.prism import find_prism
-from tests.pipeline.job import (
+from tests.kit.job import (
     SMALL,
     content,
     finish,

@@ -16,7 +16,7 @@ import pytest
 
 from pipeline import __version__
 from tests.end_to_end.plain import environment, variables
-from tests.pipeline.job import ROOT, Told
+from tests.kit.job import ROOT, Told
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PACKAGES = ("model", "monitor", "pipeline", "reading", "transforms")

@@ -13,7 +13,7 @@ import pytest
 from pipeline import __version__
 from pipeline.runners.prism import find_prism
 from tests.end_to_end.plain import environment, variables
-from tests.pipeline.job import ROOT, SMALL, Told
+from tests.kit.job import ROOT, SMALL, Told
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PRISM = "windows show when the source has ended; --runner prism shows them as they close"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.power_cuts import RUNS, can_mount, cut_ext4, cut_synced, finish
-from tests.pipeline.job import content
+from tests.kit.job import content
 
 pytestmark = pytest.mark.slow
 

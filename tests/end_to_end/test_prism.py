@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.runners.prism import find_prism
 from tests.end_to_end.streams import MADE, make_stream, parquet_files, schema_file
-from tests.pipeline.job import assert_whole, content, finish, process
+from tests.kit.job import assert_whole, content, finish, process
 
 pytestmark = [
     pytest.mark.slow,

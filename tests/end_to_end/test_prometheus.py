@@ -16,8 +16,8 @@ from urllib.request import urlopen
 import pytest
 
 from pipeline.__main__ import main
-from tests.monitor.serve.kit import Served, serve, until
-from tests.pipeline.job import ROOT, SMALL
+from tests.kit.job import ROOT, SMALL
+from tests.kit.serve import Served, serve, until
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pipeline.__main__ import main
-from tests.monitor.report.kit import HOSTILE, HOSTILE_SCHEMA
+from tests.kit.report import HOSTILE, HOSTILE_SCHEMA
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Glyph .* missing")]
 CHROMIUM = shutil.which("chromium")

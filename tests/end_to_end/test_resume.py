@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.pipeline.job import (
+from tests.kit.job import (
     HEADER,
     SCHEMA,
     SMALL,

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import run
-from tests.pipeline.job import HEADER, SCHEMA, Job, content, metrics
+from tests.kit.job import HEADER, SCHEMA, Job, content, metrics
 
 ARGV = ("--input", "*.csv", "--schema", "s.toml", "--learner", "ridge", "--output", "o")
 

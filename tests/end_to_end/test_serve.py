@@ -20,7 +20,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.__main__ import main
-from tests.monitor.serve.kit import (
+from tests.kit.job import SMALL, process
+from tests.kit.serve import (
     ARROW,
     JSON,
     PEOPLE,
@@ -33,7 +34,6 @@ from tests.monitor.serve.kit import (
     until,
     window,
 )
-from tests.pipeline.job import SMALL, process
 
 pytestmark = pytest.mark.slow
 

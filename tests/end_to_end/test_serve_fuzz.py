@@ -20,8 +20,8 @@ from schemathesis.specs.openapi import checks
 
 from monitor.serve.problems import ProblemDetails
 from pipeline.__main__ import main
-from tests.monitor.serve.kit import ARROW, JSON, PARQUET, Served, arrow, parquet, serve
-from tests.pipeline.job import SMALL
+from tests.kit.job import SMALL
+from tests.kit.serve import ARROW, JSON, PARQUET, Served, arrow, parquet, serve
 
 pytestmark = pytest.mark.slow
 

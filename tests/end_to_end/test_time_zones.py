@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.runners.prism import find_prism
-from tests.pipeline.job import Job, content
+from tests.kit.job import Job, content
 
 DAYS = 9
 SCHEMA = """\

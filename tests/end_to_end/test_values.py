@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.pipeline.job import SCHEMA, Job, metrics, models
+from tests.kit.job import SCHEMA, Job, metrics, models
 
 ROWS = 240
 TIMES = pd.date_range("2024-01-01", periods=ROWS, freq="s", tz="UTC")

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from pipeline.runners.prism import find_prism
-from tests.pipeline.job import ROOT, finish, process
+from tests.kit.job import ROOT, finish, process
 
 pytestmark = pytest.mark.slow
 LIVE = (

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from model.alerts import Thresholds, as_ndjson, find_alerts, from_ndjson
 from model.drift import Drift, Shift
 from model.metrics import Metrics, Sums, compute_metrics
-from tests.model.core_kit import NOON
+from tests.kit.rows import NOON
 
 BOTH = Thresholds(0.25, 0.5)
 

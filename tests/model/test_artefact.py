@@ -21,7 +21,7 @@ from model.batch import column, concat, filter_rows
 from model.manifest import Fit, Learner, Manifest, to_printable
 from model.statistics import Numeric, summarize_batch
 from model.training import evaluate, fingerprint, normalize, train, training_fingerprint
-from tests.model.core_kit import (
+from tests.kit.rows import (
     LEARNERS,
     RIDES,
     RIDGE,

@@ -21,7 +21,7 @@ from model.pickling import SteadyPickler, dump, without_gaps
 from model.schema import Features, Schema
 from model.statistics import Statistics, summarize_batch
 from model.training import train
-from tests.model.core_kit import LEARNERS, RIDES, normalize_rows, rides, train_model
+from tests.kit.rows import LEARNERS, RIDES, normalize_rows, rides, train_model
 
 OTHER_PROCESS = """
 import numpy as np
@@ -29,7 +29,7 @@ dirt = [np.full(n, 255, np.uint8) for n in range(16, 20_000, 8)]
 texts = ["".join(["s", "quared_error", str(i)]) for i in range(20_000)]
 del dirt[::2], texts[::3]
 from hashlib import sha256
-from tests.model.core_kit import LEARNERS, rides, train_model
+from tests.kit.rows import LEARNERS, rides, train_model
 del dirt
 for learner in LEARNERS:
     print(sha256(train_model(learner, rides(400))[0]).hexdigest())

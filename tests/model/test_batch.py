@@ -34,7 +34,7 @@ from model.batch import (
     to_plain,
     with_tag,
 )
-from tests.model.core_kit import NOON, RIDES, accept, rides
+from tests.kit.rows import NOON, RIDES, accept, rides
 
 LEAST = -(2**63)
 TAG = Tag(Key(3, 40, 0), 0, "gs://bucket/a,b=ç/rows.csv", 2)

@@ -26,7 +26,7 @@ from model.rows import from_dicts
 from model.schema import Features, Schema
 from model.validation import validate
 from reading import plan, read
-from tests.model.core_kit import RIDGE, rides, train_model
+from tests.kit.rows import RIDGE, rides, train_model
 
 SCHEMA = Schema(
     name="s", time="t", target="y", features=Features(numeric=("x",), categorical=("k",))

@@ -30,7 +30,7 @@ from model.drift import (
 )
 from model.encoder import Encoder
 from model.metrics import Sums, merge, sum_batch
-from tests.model.core_kit import RIDES, RIDGE, accept, rides, train_model
+from tests.kit.rows import RIDES, RIDGE, accept, rides, train_model
 
 EDGES = np.arange(-4.25, 4.5, 0.5)
 KINDS = ["bus", "car", "tram"]

@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from model.encoder import BOUND, Encoder, codes, fit_encoder
 from model.schema import Features, Schema
 from model.statistics import MAX_CATEGORIES, count_values, frequent, merge, summarize_batch
-from tests.model.core_kit import RIDES, accept
+from tests.kit.rows import RIDES, accept
 
 Floats = npt.NDArray[np.float64]
 NAN = float("nan")

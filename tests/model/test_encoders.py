@@ -26,7 +26,7 @@ from model.moments import suffice
 from model.schema import Schema, schema_of
 from model.statistics import MANY, summarize_batch
 from model.training import normalize, train
-from tests.model.core_kit import WINDOW, accept
+from tests.kit.rows import WINDOW, accept
 
 CATEGORIES = st.sampled_from([None, "a", "b", "c", "d e", "ç"])
 

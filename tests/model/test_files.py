@@ -22,7 +22,7 @@ from model.files import (
     version,
     write_whole,
 )
-from tests.model.core_kit import InMemory
+from tests.kit.rows import InMemory
 
 
 @pytest.fixture(params=["local", "remote"])

@@ -12,7 +12,7 @@ import pytest
 from model import learners
 from model.artefact import load_bytes
 from model.manifest import Learner
-from tests.model.core_kit import rides, train_model
+from tests.kit.rows import rides, train_model
 
 LEARNER = "slow_package.inner:Mean"
 MODULES = {

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from model.batch import SECOND
 from model.drift import Histogram, Profile, measure_drift
 from model.metrics import Metrics, Sums, compute_metrics, merge, merge_two, sum_batch
-from tests.model.core_kit import NOON
+from tests.kit.rows import NOON
 
 Floats = npt.NDArray[np.float64]
 NAN = float("nan")

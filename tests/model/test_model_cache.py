@@ -12,7 +12,7 @@ from model.asof import format_name
 from model.batch import SECOND
 from model.manifest import Reference
 from model.store import DamagedArtefact, ModelCache, Store, model_cache
-from tests.model.core_kit import NOON, RIDGE, rides, train_model
+from tests.kit.rows import NOON, RIDGE, rides, train_model
 
 NAMES = [format_name(NOON + i * 60 * SECOND) for i in range(1, 5)]
 OLD, NEW = train_model(RIDGE, rides(30, 0)), train_model(RIDGE, rides(30, 1))

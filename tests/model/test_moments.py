@@ -20,7 +20,7 @@ from model.moments import Moments, fit_ridge, from_bytes, merge, moments, suffic
 from model.schema import Features, Schema
 from model.statistics import merge as merge_statistics
 from model.statistics import summarize_batch
-from tests.model.core_kit import RIDES, accept
+from tests.kit.rows import RIDES, accept
 
 SCHEMA = Schema(name="s", time="t", target="y", features=Features(numeric=("a", "b", "c")))
 

@@ -29,7 +29,7 @@ from model.statistics import (
     summarize,
     summarize_batch,
 )
-from tests.model.core_kit import RIDES, accept, rides
+from tests.kit.rows import RIDES, accept, rides
 
 Floats = npt.NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)

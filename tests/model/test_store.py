@@ -19,7 +19,7 @@ from model.asof import format_name
 from model.batch import SECOND
 from model.manifest import Reference
 from model.store import DamagedArtefact, ModelCache, Store, is_name
-from tests.model.core_kit import NOON, RIDGE, InMemory, rides, train_model
+from tests.kit.rows import NOON, RIDGE, InMemory, rides, train_model
 
 MINUTE = 60 * SECOND
 NAMES = [format_name(NOON + i * MINUTE) for i in range(1, 13)]

@@ -12,8 +12,8 @@ import pytest
 
 from model.manifest import Learner
 from model.store import Store
-from tests.model.core_kit import LEARNERS, rides, train_model
-from tests.pipeline.job import ROOT
+from tests.kit.job import ROOT
+from tests.kit.rows import LEARNERS, rides, train_model
 
 BLOCKED = """\
 import sys

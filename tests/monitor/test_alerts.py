@@ -18,7 +18,7 @@ from model.alerts import Alert, as_ndjson
 from model.runs import RunFolder
 from monitor import alerts
 from monitor.alerts import AlertWatch, NotReached, Webhook, lines, post
-from tests.pipeline.job import HEADER, SCHEMA, Job, content, make_settings, metrics
+from tests.kit.job import HEADER, SCHEMA, Job, content, make_settings, metrics
 
 FILE = ("--input", "in.csv", "--schema", "s.toml", "--learner", "ridge", "--output", "o")
 REFRESHES = [f"20260101T000{minute}00Z" for minute in range(8)]

@@ -24,7 +24,7 @@ from monitor.serve.core import open_core
 from monitor.serve.options import KEY, Options
 from pipeline.__main__ import main
 from pipeline.settings import START, micros_of
-from tests.pipeline.job import SMALL, Job
+from tests.kit.job import SMALL, Job
 
 SECRET = "0123456789abcdef"
 NEWEST = "20260101T000300Z"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.job import SMALL, Job, content, models
+from tests.kit.job import SMALL, Job, content, models
 
 NAMES = [f"20260101T000{minute}00Z" for minute in range(1, 4)]
 

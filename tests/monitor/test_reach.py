@@ -12,7 +12,7 @@ from model import files
 from model import reach as reaching
 from model.errors import UserError
 from model.reach import reach
-from tests.pipeline.job import SMALL, Job
+from tests.kit.job import SMALL, Job
 
 STORE = "gs://bucket/runs/a"
 

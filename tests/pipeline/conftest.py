@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.job import Job
+from tests.kit.job import Job
 
 
 @pytest.fixture

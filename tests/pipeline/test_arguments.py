@@ -13,7 +13,7 @@ from model.errors import UserError
 from pipeline.arguments import parse, parser
 from pipeline.program import COMMANDS
 from pipeline.settings import Settings, option
-from tests.pipeline.job import Job
+from tests.kit.job import Job
 
 OPTIONS: dict[str, tuple[str, Any]] = {
     "runner": ("prism", "prism"),

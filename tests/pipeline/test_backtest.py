@@ -14,7 +14,7 @@ import pytest
 
 from model.errors import UserError
 from pipeline import backtest
-from tests.pipeline.job import Job
+from tests.kit.job import Job
 
 PLAIN = {"name": "s", "time": "at", "target": "y", "features": {"numeric": ["x", "z"]}}
 RICH = {

@@ -17,7 +17,7 @@ from model.store import Store
 from monitor import ask as asking
 from pipeline import backtest
 from pipeline.__main__ import main
-from tests.monitor.serve.kit import ARROW, PARQUET, arrow, client, parquet, problem_of
+from tests.kit.serve import ARROW, PARQUET, arrow, client, parquet, problem_of
 from tests.pipeline.test_backtest import toml
 
 CALENDAR = {"at": ["hour"], "sold": ["weekday:cyclic"]}

@@ -17,8 +17,8 @@ from pipeline import check
 from pipeline.check import has_fired, last, merge, process, trial, trial_folder, watch
 from pipeline.runners import prism
 from pipeline.runners.requirements import Requirement
-from tests.pipeline.fake_flink import FakeFlink, find_closed_port, serving
-from tests.pipeline.job import Job, Told, make_settings
+from tests.kit.fake_flink import FakeFlink, find_closed_port, serving
+from tests.kit.job import Job, Told, make_settings
 
 QUIET = Console(file=io.StringIO())
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.closing import Rejected, rejection_lines
-from tests.pipeline.job import SCHEMA, Job, Told, metrics, rejects, status
+from tests.kit.job import SCHEMA, Job, Told, metrics, rejects, status
 
 
 def run(job: Job, broken: dict[int, str], *argv: str, rows: int = 120) -> Told:

@@ -11,7 +11,7 @@ from urllib3.util import Retry
 
 from pipeline.logs import configure_logging
 from pipeline.runners.cluster import Cluster, Unreachable
-from tests.pipeline.fake_flink import find_closed_port
+from tests.kit.fake_flink import find_closed_port
 
 OVERVIEW = b'{"slots-available": 3, "slots-total": 8}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(OVERVIEW), OVERVIEW)

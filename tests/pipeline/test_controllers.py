@@ -14,8 +14,8 @@ from model.runs import RunFolder
 from pipeline.runners import controllers
 from pipeline.runners.cluster import Cluster
 from pipeline.runners.controllers import FlinkController, RunController
-from tests.pipeline.fake_flink import FakeFlink, FakeJob, find_closed_port, serving
-from tests.pipeline.job import make_settings
+from tests.kit.fake_flink import FakeFlink, FakeJob, find_closed_port, serving
+from tests.kit.job import make_settings
 from transforms.versions import OtherVersion
 
 NAME = "correnteza-a"

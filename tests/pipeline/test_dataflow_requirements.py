@@ -18,7 +18,7 @@ from pipeline import runners
 from pipeline.arguments import parse
 from pipeline.runners import dataflow
 from pipeline.settings import RENAMED, Settings
-from tests.pipeline.job import ROOT, SCHEMA, Job, make_settings
+from tests.kit.job import ROOT, SCHEMA, Job, make_settings
 
 NEEDED = ("--project=my-project", "--region=europe-west1", "--temp_location=gs://my-bucket/tmp")
 RUN = "gs://my-bucket/runs/a"

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.store import Store
-from tests.pipeline.job import SMALL, Job
+from tests.kit.job import SMALL, Job
 
 
 @pytest.fixture

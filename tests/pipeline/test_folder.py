@@ -22,7 +22,7 @@ from pipeline.folder import (
     sweep,
 )
 from pipeline.settings import Settings, settings_from
-from tests.pipeline.job import SCHEMA, SMALL, Job, content, make_settings, metrics
+from tests.kit.job import SCHEMA, SMALL, Job, content, make_settings, metrics
 
 
 def open_run(**values: Any) -> RunFolder:

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.monitor.serve.kit import client
-from tests.pipeline.job import Job, content, metrics
+from tests.kit.job import Job, content, metrics
+from tests.kit.serve import client
 
 KEPT = Path(__file__).parent / "golden" / "kept"
 LEARNERS = ["ridge", "forest", "boosting"]

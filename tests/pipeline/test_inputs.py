@@ -26,7 +26,7 @@ from pipeline.inputs import (
 )
 from pipeline.source import file_source
 from reading import plan
-from tests.pipeline.job import HEADER, SCHEMA, make_settings
+from tests.kit.job import HEADER, SCHEMA, make_settings
 
 FOLDER = RunFolder("o")
 MINUTE = 60_000_000

@@ -9,7 +9,7 @@ import pytest
 
 from model.runs import RunFolder
 from pipeline.integrity import check_whole, find_losses
-from tests.pipeline.job import SMALL, Job, finish, process
+from tests.kit.job import SMALL, Job, finish, process
 
 MINUTE = 60_000_000
 

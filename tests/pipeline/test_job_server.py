@@ -16,7 +16,7 @@ from pipeline.arguments import parse
 from pipeline.runners.beam_compat import BeamParser
 from pipeline.runners.cluster import root_cause
 from pipeline.runners.flink import JOB_SERVERS
-from tests.pipeline.job import ROOT
+from tests.kit.job import ROOT
 
 JARS = sorted((ROOT / ".tools" / "flink").glob("beam-runners-flink-*/beam-runners-flink-*.jar"))
 OTHERS = {

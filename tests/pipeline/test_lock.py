@@ -15,7 +15,7 @@ import pytest
 
 from model.errors import UserError
 from pipeline.lock import FolderLock, find_writer
-from tests.pipeline.job import ROOT
+from tests.kit.job import ROOT
 
 HOLD = "import sys; from pipeline.lock import FolderLock; FolderLock(sys.argv[1]).acquire(); "
 HOLD += "print('held', flush=True); sys.stdin.read()"

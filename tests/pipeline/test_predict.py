@@ -20,7 +20,7 @@ from pipeline import predict as command
 from pipeline.__main__ import main
 from pipeline.scoring import find
 from tests.end_to_end.test_keys import predictions, run, table, write
-from tests.monitor.serve.kit import client
+from tests.kit.serve import client
 
 BLIND = ["x", "c", "flight", "gate", "seat", "ts"]
 """The table's columns but for the target; the time is kept, thus needed."""

@@ -15,7 +15,7 @@ from monitor.program import call, remedy
 from pipeline import __version__
 from pipeline.completion import SHELLS, script
 from pipeline.program import COMMANDS
-from tests.pipeline.job import ROOT, Job
+from tests.kit.job import ROOT, Job
 
 
 def ran(*argv: str, module: bool = True) -> subprocess.CompletedProcess[str]:

@@ -20,7 +20,7 @@ from monitor.watch.figures import format_figure
 from pipeline import progress
 from pipeline.closing import print_closing
 from pipeline.progress import Pace, Progress, print_summary
-from tests.pipeline.job import status
+from tests.kit.job import status
 from transforms import counters
 
 MINUTE = 60_000_000

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
-from tests.pipeline.job import ROOT, SMALL
+from tests.kit.job import ROOT, SMALL
 
 REFRESHES = [f"20260101T000{minute}00Z" for minute in range(3)]
 

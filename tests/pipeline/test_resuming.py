@@ -16,7 +16,7 @@ from pipeline.arguments import parse
 from pipeline.folder import settings_content
 from pipeline.resuming import complete
 from pipeline.settings import Settings, settings_from
-from tests.pipeline.job import GOOD, HEADER, SCHEMA, SMALL, Job, content, metrics
+from tests.kit.job import GOOD, HEADER, SCHEMA, SMALL, Job, content, metrics
 
 OPTIONS = st.fixed_dictionaries(
     {},

@@ -14,7 +14,7 @@ import pytest
 from pipeline import run
 from pipeline.progress import Progress
 from pipeline.run import at_launch, explain_failure
-from tests.pipeline.job import (
+from tests.kit.job import (
     ROOT,
     SMALL,
     Job,

@@ -17,8 +17,8 @@ from pipeline import runners
 from pipeline.runners import flink, prism
 from pipeline.runners.controllers import FlinkController, RunController
 from pipeline.runners.requirements import Requirement
-from tests.pipeline.fake_flink import FakeFlink, find_closed_port, serving
-from tests.pipeline.job import Job, make_settings
+from tests.kit.fake_flink import FakeFlink, find_closed_port, serving
+from tests.kit.job import Job, make_settings
 
 FILES = {"input": "a.csv", "schema_file": "s.toml"}
 GOOGLE = ("--project=my-project", "--region=europe-west1", "--temp_location=gs://my-bucket/tmp")

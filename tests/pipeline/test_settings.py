@@ -14,7 +14,7 @@ from model.asof import Cadence
 from model.errors import UserError
 from model.people import SCHEMA as PEOPLE
 from pipeline.settings import Settings, divisors, micros_of, option, settings_from
-from tests.pipeline.job import make_settings
+from tests.kit.job import make_settings
 
 FILES = {"input": "a.csv", "schema_file": "s.toml"}
 DEFAULTS: dict[str, Any] = {

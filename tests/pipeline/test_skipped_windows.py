@@ -14,7 +14,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from model.store import Store
-from tests.pipeline.job import SCHEMA, Job, content, metrics, models
+from tests.kit.job import SCHEMA, Job, content, metrics, models
 
 BEGIN = datetime(2024, 1, 1, tzinfo=timezone.utc)
 WORDS = ("--input", "rows.csv", "--schema", "schema.toml", "--window", "60", "--output", "o")

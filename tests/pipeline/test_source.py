@@ -19,8 +19,8 @@ from model.runs import RunFolder
 from model.store import Store
 from pipeline.settings import micros_of
 from pipeline.source import ALL, Span, file_source, people_source, span_of
-from tests.model.core_kit import rides, train_model
-from tests.pipeline.job import GOOD, HEADER, SCHEMA, make_settings
+from tests.kit.job import GOOD, HEADER, SCHEMA, make_settings
+from tests.kit.rows import rides, train_model
 from transforms.sources.work_items import Extent
 
 MINUTE = 60_000_000

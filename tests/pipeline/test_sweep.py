@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from model.errors import UserError
 from pipeline import backtest, sweep
-from tests.pipeline.job import Job
+from tests.kit.job import Job
 
 DAYS = 120
 COLUMNS: dict[str, Any] = {"time": "at", "target": "y"}

@@ -55,9 +55,9 @@ from model.runs import RunFolder
 from pipeline.graph import build
 from pipeline.source import file_source, people_source
 from reading import Chunk, File, Plan
-from tests.pipeline.job import GOOD, HEADER, SCHEMA, make_settings
-from tests.transforms.streams import MINUTE, row
-from tests.transforms.streams import SCHEMA as STREAM
+from tests.kit.job import GOOD, HEADER, SCHEMA, make_settings
+from tests.kit.streams import MINUTE, row
+from tests.kit.streams import SCHEMA as STREAM
 from transforms.coders import (
     MetricsCoder,
     ModelReferenceCoder,

@@ -14,7 +14,7 @@ from model.errors import UserError
 from model.wording import format_duration
 from pipeline.window import option, refuse_absurd
 from reading.outlook import RowTimes
-from tests.pipeline.job import SCHEMA, Job, content, make_settings, metrics
+from tests.kit.job import SCHEMA, Job, content, make_settings, metrics
 
 FILES = ("--input", "in.csv", "--schema", "s.toml", "--learner", "ridge")
 

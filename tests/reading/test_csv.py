@@ -22,7 +22,7 @@ from model.validation import validate
 from reading import plan, read, text
 from reading.dialect import Dialect
 from reading.layout import find_rows
-from tests.reading.kit import SCHEMA, columns_of, rows_of
+from tests.kit.reading import SCHEMA, columns_of, rows_of
 
 HEADER = "t,y,x,k\n"
 ROW = "2024-03-01T00:00:00Z,1.5,2,a\n"

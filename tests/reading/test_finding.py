@@ -16,7 +16,7 @@ from model.errors import UserError
 from model.schemes import check_scheme, local_path
 from reading import plan
 from reading.finding import expand_braces, match
-from tests.reading.kit import SCHEMA
+from tests.kit.reading import SCHEMA
 from tests.reading.test_plan import Bucket
 
 ROW = "t,y,x,k\n1,2,3,a\n"

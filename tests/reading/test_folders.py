@@ -20,7 +20,7 @@ from model.errors import UserError
 from model.schema import Features, Schema
 from model.validation import validate
 from reading import plan, read
-from tests.reading.kit import SCHEMA, rows_of
+from tests.kit.reading import SCHEMA, rows_of
 
 FORMS = ["csv", "ndjson", "parquet", "json"]
 ROWS = [{"t": 60 * n, "y": 1.5, "x": 2.0 * n, "k": "a"} for n in range(4)]

@@ -17,7 +17,7 @@ from model.batch import ID, PROBLEM, TEXT
 from model.errors import UserError
 from reading import plan, text
 from reading.documents import layout_of
-from tests.reading.kit import SCHEMA, rows_of
+from tests.kit.reading import SCHEMA, rows_of
 
 GOOD = {"t": 5, "y": 1.5, "x": 2, "k": "a"}
 Rows = list[dict[str, Any]]

@@ -15,7 +15,7 @@ from model.batch import ID, PROBLEM, TEXT, TIME, Key, Tag, with_tag
 from model.errors import UserError
 from model.validation import validate
 from reading import documents, plan, read, text
-from tests.reading.kit import SCHEMA, rows_of
+from tests.kit.reading import SCHEMA, rows_of
 
 GOOD = {"t": 5, "y": 1.5, "x": 2, "k": "a"}
 

@@ -18,7 +18,7 @@ from model.batch import ID, SECOND, TIME
 from model.errors import UserError
 from model.schema import Features, Schema
 from reading import parquet, plan, read
-from tests.reading.kit import SCHEMA, rows_of
+from tests.kit.reading import SCHEMA, rows_of
 
 SECONDS = [50, 51, 40, 41, 58, 59, 30]
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from model.batch import ID, SECOND, TIME
 from model.errors import UserError
 from reading import plan, read, text
-from tests.reading.kit import SCHEMA, rows_of
+from tests.kit.reading import SCHEMA, rows_of
 
 HEADER = "t,y,x,k\n"
 

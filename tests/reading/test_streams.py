@@ -22,7 +22,7 @@ from model.errors import UserError
 from model.schema import Csv, Schema
 from reading import plan, streams, text
 from reading.streams import decompress
-from tests.reading.kit import SCHEMA, columns_of, rows_of
+from tests.kit.reading import SCHEMA, columns_of, rows_of
 
 HEADER = "t,y,x,k\n"
 ROWS = "".join(f"{n},{n}.5,{n},São{n}\n" for n in range(20))

@@ -12,7 +12,7 @@ from model.alerts import Thresholds, find_alerts, from_ndjson
 from model.asof import format_name
 from model.drift import Drift, Shift
 from model.metrics import Metrics, Sums, compute_metrics
-from tests.transforms.streams import MINUTE
+from tests.kit.streams import MINUTE
 from tests.transforms.test_train import files_of
 from transforms.alerts import WriteAlerts
 from transforms.testing import Gather, embedded

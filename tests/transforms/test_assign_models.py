@@ -16,7 +16,7 @@ from model.asof import Cadence, format_name
 from model.batch import ID, SECOND, Key
 from model.manifest import Learner, Reference, Window
 from model.store import Store
-from tests.transforms.streams import EACH_MINUTE, MEAN, MINUTE, SCHEMA, row, shuffle, times_of
+from tests.kit.streams import EACH_MINUTE, MEAN, MINUTE, SCHEMA, row, shuffle, times_of
 from transforms.assign_models import AssignModels, ChooseModelFn, SendModelFn, hash_key, shard_of
 from transforms.elements import Committed, ModelReference
 from transforms.normalize import Normalize

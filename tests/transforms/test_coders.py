@@ -21,7 +21,7 @@ from model.quantiles import Bins
 from model.regression import RegressionSums
 from model.schema import Features
 from model.training import Normalized
-from tests.transforms.streams import MINUTE, SCHEMA, stream
+from tests.kit.streams import MINUTE, SCHEMA, stream
 from transforms.coders import (
     SAMPLES,
     SUMMARIES,

@@ -15,7 +15,7 @@ from model.batch import SECOND, Key, Tag, column, tag_of
 from model.manifest import Reference, Window
 from model.metrics import Metrics, Sums, merge
 from model.validation import Reject
-from tests.transforms.streams import EACH_MINUTE, MINUTE, SCHEMA, row, shuffle, stream
+from tests.kit.streams import EACH_MINUTE, MINUTE, SCHEMA, row, shuffle, stream
 from transforms.elements import (
     AcceptedBatch,
     Inference,

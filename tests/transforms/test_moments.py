@@ -17,7 +17,7 @@ from model.manifest import Learner, Manifest
 from model.schema import Features, Schema
 from model.store import Store
 from model.summaries import REDUCED_ROWS
-from tests.transforms.streams import EACH_MINUTE, MINUTE, shuffle
+from tests.kit.streams import EACH_MINUTE, MINUTE, shuffle
 from transforms.normalize import Normalize
 from transforms.statistics import CollectWindows, summarize
 from transforms.testing import FromBatches, Gather, accepted, batches, embedded

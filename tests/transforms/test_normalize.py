@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from model.batch import SECOND
 from model.training import Normalized
-from tests.transforms.streams import (
+from tests.kit.streams import (
     EACH_MINUTE,
     MINUTE,
     SCHEMA,

@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 
 from model.manifest import Reference
 from model.store import DamagedArtefact, Store, model_cache
-from tests.transforms.streams import SCHEMA, labelled, stream, values
+from tests.kit.streams import SCHEMA, labelled, stream, values
 from tests.transforms.test_normalize import by_hand
 from tests.transforms.test_train import RIDGE, commit_rows, flip
 from transforms.coders import estimate_bytes

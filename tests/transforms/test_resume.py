@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from model.batch import SECOND
-from tests.transforms.streams import MINUTE, SCHEMA, row
+from tests.kit.streams import MINUTE, SCHEMA, row
 from transforms.elements import Rejects
 from transforms.resume import is_unreported
 from transforms.testing import accepted, batches

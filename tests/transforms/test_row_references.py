@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from model.batch import ID, SECOND, encode
 from model.errors import UserError
 from reading import plan
-from tests.transforms.streams import MINUTE, SCHEMA, row, stream
+from tests.kit.streams import MINUTE, SCHEMA, row, stream
 from transforms.assign_models import MaterializeFn
 from transforms.elements import (
     AcceptedBatch,

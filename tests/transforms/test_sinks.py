@@ -16,7 +16,7 @@ from model.manifest import Reference
 from model.metrics import Metrics, Sums, compute_metrics
 from model.store import Store
 from pipeline.testing import run_graph
-from tests.transforms.streams import (
+from tests.kit.streams import (
     EACH_MINUTE,
     MEAN,
     MINUTE,

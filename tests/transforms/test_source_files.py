@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from model.batch import ID, SECOND, encode, event_times, late_mask, tag_of
 from reading import Plan, plan
-from tests.transforms.streams import MINUTE, SCHEMA, stream
+from tests.kit.streams import MINUTE, SCHEMA, stream
 from transforms.elements import WorkItem
 from transforms.sources.files import FileReader, FileWork
 from transforms.sources.read import PlannedSource

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.batch import ID, PROBLEM, SECOND, TIME, event_times, tag_of
-from tests.transforms.streams import MINUTE, SCHEMA, row, stream
+from tests.kit.streams import MINUTE, SCHEMA, row, stream
 from transforms.sources.rows import FromRows, MakeBatchesFn, as_dict, row_id
 from transforms.testing import Gather, embedded
 

@@ -15,7 +15,7 @@ from model.asof import Cadence
 from model.batch import ID, SECOND
 from model.ending import StreamEnd
 from model.statistics import Statistics
-from tests.transforms.streams import (
+from tests.kit.streams import (
     EACH_MINUTE,
     MINUTE,
     SCHEMA,

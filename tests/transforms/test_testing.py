@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from model.batch import ID, LATE, SECOND, tag_of
 from model.manifest import Window
-from tests.transforms.streams import MINUTE, SCHEMA, row, times_of
+from tests.kit.streams import MINUTE, SCHEMA, row, times_of
 from transforms.testing import (
     FromBatches,
     Gather,

@@ -12,7 +12,7 @@ import pytest
 from model.asof import parse_name
 from model.batch import SECOND
 from pipeline.testing import run_graph
-from tests.transforms.streams import MEAN, row, schema_file, shuffle, stream
+from tests.kit.streams import MEAN, row, schema_file, shuffle, stream
 from tests.transforms.test_assign_models import oracle
 from tests.transforms.test_train import files_of
 from transforms.testing import FromBatches, replay

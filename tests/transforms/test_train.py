@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 from model.batch import SECOND
 from model.manifest import Learner
 from model.store import MANIFEST, MODEL, DamagedArtefact, Store
-from tests.transforms.streams import (
+from tests.kit.streams import (
     COUNTING,
     EACH_MINUTE,
     MINUTE,

@@ -6,7 +6,7 @@ import pytest
 
 from model.batch import tag_of
 from model.validation import validate
-from tests.transforms.streams import MINUTE, SCHEMA, row, stream
+from tests.kit.streams import MINUTE, SCHEMA, row, stream
 from transforms import counters
 from transforms.elements import Rejects
 from transforms.testing import FromBatches, Gather, batches, embedded

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
-from tests.monitor.report.kit import HOSTILE, HOSTILE_SCHEMA
-from tests.pipeline.job import run_on
+from tests.kit.job import run_on
+from tests.kit.report import HOSTILE, HOSTILE_SCHEMA
 
 
 @pytest.fixture(scope="session")

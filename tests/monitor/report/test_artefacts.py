@@ -14,7 +14,7 @@ from model.runs import RunFolder
 from model.store import Store
 from monitor.report import artefacts, history
 from monitor.report.artefacts import Model
-from tests.pipeline.job import SMALL, Job, metrics, models
+from tests.kit.job import SMALL, Job, metrics, models
 
 NAMES = [f"20260101T000{minute}00Z" for minute in range(1, 5)]
 PLANTED = b"cposix\nsystem\n(S'touch planted'\ntR."

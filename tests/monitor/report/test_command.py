@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from monitor.program import remedy
-from tests.model.core_kit import InMemory
-from tests.pipeline.job import Job, content
+from tests.kit.job import Job, content
+from tests.kit.rows import InMemory
 
 
 def test_it_writes_one_file_and_shows_which(run: Path, job: Job) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from monitor.report.drift import indices
-from tests.monitor.report.kit import report, with_drift
+from tests.kit.report import report, with_drift
 
 
 def test_indices_stand_by_feature_in_the_order_of_reports() -> None:

@@ -13,8 +13,8 @@ import pytest
 from model.errors import UserError
 from model.runs import RunFolder
 from monitor.report import history
-from tests.monitor.report.kit import report
-from tests.pipeline.job import metrics
+from tests.kit.job import metrics
+from tests.kit.report import report
 
 NAMES = [f"20260101T000{minute}00Z" for minute in range(1, 5)]
 

@@ -17,8 +17,8 @@ from model.runs import RunFolder
 from model.store import Store
 from monitor.report import artefacts, page
 from monitor.report.pictures.words import figure
-from tests.monitor.report.kit import MARKUP, Page, with_drift
-from tests.pipeline.job import GOOD, HEADER, SCHEMA, Job, metrics, models, run_on
+from tests.kit.job import GOOD, HEADER, SCHEMA, Job, metrics, models, run_on
+from tests.kit.report import MARKUP, Page, with_drift
 
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph .* missing")
 """Names are measured in a font that lacks most letters, and shown in one that has them."""

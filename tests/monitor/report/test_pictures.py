@@ -27,8 +27,8 @@ from monitor.report.pictures.canvas import BOTTOM, HEIGHT, LONGEST
 from monitor.report.pictures.overtime import spans
 from monitor.report.pictures.palette import PALETTE
 from monitor.report.pictures.points import BARS, CELLS, OUTER
-from tests.monitor.report.kit import MARKUP, corners, description, parse, paths, report, texts
-from tests.pipeline.job import ROOT
+from tests.kit.job import ROOT
+from tests.kit.report import MARKUP, corners, description, parse, paths, report, texts
 
 REPORTS = [report(0), report(1, 4.0, late=3), report(2, 2.0), report(5, 8.0, rejected=50)]
 SPANS = spans(REPORTS)

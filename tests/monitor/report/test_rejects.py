@@ -12,7 +12,7 @@ from model.errors import UserError
 from model.runs import RunFolder
 from model.schema import Features, Schema
 from monitor.report import rejects
-from tests.pipeline.job import rejects as written
+from tests.kit.job import rejects as written
 
 SCHEMA = Schema(name="s", time="t", target="y", features=Features(numeric=("x: y",)))
 

@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from pipeline.__main__ import main
-from tests.monitor.serve.kit import client
-from tests.pipeline.job import SMALL
+from tests.kit.job import SMALL
+from tests.kit.serve import client
 
 
 @pytest.fixture(scope="session")

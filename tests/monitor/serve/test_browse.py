@@ -15,7 +15,8 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from sklearn.preprocessing import StandardScaler
 
-from tests.monitor.serve.kit import (
+from tests.kit.job import metrics, models
+from tests.kit.serve import (
     JSON,
     NAMES,
     client,
@@ -27,7 +28,6 @@ from tests.monitor.serve.kit import (
     rows,
     until,
 )
-from tests.pipeline.job import metrics, models
 
 
 def get_json(api: TestClient, path: str) -> Any:

@@ -14,7 +14,7 @@ from model.errors import UserError
 from monitor.serve.app import make_app
 from monitor.serve.core import open_core
 from monitor.serve.options import Options
-from tests.monitor.serve.kit import NAMES, URL, client, commit, problem_of, rows, until
+from tests.kit.serve import NAMES, URL, client, commit, problem_of, rows, until
 
 DEEP = b'{"a":' * 100_000
 DAMAGES = {

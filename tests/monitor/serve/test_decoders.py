@@ -14,7 +14,7 @@ import pytest
 
 from monitor.serve.decoders import Decoder, Decoders, Undecodable
 from monitor.serve.decoding import MEMORY, DecodeRequest
-from tests.monitor.serve.kit import ARROW, PEOPLE, arrow
+from tests.kit.serve import ARROW, PEOPLE, arrow
 
 ORDER = DecodeRequest(ARROW, arrow(pa.table(PEOPLE)), ("idade", "idh"), ("estado",), 10)
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from monitor.serve.encodings import UNPACK, unpack
 from monitor.serve.problems import Problem
-from tests.monitor.serve.kit import ARROW, JSON, PEOPLE, arrow, problem_of, rows
+from tests.kit.serve import ARROW, JSON, PEOPLE, arrow, problem_of, rows
 
 
 def bare_deflate(data: bytes) -> bytes:

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.serve.logs import JsonLines
-from tests.monitor.serve.kit import NAMES, URL, client, problem_of, rows
+from tests.kit.serve import NAMES, URL, client, problem_of, rows
 
 GETS = ("/health", "/status", "/models", "/refreshes", "/data", "/normalized", "/metrics")
 

@@ -13,8 +13,8 @@ import pytest
 from monitor.program import remedy
 from monitor.serve.logs import JsonLines
 from monitor.serve.options import KEY, options_from
-from tests.monitor.serve.kit import client, problem_of, rows, until
-from tests.pipeline.job import Job
+from tests.kit.job import Job
+from tests.kit.serve import client, problem_of, rows, until
 
 SECRET = "correct-horse-battery-staple"
 PATHS = (

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.monitor.serve.kit import client, rows
-from tests.pipeline.job import ROOT
+from tests.kit.job import ROOT
+from tests.kit.serve import client, rows
 
 MONITORING = ROOT / "deploy" / "monitoring"
 METRIC = re.compile(r"\b(correnteza_\w+|process_\w+)\b")

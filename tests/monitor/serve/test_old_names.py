@@ -12,8 +12,8 @@ from model.errors import UserError
 from monitor.serve.core import open_core
 from monitor.serve.options import Options, options_from
 from monitor.serve.watching import FolderWatcher
-from tests.monitor.serve.kit import client
-from tests.pipeline.job import metrics
+from tests.kit.job import metrics
+from tests.kit.serve import client
 
 
 def test_the_old_path_of_reports_answers_as_the_new_one_and_names_it(

@@ -25,9 +25,9 @@ from model.display import DISPLAY
 from monitor.report.pictures.palette import PALETTE
 from monitor.serve.page import drawing as module
 from monitor.serve.page.drawing import Drawing
-from tests.monitor.report.kit import HOSTILE, HOSTILE_SCHEMA, Page
-from tests.monitor.serve.kit import client, expected, iso_of, problem_of, until
-from tests.pipeline.job import metrics, run_on
+from tests.kit.job import metrics, run_on
+from tests.kit.report import HOSTILE, HOSTILE_SCHEMA, Page
+from tests.kit.serve import client, expected, iso_of, problem_of, until
 
 SECRET = "correct-horse-battery-staple"
 FILES = ("/", "/page.css", "/page.js", "/icon.svg")

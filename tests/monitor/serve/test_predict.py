@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 
 from model import fitting
 from model.store import Store
-from tests.monitor.serve.kit import (
+from tests.kit.serve import (
     ARROW,
     JSON,
     NAMES,

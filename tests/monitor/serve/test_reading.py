@@ -23,7 +23,7 @@ from monitor.serve.options import Options
 from monitor.serve.problems import Problem
 from monitor.serve.reading import Bodies, Deadlines
 from monitor.serve.server import Server, open_socket
-from tests.monitor.serve.kit import rows
+from tests.kit.serve import rows
 
 POST = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 BODY = json.dumps(rows()).encode()

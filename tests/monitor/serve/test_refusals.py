@@ -19,7 +19,7 @@ from monitor.serve.app import make_app
 from monitor.serve.core import open_core
 from monitor.serve.logs import JsonLines
 from monitor.serve.options import Options
-from tests.monitor.serve.kit import (
+from tests.kit.serve import (
     ARROW,
     JSON,
     NAMES,

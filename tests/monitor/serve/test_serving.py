@@ -14,8 +14,8 @@ import pytest
 
 from model.store import Store
 from monitor.serve.serving import Change, Models
-from tests.model.core_kit import InMemory
-from tests.monitor.serve.kit import (
+from tests.kit.rows import InMemory
+from tests.kit.serve import (
     NAMES,
     client,
     commit,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.job import SMALL
+from tests.kit.job import SMALL
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ from model.errors import UserError
 from model.runs import RunFolder
 from monitor.watch import command, status
 from monitor.watch.watched import WatchedRun
-from tests.model.core_kit import InMemory
-from tests.monitor.watch.kit import alert, change, now, picture, plain
-from tests.pipeline.job import Job, metrics, models
+from tests.kit.job import Job, metrics, models
+from tests.kit.rows import InMemory
+from tests.kit.watch import alert, change, now, picture, plain
 
 
 def test_a_run_without_a_row_has_no_report_to_wait_for(mine: Path, job: Job) -> None:

@@ -14,8 +14,8 @@ from model.runs import RunFolder
 from monitor.watch.figures import ASCII_BLOCKS, sparkline
 from monitor.watch.table import CELLS
 from pipeline.progress import Progress
-from tests.monitor.watch.kit import alert, change, console, picture, plain, to_plain
-from tests.pipeline.job import metrics, models
+from tests.kit.job import metrics, models
+from tests.kit.watch import alert, change, console, picture, plain, to_plain
 
 
 def test_alerts_are_shown_above_the_table(mine: Path) -> None:

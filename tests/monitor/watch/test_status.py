@@ -12,7 +12,7 @@ import pytest
 from model.display import QUIET, STALE
 from model.runs import RunFolder
 from monitor.watch.status import RunStatus
-from tests.monitor.watch.kit import change, now
+from tests.kit.watch import change, now
 
 
 def standing(home: Path, live: bool = True, **values: Any) -> RunStatus:

@@ -33,8 +33,8 @@ from monitor.serve.app import make_app
 from monitor.serve.core import open_core
 from monitor.serve.options import Options
 from pipeline.settings import START, micros_of
-from tests.model.core_kit import accept
-from tests.pipeline.job import ROOT
+from tests.kit.job import ROOT
+from tests.kit.rows import accept
 
 URL = "http://127.0.0.1"
 NAMES = [f"20260101T000{minute}00Z" for minute in range(1, 4)]

@@ -87,7 +87,7 @@ class Counting(DummyRegressor):
         return super().fit(X, y, sample_weight)
 
 
-COUNTING = "tests.transforms.streams:Counting"
+COUNTING = "tests.kit.streams:Counting"
 
 
 def times_of(most: int = 600) -> Any:
