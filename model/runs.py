@@ -19,7 +19,8 @@ from pydantic_core import from_json
 from model import files
 from model.alerts import Alert, from_ndjson
 from model.asof import EPOCH, parse_iso, parse_name
-from model.cohorts import Cohort
+from model.batch import SECOND
+from model.cohorts import Clock, Cohort
 from model.display import ENDED
 from model.errors import UserError
 from model.metrics import Metrics
@@ -80,13 +81,22 @@ class Questions(NamedTuple):
 
 
 class RunSettings(BaseModel):
-    """Fields of settings.json that its readers need; window and every are in seconds."""
+    """Fields of settings.json that its readers need; window, every and offset are in seconds."""
 
     data_schema: Schema = Field(alias="schema")
     learner: str
     window: int = Field(gt=0)
     every: int = Field(gt=0)
+    offset: int = 0
     live: bool = False
+
+    @property
+    def clock(self) -> Clock | None:
+        """When questions can be answered, microseconds; None unless labels have a time."""
+        wait = self.data_schema.wait
+        if wait is None:
+            return None
+        return Clock(self.every * SECOND, wait * SECOND, self.offset * SECOND)
 
 
 class Delay(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from posixpath import basename
 from typing import Generic, TypeVar
 
@@ -42,6 +42,11 @@ class NewestFiles(Generic[T]):
     def count(self) -> int:
         """How many files there are."""
         return len(self._seen or ())
+
+    def read_again(self, names: Iterable[str]) -> None:
+        """Lets the next look read some files again, by name: they may be written anew."""
+        if self._seen is not None:
+            self._seen -= set(names)
 
     def look(self) -> dict[str, T]:
         """Reads what is new, the first time no more than what is kept; gives it by name.

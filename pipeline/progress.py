@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from types import TracebackType
 
 import numpy as np
@@ -16,14 +17,17 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from model.asof import format_iso, parse_iso
+from model.asof import EPOCH, format_iso, format_name, parse_iso
 from model.batch import SECOND
+from model.cohorts import Clock
 from model.errors import UserError
 from model.metrics import Metrics
 from model.runs import RunFolder
 from model.wording import format_count
+from monitor.questions import QuestionFollower
 from monitor.watch.figures import format_figure as shown
 from monitor.watch.follower import RunFollower
+from monitor.watch.table import BY_LABEL, QUESTION_CELLS, VIEWS
 from monitor.watch.view import View
 from transforms import counters
 
@@ -141,6 +145,7 @@ class Progress:
     Args:
         folder, console: as below.
         refreshes: about how many there will be in the whole run; 0: it is not known.
+        clock: when questions can be answered; None unless labels have a time of their own.
 
     Attributes:
         folder: the run's folder.
@@ -148,12 +153,18 @@ class Progress:
         state: running, done, failed or interrupted.
     """
 
-    def __init__(self, folder: RunFolder, console: Console, refreshes: int = 0) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        console: Console,
+        refreshes: int = 0,
+        clock: Clock | None = None,
+    ) -> None:
         self.folder = folder
         self.console = console
         self.state = "running"
         self._reported = Reported(folder)
-        self._follower = RunFollower(folder)
+        self._follower = RunFollower(folder, clock)
         self._pace = Pace(refreshes, len(folder.reported()) if refreshes else 0)
         self._began = self._looked = time.monotonic()
         self._settles = time.time() + SETTLED
@@ -317,11 +328,25 @@ def percentiles(seen: Sequence[float]) -> dict[str, float]:
     return {"count": len(seen), **dict(zip(("p50", "p95", "p99", "max"), values, strict=True))}
 
 
-def print_summary(folder: RunFolder, console: Console) -> None:
-    """Prints a line a refresh, and where things are."""
+def print_summary(folder: RunFolder, console: Console, clock: Clock | None = None) -> None:
+    """Prints a line a refresh, and where things are.
+
+    Args:
+        folder: the run's.
+        console: where to print.
+        clock: when questions can be answered; None unless labels have a time of their own.
+    """
     reports = folder.reports()
+    follower = RunFollower(folder, clock)
+    if clock is not None:
+        follower.look()
     if reports:
-        console.print(_table(folder, reports[-SHOWN:]))
+        console.print(_table(folder, reports[-SHOWN:], follower))
+    if follower.questions is not None:
+        console.print(VIEWS, soft_wrap=True)
+        still = follower.questions.open()
+        if still is not None:
+            console.print(still.line(), soft_wrap=True)
     if len(reports) > SHOWN:
         console.print(
             f"the last {SHOWN} of {len(reports):,} refreshes; all: {folder.metrics}",
@@ -329,17 +354,28 @@ def print_summary(folder: RunFolder, console: Console) -> None:
         )
 
 
-def _table(folder: RunFolder, reports: list[Metrics]) -> Table:
+def _table(folder: RunFolder, reports: list[Metrics], follower: RunFollower) -> Table:
+    questions = follower.questions
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("refresh (UTC)", no_wrap=True)
-    for title in ("rows", "model", "MAE", "R2", "skill", "fit s"):
-        table.add_column(title, justify="right", no_wrap=True)
+    error = ("MAE",) if questions is None else (BY_LABEL, *QUESTION_CELLS)
+    for title in ("rows", "model", *error, "R2", "skill", "fit s"):
+        table.add_column(title, justify="right", no_wrap=questions is None)
     for report in reports:
         fit = None if report.model is None else folder.fit_seconds(report.model)
         table.add_row(
             report.refresh_start.removesuffix("Z").replace("T", " "),
             f"{report.rows:,}",
             report.model or "-",
-            *(shown(value) for value in (report.mae, report.r2, report.skill, fit)),
+            shown(report.mae),
+            *([] if questions is None else cells_by_question(report, questions)),
+            *(shown(value) for value in (report.r2, report.skill, fit)),
         )
     return table
+
+
+def cells_by_question(report: Metrics, questions: QuestionFollower) -> list[str]:
+    """The cells of a refresh by its questions."""
+    start = parse_iso(report.refresh_start) - EPOCH
+    asked = questions.of(format_name(start // timedelta(microseconds=1)))
+    return [cell(asked) for cell in QUESTION_CELLS.values()]

@@ -152,7 +152,7 @@ def run_settings(
                 show("--webhook: nothing here waits for the job, so no alerts are posted")
             return RunResult(launch(pipeline, launched, out, err), folder, False)
         controller = runners.make_controller(settings, beam_options, folder, show)
-        progress = Progress(folder, err, choice.refreshes)
+        progress = Progress(folder, err, choice.refreshes, settings.open_clock)
         code = execute(pipeline, controller, progress, resume, out)
         return RunResult(code, folder, execution.is_embedded(pipeline), controller.error)
 
@@ -277,7 +277,7 @@ def execute(
         show(f"what was complete stays in {folder.path}; go on with:")
         show(resume(controller.resume_options))
         return 1
-    print_summary(folder, out)
+    print_summary(folder, out, controller.settings.open_clock)
     if progress.state == "interrupted":
         reported = len(folder.reported())
         are = f"{format_count(reported, 'refresh')} {'is' if reported == 1 else 'are'}"

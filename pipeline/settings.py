@@ -487,6 +487,11 @@ class Settings(BaseModel):
         wait = (self.row_schema.wait or 0) * SECOND
         return Clock(self.cadence.every, wait, self.cadence.offset)
 
+    @property
+    def open_clock(self) -> Clock | None:
+        """When questions can be answered; None unless labels have a time of their own."""
+        return self.clock if self.row_schema.has_label_time else None
+
 
 def divisors(number: int) -> list[int]:
     """All divisors, in order.

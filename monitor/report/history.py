@@ -20,6 +20,7 @@ from model.schema import explain
 from model.series import Period, count_days
 from model.skipped import Skipped
 from model.wording import format_duration
+from monitor.questions import OpenQuestions, QuestionFollower, follow_reports
 
 
 def describe_status(status: Status | None, now: datetime) -> str:
@@ -80,7 +81,8 @@ class History(NamedTuple):
         status: the run's; None if it is missing or damaged.
         reports: the figures of its refreshes, in the order of time.
         fits: how long each fit took, seconds, by the name of its model, in the order of time.
-        cohorts: the figures by when questions were asked, where labels have a time of their own.
+        cohorts: the figures by question, where labels have a time of their own.
+        still: how many questions of the newest refreshes are open; None without any.
     """
 
     settings: RunSettings
@@ -88,6 +90,7 @@ class History(NamedTuple):
     reports: list[Metrics]
     fits: dict[str, float]
     cohorts: Sequence[Cohort] = ()
+    still: OpenQuestions | None = None
 
     def window(self, model: str) -> Period:
         """The last ``every`` seconds of a model's window: windows that overlap get a step each."""
@@ -102,7 +105,20 @@ def read(folder: RunFolder) -> History:
         UserError: if the folder holds no run, or a file in it is not as a run writes it.
     """
     settings = folder.parse_settings(folder.read_settings())
-    return History(settings, status(folder), reports(folder), fits(folder), cohorts(folder))
+    found = reports(folder)
+    still = find_open(folder, settings, found)
+    return History(settings, status(folder), found, fits(folder), cohorts(folder), still)
+
+
+def find_open(
+    folder: RunFolder, settings: RunSettings, found: Sequence[Metrics]
+) -> OpenQuestions | None:
+    """How many questions of a run's newest refreshes are open; None without any."""
+    if settings.clock is None:
+        return None
+    questions = QuestionFollower(folder, settings.clock, COHORTS)
+    questions.look(follow_reports(found))
+    return questions.open()
 
 
 def status(folder: RunFolder) -> Status | None:

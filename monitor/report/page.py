@@ -16,6 +16,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from model.cohorts import Cohort
 from model.display import DISPLAY
 from model.manifest import Manifest
 from model.metrics import Metrics
@@ -82,6 +83,7 @@ def make_page(folder: RunFolder, models: int, show: Callable[[str], None]) -> st
         run=run,
         total=history.total(run.reports),
         refreshes=run.reports[-REFRESHES:][::-1],
+        by_question=by_question(run),
         over_time=[*over_time(run), *costs(run, manifests)],
         predictions=list(predictions(points, refreshes)),
         drifts=list(drifts(run.reports)),
@@ -99,6 +101,13 @@ def make_page(folder: RunFolder, models: int, show: Callable[[str], None]) -> st
         dark=palette.variables(dark=True),
         **of_models(store, run, models, show),
     )
+
+
+def by_question(run: History) -> dict[str, Cohort] | None:
+    """The figures by question, by the refresh's start; None unless labels have a time."""
+    if not run.settings.data_schema.has_label_time:
+        return None
+    return {cohort.refresh_start: cohort for cohort in run.cohorts}
 
 
 def of_models(store: Store, run: History, most: int, show: Callable[[str], None]) -> dict[str, Any]:
@@ -173,12 +182,14 @@ def over_time(run: History) -> Iterator[Shown]:
             note = f"By label: of the labels that became known in each refresh. {note}"
         yield show_picture("Mean absolute error", pictures.error(reports), note)
         note = "1 is exact, 0 no better than the mean of the window, below 0 worse."
+        if run.settings.data_schema.has_label_time:
+            note = f"By label. {note}"
         yield show_picture("Skill", pictures.skill(reports), note)
     if any(cohort.mae is not None for cohort in run.cohorts):
-        note = "By cohort: of the questions asked in each refresh, whenever their labels came."
-        if still := sum(cohort.open for cohort in run.cohorts):
-            note = f"{note} {words.count(still)} of the newest were open when the stream ended."
-        yield show_picture("Error by cohort", pictures.cohorts(run.cohorts), note)
+        note = "By question: of the questions asked in each refresh, whenever their labels came."
+        if run.still is not None:
+            note = f"{note} {run.still.line().capitalize()}."
+        yield show_picture("Error by question", pictures.cohorts(run.cohorts), note)
     if reports:
         note = "Late rows are scored, not trained on; rejected ones broke the schema."
         yield show_picture("Rows", pictures.rows(reports), note)

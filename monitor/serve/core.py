@@ -13,9 +13,10 @@ from typing import Any
 
 from model.errors import UserError
 from model.files import is_local
-from model.runs import RunFolder
+from model.runs import RunFolder, RunSettings
 from model.schema import Schema
 from model.store import DamagedArtefact, Store
+from monitor.questions import QuestionFollower
 from monitor.serve.counts import Counts
 from monitor.serve.damage import Damaged
 from monitor.serve.decoders import Decoders
@@ -25,7 +26,7 @@ from monitor.serve.noted import Alerts, Skips
 from monitor.serve.options import NEWEST, Options
 from monitor.serve.problems import Problem
 from monitor.serve.reading import Bodies
-from monitor.serve.reports import Reports
+from monitor.serve.reports import KEPT, Reports
 from monitor.serve.serving import Models
 
 AT_ONCE = 32
@@ -43,6 +44,7 @@ class Core:
         options: the server's.
         settings: the run's settings.json.
         folder, schema, models, reports: of the run.
+        questions: of the run, by question; None unless labels have a time of their own.
         alerts, skips: of the run, too.
         damaged: the files of the run that cannot be read.
         status: the run's status.json; empty before there is one.
@@ -68,6 +70,8 @@ class Core:
         store = Store(self.folder.models)
         self.models = Models(store, self.options.model, self.options.poll)
         self.reports = Reports(self.folder)
+        clock = RunSettings.model_validate(self.settings).clock
+        self.questions = None if clock is None else QuestionFollower(self.folder, clock, KEPT)
         self.bodies = Bodies(self.options.max_body)
         self.alerts = Alerts(self.folder, self.reports, self.damaged)
         self.skips = Skips(self.folder, self.damaged)

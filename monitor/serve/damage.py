@@ -12,7 +12,10 @@ MOST = 1000
 """Maximum number of files that are remembered."""
 LONGEST = 300
 """Maximum number of characters of a reason."""
-KINDS = ("settings", "status", "metrics", "alerts", "skipped", "sample", "predictions", "other")
+KINDS = (
+    *("settings", "status", "metrics", "alerts", "skipped", "sample", "predictions"),
+    *("cohorts", "outcomes", "other"),
+)
 
 
 class Damaged:

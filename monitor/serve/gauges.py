@@ -19,6 +19,7 @@ from model.alerts import Alert
 from model.asof import parse_iso, parse_name
 from model.batch import SECOND
 from model.display import ENDED
+from monitor.questions import QuestionFollower
 from monitor.serve.counts import PREFIX
 from monitor.serve.damage import KINDS as FILES
 from monitor.serve.reports import Report
@@ -33,6 +34,11 @@ SKIPS = ("few_rows", "fit_failed", "other")
 """Why windows make no model."""
 ROWS = ("accepted", "scored", "unlabelled", "late", "rejected")
 """What is counted of the rows of refreshes that are reported."""
+COHORT_FIGURES = (
+    *("rows", "answered", "expired", "labelled"),
+    *("mae", "rmse", "r2", "baseline_mae", "skill"),
+)
+"""What is shown of a cohort."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 """What a report's figure has to be called to become the name of a metric."""
 
@@ -59,6 +65,8 @@ class Gauges(Collector):
         if report is not None:
             yield from of_report(report)
             yield from of_alerts(core.alerts.of_newest())
+        if core.questions is not None:
+            yield from of_questions(core.questions)
 
 
 def of_looking(core: Core) -> Iterator[Metric]:
@@ -152,6 +160,27 @@ def of_report(report: Report) -> Iterator[Metric]:
         yield of_drift("drift", "Drift of a feature", "feature", drift["features"])
         predictions = {"prediction": drift["prediction"]}
         yield of_drift("prediction_drift", "Drift of the predictions", "of", predictions)
+
+
+def of_questions(questions: QuestionFollower) -> Iterator[Metric]:
+    """The view by question: what is open, and the figures of the newest cohort that is final."""
+    still = questions.open()
+    counts = {"open": still.open, "asked": still.asked} if still else {"open": 0, "asked": 0}
+    help_ = "Questions of the newest refreshes, those that have open ones: all, and the open"
+    yield by_label("newest_questions", help_, "state", counts)
+    oldest = "Event time since the refresh of the oldest open question began, seconds"
+    yield gauge("oldest_open_question_seconds", oldest, still.age if still else 0)
+    final = [cohort for cohort in questions.cohorts.kept.values() if cohort.final]
+    if not final:
+        return
+    newest = final[-1]
+    for name in COHORT_FIGURES:
+        value = getattr(newest, name)
+        if is_figure(value):
+            yield gauge(f"cohort_{name}", f"By question: {name} of the newest final refresh", value)
+    end = seconds(newest.refresh_end)
+    if end is not None:
+        yield gauge("cohort_end_seconds", "End of that refresh, since the epoch", end)
 
 
 def of_alerts(alerts: list[Alert]) -> Iterator[Metric]:

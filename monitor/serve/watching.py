@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from model import files
 from model.runs import parse_json
+from monitor.questions import Reported
 from monitor.serve.core import Core
 from monitor.serve.logs import log_event
-from monitor.serve.reports import explain_unreadable
+from monitor.serve.reports import Report, explain_unreadable
 
 STOP = 5.0
 """Seconds: a look that takes longer is not waited for at the end."""
@@ -67,10 +68,27 @@ class FolderWatcher:
 
     def look_at_reports(self) -> None:
         """Publishes new reports."""
-        for report in self.core.reports.look():
+        new = self.core.reports.look()
+        for report in new:
             self.core.events.publish("refresh", report)
             self.core.events.publish("window", report)  # its old name, for one release more
         self.core.damaged.keep("metrics", self.core.reports.damaged)
+        self._look_at_questions(new)
+
+    def _look_at_questions(self, new: list[Report]) -> None:
+        """Reads what became of the questions, where labels have a time of their own."""
+        questions = self.core.questions
+        if questions is None:
+            return
+        questions.look(
+            Reported(
+                *(report["refresh_start"], report["rows"], report.get("answered", 0)),
+                report.get("files") or (),
+            )
+            for report in new
+        )
+        self.core.damaged.keep("cohorts", questions.cohorts.damaged)
+        self.core.damaged.keep("outcomes", questions.damaged)
 
     def look_at_status(self) -> None:
         """Publishes a status that has changed."""

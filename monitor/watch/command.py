@@ -16,7 +16,7 @@ from monitor.commandline import Parser
 from monitor.console import consoles
 from monitor.watch.figures import clean
 from monitor.watch.follower import Update, alert_lines
-from monitor.watch.table import line
+from monitor.watch.table import cohort_line, line
 from monitor.watch.view import WAITING
 from monitor.watch.watched import WatchedRun
 
@@ -97,7 +97,9 @@ def show_lines(watched: WatchedRun, out: Console) -> None:
         if watched.trouble not in ("", trouble):
             print_line(watched.trouble)
         trouble = watched.trouble
-        for text in (*starmap(line, new.reports.items()), *alert_lines(new.alerts.values())):
+        asked = starmap(cohort_line, new.cohorts.items())
+        shown = *starmap(line, new.reports.items()), *asked, *alert_lines(new.alerts.values())
+        for text in shown:
             print_line(text)
 
     print_line(watched.title)

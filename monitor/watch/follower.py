@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from model.alerts import Alert, from_ndjson
+from model.cohorts import Clock, Cohort
 from model.metrics import Metrics
 from model.runs import RunFolder
 from model.store import Store
 from monitor.newest import NewestFiles
+from monitor.questions import ByQuestion, QuestionFollower, follow_reports
 
 KEPT = 60
 """Reports at hand: those of the error's line, and more than a terminal has lines."""
@@ -18,10 +21,14 @@ ALERTS = 5
 
 
 class Update(NamedTuple):
-    """What a look has found, by the name of the refresh, oldest first."""
+    """What a look has found, by the name of the refresh, oldest first.
+
+    There are cohorts only if labels have a time of their own.
+    """
 
     reports: dict[str, Metrics]
     alerts: dict[str, list[Alert]]
+    cohorts: Mapping[str, Cohort] = MappingProxyType({})
 
 
 def alert_lines(found: Iterable[list[Alert]]) -> list[str]:
@@ -35,9 +42,11 @@ class RunFollower:
     Attributes:
         reports, alerts: the newest of both.
         models: the names of the models in the store, oldest first.
+        questions: the view by question; None unless labels have a time of their own.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, clock: Clock | None = None) -> None:
+        self.questions = None if clock is None else QuestionFollower(folder, clock, KEPT)
         self.reports = NewestFiles(folder.metrics, "json", Metrics.model_validate_json, KEPT)
         self.alerts = NewestFiles(folder.alerts, "ndjson", from_ndjson, ALERTS)
         self.models: list[str] = []
@@ -46,7 +55,10 @@ class RunFollower:
     @property
     def damaged(self) -> dict[str, str]:
         """Why files cannot be read, by their paths."""
-        return {**self.reports.damaged, **self.alerts.damaged}
+        damaged = {**self.reports.damaged, **self.alerts.damaged}
+        if self.questions is not None:
+            damaged |= {**self.questions.damaged, **self.questions.cohorts.damaged}
+        return damaged
 
     def look(self) -> Update:
         """Reads what is new.
@@ -60,4 +72,13 @@ class RunFollower:
         new = self.reports.look()
         if new or not self.reports.count:
             self.models = self._store.names()
-        return Update(new, raised)
+        if self.questions is None:
+            return Update(new, raised)
+        found = self.questions.look(follow_reports(new.values()))
+        return Update(new, raised, found)
+
+    def by_question(self) -> dict[str, ByQuestion] | None:
+        """The refreshes of the reports by their questions; None unless labels have a time."""
+        if self.questions is None:
+            return None
+        return {name: self.questions.of(name) for name in self.reports.kept}

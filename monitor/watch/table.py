@@ -11,12 +11,20 @@ from rich.table import Table
 from rich.text import Text
 
 from model.alerts import list_shifts
+from model.cohorts import Cohort
 from model.metrics import Metrics
+from monitor.questions import ByQuestion
 from monitor.watch.figures import clean, format_figure, times
 
+BY_LABEL, BY_QUESTION = "MAE by label", "MAE by question"
+VIEWS = (
+    "by label: of the labels that became known in a refresh, with R2 and skill; "
+    "by question: of its own questions, when none can be answered any more"
+)
+"""What the two views are, where labels have a time of their own."""
 NAME_WIDTH = 16
 """A column's name beside its drift is cut to so many letters."""
-DROPPED = ("model", "rejected", "late", "R2", "drift", "rows", "skill")
+DROPPED = ("model", "rejected", "late", "R2", "drift", "rows", "skill", "open", BY_QUESTION)
 """Which columns are left out where there is no room for them, the first one first."""
 
 
@@ -70,30 +78,58 @@ Where labels come later, ``labels`` are those that became known in a refresh: it
 these, whenever their rows were scored."""
 
 
+QUESTION_CELLS: dict[str, Callable[[ByQuestion], str]] = {
+    BY_QUESTION: lambda asked: format_figure(asked.mae),
+    "open": lambda asked: "-" if asked.open is None else f"{asked.open:,}",
+}
+"""By its title what a column shows of a refresh's questions, behind the error by label."""
+
+
 def line(name: str, report: Metrics) -> str:
     """A refresh as a line of text."""
     found = {t: cell for t, cell in CELLS.items() if t != "labels" or SOME[t](report)}
+    if report.answered is not None:
+        found = {BY_LABEL if title == "MAE" else title: cell for title, cell in found.items()}
     cells = (f"{title} {cell(report, False)}" for title, cell in found.items())
     return clean(f"{times([name])[0]}  {'  '.join(cells)}")
 
 
-def table(reports: Mapping[str, Metrics], console: Console, options: ConsoleOptions) -> Table:
+def cohort_line(name: str, cohort: Cohort) -> str:
+    """A refresh's questions as a line of text."""
+    open_ = f"  open {cohort.open:,}" if cohort.open else ""
+    return (
+        f"{times([name])[0]}  by question: {cohort.rows:,} asked, {cohort.answered:,} answered, "
+        f"{cohort.expired:,} expired{open_}  MAE {format_figure(cohort.mae)}  "
+        f"skill {format_figure(cohort.skill)}"
+    )
+
+
+def table(
+    reports: Mapping[str, Metrics],
+    console: Console,
+    options: ConsoleOptions,
+    by_question: Mapping[str, ByQuestion] | None = None,
+) -> Table:
     """A table of reports that is no wider than there is room.
 
     Args:
         reports: by name, at least one.
         console: where it will be shown.
         options: the width there.
+        by_question: the refreshes by their questions; None unless labels have a time of their own.
     """
     titles = [
         title for title in CELLS if title not in SOME or any(map(SOME[title], reports.values()))
     ]
-    made = _make(reports, titles, False, options.encoding)
+    if by_question is not None:
+        place = titles.index("MAE")
+        titles[place : place + 1] = [BY_LABEL, *QUESTION_CELLS]
+    made = _make(reports, titles, False, options.encoding, by_question)
     for left_out in (None, *DROPPED):
         if width(made, console, options) <= options.max_width:
             break
         titles = [title for title in titles if title != left_out]
-        made = _make(reports, titles, True, options.encoding)
+        made = _make(reports, titles, True, options.encoding, by_question)
     return made
 
 
@@ -103,14 +139,22 @@ def width(made: Table, console: Console, options: ConsoleOptions) -> int:
 
 
 def _make(
-    reports: Mapping[str, Metrics], titles: Sequence[str], short: bool, encoding: str
+    reports: Mapping[str, Metrics],
+    titles: Sequence[str],
+    short: bool,
+    encoding: str,
+    by_question: Mapping[str, ByQuestion] | None,
 ) -> Table:
     made = Table(box=None, pad_edge=False, header_style="bold")
     made.add_column("refresh" if short else "refresh (UTC)", no_wrap=True, overflow="crop")
     for title in titles:
         made.add_column(title, justify="right", no_wrap=True, overflow="crop")
-    for at, report in zip(times(list(reports), short), reports.values(), strict=True):
-        cells = {title: clean(CELLS[title](report, short), encoding) for title in titles}
+    for at, (name, report) in zip(times(list(reports), short), reports.items(), strict=True):
+        shown = {title: cell(report, short) for title, cell in CELLS.items() if title in titles}
+        if by_question is not None:
+            shown[BY_LABEL] = CELLS["MAE"](report, short)
+            shown |= {title: cell(by_question[name]) for title, cell in QUESTION_CELLS.items()}
+        cells = {title: clean(shown[title], encoding) for title in titles}
         made.add_row(at, *(Text(text, _style(title, report)) for title, text in cells.items()))
     return made
 

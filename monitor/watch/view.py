@@ -11,7 +11,7 @@ from rich.text import Text
 from model.display import ENDED
 from monitor.watch.figures import ASCII_BLOCKS, BLOCKS, clean, format_figure, pack_lines, sparkline
 from monitor.watch.follower import RunFollower, alert_lines
-from monitor.watch.table import table
+from monitor.watch.table import BY_LABEL, BY_QUESTION, VIEWS, table
 
 STATES = {"running": "green", "done": "bold green", "failed": "bold red", "stale": "bold red"}
 LABEL = 9
@@ -51,8 +51,13 @@ class View:
         title = _line(self.title, options)
         title.truncate(max(options.max_width - len(state), 1))
         yield title.append(state, STATES.get(self.state, "yellow"))
-        for text in pack_lines([*self.summary, self._models()], options.max_width):
+        questions = self.seen.questions
+        still = None if questions is None else questions.open()
+        more = [] if still is None else [still.line()]
+        for text in pack_lines([*self.summary, self._models(), *more], options.max_width):
             yield _line(text, options)
+        if questions is not None:
+            yield _line(VIEWS, options)
 
     def _models(self) -> str:
         models = self.seen.models
@@ -71,20 +76,26 @@ class View:
         yield from extra
         rows = max(room - len(extra) - 1, 1)
         newest = dict(list(self.seen.reports.kept.items())[-rows:])
-        yield table(newest, console, options)
+        yield table(newest, console, options, self.seen.by_question())
 
     def _errors(self, options: ConsoleOptions) -> Iterator[Text]:
         """The error of the newest refreshes, and the baseline's; each has its own scale."""
         reports = self.seen.reports.kept.values()
+        by_question = self.seen.by_question()
         blocks = ASCII_BLOCKS if options.ascii_only else BLOCKS
-        for label, style, values in (
+        lines = [
             ("MAE", "cyan", [report.mae for report in reports]),
             ("baseline", "", [report.baseline_mae for report in reports]),
-        ):
+        ]
+        if by_question is not None:
+            asked = [by_question[name].mae for name in self.seen.reports.kept]
+            lines[0:1] = [(BY_LABEL, *lines[0][1:]), (BY_QUESTION, "cyan", asked)]
+        indent = max(LABEL, *(len(label) + 1 for label, *_ in lines))
+        for label, style, values in lines:
             caption = f" {_range(values, options.max_width)}"
-            room = max(options.max_width - LABEL - len(caption), 1)
+            room = max(options.max_width - indent - len(caption), 1)
             drawn = Text(sparkline(values[-room:], blocks), style)
-            yield Text.assemble(label.ljust(LABEL), drawn, caption, no_wrap=True, overflow="crop")
+            yield Text.assemble(label.ljust(indent), drawn, caption, no_wrap=True, overflow="crop")
 
     def _alerts(self, options: ConsoleOptions) -> Iterator[Text]:
         """The newest alerts."""

@@ -32,7 +32,7 @@ class WatchedRun:
         settings = folder.parse_settings(folder.read_settings())
         self.title = f"{settings.data_schema.name} -> {folder.path}"
         self.status = RunStatus(folder, settings.live)
-        self.seen = RunFollower(folder)
+        self.seen = RunFollower(folder, settings.clock)
         self.trouble = ""
         self._folder = folder
 

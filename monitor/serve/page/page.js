@@ -287,7 +287,9 @@ function takeReport(report) {
 }
 
 function showReports(fresh) {
-  const columns = [...DISPLAY.counts, ...DISPLAY.figures].map(([title]) => [title, true, !DISPLAY.on_phones.includes(title)]);
+  const byLabel = [...run.reports.values()].some((r) => r.answered != null);
+  const columns = [...DISPLAY.counts, ...DISPLAY.figures].map(([title]) => [
+    title === "MAE" && byLabel ? "MAE by label" : title, true, !DISPLAY.on_phones.includes(title)]);
   const wide = columns.map(([, , left]) => left);
   const rows = [...run.reports.values()].slice(-SHOWN.refreshes).reverse().map((r) => el("tr",
     { "data-refresh": r.refresh_start, class: r.refresh_start === fresh && "new" },

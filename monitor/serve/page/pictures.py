@@ -95,7 +95,8 @@ def history_of(core: Core) -> History:
     if settings.data_schema.has_label_time:
         with suppress(OSError, ValueError):  # one that is damaged, or gone meanwhile
             cohorts = core.folder.read_cohorts(NEWEST)
-    return history.History(settings, None, reports, known, cohorts)
+    still = None if core.questions is None else core.questions.open()
+    return history.History(settings, None, reports, known, cohorts, still)
 
 
 def whole(reports: Iterable[Report]) -> Iterator[Metrics]:
