@@ -11,10 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from model.arrays import Matrix
 from model.batch import ID, LABEL, TIME, TIME_TYPE, column, event_times, label_times
 from model.carried import carried_columns, carried_fields
+from model.class_sums import sum_class_batch
+from model.classes.columns import class_columns, predicted_fields, target_column
+from model.classes.decision import Classified
 from model.labels import Delays, Events, Ints, LabelCounts, find_events, group_by_refresh
 from model.metrics import Sums, sum_batch
 from model.schema import Schema
@@ -28,12 +32,14 @@ class Asked(NamedTuple):
         prediction: shape (rows,); None if no model scored them.
         baseline: what the baseline predicts for all of them.
         model: the name of the artefact that predicted; None without one.
+        classified: of a classifier the classes and probabilities.
     """
 
     rows: pa.RecordBatch
     prediction: Matrix | None
     baseline: float
     model: str | None
+    classified: Classified | None = None
 
 
 class Outcome(NamedTuple):
@@ -61,13 +67,12 @@ def find_outcomes(
         offset: how long behind multiples of ``every`` refreshes begin, microseconds.
     """
     events = find_events(asked.rows, schema, stamp)
-    target = column(asked.rows, schema.target)
-    all_rows = np.ones(len(target), np.bool_)
+    all_rows = np.ones(asked.rows.num_rows, np.bool_)
     for refresh, places in group_by_refresh(events.at, all_rows, every, offset):
-        yield Outcome(refresh, _sums(asked, events, target, places))
+        yield Outcome(refresh, _sums(asked, events, schema, places))
 
 
-def _sums(asked: Asked, events: Events, target: Matrix, places: Ints) -> Sums:
+def _sums(asked: Asked, events: Events, schema: Schema, places: Ints) -> Sums:
     answered = events.answered[places]
     known = places[answered]
     labels = LabelCounts(
@@ -76,8 +81,14 @@ def _sums(asked: Asked, events: Events, target: Matrix, places: Ints) -> Sums:
         label_late=int(np.count_nonzero(events.label_late[places])),
         delays=Delays.of(events.delay[known]),
     )
+    if schema.classifies:
+        classified = None if asked.classified is None else asked.classified.take(known)
+        target = asked.rows.column(schema.target).take(pa.array(known))
+        sums = sum_class_batch(target, 0, classified, None)
+        return sums._replace(rows=0, scored=0, unlabelled=0, labels=labels)
     if asked.prediction is None:
         return Sums(labels=labels)
+    target = column(asked.rows, schema.target)
     sums = sum_batch(target[known], 0, asked.prediction[known], asked.baseline, None)
     return sums._replace(rows=0, scored=0, labels=labels)
 
@@ -100,12 +111,17 @@ def hide_unknown(rows: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     """An accepted batch without the targets that were not known when the questions were asked."""
     if not schema.has_label_time:
         return rows
-    target = column(rows, schema.target)
     known = label_times(rows) == event_times(rows)
     if known.all():
         return rows
     place = rows.schema.get_field_index(schema.target)
     field = rows.schema.field(place)
+    if schema.classifies:
+        classes = rows.column(place)
+        indices = pc.if_else(pa.array(known), classes.indices, None)
+        hidden = pa.DictionaryArray.from_arrays(indices, classes.dictionary)
+        return rows.set_column(place, field, hidden)
+    target = column(rows, schema.target)
     return rows.set_column(place, field, pa.array(np.where(known, target, np.nan)))
 
 
@@ -123,8 +139,7 @@ def outcome_fields(schema: Schema) -> pa.Schema:
             ("id", pa.int64()),
             ("time", TIME_TYPE),
             ("label_time", TIME_TYPE),
-            ("target", pa.float64()),
-            ("prediction", pa.float64()),
+            *predicted_fields(schema),
             ("model", pa.string()),
             *kept,
         ]
@@ -148,20 +163,27 @@ def cut_answered(
         return
     rows = asked.rows
     key, kept = _split_key(carried_columns(rows, schema), schema)
-    nothing = pa.nulls(rows.num_rows, pa.float64())
     columns = [
         *key,
         rows.column(ID),
         rows.column(TIME),
         rows.column(LABEL),
-        rows.column(schema.target),
-        nothing if asked.prediction is None else pa.array(asked.prediction, from_pandas=True),
+        target_column(rows, schema),
+        *_predicted(asked, schema),
         pa.repeat(pa.scalar(asked.model, pa.string()), rows.num_rows),
         *kept,
     ]
     whole = pa.RecordBatch.from_arrays(columns, schema=outcome_fields(schema))
     for refresh, places in group_by_refresh(events.at, events.answered, every, offset):
         yield refresh, whole.take(pa.array(places))
+
+
+def _predicted(asked: Asked, schema: Schema) -> list[pa.Array]:
+    if schema.classifies:
+        return class_columns(asked.classified, asked.rows.num_rows)
+    if asked.prediction is None:
+        return [pa.nulls(asked.rows.num_rows, pa.float64())]
+    return [pa.array(asked.prediction, from_pandas=True)]
 
 
 def _split_key(columns: list[Any], schema: Schema) -> tuple[list[Any], list[Any]]:

@@ -24,6 +24,8 @@ from model import fitting
 from model.arrays import Matrix
 from model.calendar import derive
 from model.categories import category_array, is_null, rename_categories
+from model.classes.decision import Classified, Decision
+from model.classes.probabilities import predict_probabilities
 from model.drift import Histogram, Profile
 from model.encoder import Encoder
 from model.features import CalendarFeature
@@ -39,12 +41,14 @@ class Scores(NamedTuple):
     """An artefact's predictions for some rows.
 
     Attributes:
-        prediction: shape (rows,).
+        prediction: shape (rows,); of a classifier the places of the predicted classes.
         histogram: counts of the rows in the bins of its profile; None if it has no profile.
+        classified: of a classifier the classes and probabilities.
     """
 
     prediction: Matrix
     histogram: Histogram | None
+    classified: Classified | None = None
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,10 @@ class Artefact:
         schema: of the rows.
         statistics: of the window's labelled rows.
         encoder: from raw columns to a matrix.
-        estimator: a fitted scikit-learn regressor.
+        estimator: a fitted scikit-learn regressor, or classifier.
         profile: the distribution of the rows that it was trained on; None in artefacts made
             before there were profiles.
+        decision: how a classifier's probabilities become predictions; None for a regressor.
     """
 
     schema: Schema
@@ -65,22 +70,46 @@ class Artefact:
     encoder: Encoder
     estimator: Any
     profile: Profile | None = None
+    decision: Decision | None = None
 
     def predict(self, batch: pa.RecordBatch) -> Matrix:
         """Predictions of shape (rows,) for an accepted batch's raw rows.
 
+        A classifier's are the places of the predicted classes (``classify`` has all of them).
         Linear algebra has one thread in this process from then on: see ``model.threads``.
         """
         if batch.num_rows == 0:
             return np.empty(0)
+        if self.decision is not None:
+            return self.classify(batch).predicted.astype(np.float64)
         return fitting.predict(self.estimator, self.encoder.transform(batch))
+
+    def classify(self, batch: pa.RecordBatch) -> Classified:
+        """Classes and probabilities for an accepted batch's raw rows.
+
+        Raises:
+            TypeError: if the model is a regressor.
+        """
+        return self._classify(self.encoder.transform(batch))
+
+    def _classify(self, matrix: Matrix) -> Classified:
+        if self.decision is None:
+            raise TypeError("the model predicts numbers, not classes")
+        if not len(matrix):
+            return self.decision.classify(np.empty((0, len(self.decision.columns))))
+        return self.decision.classify(predict_probabilities(self.estimator, matrix))
 
     def score(self, batch: pa.RecordBatch) -> Scores:
         """Predictions for an accepted batch's raw rows, and the rows' counts in the bins."""
         if self.profile is None or batch.num_rows == 0:
-            return Scores(self.predict(batch), None)
+            classified = None if self.decision is None else self.classify(batch)
+            return Scores(self.predict(batch), None, classified)
         scores = self.encoder.scores(batch)
         matrix = self.encoder.matrix(scores, batch)
+        if self.decision is not None:
+            classified = self._classify(matrix)
+            found = self.profile.class_histogram(scores, matrix, classified.predicted)
+            return Scores(classified.predicted.astype(np.float64), found, classified)
         prediction = fitting.predict(self.estimator, matrix)
         return Scores(prediction, self.profile.histogram(scores, matrix, prediction))
 
@@ -99,6 +128,10 @@ class Artefact:
             ValueError: if a numeric feature holds text, a time cannot be read, or lengths differ.
         """
         return self.predict(self._features(columns))
+
+    def classify_columns(self, columns: Mapping[str, Sequence[Any]]) -> Classified:
+        """As ``classify``, for features by name as ``predict_columns`` takes them."""
+        return self.classify(self._features(columns))
 
     def unknown_columns(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, int]:
         """As ``unknown``, for features by name as ``predict_columns`` takes them."""
@@ -128,7 +161,9 @@ class Artefact:
 
     def __reduce__(self) -> tuple[Any, ...]:
         plain = self.schema.model_dump_json(), self.statistics.model_dump_json()
-        trained = () if self.profile is None else (self.profile_json,)
+        trained: tuple[Any, ...] = () if self.profile is None else (self.profile_json,)
+        if self.decision is not None:
+            trained = (self.profile_json or None, self.decision)
         return rebuild, (*plain, self.encoder, self.estimator, *trained)
 
     @cached_property
@@ -138,14 +173,21 @@ class Artefact:
 
     @property
     def baseline(self) -> float:
-        """The baseline's prediction: the mean target of the window."""
+        """The baseline's prediction: the mean target of the window; 0 of a classifier."""
+        if self.decision is not None:
+            return 0.0
         mean = self.statistics.numeric(self.schema.target).mean
         assert mean is not None
         return mean
 
 
 def rebuild(
-    schema: str, statistics: str, encoder: Encoder, estimator: Any, trained: str | None = None
+    schema: str,
+    statistics: str,
+    encoder: Encoder,
+    estimator: Any,
+    trained: str | None = None,
+    decision: Decision | None = None,
 ) -> Artefact:
     """Unpickles an artefact, whose schema, statistics and profile are JSON."""
     trained_on = Statistics.model_validate_json(statistics)
@@ -155,6 +197,7 @@ def rebuild(
         with_canonical_categories(encoder, trained_on),
         estimator,
         None if trained is None else Profile.model_validate_json(trained),
+        decision,
     )
 
 

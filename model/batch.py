@@ -11,8 +11,9 @@ read the row; null where it could), ``__text`` (string: that row as it stood) an
 (int64: where, if that is not the row's ordinal). Where a file says how times are written, it has
 ``__label`` and, for each column of times that calendar features are computed from, ``__read_`` and
 its name. ``validate`` turns it into an accepted batch: target and numeric features, those of the
-calendar too, are float64 without nulls (NaN is null), categorical features are
-dictionary<int32, string> with nulls. Where the schema has an ``id``, ``__key`` (string) is the
+calendar too, are float64 without nulls (NaN is null), categorical features, and a target
+that is a class, are dictionary<int32, string> with nulls. Where the schema has an ``id``, ``__key``
+(string) is the
 user's own key of the row; columns of ``keep`` that have no other role are strings. Where it has
 a ``label_time``, ``__label`` (timestamp[us, UTC]) is when the target became known; null for an open
 question, which has no target either.
@@ -79,13 +80,20 @@ def accepted_schema(schema: Schema) -> pa.Schema:
             pa.field(ID, pa.int64(), nullable=False),
             pa.field(TIME, TIME_TYPE, nullable=False),
             pa.field(LATE, pa.bool_(), nullable=False),
-            *(pa.field(c, pa.float64(), nullable=False) for c in (schema.target, *schema.numeric)),
+            _target_field(schema),
+            *(pa.field(c, pa.float64(), nullable=False) for c in schema.numeric),
             *(pa.field(c, CATEGORY_TYPE) for c in schema.categorical),
             *([pa.field(LABEL, TIME_TYPE)] if schema.has_label_time else []),
             *([] if schema.id is None else [pa.field(KEY, pa.string())]),
             *(pa.field(c, pa.string()) for c in schema.passed),
         ]
     )
+
+
+def _target_field(schema: Schema) -> pa.Field:
+    if schema.classifies:
+        return pa.field(schema.target, CATEGORY_TYPE)
+    return pa.field(schema.target, pa.float64(), nullable=False)
 
 
 def drop_carried(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
@@ -129,6 +137,15 @@ def column(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.float64]:
     """A float64 column as numpy, without a copy; NaN is null."""
     values: npt.NDArray[np.float64] = batch.column(name).to_numpy(zero_copy_only=True)
     return values
+
+
+def labelled_mask(batch: pa.RecordBatch, schema: Schema) -> npt.NDArray[np.bool_]:
+    """Which rows have a target, as a mask of shape (rows,)."""
+    if not schema.classifies:
+        return ~np.isnan(column(batch, schema.target))
+    mask: npt.NDArray[np.bool_]
+    mask = batch.column(schema.target).is_valid().to_numpy(zero_copy_only=False)
+    return mask
 
 
 def all_within(values: npt.NDArray[np.float64], low: float, high: float) -> bool:

@@ -69,7 +69,7 @@ def to_keys(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
     types = pa.types
     if types.is_dictionary(values.type):
         known, bad = to_keys(values.dictionary)
-        return known.take(values.indices), _take_mask(bad, values.indices)
+        return known.take(values.indices), take_mask(bad, values.indices)
     fine = np.zeros(len(values), np.bool_)
     if types.is_floating(values.type):
         return _float_keys(values)
@@ -119,7 +119,7 @@ def to_texts(values: pa.Array) -> pa.Array:
 def carried_fields(schema: Schema) -> list[pa.Field]:
     """The columns that a schema adds to predictions: ``key``, then what is kept."""
     key = [] if schema.id is None else [pa.field("key", _TEXT)]
-    numbers = (schema.target, *schema.numeric)
+    numbers = schema.numeric if schema.classifies else (schema.target, *schema.numeric)
     kinds = {schema.time: TIME_TYPE, **dict.fromkeys(numbers, pa.float64())}
     return key + [pa.field(name, kinds.get(name, _TEXT)) for name in schema.keep]
 
@@ -133,10 +133,10 @@ def carried_columns(batch: pa.RecordBatch, schema: Schema) -> list[pa.Array]:
 def _kept_column(batch: pa.RecordBatch, name: str, schema: Schema) -> pa.Array:
     if name == schema.time:
         return batch.column(TIME)
-    if name == schema.target or name in schema.numeric:
+    if name in schema.numbers:
         return pa.array(column(batch, name), from_pandas=True)
     values = batch.column(name)
-    return values.dictionary_decode() if name in schema.categorical else values
+    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
 
 
 def _float_keys(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
@@ -155,7 +155,8 @@ def _compose(values: pa.Array) -> pa.Array:
     return pa.array(found, _TEXT)
 
 
-def _take_mask(mask: npt.NDArray[np.bool_], indices: pa.Array) -> npt.NDArray[np.bool_]:
+def take_mask(mask: npt.NDArray[np.bool_], indices: pa.Array) -> npt.NDArray[np.bool_]:
+    """A mask of a dictionary's values as one of its rows; False for null."""
     taken = pa.array(mask).take(indices).fill_null(False)
     return np.asarray(taken.to_numpy(zero_copy_only=False), np.bool_)
 

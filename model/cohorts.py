@@ -7,9 +7,9 @@ of the questions that were asked in it. A cohort is final when its last question
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from model.answers import Outcome
 from model.asof import floor_to, format_iso, format_name
@@ -34,7 +34,7 @@ class Cohort(BaseModel):
         final: whether no question of it can be answered any more.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     format: Literal[1] = 1
     refresh_start: str
@@ -45,13 +45,19 @@ class Cohort(BaseModel):
     expired: int
     open: int
     labelled: int
-    mae: float | None
-    rmse: float | None
-    r2: float | None
-    baseline_mae: float | None
-    skill: float | None
+    mae: float | None = None
+    rmse: float | None = None
+    r2: float | None = None
+    baseline_mae: float | None = None
+    skill: float | None = None
     delay: LabelDelay | None
     final: bool
+
+    @model_serializer(mode="wrap")
+    def _leave_out_others(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out the figures of the other task; those of classification are extra fields."""
+        given = {"format", *self.model_fields_set}
+        return {name: value for name, value in serialize(self).items() if name in given}
 
     def as_json(self) -> bytes:
         """The cohort file's bytes."""
@@ -124,7 +130,9 @@ def merge_cohort(
         end: where the stream ends, microseconds: what would happen from there on is still open.
             None: it does not, as far as this cohort goes.
     """
-    ordered = sorted(parts)
+    ordered = sorted(parts, key=lambda part: part.key)
+    figures = (each.sums.figures for part in ordered for each in part.outcomes)
+    task = next((each.task for each in figures if each is not None), "regression")
     merged = merge(
         outcome.sums
         for part in ordered
@@ -144,8 +152,7 @@ def merge_cohort(
         answered=labels.answered,
         expired=labels.expired,
         open=rows - labels.answered - labels.expired,
-        labelled=merged.labelled,
-        **compute_errors(merged),
+        **{"labelled": merged.labelled, **compute_errors(merged, task)},
         delay=labels.delays.summary(),
         final=end is None or clock.final_at(start) + clock.every <= end,
     )

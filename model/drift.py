@@ -45,13 +45,17 @@ random out of each group of ``rows // PROFILED`` neighbours. A million rows woul
 figures, and take a tenth of the time of a fit."""
 
 
+Places = npt.NDArray[np.int64]
+
+
 class Histogram(NamedTuple):
     """Counts and sums of some rows, column by column; those of batches add up.
 
     Attributes:
         bins: the number of rows in each bin: of each numeric feature, then of each categorical
             one, then of the prediction.
-        sums: sums of standard scores: of each numeric feature, then of the prediction.
+        sums: sums of standard scores: of each numeric feature, then of the prediction, unless it is
+            a class.
     """
 
     bins: tuple[int, ...]
@@ -65,7 +69,8 @@ class Profile(BaseModel):
         numeric: the number of numeric features, which come first.
         features: the number of rows in each bin, by feature: ``BINS`` bins of a numeric one; of a
             categorical one a bin for each value that has a column, and one for all others.
-        prediction: the number of rows in each of ``BINS`` bins, by the model's prediction.
+        prediction: the number of rows in each of ``BINS`` bins, by the model's prediction; of each
+            predicted class, where it is a class.
         mean, scale: they standardise predictions: (prediction - mean) / scale.
     """
 
@@ -85,10 +90,18 @@ class Profile(BaseModel):
             matrix: the rows as the model's encoder transforms them, shape (rows, columns).
             prediction: the model's predictions, shape (rows,).
         """
-        # Behind the 0/1 columns a matrix may have indicators of nulls.
+        standard = (prediction - self.mean) / self.scale
+        return make_histogram(scores, self._hot_columns(matrix), standard)
+
+    def class_histogram(self, scores: Matrix, matrix: Matrix, predicted: Places) -> Histogram:
+        """As ``histogram``, of predicted classes by their places: a bin is a class."""
+        hot = self._hot_columns(matrix)
+        return make_class_histogram(scores, hot, predicted, len(self.prediction))
+
+    def _hot_columns(self, matrix: Matrix) -> Matrix:
+        """The 0/1 columns of categories; behind them a matrix may have indicators of nulls."""
         width = sum(map(len, self.features.values())) - BINS * self.numeric
-        hot = matrix[:, self.numeric : self.numeric + width]
-        return make_histogram(scores, hot, (prediction - self.mean) / self.scale)
+        return matrix[:, self.numeric : self.numeric + width]
 
 
 def make_histogram(scores: Matrix, hot: Matrix, prediction: Matrix) -> Histogram:
@@ -106,13 +119,23 @@ def make_histogram(scores: Matrix, hot: Matrix, prediction: Matrix) -> Histogram
         >>> found.bins[:BINS].index(1), found.bins[BINS], found.bins[BINS + 1 :][8:10], found.sums
         (0, 1, (1, 1), (-8.8, 0.5))
     """
-    *bins, last = (count_scores(one) for one in (*scores, prediction))
+    bins = [count_scores(one) for one in scores]
+    return _histogram(bins, hot, count_scores(prediction), (*scores, prediction))
+
+
+def make_class_histogram(scores: Matrix, hot: Matrix, predicted: Places, classes: int) -> Histogram:
+    """As ``make_histogram``, where a class is predicted: it has no sum."""
+    last = np.bincount(predicted, minlength=classes)
+    return _histogram([count_scores(one) for one in scores], hot, last, tuple(scores))
+
+
+def _histogram(
+    bins: Sequence[Places], hot: Matrix, last: Places, summed: Sequence[Matrix]
+) -> Histogram:
     # A product, since it sums columns several times as fast as sum(axis=0); counts stay exact.
     ones = np.ones(len(hot)) @ hot if hot.shape[1] else np.empty(0)
     counts = np.concatenate([*bins, ones.astype(np.int64), last])
-    return Histogram(
-        tuple(counts.tolist()), tuple(float(one.sum()) for one in (*scores, prediction))
-    )
+    return Histogram(tuple(counts.tolist()), tuple(float(one.sum()) for one in summed))
 
 
 def count_scores(scores: Matrix) -> npt.NDArray[np.int64]:
@@ -145,13 +168,34 @@ def make_profile(matrix: Matrix, prediction: Matrix, encoder: Encoder) -> Profil
     some = _draw_rows(len(matrix))
     matrix, prediction = matrix[some], prediction[some]
     mean, scale = _standard(prediction)
+    scores, hot = _parts_of(matrix, encoder)
+    found = make_histogram(scores, hot, (prediction - mean) / scale)
+    return _make_profile(found, encoder, BINS, mean, scale)
+
+
+def make_class_profile(
+    matrix: Matrix, predicted: Places, classes: int, encoder: Encoder
+) -> Profile:
+    """As ``make_profile``, of predicted classes by their places: a bin is a class."""
+    some = _draw_rows(len(matrix))
+    scores, hot = _parts_of(matrix[some], encoder)
+    found = make_class_histogram(scores, hot, predicted[some], classes)
+    return _make_profile(found, encoder, classes, 0.0, 1.0)
+
+
+def _parts_of(matrix: Matrix, encoder: Encoder) -> tuple[Matrix, Matrix]:
+    """The numeric features' scores, feature by feature, and the 0/1 columns."""
     numeric = len(encoder.numeric)
-    scores = np.ascontiguousarray(matrix[:, :numeric].T)
-    hot = [len(values) + 1 for values in encoder.categories.values()]
-    columns = matrix[:, numeric : numeric + sum(hot)]
-    found = make_histogram(scores, columns, (prediction - mean) / scale)
-    sizes = [BINS] * numeric + hot
-    *features, last = _split_bins(found.bins, [*sizes, BINS])
+    width = sum(len(values) + 1 for values in encoder.categories.values())
+    return np.ascontiguousarray(matrix[:, :numeric].T), matrix[:, numeric : numeric + width]
+
+
+def _make_profile(
+    found: Histogram, encoder: Encoder, outcomes: int, mean: float, scale: float
+) -> Profile:
+    numeric = len(encoder.numeric)
+    sizes = [BINS] * numeric + [len(values) + 1 for values in encoder.categories.values()]
+    *features, last = _split_bins(found.bins, [*sizes, outcomes])
     names = (*encoder.numeric, *encoder.categories)
     return Profile(
         numeric=numeric,
@@ -217,7 +261,9 @@ def measure_drift(found: Histogram, trained: Profile) -> Drift:
     """How far rows (at least one) have drifted from those that their model was trained on."""
     before = [*trained.features.values(), trained.prediction]
     *features, prediction = _split_bins(found.bins, [len(counts) for counts in before])
-    *sums, last = found.sums
+    numeric = found.sums[: trained.numeric]
+    sums: list[float | None] = list(numeric)
+    last = found.sums[-1] if len(found.sums) > len(numeric) else None  # None: a class
     given = [*sums, *[None] * (len(features) - len(sums))]
     return Drift(
         features={

@@ -17,3 +17,7 @@ class UserError(Exception):
 
 class FitFailed(Exception):
     """An estimator could not be fitted to a window: what it raised, with its type, in a line."""
+
+
+class OneClass(FitFailed):
+    """The labelled rows of a window are all of one class: there is nothing to tell apart."""

@@ -1,4 +1,4 @@
-"""Fits regressors and predicts with them, with the same digits every time."""
+"""Fits estimators and predicts with regressors, with the same digits every time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from model.loading import load_module
 from model.threads import cores, count_cores, limit_blas, one_thread, pool
 
 
-def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
-    """Fits a regressor so that its digits depend on the rows and their order alone.
+def fit(
+    estimator: Any, matrix: Matrix, target: Any, parallel: bool | None = None, **more: Any
+) -> Any:
+    """Fits an estimator so that its digits depend on the rows and their order alone.
 
     A forest's trees are grown by many threads, which changes no digit; linear algebra and
     boosting add in an order that depends on the number of threads, so they get one.
@@ -24,6 +26,8 @@ def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
         estimator: what ``model.learners.make`` returned.
         matrix: shape (rows, features), C order.
         target: shape (rows,).
+        parallel: whether threads change no digit of it; None: it is a forest of regression trees.
+        more: further arguments of its fit.
 
     Returns:
         The estimator, fitted, with n_jobs=1: a forest that predicts with more sums its
@@ -32,15 +36,18 @@ def fit(estimator: Any, matrix: Matrix, target: Matrix) -> Any:
     Raises:
         FitFailed: if the estimator's own fit raises anything but a MemoryError or an OSError.
     """
-    alone = dict.fromkeys(deep_params(estimator, "n_jobs"), 1)
+    jobs = deep_params(estimator, "n_jobs")
+    if parallel is False:  # None is one job, too; a logistic regression warns of any other
+        jobs = {name: value for name, value in jobs.items() if value is not None}
+    alone = dict.fromkeys(jobs, 1)
     set_params(estimator, alone)
     with ExitStack() as during:
-        if _is_forest(estimator):
+        if _is_forest(estimator) if parallel is None else parallel:
             set_params(estimator, {"n_jobs": during.enter_context(cores.share())})
         during.enter_context(one_thread())
-        during.enter_context(_finite())
+        during.enter_context(finite())
         with fit_failures():
-            estimator.fit(matrix, target)
+            estimator.fit(matrix, target, **more)
     return set_params(estimator, alone)
 
 
@@ -75,7 +82,7 @@ def predict(estimator: Any, matrix: Matrix) -> Matrix:
         limit_blas()
         return np.asarray(matrix @ estimator.coef_ + estimator.intercept_)
     threads = min(count_cores(), len(matrix) // ROWS_A_THREAD)
-    with one_thread(), _finite():
+    with one_thread(), finite():
         if threads < 1 or not _is_forest(estimator):
             return np.asarray(estimator.predict(matrix), dtype=np.float64).reshape(len(matrix))
         mine, *others = np.array_split(matrix, threads)
@@ -139,6 +146,6 @@ def set_params(estimator: Any, parameters: dict[str, Any]) -> Any:
     return estimator
 
 
-def _finite() -> Any:
+def finite() -> Any:
     """A context in which scikit-learn does not check for NaN and infinity: the encoder has none."""
     return load_module("sklearn").config_context(assume_finite=True)

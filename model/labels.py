@@ -22,7 +22,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from model.asof import format_iso
-from model.batch import SECOND, column, event_times, label_times, late_mask
+from model.batch import SECOND, event_times, label_times, labelled_mask, late_mask
 from model.schema import Schema
 
 Ints = npt.NDArray[np.int64]
@@ -196,7 +196,7 @@ def find_events(batch: pa.RecordBatch, schema: Schema, stamp: int) -> Events:
     assert schema.wait is not None
     times, labels = event_times(batch), label_times(batch)
     latest = times + schema.wait * SECOND
-    labelled = ~np.isnan(column(batch, schema.target))
+    labelled = labelled_mask(batch, schema)
     answered = labelled & (labels <= latest)
     at = np.maximum(np.where(answered, labels, latest), stamp)
     return Events(at, answered, labelled & ~answered, np.where(answered, labels - times, 0))

@@ -1,4 +1,4 @@
-"""Learners: scikit-learn regressors by a short name, or by the import path of a factory."""
+"""Learners: scikit-learn estimators by a short name, or by the import path of a factory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from model.classes.learners import CLASSIFIERS
+from model.classes.learners import defaults_for as class_defaults_for
 from model.errors import UserError
 from model.fitting import deep_params, fit, set_params
 from model.loading import import_lock
@@ -65,6 +67,17 @@ def defaults_for(learner: str, rows: int) -> dict[str, Any]:
     return {}
 
 
+KINDS = {"regression": "regressor", "classification": "classifier"}
+"""What a task's learner is called."""
+TWINS = {"ridge": "logistic", "logistic": "ridge"}
+"""The linear learner of the other task."""
+
+
+def learners_of(task: str) -> dict[str, Callable[..., Any]]:
+    """The built-in learners of a task, by name."""
+    return CLASSIFIERS if task == "classification" else LEARNERS
+
+
 def parse_parameter(text: str, option: str = "--learner-param") -> tuple[str, Any]:
     """A parameter from ``name=value``: a Python literal, ``true`` or ``false``, else text.
 
@@ -88,31 +101,40 @@ def parse_parameter(text: str, option: str = "--learner-param") -> tuple[str, An
         return name, {"true": True, "false": False}.get(value, value)
 
 
-def make(learner: str, parameters: Parameters, seed: int, rows: int = MANY) -> Any:
-    """A regressor that is not fitted yet.
+def make(
+    learner: str, parameters: Parameters, seed: int, rows: int = MANY, task: str = "regression"
+) -> Any:
+    """An estimator that is not fitted yet: a regressor, or a classifier.
 
     Args:
-        learner: ``forest``, ``ridge``, ``boosting``, or ``package.module:factory``; the
-            factory is called with the parameters and returns a regressor.
+        learner: ``forest``, ``boosting``, ``ridge`` (under classification ``logistic``), or
+            ``package.module:factory``; the factory is called with the parameters and returns an
+            estimator.
         parameters: for the regressor's constructor.
         seed: its random state, where it has one.
         rows: how many it will be fitted to (``defaults_for``); given parameters win.
+        task: ``regression`` or ``classification``.
 
     Raises:
         UserError: if there is no such learner or parameter, or it takes no such value.
     """
-    factory = LEARNERS.get(learner) or _import_factory(learner)
-    seeds = (seed,) if learner in LEARNERS else ()
+    known = learners_of(task)
+    factory = known.get(learner) or _import_factory(learner, task)
+    seeds = (seed,) if learner in known else ()
+    defaults = defaults_for(learner, rows)
+    if task == "classification":
+        defaults = class_defaults_for(learner, rows, MANY)
     try:
         with import_lock():
-            estimator = factory(*seeds, **{**defaults_for(learner, rows), **parameters})
+            estimator = factory(*seeds, **{**defaults, **parameters})
     except (TypeError, ValueError) as error:
         raise UserError(f"--learner {learner}: {first_line(error)}") from error
-    able = callable(getattr(estimator, "fit", None)) and hasattr(estimator, "predict")
+    predict = "predict_proba" if task == "classification" else "predict"
+    able = callable(getattr(estimator, "fit", None)) and hasattr(estimator, predict)
     if not able or isinstance(estimator, type):
         raise UserError(
             f"--learner {learner}: gives a {type(estimator).__name__}; "
-            "must give a regressor with fit and predict"
+            f"must give a {KINDS[task]} with fit and {predict}"
         )
     # Without a seed, a retry would give other digits.
     states = deep_params(estimator, "random_state")
@@ -124,7 +146,13 @@ TRIALS = ((64, 1), (2_000, 1), (2_000, 65))
 """Rows of the trials of ``check``, and how many columns each feature has there."""
 
 
-def check(learner: str, parameters: Parameters, seed: int, features: int = 2) -> None:
+def check(
+    learner: str,
+    parameters: Parameters,
+    seed: int,
+    features: int = 2,
+    task: str = "regression",
+) -> None:
     """Tries a learner on made-up rows, so that a bad parameter is refused before anything runs.
 
     One of ``LEARNERS`` as it is needs no trial: loading scikit-learn takes half a second. A
@@ -136,19 +164,20 @@ def check(learner: str, parameters: Parameters, seed: int, features: int = 2) ->
         parameters: as for ``make``.
         seed: as for ``make``.
         features: how many the schema has.
+        task: as for ``make``.
 
     Raises:
         UserError: as ``make``, and if no fit succeeds.
     """
-    if learner in LEARNERS and not parameters:
+    if learner in learners_of(task) and not parameters:
         return
     first: Exception | None = None
     for positive, (rows, columns) in product((False, True), TRIALS):
-        estimator = make(learner, parameters, seed)
+        estimator = make(learner, parameters, seed, task=task)
         rng = np.random.default_rng(0)
         matrix, target = rng.normal(size=(rows, max(features, 1) * columns)), rng.normal(size=rows)
         try:
-            fit(estimator, matrix, np.abs(target) + 0.1 if positive else target)
+            fit(estimator, matrix, _trial_target(target, positive, task))
             return
         except Exception as error:  # whatever a regressor raises for its parameters
             first = first or error
@@ -161,9 +190,21 @@ def check(learner: str, parameters: Parameters, seed: int, features: int = 2) ->
     raise UserError(f"--learner {learner}: {reason}") from first
 
 
-def _import_factory(path: str) -> Callable[..., Any]:
+def _trial_target(values: Any, positive: bool, task: str) -> Any:
+    if task == "classification":
+        return np.where(values > 0, "b", "a")
+    return np.abs(values) + 0.1 if positive else values
+
+
+def _import_factory(path: str, task: str) -> Callable[..., Any]:
     module, colon, name = path.partition(":")
-    names = ", ".join(LEARNERS)
+    names = ", ".join(learners_of(task))
+    if path in TWINS:
+        other = "regression" if task == "classification" else "classification"
+        raise UserError(
+            f"--learner {path}: is for {other}, and the schema's task is {task}: "
+            f"--learner {TWINS[path]} is its like"
+        )
     if not colon:
         raise UserError(f"--learner {path!r}: must be {names}, or package.module:factory")
     try:
@@ -172,6 +213,8 @@ def _import_factory(path: str) -> Callable[..., Any]:
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"--learner {path}: cannot be imported: {error}") from error
     if not callable(factory):
-        raise UserError(f"--learner {path}: is not a factory of a regressor: it cannot be called")
+        raise UserError(
+            f"--learner {path}: is not a factory of a {KINDS[task]}: it cannot be called"
+        )
     result: Callable[..., Any] = factory
     return result

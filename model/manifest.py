@@ -51,13 +51,29 @@ class Learner(NamedTuple):
 
 
 class Fit(BaseModel):
-    """Errors of predictions on the rows trained on; null where undefined."""
+    """Figures of predictions of the rows trained on; null where undefined.
+
+    Those of the other task are not there: only what was given is written.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    mae: float | None
-    rmse: float | None
-    r2: float | None
+    mae: float | None = None
+    rmse: float | None = None
+    r2: float | None = None
+    log_loss: float | None = None
+    brier: float | None = None
+    accuracy: float | None = None
+    roc_auc: float | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_others(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = serialize(self)
+        return {name: written[name] for name in written if name in self.model_fields_set}
+
+
+CLASS_FIT = ("log_loss", "brier", "accuracy", "roc_auc")
+"""The figures of a classifier on the rows that it was trained on."""
 
 
 class Other(BaseModel):
@@ -99,6 +115,14 @@ class Manifest(BaseModel):
     """The newest of its labels' times, before ``window_end``; there only if labels have a time."""
     label_delay: LabelDelay | None = None
     """How long its labels took, from question to label; likewise."""
+    task: Literal["classification"] | None = None
+    """There, as the fields below, only if the model predicts a class."""
+    classes: tuple[str, ...] | None = None
+    """In the order of probabilities."""
+    threshold: float | None = None
+    """Of two classes the positive is predicted where its probability is above it."""
+    calibration: str | None = None
+    """``isotonic`` or ``sigmoid``; ``none`` without, also where the window gave no curve."""
 
     @model_serializer(mode="wrap")
     def _leave_out_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -107,11 +131,18 @@ class Manifest(BaseModel):
             del written["other"]
         if self.newest_label_time is None:
             del written["newest_label_time"], written["label_delay"]
+        if self.task is None:
+            for name in OF_CLASSES:
+                written.pop(name)
         return written
 
     def as_json(self) -> builtins.bytes:
         """The manifest file's bytes."""
         return (self.model_dump_json(indent=2) + "\n").encode()
+
+
+OF_CLASSES = ("task", "classes", "threshold", "calibration")
+"""The fields of a manifest that are there only if the model predicts a class."""
 
 
 def find_leak(manifest: Manifest) -> str | None:

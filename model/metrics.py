@@ -24,10 +24,11 @@ from model.arrays import Matrix
 from model.asof import format_iso
 from model.baselines import Before, Past
 from model.batch import Key
+from model.classes.figures import FIGURES
 from model.drift import Drift, Histogram, Profile, measure_drift
 from model.labels import LabelCounts
 from model.regression import RegressionSums, sum_errors
-from model.tasks import TaskSums
+from model.tasks import TaskSums, no_sums
 
 
 class Sums(NamedTuple):
@@ -128,6 +129,25 @@ class Metrics(BaseModel):
     """The baseline that had the least error over the 20 refreshes before."""
     skill_best: float | None = None
     """1 - ``mae`` / the error of that baseline in this refresh."""
+    log_loss: float | None = None
+    """This and the figures to ``raw`` are of classification (``model.classes.figures``)."""
+    brier: float | None = None
+    accuracy: float | None = None
+    f1: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    roc_auc: float | None = None
+    roc_auc_bound: float | None = None
+    average_precision: float | None = None
+    average_precision_bound: float | None = None
+    calibration_error: float | None = None
+    baseline_log_loss: float | None = None
+    unseen: int | None = None
+    positive: str | None = None
+    confusion: dict[str, dict[str, int]] | None = None
+    reliability: dict[str, list[int | float | None]] | None = None
+    scores: dict[str, list[int]] | None = None
+    raw: dict[str, float | None] | None = None
     drift: Drift | None = None
     files: dict[str, int] | None = None
     """The files that belong to the refresh, by their path in the run's folder: bytes of each."""
@@ -168,7 +188,7 @@ OF_REGRESSION = frozenset(
     }
 )
 """The figures of regression, which other tasks do not have."""
-SPARSE = OF_REGRESSION | {"labelled", *LABEL_COUNTS}
+SPARSE = OF_REGRESSION | {"labelled", *LABEL_COUNTS, *FIGURES}
 """The fields that are written only if they were given."""
 
 
@@ -256,7 +276,12 @@ def merge(parts: Iterable[Sums]) -> Sums:
 
 
 def compute_metrics(
-    sums: Sums, start: int, end: int, by_label: bool = False, past: Past | None = None
+    sums: Sums,
+    start: int,
+    end: int,
+    by_label: bool = False,
+    past: Past | None = None,
+    task: str = "regression",
 ) -> Metrics:
     """A refresh's figures.
 
@@ -267,6 +292,7 @@ def compute_metrics(
         by_label: whether labels have a time of their own: figures of error are then of the labels
             that became known in the refresh.
         past: what is known of the refreshes before; None: nothing.
+        task: whose figures a refresh without a row has.
 
     Returns:
         The figures; null where there is nothing to divide by: without a labelled, scored
@@ -276,7 +302,7 @@ def compute_metrics(
     labels = sums.labels or LabelCounts()
     counts = (labels.answered, labels.expired, labels.label_late)
     known: dict[str, Any] = dict(zip(LABEL_COUNTS, counts, strict=True)) if by_label else {}
-    task: TaskSums = RegressionSums() if sums.figures is None else sums.figures
+    of_task = no_sums(task) if sums.figures is None else sums.figures
     return Metrics(
         refresh_start=format_iso(start),
         refresh_end=format_iso(end),
@@ -286,16 +312,16 @@ def compute_metrics(
         unlabelled=sums.unlabelled,
         late=sums.late,
         rejected=sums.rejected,
-        **task.figures(past or Past()),
+        **of_task.figures(past or Past()),
         drift=compute_drift(sums),
         files=dict(sorted(sums.files)),
         **known,
     )
 
 
-def compute_errors(sums: Sums) -> dict[str, Any]:
+def compute_errors(sums: Sums, task: str = "regression") -> dict[str, Any]:
     """The figures of a cohort, as ``mae``, ``rmse``, ``r2``, ``baseline_mae`` and ``skill``."""
-    return (RegressionSums() if sums.figures is None else sums.figures).errors()
+    return (no_sums(task) if sums.figures is None else sums.figures).errors()
 
 
 def compute_drift(sums: Sums) -> Drift | None:

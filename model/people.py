@@ -13,6 +13,10 @@ estado and each cargo, and noise. It drifts with event time: the factor of each 
 a phase of its own in 15 to 30 minutes, and all salaries swing together in three hours. A model
 that is not retrained is soon worth little.
 
+The ``classes`` kind is the learnable one with two columns more: ``contratado``, ``sim`` or ``nao``,
+more probable the higher the expected salary is (its square over that plus the square of
+``FAIR``), and ``faixa``, the band of the salary (``BANDS``). Both drift as salaries do.
+
 ``cidade`` is drawn without regard to ``estado``, as in the original: it need not lie there.
 """
 
@@ -37,18 +41,28 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bits = npt.NDArray[np.uint64]
 
-KINDS = ("learnable", "original")
+KINDS = ("learnable", "original", "classes")
 SCHEMA = Schema(
     name="people",
     time="timestamp",
     target="salario",
     features=Features(numeric=("idade", "idh"), categorical=("estado", "cargo")),
 )
+CLASSES = SCHEMA.model_copy(
+    update={"target": "contratado", "task": "classification", "positive": "sim"}
+)
+"""The schema of the ``classes`` kind."""
 FIELDS = (
     *("nome", "idade", "salario", "cidade", "estado", "cargo", "idh"),
     *("latitude", "longitude", "timestamp", "geracao_id"),
 )
 """The columns of a person, in order."""
+CLASS_FIELDS = ("contratado", "faixa")
+"""Further columns of the ``classes`` kind."""
+FAIR = 7_000.0
+"""The expected salary for which ``contratado`` is as likely ``sim`` as ``nao``."""
+BANDS = {"alta": 9_000.0, "baixa": 0.0, "media": 5_000.0}
+"""The bands of ``faixa``, each with its least salary."""
 ANSWERED = "respondido"
 """A further column, of people whose salary is known later than they come: when it is."""
 
@@ -87,7 +101,7 @@ class People:
     a row whose event time is before it is late, and counts at the watermark's time.
 
     Attributes:
-        kind: ``learnable`` or ``original``.
+        kind: ``learnable``, ``original`` or ``classes``.
         seed: any integer; another seed gives other pools and other rows.
         rate: rows per second of event time, as the decimal number that it is printed as.
         start: nominal time of row 0, microseconds since the epoch.
@@ -117,7 +131,7 @@ class People:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise UserError(f"people {self.kind!r}: must be {' or '.join(KINDS)}")
+            raise UserError(f"people {self.kind!r}: must be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
         if not 0 < self.rate <= 1e9:
             raise UserError(f"rate {self.rate}: must be above 0 and at most 1e9 rows a second")
         if self.disorder < 0:
@@ -128,7 +142,8 @@ class People:
     @property
     def fields(self) -> tuple[str, ...]:
         """The columns of a person."""
-        return FIELDS if self.delay is None else (*FIELDS, ANSWERED)
+        own = (*FIELDS, *CLASS_FIELDS) if self.kind == "classes" else FIELDS
+        return own if self.delay is None else (*own, ANSWERED)
 
     def rows(self, first: int, stop: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
         """The rows from ``first`` to before ``stop``: the first part of ``arrivals``."""
@@ -200,9 +215,24 @@ class _Draw:
             return pa.array(self.times).view(TIME_TYPE)
         if name == ANSWERED:
             return pa.array(self.times + self.wait, mask=self.silent).view(TIME_TYPE)
+        if name in CLASS_FIELDS:
+            return self._classes(name)
         if name == "salario" and self.people.delay is not None:
             return pa.array(self.salario, mask=self.silent)
         return pa.array(getattr(self, name))
+
+    def _classes(self, name: str) -> pa.Array:
+        if name == "contratado":
+            squared = np.square(self._expected())
+            hired = self.uniform("hired") * (squared + FAIR * FAIR) < squared
+            names, codes = ["nao", "sim"], hired.astype(np.int32)
+        else:
+            salary = self.salario
+            names, codes = sorted(BANDS), np.ones(len(salary), np.int32)  # baixa
+            codes[salary >= BANDS["media"]] = 2
+            codes[salary >= BANDS["alta"]] = 0
+        mask = None if self.people.delay is None else self.silent
+        return pa.DictionaryArray.from_arrays(pa.array(codes, mask=mask), pa.array(names))
 
     def places(self, name: str) -> Ints:
         """Where in its pool the rows' value of that field stands."""

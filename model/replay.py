@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from model import moments, statistics
@@ -24,10 +25,13 @@ from model.artefact import Artefact, load_bytes
 from model.asof import Cadence, newest_window_end
 from model.baselines import Before
 from model.batch import LATE, Key, Tag, column, concat, tag_of
+from model.class_sums import sum_class_batch
+from model.classes.decision import Classified
+from model.classes.sample import count_classes, keep_classes
 from model.drift import Histogram
-from model.errors import FitFailed
+from model.errors import FitFailed, OneClass
 from model.labels import LabelTimes, cut_labelled_rows, merge_label_times
-from model.learners import LEARNERS
+from model.learners import learners_of
 from model.manifest import Learner, Manifest, Window
 from model.metrics import Sums, sum_batch
 from model.moments import Moments
@@ -89,21 +93,28 @@ def _make_part(
         yield TrainingPart(tag.key, tag.at, *found)
 
 
-def join(parts: list[TrainingPart], sample_rows: int) -> TrainingPart:
+def join(parts: list[TrainingPart], sample_rows: int, classes: str | None = None) -> TrainingPart:
     """A window's parts as one, merged in the order of their keys, then of their times.
 
     Args:
         parts: one at least.
         sample_rows: maximum number of rows that are kept.
+        classes: the column of their classes, of which the rare ones are kept; None: there is none.
     """
     parts = sorted(parts, key=lambda part: (part.key, part.at))
     whole = statistics.merge(part.statistics for part in parts)
     sums = [part.moments for part in parts if part.moments is not None]
     known = [part.known for part in parts if part.known is not None]
+    rows = [part.rows for part in parts]
+    if classes is None:
+        kept = bottom_k(rows, sample_rows)
+    else:
+        counts = count_classes((part.statistics for part in parts), classes)
+        kept = keep_classes(rows, classes, counts, sample_rows)
     return TrainingPart(
         parts[0].key,
         min(part.at for part in parts),
-        concat(bottom_k([part.rows for part in parts], sample_rows)),
+        concat(kept),
         whole,
         moments.merge(sums, whole) if sums else None,
         merge_label_times(known) if known else None,
@@ -159,22 +170,26 @@ class Scored(NamedTuple):
         model: which predicted.
         prediction: shape (rows,).
         histogram: how the rows lie in the bins of the model's profile, if that was asked for.
+        classified: of a classifier the classes and probabilities.
     """
 
     batch: pa.RecordBatch
     model: Model | None = None
     prediction: Matrix | None = None
     histogram: Histogram | None = None
+    classified: Classified | None = None
 
     def asked(self) -> Asked:
         """The batch as questions, with what was predicted for them."""
         if self.model is None:
             return Asked(self.batch, None, 0.0, None)
         artefact, name = self.model.artefact, self.model.window.name
-        return Asked(self.batch, self.prediction, artefact.baseline, name)
+        return Asked(self.batch, self.prediction, artefact.baseline, name, self.classified)
 
     def sums(self, schema: Schema, cadence: Cadence) -> Sums:
         """What the refresh's figures are made of."""
+        if schema.classifies:
+            return self._sum_classes(schema)
         tag = tag_of(self.batch)
         place = Before(cadence.serve_window_of(tag.at), tag.key)
         before = None if schema.has_label_time else place
@@ -191,6 +206,17 @@ class Scored(NamedTuple):
             self.histogram,
             artefact.profile_json,
             before=before,
+        )
+
+    def _sum_classes(self, schema: Schema) -> Sums:
+        model = self.model
+        return sum_class_batch(
+            self.batch.column(schema.target),
+            self.batch.column(LATE).true_count,
+            self.classified,
+            None if model is None else model.window.name,
+            self.histogram,
+            "" if model is None else model.artefact.profile_json,
         )
 
 
@@ -278,8 +304,14 @@ class Replay:
         if model is None:
             return Scored(batch)
         if not self.histograms:
-            return Scored(batch, model, model.artefact.predict(batch))
+            return self._score_alone(batch, model)
         return Scored(batch, model, *model.artefact.score(batch))
+
+    def _score_alone(self, batch: pa.RecordBatch, model: Model) -> Scored:
+        if not self.schema.classifies:
+            return Scored(batch, model, model.artefact.predict(batch))
+        classified = model.artefact.classify(batch)
+        return Scored(batch, model, classified.predicted.astype(np.float64), None, classified)
 
     def _serving(self, refresh: int) -> Model | None:
         latest = newest_window_end(refresh, self.cadence.every, self.cadence.lag)
@@ -303,7 +335,8 @@ class Replay:
         parts = [part for part in self._held if part.at < end]
         if not parts:
             return
-        whole = join(parts, self._sample_rows)
+        classes = self.schema.target if self.schema.classifies else None
+        whole = join(parts, self._sample_rows, classes)
         if self.trains_on == "all":  # else each refresh would merge all before it again
             self._held = [whole, *(part for part in self._held if part.at >= end)]
         window, found = Window(start, end), whole.statistics.cut(self.schema.max_categories)
@@ -332,12 +365,13 @@ class Replay:
             with warnings.catch_warnings():
                 artefact, report = fit_artefact(data, self.schema, self.learner)
         except FitFailed as error:
-            if self.strict:
+            if self.strict and not isinstance(error, OneClass):
                 raise
             self.skipped.append(fit_failed(start, end, data.rows, error))
             return None
         dumped, manifest = dump_with_manifest(artefact, report, data, self.learner)
-        if self.learner.name not in LEARNERS:  # what comes out may not be what went in
+        # what comes out of another may not be what went in
+        if self.learner.name not in learners_of(self.schema.task):
             artefact = load_bytes(dumped)
         return Model(data.window, dumped, manifest, artefact, time.perf_counter() - began)
 

@@ -64,7 +64,7 @@ class Answers:
         final = {self.clock.final_at(start) for start in self._parts}
         ends = {start: start + self.clock.every for start in sorted({*self._sums, *final})}
         return [
-            compute_metrics(self._merged(start), start, end, by_label=True)
+            compute_metrics(self._merged(start), start, end, by_label=True, task=self.schema.task)
             for start, end in ends.items()
             if end <= until
         ]

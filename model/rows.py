@@ -109,7 +109,7 @@ def _batch(
     timed = (schema.time,) if schema.dated else ()
     label = (str(schema.label_time),) if schema.has_label_time else ()
     known = (*label, *(name for name in schema.calendar_sources if name != schema.time))
-    named = (*timed, *known, *schema.numbers, *schema.categorical)
+    named = (*timed, *known, *schema.numbers, *schema.categories)
     values = _values(named, rows, absent_is_null)
     never: list[object] = [NEVER] * len(rows)
     times = time_array(values[schema.time] if schema.dated else never, schema.time_zone)
@@ -122,7 +122,7 @@ def _batch(
     }
     for name in schema.numbers:
         columns[name] = _numbers(values[name])
-    for name in schema.categorical:
+    for name in schema.categories:
         columns[name] = _categories(values[name])
     for name, take, _ in _carried_columns(schema):
         if name in known:  # kept as text, and read as a time
@@ -347,7 +347,7 @@ def _columns(schema: Schema) -> Iterator[tuple[str, Callable[[object], object], 
         yield name, _time, describe_times(schema)
     for name in schema.numbers:
         yield name, _number, NUMBERS
-    for name in schema.categorical:
+    for name in schema.categories:
         yield name, _category, CATEGORIES
 
 

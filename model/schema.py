@@ -9,7 +9,7 @@ import codecs
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -17,6 +17,7 @@ from model.durations import LONGEST, parse_duration
 from model.errors import UserError
 from model.features import CalendarFeature, ColumnEncoder, Features, calendar_features
 from model.section import Section
+from model.task_keys import Costs, check_keys, read_class, read_classes
 
 __all__ = ["Features", "Schema", "Section"]
 
@@ -117,7 +118,7 @@ class Schema(Section):
     Attributes:
         name: what the stream is called in reports.
         time: the event time's column: ISO 8601 text, a number since the epoch or a timestamp.
-        target: the column to predict, a number.
+        target: the column to predict, a number; a class under classification.
         features: the columns to learn from, numeric and categorical, and the columns of times
             whose hour, weekday and the like are (``model.features``).
         id: the column with the user's own key of a row, text or integer; not learned from,
@@ -132,6 +133,12 @@ class Schema(Section):
             is; None: it was known at ``time``. A row has target and label time, or neither.
         wait: how long a question stays open, in seconds (TOML: ``2d``); needed with
             ``label_time``. A label that comes later is neither learned from nor evaluated.
+        task: ``regression`` or ``classification``.
+        classes: all classes, in order, if they are known: another target is a reject. Without
+            them each model has those of its window, sorted.
+        positive: of two classes the one that figures and the threshold are of; None: the last.
+        costs: of mistakes; they set the threshold.
+        calibration: whether probabilities are calibrated on rows that the fit has not seen.
         csv: how CSV input is written; ignored for other formats.
 
     Raises:
@@ -149,7 +156,10 @@ class Schema(Section):
     """
 
     SPARSE: ClassVar[frozenset[str]] = frozenset(
-        {"id", "keep", "time_format", "time_zone", "label_time", "wait"}
+        {
+            *("id", "keep", "time_format", "time_zone", "label_time", "wait"),
+            *("task", "classes", "positive", "costs", "calibration"),
+        }
     )
 
     name: str = Field(min_length=1)
@@ -162,6 +172,11 @@ class Schema(Section):
     time_zone: str | None = None
     label_time: str | None = Field(default=None, min_length=1)
     wait: int | None = Field(default=None, ge=1, le=LONGEST)
+    task: Literal["regression", "classification"] = "regression"
+    classes: tuple[str, ...] | None = None
+    positive: str | None = None
+    costs: Costs | None = None
+    calibration: Literal["none", "isotonic", "sigmoid"] = "none"
     csv: Csv = Csv()
 
     @model_validator(mode="before")
@@ -178,6 +193,16 @@ class Schema(Section):
     @classmethod
     def _read_wait(cls, wait: object) -> object:
         return None if wait is None else parse_duration(wait)
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _read_classes(cls, classes: object) -> object:
+        return None if classes is None else read_classes(classes)
+
+    @field_validator("positive", mode="before")
+    @classmethod
+    def _read_positive(cls, positive: object) -> object:
+        return None if positive is None else read_class(positive)
 
     @field_validator("time_format")
     @classmethod
@@ -217,6 +242,7 @@ class Schema(Section):
                 raise ValueError(f"column {column!r} has two roles: each column may have one")
         self._check_carried()
         self._check_labels()
+        check_keys(self)
         return self
 
     def _check_calendar(self) -> None:
@@ -390,10 +416,21 @@ class Schema(Section):
         return self.model_copy(update={"label_time": None, "wait": None})
 
     @property
+    def classifies(self) -> bool:
+        """Whether the target is a class."""
+        return self.task == "classification"
+
+    @property
     def numbers(self) -> tuple[str, ...]:
         """The columns that are read as numbers: of target and numeric features."""
-        read = set(self.columns)
-        return tuple(name for name in (self.target, *self.read_numeric) if name in read)
+        read, target = set(self.columns), () if self.classifies else (self.target,)
+        return tuple(name for name in (*target, *self.read_numeric) if name in read)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The columns that are read as categories: of target and categorical features."""
+        read, target = set(self.columns), (self.target,) if self.classifies else ()
+        return tuple(name for name in (*target, *self.categorical) if name in read)
 
 
 class ScoringSchema(Schema):

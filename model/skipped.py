@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from model.asof import format_iso
-from model.errors import FitFailed
+from model.errors import FitFailed, OneClass
 from model.wording import format_count
 
 FEWEST, ENOUGH = 10, 20
@@ -25,7 +25,7 @@ LONGEST = 300
 # Addresses differ from process to process; what a retry writes must not.
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
-Kind = Literal["few_rows", "fit_failed"]
+Kind = Literal["few_rows", "one_class", "fit_failed"]
 
 
 class Skipped(BaseModel):
@@ -34,7 +34,7 @@ class Skipped(BaseModel):
     Attributes:
         window_start, window_end: its bounds, ISO 8601.
         rows: its labelled rows.
-        kind: ``few_rows`` or ``fit_failed``.
+        kind: ``few_rows``, ``one_class`` or ``fit_failed``.
         reason: one line.
     """
 
@@ -69,8 +69,9 @@ def few_rows(start: int, end: int, rows: int, least: int) -> Skipped:
 
 
 def fit_failed(start: int, end: int, rows: int, error: FitFailed) -> Skipped:
-    """The skip of a window (microseconds) whose fit failed."""
-    return _make_skipped(start, end, rows, "fit_failed", one_line(str(error)))
+    """The skip of a window (microseconds) whose fit failed, or had one class alone."""
+    kind: Kind = "one_class" if isinstance(error, OneClass) else "fit_failed"
+    return _make_skipped(start, end, rows, kind, one_line(str(error)))
 
 
 def _make_skipped(start: int, end: int, rows: int, kind: Kind, reason: str) -> Skipped:
@@ -107,7 +108,11 @@ def summarize(skips: Sequence[Skipped], where: str) -> Iterator[str]:
         >>> next(summarize([few_rows(0, 60_000_000, 3, 10)], "runs/a/skipped"))
         '1 window with too few labelled rows made no model (runs/a/skipped)'
     """
-    titles = {"few_rows": "with too few labelled rows", "fit_failed": "whose fit failed"}
+    titles = {
+        "few_rows": "with too few labelled rows",
+        "one_class": "with rows of one class",
+        "fit_failed": "whose fit failed",
+    }
     for kind, title in titles.items():
         found = [one for one in skips if one.kind == kind]
         if found:

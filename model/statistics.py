@@ -103,8 +103,8 @@ class Statistics(BaseModel):
     """Statistics of some rows, column by column.
 
     Attributes:
-        columns: a Numeric for the target and each numeric feature, a Categorical for
-            each categorical feature.
+        columns: a Numeric for each number, a Categorical for each categorical feature and for
+            a target that is a class. The target comes first.
 
     Example:
         >>> one = Statistics(columns={"x": summarize(np.array([1.0, 3.0, np.nan]))})
@@ -188,11 +188,16 @@ def count_values(values: pa.Array) -> Categorical:
 
 def summarize_batch(batch: pa.RecordBatch, schema: Schema) -> Statistics:
     """Statistics of an accepted batch: its target and its features."""
-    columns: dict[str, Numeric | Categorical] = {
-        name: summarize(column(batch, name)) for name in (schema.target, *schema.numeric)
-    }
-    columns |= {name: count_values(batch.column(name)) for name in schema.categorical}
-    return Statistics(columns=columns)
+    categorical = {*schema.categorical, *([schema.target] if schema.classifies else [])}
+    names = (schema.target, *schema.numeric, *schema.categorical)
+    return Statistics(
+        columns={
+            name: count_values(batch.column(name))
+            if name in categorical
+            else summarize(column(batch, name))
+            for name in names
+        }
+    )
 
 
 def merge_numeric(a: Numeric, b: Numeric) -> Numeric:

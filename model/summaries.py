@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 
 from model import moments, statistics
-from model.batch import LATE, column, drop_carried, filter_rows, late_mask
+from model.batch import LATE, drop_carried, filter_rows, labelled_mask, late_mask
 from model.moments import Moments
 from model.sample import bottom_k
 from model.schema import Schema
@@ -30,7 +29,7 @@ def summarize_rows(
         The rows, or a sample of them beside moments; the statistics of all of them; their moments
         if ``reduce`` is set.
     """
-    mask = ~np.isnan(column(batch, schema.target))
+    mask = labelled_mask(batch, schema)
     if batch.column(LATE).true_count:
         mask &= ~late_mask(batch)
     rows = filter_rows(drop_carried(batch, schema), mask)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from model.baselines import Past
+from model.classes.figures import ClassSums, load_class_sums
 from model.regression import RegressionSums
 
 
@@ -45,5 +46,13 @@ class TaskSums(Protocol):
         """The sums as JSON has them, to the last digit; ``TASKS`` makes sums of them again."""
 
 
-TASKS: dict[str, Callable[[list[Any]], TaskSums]] = {"regression": RegressionSums.of_fields}
+TASKS: dict[str, Callable[[list[Any]], TaskSums]] = {
+    "regression": RegressionSums.of_fields,
+    "classification": load_class_sums,
+}
 """What makes sums of their fields, by the name of the task."""
+
+
+def no_sums(task: str) -> TaskSums:
+    """The sums of no row."""
+    return ClassSums() if task == "classification" else RegressionSums()

@@ -14,12 +14,14 @@ from model.arrays import Matrix
 from model.artefact import Artefact
 from model.asof import format_iso
 from model.batch import column, event_times, row_ids, sort_by_time
-from model.drift import make_profile
+from model.classes.figures import compute_class_figures, sum_classes
+from model.classes.fit import fit_classifier
+from model.drift import make_class_profile, make_profile
 from model.encoder import Encoder, codes
 from model.encoders import encode_window
 from model.errors import FitFailed
 from model.labels import LabelTimes
-from model.manifest import Fit, Learner, Manifest, Other, Window, to_printable, versions
+from model.manifest import CLASS_FIT, Fit, Learner, Manifest, Other, Window, to_printable, versions
 from model.moments import Moments, fit_ridge
 from model.pickling import dump
 from model.schema import Schema
@@ -36,7 +38,7 @@ class Normalized(NamedTuple):
         encoder: made from the statistics.
         matrix: the normalised features, shape (sampled rows, features), float64, C order,
             in the order of (event time, row id).
-        target: shape (sampled rows,).
+        target: shape (sampled rows,); classes as dictionary<int32, string>.
         fingerprint: a hash of the data: the same for the same rows and statistics.
         scored: the same rows' features as scoring has them, where that differs; else None.
         moments: of all the window's labelled rows, where the learner is fitted by them.
@@ -48,7 +50,7 @@ class Normalized(NamedTuple):
     statistics: Statistics
     encoder: Encoder
     matrix: Matrix
-    target: Matrix
+    target: Any
     fingerprint: str
     moments: Moments | None = None
     known: LabelTimes | None = None
@@ -85,11 +87,11 @@ def normalize(
     encoder, matrix, scored = encode_window(rows, statistics, schema)
     return Normalized(
         window=window,
-        rows=statistics.numeric(schema.target).count,
+        rows=statistics.columns[schema.target].count,
         statistics=statistics,
         encoder=encoder,
         matrix=matrix,
-        target=column(rows, schema.target),
+        target=rows.column(schema.target) if schema.classifies else column(rows, schema.target),
         fingerprint=fingerprint(rows, statistics, schema, moments, known),
         moments=moments,
         known=known,
@@ -113,9 +115,10 @@ def fingerprint(
         digest.update(json.dumps(known).encode())
     digest.update(row_ids(rows).data)
     digest.update(event_times(rows).data)
-    for name in (schema.target, *schema.numeric):
+    target, numbers = ([schema.target], []) if schema.classifies else ([], [schema.target])
+    for name in (*numbers, *schema.numeric):
         digest.update(column(rows, name).data)
-    for name in schema.categorical:
+    for name in (*target, *schema.categorical):
         values = tuple(statistics.categorical(name).values)
         if name in schema.encoders:  # which may tell more values apart than statistics list
             found = rows.column(name).drop_null().unique().to_pylist()
@@ -142,6 +145,8 @@ def train(data: Normalized, schema: Schema, learner: Learner) -> tuple[bytes, Ma
 
 def fit_artefact(data: Normalized, schema: Schema, learner: Learner) -> tuple[Artefact, Fit]:
     """As ``train``, but the artefact itself, and its errors on its window."""
+    if schema.classifies:
+        return _fit_classes(data, schema, learner)
     estimator = learners.make(*learner, rows=len(data.target))
     prediction, report = fit(estimator, data)
     matrix = data.matrix
@@ -151,11 +156,34 @@ def fit_artefact(data: Normalized, schema: Schema, learner: Learner) -> tuple[Ar
     return Artefact(schema, data.statistics, data.encoder, estimator, trained), report
 
 
+def _fit_classes(data: Normalized, schema: Schema, learner: Learner) -> tuple[Artefact, Fit]:
+    def make() -> Any:
+        return learners.make(*learner, rows=len(data.target), task=schema.task)
+
+    counts = data.statistics.categorical(schema.target)
+    estimator, decision, classified = fit_classifier(make, data.matrix, data.target, counts, schema)
+    figures = compute_class_figures(sum_classes(data.target, classified))
+    report = Fit(**{name: figures[name] for name in CLASS_FIT})
+    trained = make_class_profile(
+        data.matrix, classified.predicted, len(decision.classes), data.encoder
+    )
+    return Artefact(schema, data.statistics, data.encoder, estimator, trained, decision), report
+
+
 def dump_with_manifest(
     artefact: Artefact, report: Fit, data: Normalized, learner: Learner
 ) -> tuple[bytes, Manifest]:
     """The artefact as joblib bytes, and its manifest."""
-    dumped = dump(artefact)
+    dumped, decision = dump(artefact), artefact.decision
+    classes: dict[str, Any] = {}
+    if decision is not None:
+        calibrator = decision.calibrator
+        classes = {
+            "task": "classification",
+            "classes": decision.classes,
+            "threshold": decision.threshold,
+            "calibration": "none" if calibrator is None else calibrator.method,
+        }
     return dumped, Manifest(
         window_start=format_iso(data.window.start),
         window_end=format_iso(data.window.end),
@@ -173,6 +201,7 @@ def dump_with_manifest(
         bytes=len(dumped),
         newest_label_time=None if data.known is None else format_iso(data.known.newest),
         label_delay=None if data.known is None else data.known.delays.summary(),
+        **classes,
     )
 
 

@@ -38,7 +38,7 @@ from model.batch import (
     to_plain,
 )
 from model.calendar import derive
-from model.carried import KEYS, SCALARS, is_key, is_scalar, to_keys, to_texts
+from model.carried import KEYS, SCALARS, is_key, is_scalar, take_mask, to_keys, to_texts
 from model.categories import CATEGORIES, canonical_column, is_category
 from model.numbers import explain_number, format_of, parse_numbers
 from model.schema import Schema
@@ -149,8 +149,9 @@ def validate(
     _find_problems(raw, reasons)
     _find_undated(raw, schema, reasons)
     columns = [raw.column(name) for name in (ID, TIME, LATE)]
-    numbers = (schema.target, *schema.read_numeric)
-    columns += [_numbers(raw, name, reasons, clean) for name in numbers]
+    read_target = _classes if schema.classifies else _target
+    columns.append(read_target(raw, schema, reasons, clean))
+    columns += [_numbers(raw, name, reasons, clean) for name in schema.read_numeric]
     for source, features in schema.calendar.items():
         times = raw.column(TIME)
         if source != schema.time:  # whose rows without one have a reason already
@@ -220,6 +221,34 @@ def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str], clean: boo
     return numbers
 
 
+def _target(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str], clean: bool) -> pa.Array:
+    return _numbers(raw, schema.target, reasons, clean)
+
+
+def _classes(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str], clean: bool) -> pa.Array:
+    """The target as classes; notes the rows whose class is none of the schema's."""
+    found = _categories(raw, schema.target, reasons)
+    if schema.classes is None:
+        return found
+    names = found.dictionary.to_pylist()
+    foreign = np.array([name not in schema.classes for name in names], np.bool_)
+    if foreign.any():
+        bad = take_mask(foreign, found.indices)
+        _note(found, bad, f"column {schema.target!r}", one_of(schema.classes), reasons)
+    return found
+
+
+def one_of(classes: tuple[str, ...]) -> str:
+    """What a target must be, for messages.
+
+    Example:
+        >>> one_of(("no", "yes"))
+        'must be one of the classes no, yes, or null'
+    """
+    few = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+    return f"must be one of the classes {few}, or null"
+
+
 def _fits(values: pa.Array) -> bool:
     return all_within(values.to_numpy(zero_copy_only=True), -GREATEST, GREATEST)
 
@@ -267,7 +296,10 @@ def _labels(
     times = raw.column(LABEL) if LABEL in raw.schema.names else read_optional_times(values, schema)
     given = ~is_blank(values)
     known = times.is_valid().to_numpy(zero_copy_only=False)
-    labelled = ~np.isnan(target.to_numpy(zero_copy_only=False))
+    if schema.classifies:
+        labelled = target.is_valid().to_numpy(zero_copy_only=False)
+    else:
+        labelled = ~np.isnan(target.to_numpy(zero_copy_only=False))
     place = f"column {name!r} (the label's time)"
     _note(values, given & ~known, place, describe_times(schema), reasons)
     _note(values, known & ~labelled, place, f"{schema.target!r} must be there too", reasons)

@@ -108,7 +108,7 @@ def main(argv: list[str]) -> int:
         return 0
     settings, beam_options = parse(argv)
     assert settings.row_schema
-    learners.check(*settings.regressor, settings.width)
+    learners.check(*settings.regressor, settings.width, settings.row_schema.task)
     chosen = "runner" in settings.model_fields_set
     return (show_one if chosen else show_all)(settings, beam_options, *consoles())
 

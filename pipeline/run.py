@@ -114,7 +114,7 @@ def run_settings(
     prepare_file_systems([settings.input, settings.output], beam_options)
     settings = at_launch(settings.model_copy(update={"resume": settings.resume and not dry}))
     runners.preflight(settings, beam_options)
-    learners.check(*settings.regressor, settings.width)
+    learners.check(*settings.regressor, settings.width, settings.row_schema.task)
     out, err = consoles()
     show = partial(err.print, soft_wrap=True)
     # A dry run looks at no folder and writes nothing.

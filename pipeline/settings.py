@@ -31,7 +31,7 @@ from model.display import PSI_LARGE
 from model.durations import LONGEST, parse_duration
 from model.errors import UserError
 from model.manifest import Learner
-from model.people import ANSWERED, parse_delays
+from model.people import ANSWERED, CLASSES, parse_delays
 from model.people import SCHEMA as PEOPLE
 from model.schema import Schema
 from model.skipped import default_min_rows
@@ -162,9 +162,10 @@ class Settings(BaseModel):
     source_param: dict[str, Any] = Field(
         default_factory=dict, description="k=v for that factory; may be given more than once"
     )
-    people: Literal["learnable", "original"] = Field(
+    people: Literal["learnable", "original", "classes"] = Field(
         "learnable",
-        description="learnable (it drifts), or original: an independent salary",
+        description="learnable (it drifts), original: an independent salary, or classes: who is "
+        "hired",
     )
     people_delay: Delays | None = Field(
         None,
@@ -204,7 +205,10 @@ class Settings(BaseModel):
     start: Moment | None = Field(
         None, description=f"event time of the first person ({START}; live: now)"
     )
-    learner: str = Field("forest", description="forest, ridge, boosting, or package.module:factory")
+    learner: str = Field(
+        "forest",
+        description="forest, boosting, ridge (of classes: logistic), or package.module:factory",
+    )
     learner_param: dict[str, Any] = Field(
         default_factory=dict, description="k=v for the learner; may be given more than once"
     )
@@ -471,10 +475,11 @@ class Settings(BaseModel):
     @property
     def _people(self) -> Schema:
         """The people's schema; where salaries are known later, with when that is."""
+        schema = CLASSES if self.people == "classes" else PEOPLE
         if self.answer_delay is None:
-            return PEOPLE
+            return schema
         wait = max(1, self.answer_delay[1] // SECOND)
-        return PEOPLE.model_copy(update={"label_time": ANSWERED, "wait": wait})
+        return schema.model_copy(update={"label_time": ANSWERED, "wait": wait})
 
     @property
     def answer_delay(self) -> tuple[int, int] | None:

@@ -90,13 +90,13 @@ def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch
     """The rows as a raw batch."""
     dialect = _dialect(file, schema)
     kinds = dict.fromkeys(schema.columns, pa.string())
-    kinds |= dict.fromkeys(schema.categorical, CATEGORY_TYPE)
+    kinds |= dict.fromkeys(schema.categories, CATEGORY_TYPE)
     rows, bad = _parse_numbers(data, file, schema, kinds)
-    categorical, numbers = set(schema.categorical), set(schema.numbers)
+    categories, numbers = set(schema.categories), set(schema.numbers)
     nullable = {*schema.carried, *schema.calendar_sources, schema.label_time} - {schema.time}
     fields = []
     for field, values in zip(rows.schema, rows.columns, strict=True):
-        if field.name in categorical:
+        if field.name in categories:
             values = _without_nulls(values, dialect)
         elif field.name in nullable:
             if dialect.skipinitialspace:

@@ -70,7 +70,7 @@ def add_constants(batch: pa.RecordBatch, file: File, schema: Schema) -> pa.Recor
     fields = {field.name: (field, values) for field, values in pairs}
     for name, value in file.constants:
         values = pa.array([value], pa.string()).take(pa.array(np.zeros(rows, np.int64)))
-        if name in schema.categorical:
+        if name in schema.categories:
             values = values.dictionary_encode().cast(CATEGORY_TYPE)
         fields[name] = pa.field(name, values.type), values
         if name == schema.time:

@@ -74,7 +74,7 @@ def begin(file: File, schema: Schema) -> File:
         _check_type(file, columns.field(name), is_time(columns.field(name).type), TIMES)
     for name in schema.numbers:
         _check_type(file, columns.field(name), is_number(columns.field(name).type), NUMBERS)
-    for name in schema.categorical:
+    for name in schema.categories:
         _check_type(file, columns.field(name), is_category(columns.field(name).type), CATEGORIES)
     if schema.id is not None:
         _check_type(file, columns.field(schema.id), is_key(columns.field(schema.id).type), KEYS)

@@ -36,6 +36,7 @@ from model.answers import Asked
 from model.arrays import Matrix
 from model.artefact import Artefact
 from model.batch import Key, Tag
+from model.classes.decision import Classified
 from model.drift import Histogram
 from model.labels import LabelTimes
 from model.manifest import Manifest, Reference, Window
@@ -215,11 +216,12 @@ class Inference(NamedTuple):
     """What a model predicted for a batch.
 
     Attributes:
-        prediction: shape (rows,).
-        baseline: the mean target of the model's window.
+        prediction: shape (rows,); of a classifier the places of the predicted classes.
+        baseline: the mean target of the model's window; 0 of a classifier.
         reference: the model.
         histogram: how the rows lie in the bins of the model's profile; None if it has none.
         profile: that profile, as JSON, or "".
+        classified: of a classifier the classes and probabilities.
     """
 
     prediction: Matrix
@@ -227,6 +229,7 @@ class Inference(NamedTuple):
     reference: Reference
     histogram: Histogram | None = None
     profile: str = ""
+    classified: Classified | None = None
 
 
 class ScoredBatch(NamedTuple):

@@ -17,6 +17,7 @@ from model.answers import keep_question_sums
 from model.asof import Cadence
 from model.baselines import Before
 from model.batch import LATE, Key, column
+from model.class_sums import sum_class_batch
 from model.ending import NO_END, StreamEnd
 from model.metrics import Metrics, Sums, compute_metrics, merge, order_sums, sum_batch
 from model.schema import Schema
@@ -45,6 +46,8 @@ class Evaluated(TypedDict):
 def sum_scored(scored: ScoredBatch, schema: Schema, cadence: Cadence) -> tuple[int, KeyedSums]:
     """The sums of a scored batch."""
     tag, rows, inference = scored.batch.tag, scored.batch.rows, scored.inference
+    if schema.classifies:
+        return 0, KeyedSums(tag.key, _sum_classes(scored, schema))
     before = Before(cadence.serve_window_of(tag.at), tag.key)
     sums = sum_batch(
         target=column(rows, schema.target),
@@ -59,6 +62,19 @@ def sum_scored(scored: ScoredBatch, schema: Schema, cadence: Cadence) -> tuple[i
     if schema.has_label_time:
         sums = keep_question_sums(sums)
     return 0, KeyedSums(tag.key, sums)
+
+
+def _sum_classes(scored: ScoredBatch, schema: Schema) -> Sums:
+    rows, inference = scored.batch.rows, scored.inference
+    sums = sum_class_batch(
+        target=rows.column(schema.target),
+        late=rows.column(LATE).true_count,
+        classified=None if inference is None else inference.classified,
+        model=scored.model,
+        histogram=None if inference is None else inference.histogram,
+        profile="" if inference is None else inference.profile,
+    )
+    return keep_question_sums(sums) if schema.has_label_time else sums
 
 
 def sum_rejected(rejects: Rejects) -> tuple[int, KeyedSums]:
@@ -107,20 +123,23 @@ class MergeSums(beam.CombineFn):
 
 
 def compute_answered_metrics(
-    keyed: tuple[int, Sums], end: StreamEnd, window: IntervalWindow = WINDOW
+    keyed: tuple[int, Sums],
+    end: StreamEnd,
+    task: str = "regression",
+    window: IntervalWindow = WINDOW,
 ) -> Iterator[tuple[int, Metrics]]:
     """The figures of a refresh whose labels have a time, unless the stream ends before it does."""
     start, stop = window.start.micros, window.end.micros
     if end.includes(stop):
-        yield start, compute_metrics(keyed[1], start, stop, by_label=True)
+        yield start, compute_metrics(keyed[1], start, stop, by_label=True, task=task)
 
 
 def compute_refresh_metrics(
-    keyed: tuple[int, Sums], window: IntervalWindow = WINDOW
+    keyed: tuple[int, Sums], task: str = "regression", window: IntervalWindow = WINDOW
 ) -> tuple[int, Metrics]:
     """The figures of a refresh, with its start in microseconds."""
     start, end = window.start.micros, window.end.micros
-    return start, compute_metrics(keyed[1], start, end)
+    return start, compute_metrics(keyed[1], start, end, task=task)
 
 
 class Evaluate(beam.PTransform[Evaluated, beam.PCollection[tuple[int, Metrics]]]):
@@ -159,10 +178,10 @@ class Evaluate(beam.PTransform[Evaluated, beam.PCollection[tuple[int, Metrics]]]
             | "Nothing" >> beam.Map(sum_written).with_output_types(keyed)
             | "WrittenRefresh" >> beam.WindowInto(refresh)
         )
-        figures = beam.Map(compute_refresh_metrics)
+        figures = beam.Map(compute_refresh_metrics, self.schema.task)
         errors: tuple[beam.PCollection[tuple[int, KeyedSums]], ...] = ()
         if self.schema.has_label_time:
-            figures = beam.FlatMap(compute_answered_metrics, self.end)
+            figures = beam.FlatMap(compute_answered_metrics, self.end, self.schema.task)
             errors = (inputs["errors"],)
         return (
             (scored, rejected, written, *errors)

@@ -27,6 +27,7 @@ from model import files
 from model.answers import Asked, cut_answered, find_outcomes
 from model.asof import format_name
 from model.batch import ID, SECOND, row_ids
+from model.classes.columns import class_column_names, restore
 from model.cohorts import Clock, CohortPart, file_name, merge_cohort
 from model.ending import StreamEnd
 from model.errors import UserError
@@ -39,7 +40,7 @@ from transforms.elements import (
     ScoredBatch,
     WrittenFile,
 )
-from transforms.sinks import add_file_shard, parquet_bytes
+from transforms.sinks import add_file_shard, parquet_bytes, prediction_layout
 from transforms.stamps import STAMP, beam_time, last_time
 from transforms.writing import WriteFn, write_file
 
@@ -54,7 +55,9 @@ def as_asked(scored: ScoredBatch) -> AskedBatch:
     rows, inference = scored.batch.rows, scored.inference
     if inference is None:
         return AskedBatch(scored.batch.tag, Asked(rows, None, 0.0, None))
-    asked = Asked(rows, inference.prediction, inference.baseline, scored.model)
+    asked = Asked(
+        rows, inference.prediction, inference.baseline, scored.model, inference.classified
+    )
     return AskedBatch(scored.batch.tag, asked)
 
 
@@ -114,10 +117,12 @@ class ReportedPredictions:
 
     Attributes:
         folder: ``predictions/`` of the run's folder.
+        schema: of its rows.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, schema: Schema) -> None:
         self.folder = folder
+        self.schema = schema
         self._read: OrderedDict[int, pa.Table] = OrderedDict()
 
     def find(self, rows: pa.RecordBatch, refresh: int) -> Asked:
@@ -138,6 +143,10 @@ class ReportedPredictions:
         models = found.column("model").unique().to_pylist()
         if models == [None]:
             return Asked(rows, None, 0.0, None)
+        if self.schema.classifies:
+            classified = restore(found, self.schema)
+            predicted = classified.predicted.astype(np.float64)
+            return Asked(rows, predicted, 0.0, models[0], classified)
         prediction = found.column("prediction").to_numpy()
         baseline = found.column("baseline")[0].as_py()
         return Asked(rows, prediction.astype(np.float64), baseline, models[0])
@@ -147,22 +156,14 @@ class ReportedPredictions:
             folder = files.join(self.folder, format_name(refresh))
             shards = [files.read_whole(path) for path in files.list_files(folder, "*.parquet")]
             columns = ["id", "prediction", "model", "baseline"]
+            columns += class_column_names(self.schema)
             read = [pq.read_table(pa.BufferReader(data), columns=columns) for data in shards]
-            self._read[refresh] = pa.concat_tables(read) if read else _NO_PREDICTIONS
+            nothing = prediction_layout(self.schema).empty_table().select(columns)
+            self._read[refresh] = pa.concat_tables(read) if read else nothing
             if len(self._read) > REFRESHES_HELD:
                 self._read.popitem(last=False)
         self._read.move_to_end(refresh)
         return self._read[refresh]
-
-
-_NO_PREDICTIONS = pa.table(
-    {
-        "id": pa.array([], pa.int64()),
-        "prediction": pa.array([], pa.float64()),
-        "model": pa.array([], pa.string()),
-        "baseline": pa.array([], pa.float64()),
-    }
-)
 
 
 class FindReportedFn(beam.DoFn):
@@ -172,15 +173,17 @@ class FindReportedFn(beam.DoFn):
         folder: ``predictions/`` of the run's folder.
         clock: when questions can be answered.
         since: the start of the first refresh that is to report, microseconds.
+        schema: of the rows.
     """
 
-    def __init__(self, folder: str, clock: Clock, since: int) -> None:
+    def __init__(self, folder: str, clock: Clock, since: int, schema: Schema) -> None:
+        self.schema = schema
         self.folder = folder
         self.clock = clock
         self.since = since
 
     def setup(self) -> None:
-        self.reported = ReportedPredictions(self.folder)
+        self.reported = ReportedPredictions(self.folder, self.schema)
 
     def default_label(self) -> str:
         return "RecallFn"  # the name of its step in savepoints
@@ -236,7 +239,7 @@ class TrackQuestions(beam.PTransform[QuestionBatches, TrackedQuestions]):
     def expand(self, inputs: QuestionBatches) -> TrackedQuestions:
         asked = [inputs["scored"] | "Asked" >> beam.Map(as_asked).with_output_types(AskedBatch)]
         if self.since is not None:
-            recall = beam.ParDo(FindReportedFn(self.folder, self.clock, self.since))
+            recall = beam.ParDo(FindReportedFn(self.folder, self.clock, self.since, self.schema))
             asked.append(inputs["accepted"] | "Recall" >> recall.with_output_types(AskedBatch))
         refreshes = FixedWindows(self.clock.every // SECOND, self.clock.offset // SECOND)
         found: dict[str, list[beam.PCollection[Any]]] = {ERRORS: [], PARTS: [], ANSWERED: []}

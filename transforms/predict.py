@@ -64,8 +64,15 @@ class ArtefactHandler(ModelHandler[ScoringTask, ScoredBatch, ModelCache]):
         if reference is None:
             return None
         artefact = models.get(reference)
-        prediction, histogram = artefact.score(rows)
-        return Inference(prediction, artefact.baseline, reference, histogram, artefact.profile_json)
+        prediction, histogram, classified = artefact.score(rows)
+        return Inference(
+            prediction,
+            artefact.baseline,
+            reference,
+            histogram,
+            artefact.profile_json,
+            classified,
+        )
 
     def get_num_bytes(self, batch: Sequence[ScoringTask]) -> int:
         return sum(estimate_bytes(b.rows) for _, b in batch if isinstance(b, AcceptedBatch))

@@ -22,8 +22,16 @@ from apache_beam.transforms.window import IntervalWindow, TimestampedValue
 from model import files
 from model.answers import drop_label_time, hide_unknown
 from model.asof import Cadence, format_name
-from model.batch import ID, KEY, LATE, TIME, TIME_TYPE, column, concat, sort_by_time
+from model.batch import ID, KEY, LATE, TIME, TIME_TYPE, concat, sort_by_time
 from model.carried import carried_columns, carried_fields
+from model.classes.columns import (
+    PROBABILITIES,
+    baseline_columns,
+    class_columns,
+    keeps_raw,
+    predicted_fields,
+    target_column,
+)
 from model.manifest import Reference
 from model.metrics import Metrics
 from model.sample import bottom_k
@@ -44,16 +52,10 @@ from transforms.stamps import FINALIZER, last_time
 from transforms.windows import ALL_OF_TIME, refreshes
 from transforms.writing import WriteFn, write_file
 
-PREDICTIONS = pa.schema(
-    [
-        ("id", pa.int64()),
-        ("time", TIME_TYPE),
-        ("target", pa.float64()),
-        ("prediction", pa.float64()),
-        ("model", pa.string()),
-        ("late", pa.bool_()),
-    ]
-)
+PLACES = pa.schema([("id", pa.int64()), ("time", TIME_TYPE)])
+"""The first columns of predictions, before target and prediction."""
+SERVED = pa.schema([("model", pa.string()), ("late", pa.bool_())])
+"""Those behind them."""
 SAMPLE_ROWS = 1_000
 PREDICTION, NORMALIZED = "__prediction", "__normalized:"
 """Columns of a sample on its way; no schema names a column so."""
@@ -75,25 +77,39 @@ def prediction_rows(scored: ScoredBatch, schema: Schema) -> PredictionRows:
     """A scored batch as its rows stand in the predictions."""
     batch, inference = hide_unknown(scored.batch.rows, schema), scored.inference
     rows = batch.num_rows
+    predicted = [_predicted(scored, schema)]
+    if schema.classifies:
+        predicted = class_columns(None if inference is None else inference.classified, rows)
     columns = [
         batch.column(ID),
         batch.column(TIME),
-        nullable(column(batch, schema.target)),
-        pa.nulls(rows, pa.float64()) if inference is None else nullable(inference.prediction),
+        target_column(batch, schema),
+        *predicted,
         pa.repeat(pa.scalar(scored.model, pa.string()), rows),
         batch.column(LATE),
         *_baseline(scored, schema),
         *carried_columns(batch, schema),
     ]
-    baseline = [pa.field("baseline", pa.float64())] if schema.has_label_time else []
-    layout = pa.schema([*PREDICTIONS, *baseline, *carried_fields(schema)])
+    layout = prediction_layout(schema)
     return PredictionRows(scored.batch.tag, pa.RecordBatch.from_arrays(columns, schema=layout))
+
+
+def prediction_layout(schema: Schema) -> pa.Schema:
+    """The columns of predictions."""
+    kind = PROBABILITIES if schema.classifies else pa.float64()
+    baseline = [pa.field("baseline", kind)] if schema.has_label_time else []
+    baseline += [pa.field("raw", kind)] if keeps_raw(schema) else []
+    fixed = [*PLACES, *predicted_fields(schema), *SERVED]
+    return pa.schema([*fixed, *baseline, *carried_fields(schema)])
 
 
 def _baseline(scored: ScoredBatch, schema: Schema) -> list[pa.Array]:
     """What the baseline predicts, kept for when the labels are known, if they come later."""
     if not schema.has_label_time:
         return []
+    if schema.classifies:
+        classified = None if scored.inference is None else scored.inference.classified
+        return baseline_columns(classified, scored.batch.rows.num_rows, schema)
     baseline = None if scored.inference is None else scored.inference.baseline
     return [pa.repeat(pa.scalar(baseline, pa.float64()), scored.batch.rows.num_rows)]
 
@@ -167,8 +183,7 @@ class SampleFn(beam.DoFn):
     def process(self, scored: ScoredBatch) -> Iterator[tuple[int, SampleRows]]:
         rows, inference = scored.batch.rows, scored.inference
         rows = drop_label_time(hide_unknown(rows, self.schema))
-        prediction = np.full(rows.num_rows, np.nan) if inference is None else inference.prediction
-        rows = rows.append_column(PREDICTION, nullable(prediction))
+        rows = rows.append_column(PREDICTION, _predicted(scored, self.schema))
         [rows] = bottom_k([rows], SAMPLE_ROWS)
         rows = self._add_normalized(rows, None if inference is None else inference.reference)
         yield 0, SampleRows(scored.batch.tag, rows)
@@ -181,6 +196,14 @@ class SampleFn(beam.DoFn):
                 values = encoder.standardize(rows, name)
             rows = rows.append_column(NORMALIZED + name, nullable(values))
         return rows
+
+
+def _predicted(scored: ScoredBatch, schema: Schema) -> pa.Array:
+    """What was predicted for each row: a number, or a class; null without a model."""
+    inference, rows = scored.inference, scored.batch.rows.num_rows
+    if schema.classifies:
+        return class_columns(None if inference is None else inference.classified, rows)[0]
+    return nullable(np.full(rows, np.nan) if inference is None else inference.prediction)
 
 
 def bottom_rows(parts: list[SampleRows]) -> list[SampleRows]:
@@ -254,9 +277,12 @@ def write_sample(
 ) -> Iterator[TimestampedValue[WrittenFile]]:
     """Writes a refresh's sample; gives the file (``WrittenFile``), stamped."""
     rows = pa.Table.from_batches([keyed[1].rows])
-    for name in (schema.target, *schema.numeric):
+    for name in schema.numeric if schema.classifies else (schema.target, *schema.numeric):
         at = rows.schema.get_field_index(name)
         rows = rows.set_column(at, name, nullable(rows.column(name).to_numpy()))
+    if schema.classifies:
+        at = rows.schema.get_field_index(schema.target)
+        rows = rows.set_column(at, schema.target, rows.column(at).cast(pa.string()))
     if schema.time in schema.keep:
         rows = rows.append_column(schema.time, rows.column(TIME))
     rows = rows.rename_columns([sample_name(name, schema) for name in rows.column_names])

@@ -22,6 +22,7 @@ from apache_beam.typehints import with_input_types, with_output_types
 
 from model.asof import Cadence
 from model.batch import concat
+from model.classes.sample import count_classes, keep_classes
 from model.ending import NO_END, StreamEnd
 from model.labels import cut_labelled_rows, merge_label_times
 from model.manifest import Window
@@ -63,9 +64,19 @@ def compact_copy(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.take(pa.array(np.arange(batch.num_rows)))
 
 
-def sample(parts: list[Summary], rows: int) -> list[Summary]:
-    """The summaries with so many rows in all, at most, of those with the least hashes."""
-    kept = bottom_k([part.rows for part in parts], rows)
+def sample(parts: list[Summary], rows: int, classes: str | None = None) -> list[Summary]:
+    """The summaries with so many rows in all, at most, of those with the least hashes.
+
+    Args:
+        parts: of the batches.
+        rows: how many stay.
+        classes: the column of their classes, of which the rare ones are kept; None: there is none.
+    """
+    if classes is None:
+        kept = bottom_k([part.rows for part in parts], rows)
+    else:
+        counts = count_classes((part.statistics for part in parts), classes)
+        kept = keep_classes([part.rows for part in parts], classes, counts, rows)
     pairs = zip(parts, kept, strict=True)
     return [part if part.rows is left else replace(part, rows=left) for part, left in pairs]
 
@@ -81,13 +92,18 @@ class CombineSummaries(beam.CombineFn):
     Attributes:
         sample_rows: how many rows a window keeps at the most.
         max_categories: of features whose schema says how many of their values have a column.
+        classes: the column of their classes, if the target is one: rare ones are kept.
     """
 
     def __init__(
-        self, sample_rows: int = 1_000_000, max_categories: Mapping[str, int] | None = None
+        self,
+        sample_rows: int = 1_000_000,
+        max_categories: Mapping[str, int] | None = None,
+        classes: str | None = None,
     ) -> None:
         self.sample_rows = sample_rows
         self.max_categories = max_categories
+        self.classes = classes
 
     def create_accumulator(self) -> list[Summary]:
         return []
@@ -104,14 +120,14 @@ class CombineSummaries(beam.CombineFn):
         return merged
 
     def compact(self, accumulator: list[Summary]) -> list[Summary]:
-        return sample(accumulator, self.sample_rows)
+        return sample(accumulator, self.sample_rows, self.classes)
 
     def extract_output(self, accumulator: list[Summary]) -> Summary:
         # Those of one batch are in the order of the refreshes in which their labels are known.
         parts = sorted(accumulator, key=lambda part: (part.tag.key, part.tag.at))
         statistics = merge(part.statistics for part in parts)
         moments = [part.moments for part in parts if part.moments is not None]
-        rows = concat([part.rows for part in sample(parts, self.sample_rows)])
+        rows = concat([part.rows for part in sample(parts, self.sample_rows, self.classes)])
         known = [part.known for part in parts if part.known is not None]
         return Summary(
             parts[0].tag,
@@ -127,7 +143,7 @@ class CombineSummaries(beam.CombineFn):
     def _bound(self, accumulator: list[Summary]) -> list[Summary]:
         if sum(part.rows.num_rows for part in accumulator) <= max(2 * self.sample_rows, ROOM):
             return accumulator
-        return sample(accumulator, self.sample_rows)
+        return sample(accumulator, self.sample_rows, self.classes)
 
 
 class SummarizeFn(beam.DoFn):
@@ -234,6 +250,8 @@ class CollectWindows(
 
     def expand(self, accepted: beam.PCollection[AcceptedBatch]) -> beam.PCollection[WindowData]:
         every, lag = self.cadence.every, self.cadence.lag
+        classes = self.schema.target if self.schema.classifies else None
+        combine = CombineSummaries(self.sample_rows, self.schema.max_categories, classes)
         summarized = beam.ParDo(SummarizeFn(self.schema, self.reduce))
         if self.schema.has_label_time:
             summarized = beam.ParDo(SummarizeLessonsFn(self.schema, self.cadence, self.reduce))
@@ -243,8 +261,7 @@ class CollectWindows(
             | "Summarize" >> summarized.with_output_types(Summary)
             | "Window" >> beam.WindowInto(training_windows(self.cadence))
             | "Key" >> beam.Map(add_window_key, every).with_output_types(tuple[int, Summary])
-            | "Combine"
-            >> beam.CombinePerKey(CombineSummaries(self.sample_rows, self.schema.max_categories))
+            | "Combine" >> beam.CombinePerKey(combine)
             | "Bound" >> bounded
             # In the global window, or the later stamp would put it into other sliding windows.
             | "Global" >> beam.WindowInto(GlobalWindows())

@@ -14,7 +14,8 @@ import apache_beam as beam
 
 from model import files
 from model.asof import format_iso
-from model.errors import FitFailed
+from model.classes.learners import CLASSIFIERS
+from model.errors import FitFailed, OneClass
 from model.learners import LEARNERS
 from model.manifest import Learner, Manifest, Reference
 from model.schema import Schema
@@ -25,7 +26,7 @@ from transforms.counters import count
 from transforms.elements import Committed, FitResult, Trained
 from transforms.writing import write_file
 
-FAITHFUL = frozenset(LEARNERS)
+FAITHFUL = frozenset({*LEARNERS, *CLASSIFIERS})
 """Learners of which it is known that what comes out of an artefact is what went in. The process
 that fits one of them scores with it at once; any other is opened anew, as it is elsewhere."""
 
@@ -68,7 +69,7 @@ class TrainFn(beam.DoFn):
             yield FitResult(self._train(data))
         except FitFailed as error:
             skipped = fit_failed(start, end, data.rows, error)
-            if self.strict:
+            if self.strict and not isinstance(error, OneClass):
                 raise FitFailed(self._describe_stop(skipped)) from None
             yield FitResult(None, skipped)
 

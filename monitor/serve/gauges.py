@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 STATES = ("starting", "running", *ENDED, "other")
 """The states of a run, by name; ``starting`` is before its first status."""
-SKIPS = ("few_rows", "fit_failed", "other")
+SKIPS = ("few_rows", "one_class", "fit_failed", "other")
 """Why windows make no model."""
 ROWS = ("accepted", "scored", "unlabelled", "late", "rejected")
 """What is counted of the rows of refreshes that are reported."""

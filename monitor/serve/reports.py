@@ -32,7 +32,7 @@ NORMALIZED = " (normalized)"
 
 COUNTED = ("rows", "scored", "unlabelled", "late", "rejected")
 """What is summed over all reports."""
-BY_LABEL = ("answered", "expired")
+LABEL_COUNTS = ("answered", "expired")
 """What is summed, too, where labels have a time of their own."""
 Report = dict[str, Any]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -111,7 +111,7 @@ class Reports:
         new = list(self._newest.look().values())
         for report in new:
             self.totals.update({name: report[name] for name in COUNTED}, refreshes=1)
-            self.totals.update({name: report[name] for name in BY_LABEL if name in report})
+            self.totals.update({name: report[name] for name in LABEL_COUNTS if name in report})
         return new
 
 

@@ -13,8 +13,9 @@ import pyarrow as pa
 from model.alerts import Alert, find_alerts
 from model.answers import hide_unknown, outcome_fields
 from model.arrays import Matrix
-from model.batch import ID, LATE, TIME, TIME_TYPE, column
-from model.carried import carried_columns, carried_fields
+from model.batch import ID, LATE, TIME, TIME_TYPE
+from model.carried import carried_columns
+from model.classes.columns import baseline_columns, class_columns, target_column
 from model.cohorts import Cohort
 from model.errors import UserError
 from model.learners import check
@@ -32,7 +33,7 @@ from pipeline.frames.progress import bar
 from pipeline.frames.rows import Input, prepare_input, refreshes
 from pipeline.frames.tables import as_file, hide_path
 from pipeline.settings import Settings
-from transforms.sinks import PREDICTIONS
+from transforms.sinks import prediction_layout
 
 OPTIONS = (
     *("window", "every", "latency", "offset", "lag", "min_rows", "sample_rows", "batch_rows"),
@@ -140,7 +141,7 @@ def replay_of(settings: Settings, **others: Any) -> Replay:
     Raises:
         UserError: if the learner cannot be made or fitted.
     """
-    check(*settings.regressor, settings.width)
+    check(*settings.regressor, settings.width, settings.row_schema.task)
     replay: dict[str, Any] = {
         "schema": settings.row_schema,
         "learner": settings.regressor,
@@ -227,7 +228,8 @@ def _figures(refresh: Refresh, scored: list[Scored], settings: Settings) -> Metr
     parts = pool_sums(refresh, scored, settings.row_schema, settings.cadence)
     sums = merge(one for _, one in sorted(parts, key=lambda part: order_sums(*part)))
     end = refresh.start + settings.cadence.every
-    return compute_metrics(sums, refresh.start, end).model_copy(update={"files": None})
+    task = settings.row_schema.task
+    return compute_metrics(sums, refresh.start, end, task=task).model_copy(update={"files": None})
 
 
 def _predictions(scored: list[Scored], schema: Schema) -> pa.Table:
@@ -243,8 +245,7 @@ def _predictions(scored: list[Scored], schema: Schema) -> pa.Table:
 
 def layout(schema: Schema) -> pa.Schema:
     """The columns of predictions: those of the job's files."""
-    baseline = [pa.field("baseline", pa.float64())] if schema.has_label_time else []
-    return pa.schema([*PREDICTIONS, *baseline, *carried_fields(schema)])
+    return prediction_layout(schema)
 
 
 def _predicted(one: Scored, schema: Schema) -> pa.RecordBatch:
@@ -252,15 +253,20 @@ def _predicted(one: Scored, schema: Schema) -> pa.RecordBatch:
     batch = hide_unknown(one.batch, schema)
     baseline = None if one.model is None else one.model.artefact.baseline
     made = np.full(rows, np.nan) if one.prediction is None else one.prediction
+    predicted = [pa.array(made, from_pandas=True)]
+    baselines = [pa.repeat(pa.scalar(baseline, pa.float64()), rows)]
+    if schema.classifies:
+        predicted = class_columns(one.classified, rows)
+        baselines = baseline_columns(one.classified, rows, schema)
     name = None if one.model is None else one.model.window.name
     columns = [
         batch.column(ID),
         batch.column(TIME),
-        pa.array(column(batch, schema.target), from_pandas=True),
-        pa.array(made, from_pandas=True),
+        target_column(batch, schema),
+        *predicted,
         pa.repeat(pa.scalar(name, pa.string()), rows),
         batch.column(LATE),
-        *([pa.repeat(pa.scalar(baseline, pa.float64()), rows)] if schema.has_label_time else []),
+        *(baselines if schema.has_label_time else []),
         *carried_columns(batch, schema),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=layout(schema))

@@ -73,7 +73,7 @@ def sum_batches(model: Artefact, batches: list[pa.RecordBatch]) -> Sums:
     """The sums of scored batches, merged."""
     body = profile_of(model).model_dump_json()
     scored = [(column(batch, "y"), model.score(batch)) for batch in batches]
-    return merge(sum_batch(y, 0, p, 0.0, "m", found, body) for y, (p, found) in scored)
+    return merge(sum_batch(y, 0, p, 0.0, "m", found, body) for y, (p, found, _) in scored)
 
 
 def test_the_profile_of_a_model_is_the_histogram_of_its_training_rows(model: Artefact) -> None:
@@ -154,7 +154,7 @@ def test_unlabelled_and_late_rows_count_in_drift_too(model: Artefact) -> None:
 
 
 def test_a_score_is_what_is_predicted_with_how_the_rows_lie(model: Artefact) -> None:
-    prediction, found = model.score(rides(50))
+    prediction, found, _ = model.score(rides(50))
     assert prediction.tobytes() == model.predict(rides(50)).tobytes()
     assert found is not None and [len(found.bins), len(found.sums)] == [3 * BINS + 4, 3]
     assert model.score(rides(0)).prediction.shape == (0,)
@@ -166,7 +166,7 @@ def test_an_artefact_from_before_there_were_profiles_scores_without_drift() -> N
     build, parts = model.__reduce__()
     old = build(*parts[:4])
     assert old.profile is None
-    prediction, found = old.score(rides(9))
+    prediction, found, _ = old.score(rides(9))
     assert found is None and prediction.tobytes() == model.predict(rides(9)).tobytes()
 
 

@@ -1,0 +1,182 @@
+"""The whole job on classes: what plain scikit-learn gives in a loop over the same windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from model.runs import RunFolder
+from model.store import Store
+from pipeline.testing import run_graph
+
+WINDOW, WINDOWS = 60, 8
+SCHEMA = """
+name = "made"
+time = "t"
+target = "y"
+task = "classification"
+{more}
+[features]
+numeric = ["a", "b"]
+"""
+
+
+def make_rows(names: list[Any], seed: int, shares: list[float] | None = None) -> list[Any]:
+    """Ten rows a second whose class goes with two numbers."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(WINDOW * WINDOWS * 5):
+        place = int(rng.choice(len(names), p=shares))
+        a, b = rng.normal(size=2) + np.array([place, -place])
+        rows.append({"t": i / 5, "y": names[place], "a": float(a), "b": float(b)})
+    return rows
+
+
+def write_schema(folder: Path, more: str = "") -> str:
+    path = folder / "schema.toml"
+    path.write_text(SCHEMA.format(more=more))
+    return str(path)
+
+
+def run(rows: list[Any], tmp_path: Path, more: str = "", **options: Any) -> RunFolder:
+    schema = write_schema(tmp_path, more)
+    chosen = {"learner": "logistic", "window": WINDOW, "keep": 0, **options}
+    return run_graph(rows, str(tmp_path / "run"), schema_file=schema, **chosen)
+
+
+def matrix(rows: list[Any]) -> Any:
+    return np.array([[row["a"], row["b"]] for row in rows])
+
+
+def by_window(rows: list[Any]) -> list[list[Any]]:
+    return [[r for r in rows if r["t"] // WINDOW == w] for w in range(WINDOWS)]
+
+
+def as_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def expected(rows: list[Any], learner: Any) -> dict[int, tuple[list[str], Any]]:
+    """Of each row the classes and probabilities that a plain loop gives, by the row's id."""
+    found, model = {}, None
+    for window in by_window(rows):
+        if model is not None:
+            scaler, fitted = model
+            for row, p in zip(
+                window, fitted.predict_proba(scaler.transform(matrix(window))), strict=True
+            ):
+                found[round(row["t"] * 5)] = (list(fitted.classes_), p)
+        labels = [as_text(row["y"]) for row in window if row["y"] is not None]
+        known = [row for row in window if row["y"] is not None]
+        if len(set(labels)) > 1:
+            scaler = StandardScaler().fit(matrix(known))
+            model = scaler, learner().fit(scaler.transform(matrix(known)), labels)
+    return found
+
+
+def predictions(folder: RunFolder) -> list[dict[str, Any]]:
+    paths = sorted(Path(folder.predictions).glob("*/*.parquet"))
+    return [row for path in paths for row in pq.read_table(path).to_pylist()]
+
+
+LEARNERS = {
+    "logistic": lambda: LogisticRegression(max_iter=1_000, random_state=42),
+    "forest": lambda: RandomForestClassifier(n_estimators=20, min_samples_leaf=3, random_state=42),
+}
+STREAMS: dict[str, tuple[list[Any], list[float] | None]] = {
+    "two": (["no", "yes"], None),
+    "booleans": ([False, True], [0.9, 0.1]),
+    "numbers": ([10, 9, 8], None),
+    "rare": (["ok", "fraud"], [0.995, 0.005]),
+}
+
+
+@pytest.mark.parametrize(
+    ("stream", "learner"), [*zip(STREAMS, [*LEARNERS, *LEARNERS], strict=True)]
+)
+def test_probabilities_are_those_of_a_plain_loop(stream: str, learner: str, tmp_path: Path) -> None:
+    rows = make_rows(STREAMS[stream][0], 5, STREAMS[stream][1])
+    wanted = expected(rows, LEARNERS[learner])
+    options: dict[str, Any] = {} if learner == "logistic" else {"learner_param": FOREST}
+    folder = run(rows, tmp_path, learner=learner, **options)
+    found = predictions(folder)
+    assert len(found) == len(rows)
+    for row in found:
+        assert row["target"] == as_text(rows[row["id"]]["y"])
+        if row["id"] not in wanted:
+            assert row["prediction"] is row["score"] is row["probabilities"] is None
+            continue
+        classes, p = wanted[row["id"]]
+        probabilities = dict(row["probabilities"])
+        for name, value in zip(classes, p, strict=True):
+            assert probabilities[name] == pytest.approx(value, abs=1e-9)
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-12)
+        if abs(max(p) - sorted(p)[-2]) > 1e-9:
+            assert row["prediction"] == classes[int(np.argmax(p))]
+
+
+FOREST = {"n_estimators": 20, "min_samples_leaf": 3}
+
+
+def test_a_window_of_one_class_makes_no_model_and_the_older_one_serves(tmp_path: Path) -> None:
+    rows = make_rows(["no", "yes"], 1)
+    for row in rows:
+        if row["t"] // WINDOW in (2, 3):
+            row["y"] = "no"
+    folder = run(rows, tmp_path)
+    assert [one.kind for one in folder.skips()] == ["one_class"] * 2
+    assert folder.skips()[0].reason == "one class: 300 labelled rows, all of the class 'no'"
+    models = [report.model for report in folder.reports()]
+    assert models[3] == models[4] == models[2] != models[5]
+
+
+def test_a_class_that_the_model_has_not_seen_is_counted(tmp_path: Path) -> None:
+    rows = make_rows(["a", "b"], 2)
+    for row in rows[-100:-50]:
+        row["y"] = "c"
+    last = run(rows, tmp_path).reports()[-1]
+    assert last.unseen == 50
+    assert last.confusion is not None and sum(last.confusion["c"].values()) == 50
+    assert last.log_loss is not None and last.log_loss > 50 / 300 * -np.log(1e-15)
+
+
+def test_metrics_and_manifest_have_no_key_of_regression(tmp_path: Path) -> None:
+    folder = run(make_rows(["a", "b", "c"], 3), tmp_path)
+    written = folder.reports()[-1].model_dump()
+    assert not {"mae", "rmse", "r2", "baseline_mae", "target_mean"} & set(written)
+    store = Store(folder.models)
+    manifest = store.manifest(store.names()[0])
+    assert manifest.classes == ("a", "b", "c") and manifest.threshold is None
+    assert set(manifest.training.model_dump()) == {"log_loss", "brier", "accuracy", "roc_auc"}
+
+
+def test_classes_of_the_schema_are_the_models_and_another_target_is_rejected(
+    tmp_path: Path,
+) -> None:
+    rows = make_rows(["no", "yes"], 4)
+    rows[7]["y"] = "maybe"
+    folder = run(rows, tmp_path, 'classes = ["yes", "no", "never"]')
+    assert sum(report.rejected for report in folder.reports()) == 1
+    reject = next(Path(folder.rejected).glob("*/*.ndjson")).read_text()
+    assert "'maybe': must be one of the classes yes, no, never, or null" in reject
+    last = predictions(folder)[-1]
+    assert [name for name, _ in last["probabilities"]] == ["yes", "no", "never"]
+    assert dict(last["probabilities"])["never"] == 0
+
+
+def test_a_positive_is_predicted_above_the_threshold_of_the_costs(tmp_path: Path) -> None:
+    costs = 'positive = "yes"\ncosts = {fp = 1, fn = 9}\ncalibration = "sigmoid"'
+    folder = run(make_rows(["no", "yes"], 6), tmp_path, costs)
+    scored = [row for row in predictions(folder) if row["score"] is not None]
+    assert {row["prediction"] for row in scored} == {"no", "yes"}
+    for row in scored:
+        assert (row["prediction"] == "yes") == (row["score"] > 0.1)
+    raw = folder.reports()[-1].raw
+    assert raw is not None and raw["log_loss"] != folder.reports()[-1].log_loss
