@@ -143,6 +143,22 @@ class Manifest(BaseModel):
 
 OF_CLASSES = ("task", "classes", "threshold", "calibration")
 """The fields of a manifest that are there only if the model predicts a class."""
+MUCH = 0.05
+"""A greater share of rows whose value has no column of its own is reported."""
+
+
+def describe_other(manifest: Manifest) -> list[str]:
+    """A line for each feature many of whose values share the column ``other``."""
+    lines = []
+    for name, other in manifest.other.items():
+        share = other.rows / manifest.rows
+        if share > MUCH:
+            lines.append(
+                f"column {name!r}: {share:.0%} of the newest model's rows have one of "
+                f"{other.values:,} values without a column of their own, and count as other: "
+                "[features.encoders] in the schema has max_categories and target encoding"
+            )
+    return lines
 
 
 def find_leak(manifest: Manifest) -> str | None:

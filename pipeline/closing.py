@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from rich.console import Console
 
 from model import files
 from model.errors import UserError
+from model.manifest import describe_other
 from model.runs import NAME, RunFolder
 from model.schema import Schema
 from model.skipped import summarize
+from model.store import DamagedArtefact, Store
 from model.wording import format_count
 from monitor.report.rejects import MOST, RejectKind, count_reasons
 from monitor.watch.figures import clean
@@ -84,12 +87,23 @@ def print_closing(
     questions = folder.count_questions()
     if questions is not None:
         out.print(questions.line(), soft_wrap=True)
+    for line in _describe_other(folder):
+        out.print(line, soft_wrap=True)
     skips = folder.skips()
     for line in summarize(skips, folder.skipped):
         out.print(line, soft_wrap=True)
     if not skips and _is_unlabelled(folder):
         out.print("no row had a target: nothing was learned", soft_wrap=True)
     out.print(f"run folder: {folder.path}", soft_wrap=True)
+
+
+def _describe_other(folder: RunFolder) -> list[str]:
+    """A line for each feature of the newest model many of whose values have no column."""
+    store = Store(folder.models)
+    with suppress(FileNotFoundError, DamagedArtefact):
+        for newest in store.names()[-1:]:
+            return describe_other(store.manifest(newest))
+    return []
 
 
 def rejection_lines(rejected: Rejected, most: float) -> Iterator[str]:

@@ -21,7 +21,7 @@ from model.encoders import Encoded, FeatureEncoder, encode_window, fit_target
 from model.errors import UserError
 from model.export import to_pipeline
 from model.export_onnx import to_onnx
-from model.manifest import Learner
+from model.manifest import Learner, describe_other
 from model.moments import suffice
 from model.schema import Schema, schema_of
 from model.statistics import MANY, summarize_batch
@@ -256,3 +256,14 @@ def test_an_exported_pipeline_predicts_the_models_digits(learner: str) -> None:
         assert pipeline.predict(frame).tolist() == artefact.predict(asked).tolist()
     with pytest.raises(UserError, match=r"cannot be exported as ONNX: must be a .joblib"):
         to_onnx(artefact)
+
+
+def test_a_line_says_what_of_a_feature_counts_as_other_if_it_is_much() -> None:
+    batch = rows(400)
+    data = normalize(batch, summarize_batch(batch, RICH), RICH, WINDOW)
+    manifest = train(data, RICH, Learner("ridge", {}, 1))[1]
+    c = pd.Series(batch.column("c").to_pylist()).value_counts()
+    [line] = describe_other(manifest)
+    assert line.startswith(f"column 'c': {c.iloc[2:].sum() / 400:.0%} of the newest model's rows")
+    few = manifest.model_copy(update={"rows": manifest.other["c"].rows * 20})
+    assert describe_other(few) == []

@@ -157,7 +157,8 @@ class MakeBatchesFn(beam.DoFn):
     def process(
         self, row: object, stamp: Timestamp = STAMP
     ) -> Iterator[TimestampedValue[RawBatch]]:
-        names = self.schema.time, self.schema.label_time
+        schema = self.schema
+        names = schema.time, schema.label_time, *schema.calendar_sources
         self.rows.append(with_datetime(as_dict(row), *names))
         self.stamps.append(stamp.micros)
         if len(self.rows) == self.batch_rows:
