@@ -278,6 +278,11 @@ class Schema(Section):
                 raise ValueError(
                     f"features.encoders: {name!r} is numeric: must be as {{ add_indicator = true }}"
                 )
+            if one.encoder == "target" and self.classifies:
+                raise ValueError(
+                    f'features.encoders: {name!r}: encoder = "target" has means of a number: must '
+                    'be "onehot" where task = "classification"'
+                )
             indicator = f"{name}_missing"
             if one.add_indicator and indicator in features:
                 raise ValueError(

@@ -238,6 +238,17 @@ def test_what_no_encoder_is_is_refused_in_one_line(encoders: Any, message: str) 
     assert "\n" not in str(refused.value)
 
 
+def test_a_class_has_no_mean_to_encode_by() -> None:
+    keys = {"name": "s", "time": "t", "target": "y", "task": "classification"}
+    for encoder, fine in (("target", False), ({"max_categories": 5}, True)):
+        features = {"categorical": ["c"], "encoders": {"c": encoder}}
+        if fine:
+            assert schema_of({**keys, "features": features}, "s").max_categories == {"c": 5}
+            continue
+        with pytest.raises(UserError, match=r"'c': encoder = \"target\" has means of a number"):
+            schema_of({**keys, "features": features}, "s")
+
+
 def test_an_indicator_that_has_a_features_name_is_refused() -> None:
     with pytest.raises(UserError, match="the indicator of 'x' has the name of another feature"):
         schema({"x": {"add_indicator": True}}, numeric=["x", "x_missing"])
