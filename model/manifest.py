@@ -90,6 +90,42 @@ class Other(BaseModel):
     values: int
 
 
+class Trial(BaseModel):
+    """Errors of fits to one half of a window on its other half (``model.gate``).
+
+    Attributes:
+        rows: how many rows both halves have.
+        rmse, mean_rmse: of the fits, and of the mean target of the half that was fitted to.
+        last_rmse: of the target of the row before; null where it is no baseline.
+        z: how many standard errors the predictions' correlation with the targets is above 0.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    rows: int
+    rmse: float
+    mean_rmse: float
+    last_rmse: float | None = None
+    z: float
+
+
+class Gate(BaseModel):
+    """The gate's verdict on a model.
+
+    Attributes:
+        accepted: whether it may serve.
+        reason: why not, or why there was no trial, in one line; null after a trial that shows
+            skill.
+        trial: its figures, if there was one.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    accepted: bool
+    reason: str | None = None
+    trial: Trial | None = None
+
+
 class Manifest(BaseModel):
     """The description of an artefact, read without opening it; its fields are a contract."""
 
@@ -123,6 +159,8 @@ class Manifest(BaseModel):
     """Of two classes the positive is predicted where its probability is above it."""
     calibration: str | None = None
     """``isotonic`` or ``sigmoid``; ``none`` without, also where the window gave no curve."""
+    gate: Gate | None = None
+    """The gate's verdict; there only if there was a gate."""
 
     @model_serializer(mode="wrap")
     def _leave_out_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -134,6 +172,8 @@ class Manifest(BaseModel):
         if self.task is None:
             for name in OF_CLASSES:
                 written.pop(name)
+        if self.gate is None:
+            del written["gate"]
         return written
 
     def as_json(self) -> builtins.bytes:

@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.batch import column
+from model.batch import column, row_ids
 from model.learners import Parameters
 from model.loading import load_module
+from model.sample import in_half, splitmix64
 from model.schema import Schema
 from model.statistics import GREATEST, Numeric, Statistics, summarize_batch
 from model.threads import limit_blas
@@ -39,23 +40,36 @@ class Moments(NamedTuple):
         products: sums of products of two centred columns, over the rows that have both, (p, p).
         firsts: of the same rows, the sums of the first column of the two, (p, p).
         counts: how many rows have both, (p, p).
+        half: of a half of these rows (``model.sample.in_half``), where a trial needs it.
     """
 
     centre: Floats
     products: Floats
     firsts: Floats
     counts: Floats
+    half: Moments | None = None
 
     def about(self, centre: Floats) -> Moments:
         """The same rows' moments about another centre."""
         shift = self.centre - centre
         crossed = self.firsts * shift  # of column i, shifted by that of column j
         products = self.products + crossed + crossed.T + np.outer(shift, shift) * self.counts
-        return Moments(centre, products, self.firsts + shift[:, None] * self.counts, self.counts)
+        firsts = self.firsts + shift[:, None] * self.counts
+        half = None if self.half is None else self.half.about(centre)
+        return Moments(centre, products, firsts, self.counts, half)
+
+    def rest(self, half: Moments) -> Moments:
+        """The moments of the rows that are not in a half, which is about the same centre."""
+        return Moments(
+            self.centre,
+            self.products - half.products,
+            self.firsts - half.firsts,
+            self.counts - half.counts,
+        )
 
     def as_bytes(self) -> bytes:
-        """All numbers, eight bytes each, as ``from_bytes`` reads them."""
-        return b"".join(np.ascontiguousarray(part).tobytes() for part in self)
+        """All numbers but the half's, eight bytes each, as ``from_bytes`` reads them."""
+        return b"".join(np.ascontiguousarray(part).tobytes() for part in self[:4])
 
 
 def from_bytes(data: bytes) -> Moments:
@@ -86,19 +100,23 @@ def suffice(learner: str, parameters: Parameters, schema: Schema) -> bool:
     )
 
 
-def summary(rows: pa.RecordBatch, schema: Schema) -> tuple[Statistics, Moments]:
+def summary(
+    rows: pa.RecordBatch, schema: Schema, halves: bool = False
+) -> tuple[Statistics, Moments]:
     """``summarize_batch`` and ``moments`` in one pass, with the same digits.
 
     Args:
         rows: labelled rows of an accepted batch, one at least.
         schema: of them, without categorical features.
+        halves: adds the moments of a half.
     """
+    half = in_half(splitmix64(row_ids(rows))) if halves else None
     names = (schema.target, *schema.numeric)
     columns = np.stack([column(rows, name) for name in names])
     sums = columns.sum(axis=1)
     if not np.isfinite(sums).all():  # there is a null, or their sum is too great
         statistics = summarize_batch(rows, schema)
-        return statistics, moments(rows, statistics)
+        return statistics, moments(rows, statistics, half)
     count = rows.num_rows
     lows, highs, centre = columns.min(axis=1), columns.max(axis=1), sums / count
     columns -= centre[:, None]
@@ -114,34 +132,51 @@ def summary(rows: pa.RecordBatch, schema: Schema) -> tuple[Statistics, Moments]:
             for name, mean, variance, low, high in figures
         }
     )
-    return statistics, _of_all(means(statistics), columns)
+    return statistics, _of_all(means(statistics), columns, half)
 
 
-def moments(rows: pa.RecordBatch, statistics: Statistics) -> Moments:
+def moments(
+    rows: pa.RecordBatch, statistics: Statistics, half: npt.NDArray[np.bool_] | None = None
+) -> Moments:
     """The moments of labelled rows of an accepted batch, about their means.
 
     Args:
         rows: one at least, of a schema without categorical features.
         statistics: of just these rows.
+        half: which rows are in the half that has moments of its own.
     """
     centre = means(statistics)
     centred = np.stack([column(rows, name) for name in statistics.columns])
     centred -= centre[:, None]
     if not any(one.nulls for one in statistics.columns.values()):
-        return _of_all(centre, centred)
+        return _of_all(centre, centred, half)
     limit_blas()
     present = ~np.isnan(centred)
     centred[~present] = 0.0
     here = present.astype(np.float64)
-    return Moments(centre, centred @ centred.T, centred @ here.T, here @ here.T)
+    part = None
+    if half is not None:
+        some, there = centred * half, here * half
+        part = Moments(centre, some @ centred.T, some @ here.T, there @ here.T)
+    return Moments(centre, centred @ centred.T, centred @ here.T, here @ here.T, part)
 
 
-def _of_all(centre: Floats, centred: Floats) -> Moments:
+def _of_all(centre: Floats, centred: Floats, half: npt.NDArray[np.bool_] | None = None) -> Moments:
     """The moments of columns without a null, of which the centre has been subtracted."""
     limit_blas()
     p, rows = centred.shape
-    firsts = np.repeat(centred.sum(axis=1)[:, None], p, axis=1)
-    return Moments(centre, centred @ centred.T, firsts, np.full((p, p), float(rows)))
+    part = None
+    if half is not None:
+        some = centred * half
+        counts = np.full((p, p), float(np.count_nonzero(half)))
+        part = Moments(centre, some @ centred.T, _repeat(some.sum(axis=1)), counts)
+    firsts, counts = _repeat(centred.sum(axis=1)), np.full((p, p), float(rows))
+    return Moments(centre, centred @ centred.T, firsts, counts, part)
+
+
+def _repeat(sums: Floats) -> Floats:
+    """Sums of shape (p,) for each other column: shape (p, p)."""
+    return np.repeat(sums[:, None], len(sums), axis=1)
 
 
 def means(statistics: Statistics) -> Floats:
@@ -156,11 +191,23 @@ def merge(parts: Iterable[Moments], statistics: Statistics) -> Moments:
         parts: one at least.
         statistics: of all parts' rows together.
     """
-    first, *others = (part.about(means(statistics)) for part in parts)
+    about = [part.about(means(statistics)) for part in parts]
+    halves = [part.half for part in about if part.half is not None]
+    whole = _add(about)
+    return whole._replace(half=_add(halves)) if len(halves) == len(about) else whole
+
+
+def _add(parts: list[Moments]) -> Moments:
+    """The moments of all parts' rows, which are about one centre."""
+    first, *others = parts
     for other in others:
-        sums = (a + b for a, b in zip(first[1:], other[1:], strict=True))
-        first = Moments(first.centre, *sums)
-    return first
+        first = Moments(
+            first.centre,
+            first.products + other.products,
+            first.firsts + other.firsts,
+            first.counts + other.counts,
+        )
+    return first._replace(half=None)
 
 
 class Fitted(NamedTuple):

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from model import gate as gating
 from model import moments, statistics
 from model.answers import Asked
 from model.arrays import Matrix
@@ -37,7 +38,7 @@ from model.metrics import Sums, sum_batch
 from model.moments import Moments
 from model.sample import bottom_k
 from model.schema import Schema
-from model.skipped import Skipped, few_rows, fit_failed
+from model.skipped import Skipped, few_rows, fit_failed, refused
 from model.statistics import Statistics
 from model.summaries import REDUCED_ROWS, summarize_rows
 from model.training import Normalized, dump_with_manifest, fit_artefact, normalize
@@ -66,7 +67,7 @@ class TrainingPart(NamedTuple):
 
 
 def make_training_parts(
-    batch: pa.RecordBatch, schema: Schema, cadence: Cadence, reduce: bool
+    batch: pa.RecordBatch, schema: Schema, cadence: Cadence, reduce: bool, halves: bool = False
 ) -> Iterator[TrainingPart]:
     """What of an accepted batch is trained on, a part for each refresh in which labels are known.
 
@@ -75,20 +76,21 @@ def make_training_parts(
         schema: what its columns mean.
         cadence: how event time is divided.
         reduce: whether moments take the place of most rows (``model.moments.suffice``).
+        halves: whether they have those of a half (``model.gate``).
     """
     tag = tag_of(batch)
     if not schema.has_label_time:
-        yield from _make_part(tag, batch, schema, reduce)
+        yield from _make_part(tag, batch, schema, reduce, halves)
         return
     for some in cut_labelled_rows(batch, schema, cadence.every, tag.at, cadence.offset):
-        for part in _make_part(tag._replace(at=some.stamp), some.rows, schema, reduce):
+        for part in _make_part(tag._replace(at=some.stamp), some.rows, schema, reduce, halves):
             yield part._replace(known=some.known)
 
 
 def _make_part(
-    tag: Tag, batch: pa.RecordBatch, schema: Schema, reduce: bool
+    tag: Tag, batch: pa.RecordBatch, schema: Schema, reduce: bool, halves: bool
 ) -> Iterator[TrainingPart]:
-    found = summarize_rows(batch, schema, reduce)
+    found = summarize_rows(batch, schema, reduce, halves)
     if found is not None:
         yield TrainingPart(tag.key, tag.at, *found)
 
@@ -134,14 +136,17 @@ class Refresh:
     start: int
     batches: list[pa.RecordBatch] = field(default_factory=list)
     rejected: list[tuple[Key, int]] = field(default_factory=list)
-    _parts: dict[bool, list[TrainingPart]] = field(default_factory=dict, repr=False)
+    _parts: dict[tuple[bool, bool], list[TrainingPart]] = field(default_factory=dict, repr=False)
 
-    def parts(self, schema: Schema, cadence: Cadence, reduce: bool) -> list[TrainingPart]:
+    def parts(
+        self, schema: Schema, cadence: Cadence, reduce: bool, halves: bool = False
+    ) -> list[TrainingPart]:
         """What of it is trained on; made once, for all replays that ask: they share refreshes."""
-        if reduce not in self._parts:
-            found = (make_training_parts(batch, schema, cadence, reduce) for batch in self.batches)
-            self._parts[reduce] = [part for parts in found for part in parts]
-        return self._parts[reduce]
+        how = reduce, halves
+        if how not in self._parts:
+            found = (make_training_parts(batch, schema, cadence, *how) for batch in self.batches)
+            self._parts[how] = [part for parts in found for part in parts]
+        return self._parts[how]
 
 
 class Model(NamedTuple):
@@ -233,6 +238,7 @@ class Replay:
         min_rows: with fewer labelled rows a window makes no model.
         sample_rows: maximum number of rows that a window trains on.
         reduce: whether moments take the place of most rows.
+        gate: which models may serve.
         strict: whether a fit that fails is raised.
         keep: how many old models are kept; 0 keeps all.
         histograms: whether it is found out how scored rows lie in their model's profile.
@@ -249,6 +255,7 @@ class Replay:
     min_rows: int = 1
     sample_rows: int = 1_000_000
     reduce: bool = False
+    gate: gating.Kind = "none"
     strict: bool = False
     keep: int = 3
     histograms: bool = True
@@ -280,7 +287,7 @@ class Replay:
 
     def _hold(self, refresh: Refresh) -> None:
         """Keeps what of a refresh is trained on until all windows that it lies in have ended."""
-        parts = refresh.parts(self.schema, self.cadence, self.reduce)
+        parts = refresh.parts(self.schema, self.cadence, self.reduce, self._halves)
         at = [refresh.start]
         if self.schema.has_label_time:  # a label may be the first, or the last, of a later refresh
             at = [self.cadence.refresh_of(part.at) for part in parts]
@@ -351,6 +358,10 @@ class Replay:
                 self._held = []
 
     @property
+    def _halves(self) -> bool:
+        return self.reduce and gating.runs_trial(self.gate, self.learner.name)
+
+    @property
     def _sample_rows(self) -> int:
         return min(self.sample_rows, REDUCED_ROWS) if self.reduce else self.sample_rows
 
@@ -369,7 +380,11 @@ class Replay:
                 raise
             self.skipped.append(fit_failed(start, end, data.rows, error))
             return None
-        dumped, manifest = dump_with_manifest(artefact, report, data, self.learner)
+        verdict = gating.judge(artefact.estimator, data, self.schema, self.learner, self.gate)
+        if verdict is not None and not verdict.accepted:
+            self.skipped.append(refused(start, end, data.rows, verdict))
+            return None
+        dumped, manifest = dump_with_manifest(artefact, report, data, self.learner, verdict)
         # what comes out of another may not be what went in
         if self.learner.name not in learners_of(self.schema.task):
             artefact = load_bytes(dumped)

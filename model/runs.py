@@ -46,6 +46,7 @@ WRITTEN = (
         f"skipped/{NAME}.json",
     ),
     *(f"models/{NAME}/manifest.json", f"models/{NAME}/model.joblib", f"sample/{NAME}.parquet"),
+    *(f"refused/{NAME}/manifest.json", f"refused/{NAME}/model.joblib"),
     *(f"outcomes/{NAME}/*.parquet", f"cohorts/{NAME}.json"),
     *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
 )
@@ -146,6 +147,11 @@ class RunFolder:
     def models(self) -> str:
         """The store: ``<window end>/manifest.json`` and ``model.joblib``."""
         return self._part("models")
+
+    @property
+    def refused(self) -> str:
+        """The store of the models that the gate has refused, which serve nothing."""
+        return self._part("refused")
 
     @property
     def metrics(self) -> str:

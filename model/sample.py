@@ -46,3 +46,11 @@ def bottom_k(batches: list[pa.RecordBatch], k: int) -> list[pa.RecordBatch]:
     # No two ids have one hash, so exactly k rows are at or below the k-th.
     threshold = np.partition(np.concatenate(hashes), k - 1)[k - 1]
     return [filter_rows(b, h <= threshold) for b, h in zip(batches, hashes, strict=True)]
+
+
+def in_half(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Which rows are in the one of two halves, by the last bit of their ids' hashes.
+
+    ``bottom_k`` goes by the first bits: a sample's rows are of both halves.
+    """
+    return (hashes & np.uint64(1)).astype(np.bool_)

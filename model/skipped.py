@@ -1,20 +1,22 @@
-"""Windows without a model: why, as the run's folder keeps it.
+"""Windows whose model does not serve: why, as the run's folder keeps it.
 
-A window of too few labelled rows, or one whose fit failed, makes no model. The newest older
-model goes on serving in its place. Like everything that a run writes, a skip follows from the
-data and the settings alone, so a retry and a resumed run write the same bytes.
+A window of too few labelled rows, or one whose fit failed, makes no model; another's is refused by
+the gate (``model.gate``). The newest older model goes on serving in its place. Like everything
+that a run writes, a skip follows from the data and the settings alone, so a retry and a resumed run
+write the same bytes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from model.asof import format_iso
 from model.errors import FitFailed, OneClass
+from model.manifest import Gate, Trial
 from model.wording import format_count
 
 FEWEST, ENOUGH = 10, 20
@@ -25,17 +27,18 @@ LONGEST = 300
 # Addresses differ from process to process; what a retry writes must not.
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
-Kind = Literal["few_rows", "one_class", "fit_failed"]
+Kind = Literal["few_rows", "one_class", "fit_failed", "refused"]
 
 
 class Skipped(BaseModel):
-    """A window that made no model: ``skipped/<window end>.json``; its fields are a contract.
+    """A window whose model does not serve: ``skipped/<window end>.json``; a contract.
 
     Attributes:
         window_start, window_end: its bounds, ISO 8601.
         rows: its labelled rows.
-        kind: ``few_rows``, ``one_class`` or ``fit_failed``.
+        kind: ``few_rows``, ``one_class``, ``fit_failed`` or ``refused``.
         reason: one line.
+        trial: what the gate has found, if it refused the model after a trial.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -46,6 +49,14 @@ class Skipped(BaseModel):
     rows: int
     kind: Kind
     reason: str
+    trial: Trial | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_trial(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = serialize(self)
+        if self.trial is None:
+            del written["trial"]
+        return written
 
     @property
     def name(self) -> str:
@@ -72,6 +83,12 @@ def fit_failed(start: int, end: int, rows: int, error: FitFailed) -> Skipped:
     """The skip of a window (microseconds) whose fit failed, or had one class alone."""
     kind: Kind = "one_class" if isinstance(error, OneClass) else "fit_failed"
     return _make_skipped(start, end, rows, kind, one_line(str(error)))
+
+
+def refused(start: int, end: int, rows: int, gate: Gate) -> Skipped:
+    """The skip of a window (microseconds) whose model the gate has refused."""
+    made = _make_skipped(start, end, rows, "refused", one_line(gate.reason or ""))
+    return made.model_copy(update={"trial": gate.trial})
 
 
 def _make_skipped(start: int, end: int, rows: int, kind: Kind, reason: str) -> Skipped:
@@ -119,6 +136,11 @@ def summarize(skips: Sequence[Skipped], where: str) -> Iterator[str]:
             windows = format_count(len(found), "window")
             reason = f": {found[-1].reason}" if kind == "fit_failed" else ""
             yield f"{windows} {title} made no model{reason} ({where})"
+    found = [one for one in skips if one.kind == "refused"]
+    if found:
+        models = format_count(len(found), "model")
+        why = "the newest accepted one served in its place (--gate none: no gate)"
+        yield f"{models} refused by the gate; {why}: {found[-1].reason} ({where})"
 
 
 def default_min_rows(features: int) -> int:

@@ -16,7 +16,7 @@ REDUCED_ROWS = 1_000
 
 
 def summarize_rows(
-    batch: pa.RecordBatch, schema: Schema, reduce: bool
+    batch: pa.RecordBatch, schema: Schema, reduce: bool, halves: bool = False
 ) -> tuple[pa.RecordBatch, Statistics, Moments | None] | None:
     """The rows that are trained on and their statistics; None without such a row.
 
@@ -24,6 +24,7 @@ def summarize_rows(
         batch: an accepted batch.
         schema: what its columns mean.
         reduce: whether moments take the place of most rows (``model.moments.suffice``).
+        halves: whether they have those of a half, for a trial (``model.gate``).
 
     Returns:
         The rows, or a sample of them beside moments; the statistics of all of them; their moments
@@ -37,6 +38,6 @@ def summarize_rows(
         return None
     if not reduce:
         return rows, statistics.summarize_batch(rows, schema), None
-    found, sums = moments.summary(rows, schema)
+    found, sums = moments.summary(rows, schema, halves)
     [sample] = bottom_k([rows], REDUCED_ROWS)
     return sample, found, sums

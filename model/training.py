@@ -7,6 +7,7 @@ import json
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from model import fitting, learners
@@ -21,9 +22,20 @@ from model.encoder import Encoder, codes
 from model.encoders import encode_window
 from model.errors import FitFailed
 from model.labels import LabelTimes
-from model.manifest import CLASS_FIT, Fit, Learner, Manifest, Other, Window, to_printable, versions
+from model.manifest import (
+    CLASS_FIT,
+    Fit,
+    Gate,
+    Learner,
+    Manifest,
+    Other,
+    Window,
+    to_printable,
+    versions,
+)
 from model.moments import Moments, fit_ridge
 from model.pickling import dump
+from model.sample import splitmix64
 from model.schema import Schema
 from model.statistics import Statistics
 
@@ -43,6 +55,7 @@ class Normalized(NamedTuple):
         scored: the same rows' features as scoring has them, where that differs; else None.
         moments: of all the window's labelled rows, where the learner is fitted by them.
         known: of the times of these rows' labels, if they have any of their own.
+        hashes: of the ids of the matrix's rows, by which a trial halves them.
     """
 
     window: Window
@@ -55,6 +68,7 @@ class Normalized(NamedTuple):
     moments: Moments | None = None
     known: LabelTimes | None = None
     scored: Matrix | None = None
+    hashes: npt.NDArray[np.uint64] | None = None
 
 
 def normalize(
@@ -96,6 +110,7 @@ def normalize(
         moments=moments,
         known=known,
         scored=scored,
+        hashes=splitmix64(row_ids(rows)),
     )
 
 
@@ -171,9 +186,13 @@ def _fit_classes(data: Normalized, schema: Schema, learner: Learner) -> tuple[Ar
 
 
 def dump_with_manifest(
-    artefact: Artefact, report: Fit, data: Normalized, learner: Learner
+    artefact: Artefact,
+    report: Fit,
+    data: Normalized,
+    learner: Learner,
+    gate: Gate | None = None,
 ) -> tuple[bytes, Manifest]:
-    """The artefact as joblib bytes, and its manifest."""
+    """The artefact as joblib bytes, and its manifest, with the gate's verdict."""
     dumped, decision = dump(artefact), artefact.decision
     classes: dict[str, Any] = {}
     if decision is not None:
@@ -202,6 +221,7 @@ def dump_with_manifest(
         newest_label_time=None if data.known is None else format_iso(data.known.newest),
         label_delay=None if data.known is None else data.known.delays.summary(),
         **classes,
+        gate=gate,
     )
 
 

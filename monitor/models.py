@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from model.errors import UserError
-from model.manifest import find_leak
+from model.manifest import Manifest, find_leak
 from model.runs import RunFolder
 from model.store import DamagedArtefact, Store
 from model.wording import format_count
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
     folder.read_settings()
     store = Store(folder.models)
     if given.name is not None:
-        return show(store, given.name)
+        return show(store, Store(folder.refused), given.name)
     if given.prune is not None:
         return prune(store, given.prune)
     if given.verify:
@@ -69,8 +69,9 @@ def main(argv: list[str]) -> int:
     return list_models(store, folder)
 
 
-def show(store: Store, name: str) -> int:
-    """Prints a model's manifest."""
+def show(store: Store, refused: Store, name: str) -> int:
+    """Prints the manifest of a model, accepted or refused."""
+    store = refused if name in refused.names() else store
     try:
         print(store.manifest(store.find(name)).as_json().decode(), end="")
     except DamagedArtefact as error:
@@ -80,17 +81,19 @@ def show(store: Store, name: str) -> int:
 
 def list_models(store: Store, folder: RunFolder) -> int:
     """Prints a line a model, oldest first."""
-    names = store.names()
+    names, refused = store.names(), Store(folder.refused)
     out, _ = consoles()
-    if not names:
+    if not names and not refused.names():
         out.print(f"no model in {store.path}")
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("model (window's end)", no_wrap=True)
-    for title in ("rows", "learner", "MAE", "R2", "bytes", "fit s"):
+    for title in ("rows", "learner", "MAE", "R2", "bytes", "fit s", "gate"):
         table.add_column(title, justify="right", no_wrap=True)
-    for name in names:
-        table.add_row(name, *_row(store, folder, name))
+    rows = [(name, _row(store, folder, name)) for name in names]
+    rows += [(name, _row(refused, folder, name)) for name in refused.names()]
+    for name, row in sorted(rows):
+        table.add_row(name, *row)
     out.print(table)
     return 0
 
@@ -107,7 +110,18 @@ def _row(store: Store, folder: RunFolder, name: str) -> list[str]:
         format_figure(manifest.training.r2),
         f"{manifest.bytes:,}",
         format_figure(folder.fit_seconds(name)),
+        describe_gate(manifest),
     ]
+
+
+def describe_gate(manifest: Manifest) -> str:
+    """What the gate has found of a model, in a word; "-" if there was none."""
+    gate = manifest.gate
+    if gate is None:
+        return "-"
+    if not gate.accepted:
+        return "refused"
+    return "accepted" if gate.trial is not None else "no trial"
 
 
 def verify(store: Store, has_label_time: bool = False) -> int:

@@ -36,7 +36,7 @@ GROUPS = {
         *("refreshes", "live", "rate", "start", "latest", "disorder", "max_rejected", "seed"),
     ),
     "time": ("window", "every", "latency", "offset", "lag"),
-    "learning": ("learner", "learner_param", "min_rows", "sample_rows", "strict", "keep"),
+    "learning": ("learner", "learner_param", "min_rows", "gate", "sample_rows", "strict", "keep"),
     "drift": ("drift_psi", "drift_shift", "webhook"),
     "speed": ("batch_rows", "shards"),
 }

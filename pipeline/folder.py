@@ -31,7 +31,7 @@ NOT_KEPT = {
 }
 """Options that settings.json leaves out: another value of them gives the same run."""
 
-ADDED = {"min_rows": 1, "latest": None, "offset": 0}
+ADDED = {"min_rows": 1, "latest": None, "offset": 0, "gate": "none"}
 """How a run went whose settings.json is older than these options."""
 
 

@@ -46,21 +46,27 @@ def build(
         The reports, one a refresh.
     """
     schema, cadence = settings.row_schema, settings.cadence
-    store = Store(folder.models, in_run=True)
+    store, refused = Store(folder.models, in_run=True), Store(folder.refused, in_run=True)
     deferred_rows = getattr(source, "deferred_rows", None)
     end = StreamEnd(span.until, folder.until if schema.has_label_time else None)
     events = root | "Source" >> source
     accepted, broken = events | "Validate" >> Validate(schema)
     rejected = broken | "UnreportedRejects" >> beam.Filter(is_unreported, span.report_from)
     windows = CollectWindows(
-        schema, cadence, settings.sample_rows, span.begin, end, reduce=settings.by_moments
+        *(schema, cadence, settings.sample_rows, span.begin, end),
+        reduce=settings.by_moments,
+        halves=settings.runs_trial,
     )
     models = (
         accepted
         | "Windows" >> windows
         | "Normalize" >> Normalize(schema)
-        | "Train" >> Train(schema, settings.regressor, store, settings.least_rows, settings.strict)
-        | "Commit" >> Commit(store, folder.timing, folder.skipped)
+        | "Train"
+        >> Train(
+            *(schema, settings.regressor, store, settings.least_rows, settings.strict),
+            gate=settings.gate,
+        )
+        | "Commit" >> Commit(store, folder.timing, folder.skipped, refused)
     )
     unreported = beam.Filter(is_unreported, span.report_from).with_output_types(AcceptedBatch)
     batches = accepted | "Unreported" >> unreported
@@ -85,13 +91,14 @@ def build(
         if rows:
             outcomes = WriteOutcomes(folder.outcomes, settings.shards, end)
             written.append(known["answered"] | "Outcomes" >> outcomes)
+    write_reports = WriteReportsFn(folder.metrics, store, cadence, settings.keep, refused)
     reports = (
         {**figures, "written": written | "Written" >> beam.Flatten()}
         | "Evaluate" >> Evaluate(schema, cadence, end)
         | "Alerts" >> WriteAlerts(folder.alerts, settings.thresholds)
         # Prism finalizes only bundles of what begins a stage, and retention waits for that.
         | "Settle" >> beam.Reshuffle()
-        | "Report" >> beam.ParDo(WriteReportsFn(folder.metrics, store, cadence, settings.keep))
+        | "Report" >> beam.ParDo(write_reports)
     )
     reports | "End" >> WriteEnd(folder.ended, folder.metrics if schema.has_label_time else None)
     return reports

@@ -65,8 +65,9 @@ def find_losses(folder: RunFolder, window: int, every: int, keep: int) -> Losses
     last = max(reports, default=None)
     if last is not None:
         models = set(Store(folder.models).names())
-        known = set(filter(is_name, folder.timed()))
-        done = known | set(filter(is_name, folder.skip_names())) | models
+        skips = set(filter(is_name, folder.skip_names()))
+        known = set(filter(is_name, folder.timed())) - skips  # a refused model was timed, too
+        done = known | skips | models
         expected = _kept_models(reports, known, last, keep)
         if known:  # without timing/, a model that retention removed looks like one that is lost
             expected |= _trained_windows(reports, window, every, last) - done
@@ -131,12 +132,13 @@ def _check_files(named: Mapping[str, int], sizes: Mapping[str, int]) -> str | No
 
 def _check_windows(folder: RunFolder) -> Iterator[tuple[int, str]]:
     """The windows whose model or skip is there and damaged, by their end."""
-    store = Store(folder.models)
-    for name in _names(folder.models, f"*/{MODEL}") | set(store.names()):
-        try:
-            store.read_verified(name)
-        except (FileNotFoundError, DamagedArtefact):
-            yield parse_name(name), f"models/{name} is damaged"
+    for path in (folder.models, folder.refused):
+        store = Store(path)
+        for name in _names(path, f"*/{MODEL}") | set(store.names()):
+            try:
+                store.read_verified(name)
+            except (FileNotFoundError, DamagedArtefact):
+                yield parse_name(name), f"{PurePath(path).name}/{name} is damaged"
     for name in folder.skip_names():
         try:
             folder.read_skip(name)

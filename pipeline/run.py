@@ -213,7 +213,10 @@ def prune(settings: Settings, folder: RunFolder, before: int | None = None) -> N
     """
     starts = [start for start in folder.reported() if before is None or start < before]
     if settings.keep and starts:
-        retain(Store(folder.models), starts, settings.keep, settings.lag)
+        retain(
+            *(Store(folder.models), starts, settings.keep, settings.lag),
+            refused=Store(folder.refused),
+        )
         files.flush()
 
 

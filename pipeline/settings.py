@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from model import gate as gating
 from model import moments
 from model.alerts import Thresholds
 from model.asof import EPOCH, Cadence, format_iso
@@ -225,6 +226,12 @@ class Settings(BaseModel):
     )
     strict: bool = Field(
         False, description="a fit that fails ends the job, where its window is skipped else"
+    )
+    gate: gating.Kind = Field(
+        "auto",
+        description="which models serve: auto (those that show skill in a trial, where that is "
+        "cheap), trial (always), last (that beat the last value, too), checks (no trial), none "
+        "(all)",
     )
     max_rejected: float = Field(
         0.5,
@@ -434,7 +441,13 @@ class Settings(BaseModel):
     @property
     def by_moments(self) -> bool:
         """Whether the learner is fitted by sums over a window's rows, which need not travel."""
-        return moments.suffice(self.learner, self.learner_param, self.row_schema)
+        suffice = moments.suffice(self.learner, self.learner_param, self.row_schema)
+        return suffice and self.gate != "last"  # of a sample no row has the one before it
+
+    @property
+    def runs_trial(self) -> bool:
+        """Whether a model is tried before it may serve."""
+        return gating.runs_trial(self.gate, self.learner)
 
     @property
     def regressor(self) -> Learner:

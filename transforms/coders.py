@@ -60,8 +60,10 @@ from transforms.elements import (
 from transforms.versions import header, strip_header
 
 STATISTICS, MOMENTS, WINDOW, KNOWN = b"statistics", b"moments", b"window", b"known"
+HALF = b"half"
 """Keys of what a summary and a window's data have beside their rows, in the metadata of the stream:
-statistics (JSON), moments, the window's bounds, and what is known of the labels' times (JSON)."""
+statistics (JSON), moments and those of a half, the window's bounds, and what is known of the
+labels' times (JSON)."""
 PADDING = bytes(4)
 """What fills a header up to eight bytes, to which Arrow aligns columns: they are read where they
 lie."""
@@ -264,6 +266,8 @@ def _statistics_metadata(value: Summary | WindowData) -> dict[bytes, bytes]:
     metadata = {STATISTICS: value.statistics.model_dump_json().encode()}
     if value.moments is not None:
         metadata[MOMENTS] = value.moments.as_bytes()
+        if value.moments.half is not None:
+            metadata[HALF] = value.moments.half.as_bytes()
     if value.known is not None:
         metadata[KNOWN] = json.dumps(value.known).encode()
     return metadata
@@ -271,10 +275,11 @@ def _statistics_metadata(value: Summary | WindowData) -> dict[bytes, bytes]:
 
 def _statistics_of(batch: pa.RecordBatch) -> tuple[Statistics, Moments | None, LabelTimes | None]:
     metadata = batch.schema.metadata
-    moments, known = metadata.get(MOMENTS), metadata.get(KNOWN)
+    moments, half, known = metadata.get(MOMENTS), metadata.get(HALF), metadata.get(KNOWN)
+    part = None if half is None else from_bytes(half)
     return (
         Statistics.model_validate_json(metadata[STATISTICS]),
-        None if moments is None else from_bytes(moments),
+        None if moments is None else from_bytes(moments)._replace(half=part),
         None if known is None else LabelTimes.of(json.loads(known)),
     )
 

@@ -188,7 +188,10 @@ class Trained(NamedTuple):
 
 
 class FitResult(NamedTuple):
-    """What became of a window: a model, or the reason why there is none; one of them is None."""
+    """What became of a window: a model, or the reason why there is none; one of them is None.
+
+    Of a model that the gate has refused both are there.
+    """
 
     trained: Trained | None
     skipped: Skipped | None = None

@@ -396,9 +396,18 @@ class WriteReportsFn(beam.DoFn):
         store: whose artefacts are pruned.
         cadence: how event time is divided.
         keep: how many of the artefacts whose window ended by a refresh's start stay; 0 keeps all.
+        refused: the store of the models that the gate has refused, which is pruned likewise.
     """
 
-    def __init__(self, folder: str, store: Store, cadence: Cadence, keep: int) -> None:
+    def __init__(
+        self,
+        folder: str,
+        store: Store,
+        cadence: Cadence,
+        keep: int,
+        refused: Store | None = None,
+    ) -> None:
+        self.refused = refused
         self.folder = folder
         self.store = store
         self.cadence = cadence
@@ -417,7 +426,7 @@ class WriteReportsFn(beam.DoFn):
         count("refreshes reported")
         if self.keep and not self.starts:
             finalizer.register(
-                partial(retain, self.store, self.starts, self.keep, self.cadence.lag)
+                partial(retain, self.store, self.starts, self.keep, self.cadence.lag, self.refused)
             )
         self.starts.append(start)
         yield metrics
@@ -426,7 +435,9 @@ class WriteReportsFn(beam.DoFn):
         files.flush()
 
 
-def retain(store: Store, starts: list[int], keep: int, lag: int) -> None:
+def retain(
+    store: Store, starts: list[int], keep: int, lag: int, refused: Store | None = None
+) -> None:
     """Removes the artefacts that are too old to serve after the refreshes at ``starts``.
 
     Of those whose window ended by the last of them the newest stay: ``keep``, and with a lag
@@ -434,3 +445,6 @@ def retain(store: Store, starts: list[int], keep: int, lag: int) -> None:
     """
     for _ in store.prune(max(starts), max(keep, lag)):
         count("models pruned")
+    if refused is not None:  # in a store of its own: none takes an accepted model's place
+        for _ in refused.prune(max(starts), keep):
+            count("models pruned")

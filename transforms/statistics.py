@@ -40,7 +40,9 @@ ROOM = 20_000
 """An accumulator is cut down to its sample when it has twice as many rows, and more than these."""
 
 
-def summarize(batch: AcceptedBatch, schema: Schema, reduce: bool = False) -> Summary | None:
+def summarize(
+    batch: AcceptedBatch, schema: Schema, reduce: bool = False, halves: bool = False
+) -> Summary | None:
     """The rows of an accepted batch that are trained on, with their statistics.
 
     Late rows and rows without a target are left out; None if no row is left.
@@ -49,8 +51,9 @@ def summarize(batch: AcceptedBatch, schema: Schema, reduce: bool = False) -> Sum
         batch: an accepted batch.
         schema: the meaning of its columns.
         reduce: adds the moments of all rows, and lets only a sample of the rows travel.
+        halves: adds those of a half of the rows.
     """
-    found = summarize_rows(batch.rows, schema, reduce)
+    found = summarize_rows(batch.rows, schema, reduce, halves)
     if found is None:
         return None
     rows, statistics, moments = found
@@ -149,12 +152,13 @@ class CombineSummaries(beam.CombineFn):
 class SummarizeFn(beam.DoFn):
     """``summarize`` of each batch."""
 
-    def __init__(self, schema: Schema, reduce: bool = False) -> None:
+    def __init__(self, schema: Schema, reduce: bool = False, halves: bool = False) -> None:
         self.schema = schema
         self.reduce = reduce
+        self.halves = halves
 
     def process(self, batch: AcceptedBatch) -> Iterator[Summary]:
-        summed = summarize(batch, self.schema, self.reduce)
+        summed = summarize(batch, self.schema, self.reduce, self.halves)
         if summed is not None:
             yield summed
 
@@ -166,16 +170,20 @@ class SummarizeLessonsFn(beam.DoFn):
     in the shuffle.
     """
 
-    def __init__(self, schema: Schema, cadence: Cadence, reduce: bool = False) -> None:
+    def __init__(
+        self, schema: Schema, cadence: Cadence, reduce: bool = False, halves: bool = False
+    ) -> None:
         self.schema = schema
         self.cadence = cadence
         self.reduce = reduce
+        self.halves = halves
 
     def process(self, batch: AcceptedBatch) -> Iterator[TimestampedValue[Summary]]:
         every, offset = self.cadence.every, self.cadence.offset
         for labelled in cut_labelled_rows(batch.rows, self.schema, every, batch.tag.at, offset):
             tag = batch.tag._replace(at=labelled.stamp)
-            summed = summarize(AcceptedBatch(tag, labelled.rows), self.schema, self.reduce)
+            piece = AcceptedBatch(tag, labelled.rows)
+            summed = summarize(piece, self.schema, self.reduce, self.halves)
             if summed is not None:
                 stamped = replace(summed, known=labelled.known)
                 yield TimestampedValue(stamped, beam_time(labelled.stamp))
@@ -228,6 +236,7 @@ class CollectWindows(
         sample_rows: how many rows a window keeps at the most.
         begin, end: see ``BoundFn``.
         reduce: sends moments in the place of most rows (``model.moments.suffice``).
+        halves: sends those of a half of the rows, too, for a trial (``model.gate``).
     """
 
     def __init__(
@@ -239,12 +248,14 @@ class CollectWindows(
         end: StreamEnd = NO_END,
         *,
         reduce: bool = False,
+        halves: bool = False,
     ) -> None:
         super().__init__()
         self.schema = schema
         self.cadence = cadence
         self.sample_rows = min(sample_rows, REDUCED_ROWS) if reduce else sample_rows
         self.reduce = reduce
+        self.halves = reduce and halves
         self.begin = begin
         self.end = end
 
@@ -252,9 +263,10 @@ class CollectWindows(
         every, lag = self.cadence.every, self.cadence.lag
         classes = self.schema.target if self.schema.classifies else None
         combine = CombineSummaries(self.sample_rows, self.schema.max_categories, classes)
-        summarized = beam.ParDo(SummarizeFn(self.schema, self.reduce))
+        how = self.reduce, self.halves
+        summarized = beam.ParDo(SummarizeFn(self.schema, *how))
         if self.schema.has_label_time:
-            summarized = beam.ParDo(SummarizeLessonsFn(self.schema, self.cadence, self.reduce))
+            summarized = beam.ParDo(SummarizeLessonsFn(self.schema, self.cadence, *how))
         bounded = beam.ParDo(BoundFn(self.begin, self.end)).with_output_types(WindowData)
         windows = (
             accepted

@@ -1,7 +1,8 @@
 """Train and Commit: a model a window, written once, whole.
 
 A retry of a window that is committed already, with the same data, fits nothing. A window of too
-few rows, or one whose fit fails, leaves ``skipped/<window end>.json`` in the place of a model.
+few rows, or one whose fit fails, leaves ``skipped/<window end>.json`` in the place of a model; so
+does one whose model the gate refuses, which lies in a folder of its own and serves nothing.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from collections.abc import Iterator
 import apache_beam as beam
 
 from model import files
+from model import gate as gating
 from model.asof import format_iso
 from model.classes.learners import CLASSIFIERS
 from model.errors import FitFailed, OneClass
 from model.learners import LEARNERS
 from model.manifest import Learner, Manifest, Reference
 from model.schema import Schema
-from model.skipped import Skipped, few_rows, fit_failed
+from model.skipped import Skipped, few_rows, fit_failed, refused
 from model.store import DamagedArtefact, Store, model_cache
 from model.training import Normalized, dump_with_manifest, fit_artefact, training_fingerprint
 from transforms.counters import count
@@ -53,12 +55,14 @@ class TrainFn(beam.DoFn):
         store: Store,
         min_rows: int = 1,
         strict: bool = False,
+        gate: gating.Kind = "none",
     ) -> None:
         self.schema = schema
         self.learner = learner
         self.store = store
         self.min_rows = min_rows
         self.strict = strict
+        self.gate = gate
 
     def process(self, data: Normalized) -> Iterator[FitResult]:
         start, end = data.window
@@ -66,7 +70,12 @@ class TrainFn(beam.DoFn):
             yield FitResult(None, few_rows(start, end, data.rows, self.min_rows))
             return
         try:
-            yield FitResult(self._train(data))
+            trained = self._train(data)
+            verdict = trained.manifest.gate
+            if verdict is None or verdict.accepted:
+                yield FitResult(trained)
+            else:
+                yield FitResult(trained, refused(start, end, data.rows, verdict))
         except FitFailed as error:
             skipped = fit_failed(start, end, data.rows, error)
             if self.strict and not isinstance(error, OneClass):
@@ -86,7 +95,8 @@ class TrainFn(beam.DoFn):
             return Trained(data.window, None, manifest, 0.0)
         began = time.perf_counter()
         artefact, report = fit_artefact(data, self.schema, self.learner)
-        model, manifest = dump_with_manifest(artefact, report, data, self.learner)
+        verdict = gating.judge(artefact.estimator, data, self.schema, self.learner, self.gate)
+        model, manifest = dump_with_manifest(artefact, report, data, self.learner, verdict)
         kept = artefact if self.learner.name in FAITHFUL else None
         return Trained(data.window, model, manifest, time.perf_counter() - began, kept)
 
@@ -94,16 +104,33 @@ class TrainFn(beam.DoFn):
 class CommitFn(beam.DoFn):
     """Writes each artefact into the store, and how long it took beside it; or what was skipped."""
 
-    def __init__(self, store: Store, timing: str | None, skipped: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        timing: str | None,
+        skipped: str | None = None,
+        refused: Store | None = None,
+    ) -> None:
         self.store = store
         self.timing = timing
         self.skipped = skipped
+        self.refused = refused
 
     def process(self, result: FitResult) -> Iterator[Committed]:
         if result.skipped is not None:
+            if result.trained is not None:
+                self._keep_refused(result.trained)
             self._skip(result.skipped)
-        if result.trained is not None:
+        elif result.trained is not None:
             yield self._commit(result.trained)
+
+    def _keep_refused(self, trained: Trained) -> None:
+        """Writes a refused model where no row, and no reader of the store, looks for one."""
+        count("models refused")
+        if self.refused is not None and trained.model is not None:
+            began = time.perf_counter()
+            self.refused.commit(trained.window.name, trained.model, trained.manifest)
+            self._note(trained, time.perf_counter() - began)
 
     def _commit(self, trained: Trained) -> Committed:
         name = trained.window.name
@@ -151,6 +178,7 @@ class Train(beam.PTransform[beam.PCollection[Normalized], beam.PCollection[FitRe
         store: where a retry looks for what it has trained before.
         min_rows: with fewer labelled rows a window makes no model (``Skipped``).
         strict: whether a fit that fails ends the job; else its window makes no model.
+        gate: which models may serve (``model.gate``).
     """
 
     def __init__(
@@ -160,6 +188,7 @@ class Train(beam.PTransform[beam.PCollection[Normalized], beam.PCollection[FitRe
         store: Store,
         min_rows: int = 1,
         strict: bool = False,
+        gate: gating.Kind = "none",
     ) -> None:
         super().__init__()
         self.schema = schema
@@ -167,9 +196,12 @@ class Train(beam.PTransform[beam.PCollection[Normalized], beam.PCollection[FitRe
         self.store = store
         self.min_rows = min_rows
         self.strict = strict
+        self.gate = gate
 
     def expand(self, windows: beam.PCollection[Normalized]) -> beam.PCollection[FitResult]:
-        training = TrainFn(self.schema, self.learner, self.store, self.min_rows, self.strict)
+        training = TrainFn(
+            self.schema, self.learner, self.store, self.min_rows, self.strict, self.gate
+        )
         return windows | beam.ParDo(training).with_output_types(FitResult)
 
 
@@ -180,14 +212,22 @@ class Commit(beam.PTransform[beam.PCollection[FitResult], beam.PCollection[Commi
         store: where they are written.
         timing: the folder for how long each took; None to keep no time.
         skipped: the folder for the windows without a model; None to keep none.
+        refused: where models lie that the gate has refused; None to keep none.
     """
 
-    def __init__(self, store: Store, timing: str | None = None, skipped: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        timing: str | None = None,
+        skipped: str | None = None,
+        refused: Store | None = None,
+    ) -> None:
         super().__init__()
         self.store = store
         self.timing = timing
         self.skipped = skipped
+        self.refused = refused
 
     def expand(self, results: beam.PCollection[FitResult]) -> beam.PCollection[Committed]:
-        committing = beam.ParDo(CommitFn(self.store, self.timing, self.skipped))
+        committing = beam.ParDo(CommitFn(self.store, self.timing, self.skipped, self.refused))
         return results | committing.with_output_types(Committed)

@@ -125,7 +125,9 @@ def of_totals(core: Core) -> Iterator[Metric]:
         yield by_label("run_questions", help_, "state", {**closed, "open": still})
     skips = core.skips.by_kind()
     windows = CounterMetricFamily(
-        f"{PREFIX}_run_skipped_windows", "Windows that made no model", labels=("kind",)
+        f"{PREFIX}_run_skipped_windows",
+        "Windows whose model does not serve: none was made, or it was refused",
+        labels=("kind",),
     )
     for kind in SKIPS:
         windows.add_metric((kind,), skips[kind])

@@ -36,8 +36,8 @@ from pipeline.settings import Settings
 from transforms.sinks import prediction_layout
 
 OPTIONS = (
-    *("window", "every", "latency", "offset", "lag", "min_rows", "sample_rows", "batch_rows"),
-    *("keep", "drift_psi", "drift_shift", "strict", "max_rejected", "latest", "seed"),
+    *("window", "every", "latency", "offset", "lag", "min_rows", "gate", "sample_rows"),
+    *("batch_rows", "keep", "drift_psi", "drift_shift", "strict", "max_rejected", "latest", "seed"),
 )
 """The options of the command line that a backtest takes."""
 FIGURES = pa.schema(
@@ -149,6 +149,7 @@ def replay_of(settings: Settings, **others: Any) -> Replay:
         "min_rows": settings.least_rows,
         "sample_rows": settings.sample_rows,
         "reduce": settings.by_moments,
+        "gate": settings.gate,
         "strict": settings.strict,
         "keep": settings.keep,
     }

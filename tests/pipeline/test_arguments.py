@@ -33,6 +33,7 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "disorder": ("5s", 5),
     "latest": ("2026-03-01", "2026-03-01T00:00:00Z"),
     "min_rows": ("30", 30),
+    "gate": ("checks", "checks"),
     "max_rejected": ("0.9", 0.9),
     "sample_rows": ("77", 77),
     "batch_rows": ("78", 78),

@@ -33,6 +33,7 @@ OPTIONS = st.fixed_dictionaries(
         "learner_param": st.just({"alpha": 2.5, "name": "a"}),
         "drift_psi": st.sampled_from(["none", "0.1"]),
         "min_rows": st.integers(1, 99),
+        "gate": st.sampled_from(["auto", "none"]),
         "latest": st.just("2027-01-01"),
         "lag": st.integers(1, 9),
         "keep": st.integers(0, 9),

@@ -320,13 +320,13 @@ def test_alerts_are_counted_beside_the_link_and_listed(mine: Path) -> None:
         make_report(mine)
 
 
-def test_windows_without_a_model_are_listed_with_the_reason(mine: Path) -> None:
+def test_windows_without_a_model_that_serves_are_listed_with_the_reason(mine: Path) -> None:
     skip = {"format": 1, "window_start": "2026-01-01T00:04:00Z", "rows": 3}
     skip |= {"window_end": "2026-01-01T00:05:00Z", "kind": "few_rows", "reason": "3 labelled rows"}
     (mine / "skipped").mkdir(exist_ok=True)
     (mine / "skipped" / "20260101T000500Z.json").write_text(json.dumps(skip))
     words = Page(make_report(mine)).words
-    assert "Windows without a model 1 of them" in words
+    assert "Windows without a model that serves 1 of them" in words
     assert "2026-01-01 00:05:00 3 too few rows: 3 labelled rows" in words
 
 
