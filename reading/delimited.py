@@ -21,14 +21,14 @@ from model.batch import CATEGORY_TYPE, PROBLEM, TEXT, TIME_TYPE
 from model.errors import UserError
 from model.numbers import is_number, with_format
 from model.schema import Schema
-from model.times import read_times
+from model.times import read_optional_times, read_times
 from reading import sniff
 from reading.chunks import File, no_times, with_ids
 from reading.dialect import Dialect
 from reading.fields import BadRow, Parsed, end_line, holds_quote, parse, row_starts
 from reading.layout import Layout, find_rows, line_ends, longest_field
 from reading.rowtest import row_test
-from reading.text import Format, read_head, skip_bom
+from reading.text import Format, Times, read_head, skip_bom
 
 LONG_LINES = 100
 LONG_BYTES = 64 << 10
@@ -77,13 +77,19 @@ def lines(data: bytes, file: File, schema: Schema) -> npt.NDArray[np.int64]:
     return np.searchsorted(line_ends(data), starts, side="right")
 
 
-def times(data: bytes, file: File, schema: Schema) -> pa.Array:
-    """The rows' event times; null for those with too few or too many fields, at the end."""
+def times(data: bytes, file: File, schema: Schema) -> Times:
+    """The rows' times; null for those with too few or too many fields, at the end."""
     name = schema.time if schema.dated else schema.columns[0]
-    rows, bad = _parse(data, file, schema, {name: pa.string()})
-    if not schema.dated:
-        return no_times(rows.num_rows + len(bad))
-    return pa.concat_arrays([read_times(rows.column(0), schema), pa.nulls(len(bad), TIME_TYPE)])
+    label = schema.label_time
+    rows, bad = _parse(data, file, schema, dict.fromkeys(filter(None, (name, label)), pa.string()))
+    lost = pa.nulls(len(bad), TIME_TYPE)
+    if schema.dated:
+        events = pa.concat_arrays([read_times(rows.column(name), schema), lost])
+    else:
+        events = no_times(rows.num_rows + len(bad))
+    if label is None:
+        return Times(events)
+    return Times(events, pa.concat_arrays([read_optional_times(rows.column(label), schema), lost]))
 
 
 def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch:

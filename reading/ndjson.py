@@ -17,11 +17,12 @@ from model.batch import TIME
 from model.errors import UserError
 from model.rows import Row, RowError, from_dicts
 from model.schema import Schema
+from model.times import read_optional_times
 from reading import documents
 from reading.chunks import LINES, File
 from reading.layout import line_ends
 from reading.names import describe_alike, find_alike, match_columns, normalize_name
-from reading.text import Format, blocks, skip_bom
+from reading.text import Format, Times, blocks, skip_bom
 
 
 def begin(file: File, schema: Schema) -> File:
@@ -132,9 +133,13 @@ def lines(data: bytes, file: File, schema: Schema) -> npt.NDArray[np.int64]:
     return np.array(numbers, np.int64)
 
 
-def times(data: bytes, file: File, schema: Schema) -> pa.Array:
-    """The rows' event times."""
-    return batch(data, file, 0, schema).column(TIME)
+def times(data: bytes, file: File, schema: Schema) -> Times:
+    """The rows' times."""
+    rows = batch(data, file, 0, schema)
+    if schema.label_time is None:
+        return Times(rows.column(TIME))
+    labels = read_optional_times(rows.column(schema.label_time), schema)
+    return Times(rows.column(TIME), labels)
 
 
 def batch(data: bytes, file: File, first: int, schema: Schema) -> pa.RecordBatch:

@@ -25,7 +25,6 @@ from reading.chunks import (
     ScannedChunk,
     time_extent,
     union_extents,
-    use_label_time,
 )
 from reading.encodings import not_utf8
 from reading.streams import open_stream
@@ -36,20 +35,32 @@ LONGEST = 64 << 20
 """Bytes within which a row has to end."""
 
 
+class Times(NamedTuple):
+    """The times of a block's rows, in any order.
+
+    Attributes:
+        events: event times; null where there is none that can be read.
+        labels: when labels became known; None if they have no time of their own.
+    """
+
+    events: pa.Array
+    labels: pa.Array | None = None
+
+
 class Format(NamedTuple):
     """The functions that differ between formats of text.
 
     Attributes:
         cut: the offset after the last row that ends in a piece of text, 0 if none does.
         lines: for each row of a block the number of its first line, from 0.
-        times: the event times of a block's rows, in any order.
+        times: the times of a block's rows, of both clocks.
         batch: a block's rows as a raw batch, given the id of the first.
         notes: lines for the user on what is suspicious in a block.
     """
 
     cut: Callable[[bytes, File, Schema], int]
     lines: Callable[[bytes, File, Schema], npt.NDArray[np.int64]]
-    times: Callable[[bytes, File, Schema], pa.Array]
+    times: Callable[[bytes, File, Schema], Times]
     batch: Callable[[bytes, File, int, Schema], pa.RecordBatch]
     notes: Callable[[bytes, File, Schema], tuple[str, ...]] = lambda data, file, schema: ()
 
@@ -152,14 +163,12 @@ def _spans(file: File, form: Format, schema: Schema) -> Iterator[ScannedChunk]:
     before = 0
     for block in blocks(file, form, schema):
         check_utf8(file.path, block.data, block.start)
-        times = form.times(block.data, file, schema)
+        times, known_at = form.times(block.data, file, schema)
         stop = block.start + len(block.data)
         notes = form.notes(block.data, file, schema) if len(times) else ()
         after = zlib.crc32(block.data, before)
         known = time_extent(times, file.latest) if len(times) else None
-        labels = None
-        if len(times) and schema.has_label_time:
-            labels = time_extent(form.times(block.data, file, use_label_time(schema)), file.latest)
+        labels = None if known_at is None else time_extent(known_at, file.latest)
         sums = before, after
         yield ScannedChunk(block.start, stop, len(times), block.line, known, notes, sums, labels)
         before = after
