@@ -36,6 +36,7 @@ from pipeline.folder import RUNS, TRIAL, clear
 from pipeline.runners import requirements
 from pipeline.runners.requirements import Requirement
 from pipeline.settings import Settings
+from pipeline.waiting import describe_wait, warn_of_wait
 
 HELP = """\
 usage: python -m pipeline check [options] [Beam options]
@@ -110,7 +111,14 @@ def main(argv: list[str]) -> int:
     assert settings.row_schema
     learners.check(*settings.regressor, settings.width, settings.row_schema.task)
     chosen = "runner" in settings.model_fields_set
-    return (show_one if chosen else show_all)(settings, beam_options, *consoles())
+    out, err = consoles()
+    clock = settings.open_clock
+    if clock is not None and clock.every:  # with --window auto it is not known yet
+        out.print(describe_wait(clock), soft_wrap=True)
+        warning = warn_of_wait(clock)
+        if warning is not None:
+            err.print(warning, soft_wrap=True)
+    return (show_one if chosen else show_all)(settings, beam_options, out, err)
 
 
 def show_all(settings: Settings, beam_options: list[str], out: Console, err: Console) -> int:

@@ -168,6 +168,20 @@ def test_what_is_wrong_on_every_runner_is_refused_as_a_run_is(
     assert message in refused and refused == job.refused(*argv)
 
 
+@pytest.mark.parametrize(("every", "warned"), [("18s", False), ("17s", True)])
+def test_a_wait_of_more_than_200_refreshes_is_warned_of_and_its_memory_shown(
+    every: str, warned: bool, job: Job, no_prism: None
+) -> None:
+    options = ["--people-delay", "0..1h", "--window", every, "--latency", every]
+    result = job("check", *options)  # 3,600 s are 200 refreshes of 18 s
+    [line] = [line for line in result.out.splitlines() if line.startswith("wait = 1 hour")]
+    assert "MB" in line and "kB" in line
+    lines = [line for line in result.err.splitlines() if line.startswith("warning: wait spans")]
+    assert len(lines) == warned
+    if warned:
+        assert "212 refreshes" in lines[0] and "212 refreshes" in line
+
+
 def test_help_shows_what_it_does(job: Job) -> None:
     result = job.ran("check", "--help").out
     assert result.startswith("usage: python -m pipeline check") and "exit code" in result
