@@ -62,7 +62,8 @@ def to_pipeline(artefact: Artefact, clip: bool = True) -> Any:
             _set_scale(made, encoder.means[here], encoder.scales[here])
             _set_means(made, targets[encoder.numeric[place]])
     order = preprocessing.FunctionTransformer(np.ascontiguousarray)  # BLAS goes by the order
-    kinds = [("encode", columns), ("order", order), ("regressor", artefact.estimator)]
+    last = "regressor" if artefact.decision is None else "classifier"
+    kinds = [("encode", columns), ("order", order), (last, artefact.estimator)]
     return pipeline.Pipeline(kinds if clip else [kinds[0], kinds[2]])
 
 

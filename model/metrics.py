@@ -168,6 +168,11 @@ class Metrics(BaseModel):
             written.pop(name, None)
         return written
 
+    @property
+    def classifies(self) -> bool:
+        """Whether they are the figures of classification."""
+        return "log_loss" in self.model_fields_set
+
     def with_files(self, written: Iterable[tuple[str, int]]) -> Metrics:
         """The figures with more files that belong to the refresh."""
         return self.model_copy(

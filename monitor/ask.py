@@ -49,22 +49,25 @@ If the server asks for an API key, it is taken from the environment: {KEY}.
 class Tally:
     """What was asked: rows, rows whose target is known, and the sum of |error| over these.
 
-    ``open`` are those whose target becomes known later.
+    ``open`` are those whose target becomes known later. The error of a class is 1 if another was
+    predicted, so its mean (``figure``) is the share of wrong ones.
     """
 
     rows: int = 0
     known: int = 0
     absolute: float = 0.0
     open: int = 0
+    figure: str = "MAE"
     began: float = field(default_factory=time.monotonic)
 
     def line(self) -> str:
         """It in a line."""
         seconds = max(time.monotonic() - self.began, 1e-9)
-        mae = f"{self.absolute / self.known:,.4g}" if self.known else "-"
+        error = f"{self.absolute / self.known:,.4g}" if self.known else "-"
         rate = f"{self.rows / seconds:,.0f}/s"
         still = f", {self.open:,} open" if self.open else ""
-        return f"{format_count(self.rows, 'row')} in {seconds:.1f} s ({rate}), MAE {mae}{still}"
+        rows = format_count(self.rows, "row")
+        return f"{rows} in {seconds:.1f} s ({rate}), {self.figure} {error}{still}"
 
 
 class Question(NamedTuple):
@@ -80,8 +83,8 @@ class Question(NamedTuple):
 
     known: str
     row: int
-    prediction: float | None
-    actual: float | None
+    prediction: float | str | None
+    actual: float | str | None
     model: str
 
 
@@ -119,7 +122,7 @@ def main(argv: list[str]) -> int:
     schema = Schema.model_validate(status["settings"]["schema"])
     rows = rows_to_ask(given.rows, status, schema, given.seed)
     asked = itertools.islice(rows, given.count or None)
-    tally = Tally()
+    tally = Tally(figure="wrong" if schema.classifies else "MAE")
     show = partial(print, flush=True)
     show(align("row", "prediction", schema.target, "error", "model"))
     with suppress(KeyboardInterrupt):
@@ -175,7 +178,7 @@ def ask(
 def _answer(asked: Question, tally: Tally) -> str:
     """The line of a row whose target is known, which is counted, or is never known."""
     prediction, actual = asked.prediction, asked.actual
-    error = None if prediction is None or actual is None else prediction - actual
+    error = _error(prediction, actual)
     if error is not None:
         tally.known += 1
         tally.absolute += abs(error)
@@ -183,7 +186,17 @@ def _answer(asked: Question, tally: Tally) -> str:
     return align(f"{asked.row:,}", *figures, asked.model)
 
 
-def _figure(value: float | None) -> str:
+def _error(prediction: float | str | None, actual: float | str | None) -> float | None:
+    if prediction is None or actual is None:
+        return None
+    if isinstance(prediction, str) or isinstance(actual, str):
+        return float(prediction != actual)
+    return prediction - actual
+
+
+def _figure(value: float | str | None) -> str:
+    if isinstance(value, str):
+        return value
     return "-" if value is None else f"{value:,.2f}"
 
 

@@ -36,7 +36,7 @@ class Prediction(NamedTuple):
     """An answer: the model's name and a prediction a row."""
 
     model: str
-    predictions: list[float | None]
+    predictions: list[float | str | None]
 
 
 class Client:

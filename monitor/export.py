@@ -134,6 +134,8 @@ def convert(
         UserError: for another ending; as ``to_onnx``.
     """
     ending = os.path.splitext(path)[1].lower()
+    if ending == ".onnx" and artefact.decision is not None:
+        raise UserError(f"--to {path}: a classifier is written as .joblib alone")
     if ending == ".onnx":
         graph = export_onnx.to_onnx(artefact)
         return graph, lambda columns: export_onnx.run_onnx(graph, columns)
@@ -142,16 +144,38 @@ def convert(
     pipeline = export.to_pipeline(artefact)
     buffer = io.BytesIO()
     joblib.dump(pipeline, buffer)
+    if artefact.decision is not None:
+        places = list(artefact.decision.columns)
+        return buffer.getvalue(), lambda columns: _predict_classes(pipeline, columns, places)
     return buffer.getvalue(), lambda columns: _predict(pipeline, columns)
 
 
-def _predict(pipeline: Any, columns: dict[str, list[Any]]) -> Matrix:
+def _predict_classes(pipeline: Any, columns: dict[str, list[Any]], places: list[int]) -> Matrix:
+    """The probabilities of a pipeline's classes, before calibration, of all rows in one line."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that the matrix has no names
+        found = pipeline.predict_proba(_object_matrix(columns))
+    return np.asarray(found[:, np.argsort(places)], dtype=np.float64).ravel()
+
+
+def _own_probabilities(artefact: Artefact, columns: dict[str, list[Any]]) -> Matrix:
+    assert artefact.decision is not None
+    made = artefact.classify_columns(columns)
+    raw = made.probabilities if made.raw is None else made.raw
+    return raw[:, sorted(artefact.decision.columns)].ravel()
+
+
+def _object_matrix(columns: dict[str, list[Any]]) -> Any:
     matrix = np.empty((len(next(iter(columns.values()))), len(columns)), dtype=object)
     for place, values in enumerate(columns.values()):
         matrix[:, place] = [np.nan if value is None else value for value in values]
+    return matrix
+
+
+def _predict(pipeline: Any, columns: dict[str, list[Any]]) -> Matrix:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that the matrix has no names
-        return np.asarray(pipeline.predict(matrix), dtype=np.float64).reshape(-1)
+        return np.asarray(pipeline.predict(_object_matrix(columns)), dtype=np.float64).reshape(-1)
 
 
 def compare(
@@ -163,7 +187,10 @@ def compare(
         return "not compared: the run has no sample (--predictions none)"
     names = (*artefact.schema.numeric, *artefact.schema.categorical)
     columns = {name: rows.column(name).to_pylist() for name in names}
-    mine = artefact.predict_columns(columns)
+    if artefact.decision is None:
+        mine = artefact.predict_columns(columns)
+    else:
+        mine = _own_probabilities(artefact, columns)
     differences = np.abs(predict(columns) - mine)
     most = float(differences.max())
     share = f" ({most / scale:.1e} of their mean size)" if (scale := np.abs(mine).mean()) else ""

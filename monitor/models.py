@@ -88,7 +88,8 @@ def list_models(store: Store, folder: RunFolder) -> int:
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("model (window's end)", no_wrap=True)
-    for title in ("rows", "learner", "MAE", "R2", "bytes", "fit s", "gate"):
+    figures = ("log loss", "AUC") if names and _classifies(store, names[-1]) else ("MAE", "R2")
+    for title in ("rows", "learner", *figures, "bytes", "fit s", "gate"):
         table.add_column(title, justify="right", no_wrap=True)
     rows = [(name, _row(store, folder, name)) for name in names]
     rows += [(name, _row(refused, folder, name)) for name in refused.names()]
@@ -98,16 +99,24 @@ def list_models(store: Store, folder: RunFolder) -> int:
     return 0
 
 
+def _classifies(store: Store, name: str) -> bool:
+    try:
+        return store.manifest(name).task == "classification"
+    except DamagedArtefact:
+        return False
+
+
 def _row(store: Store, folder: RunFolder, name: str) -> list[str]:
     try:
         manifest = store.manifest(name)
     except DamagedArtefact:
         return ["damaged"]
+    fit = manifest.training
+    figures = (fit.mae, fit.r2) if manifest.task is None else (fit.log_loss, fit.roc_auc)
     return [
         f"{manifest.rows:,}",
         manifest.learner,
-        format_figure(manifest.training.mae),
-        format_figure(manifest.training.r2),
+        *map(format_figure, figures),
         f"{manifest.bytes:,}",
         format_figure(folder.fit_seconds(name)),
         describe_gate(manifest),

@@ -112,7 +112,11 @@ class NdjsonTable:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Writes a batch."""
-        for row in _plain(batch).to_pylist():
+        times = [pa.types.is_timestamp(kind) for kind in batch.schema.types]
+        pairs = zip(batch.columns, times, strict=True)
+        columns = [to_texts(column) if time else column for column, time in pairs]
+        plain = pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+        for row in plain.to_pylist(maps_as_pydicts="strict"):
             self._stream.write(to_json(row) + b"\n")
 
     def close(self) -> None:
@@ -168,12 +172,23 @@ def whole_file(path: str) -> Iterator[Any]:
 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A batch whose times are text."""
-    columns = [to_texts(c) if pa.types.is_timestamp(c.type) else c for c in batch.columns]
+    """A batch whose times are text, and whose maps are JSON."""
+    columns = [_plain_column(column) for column in batch.columns]
     return pa.RecordBatch.from_arrays(columns, schema=_plain_layout(batch.schema))
+
+
+def _is_special(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_map(kind))
+
+
+def _plain_column(values: pa.Array) -> pa.Array:
+    if pa.types.is_map(values.type):
+        rows = values.to_pylist(maps_as_pydicts="strict")
+        return pa.array([None if row is None else to_json(row).decode() for row in rows])
+    return to_texts(values) if pa.types.is_timestamp(values.type) else values
 
 
 def _plain_layout(layout: pa.Schema) -> pa.Schema:
     return pa.schema(
-        [pa.field(f.name, pa.string() if pa.types.is_timestamp(f.type) else f.type) for f in layout]
+        [pa.field(f.name, pa.string() if _is_special(f.type) else f.type) for f in layout]
     )

@@ -358,8 +358,11 @@ def _table(folder: RunFolder, reports: list[Metrics], follower: RunFollower) -> 
     questions = follower.questions
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("refresh (UTC)", no_wrap=True)
-    error = ("MAE",) if questions is None else (BY_LABEL, *QUESTION_CELLS)
-    for title in ("rows", "model", *error, "R2", "skill", "fit s"):
+    classes = any(report.classifies for report in reports)
+    regression = ("MAE" if questions is None else BY_LABEL, "R2")
+    label, quality = ("log loss", "AUC") if classes else regression
+    error = (label,) if questions is None else (label, *QUESTION_CELLS)
+    for title in ("rows", "model", *error, quality, "skill", "fit s"):
         table.add_column(title, justify="right", no_wrap=questions is None)
     for report in reports:
         fit = None if report.model is None else folder.fit_seconds(report.model)
@@ -367,9 +370,9 @@ def _table(folder: RunFolder, reports: list[Metrics], follower: RunFollower) -> 
             report.refresh_start.removesuffix("Z").replace("T", " "),
             f"{report.rows:,}",
             report.model or "-",
-            shown(report.mae),
+            shown(report.log_loss if classes else report.mae),
             *([] if questions is None else cells_by_question(report, questions)),
-            *(shown(value) for value in (report.r2, report.skill, fit)),
+            *map(shown, (report.roc_auc if classes else report.r2, report.skill, fit)),
         )
     return table
 

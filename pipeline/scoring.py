@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from model.artefact import Artefact
-from model.batch import Key, Tag, row_ids, with_tag
+from model.batch import CATEGORY_TYPE, Key, Tag, row_ids, with_tag
 from model.carried import carried_columns, carried_fields
+from model.classes.columns import class_columns, predicted_fields
 from model.errors import UserError
 from model.schema import ScoringSchema
 from model.validation import Reject, validate
@@ -44,6 +45,7 @@ def layout(schema: ScoringSchema) -> pa.Schema:
 
     ``file`` and ``row`` (from 1 on) say where the row stands; ``key`` is there if the schema has
     an id, then the columns that it keeps; ``prediction`` is null where it is not a finite number.
+    Under classification ``score`` and ``probabilities`` are behind it.
 
     Example:
         >>> from model.schema import Features
@@ -54,7 +56,7 @@ def layout(schema: ScoringSchema) -> pa.Schema:
         ['file', 'row', 'key', 'gate', 'prediction', 'model']
     """
     place = [pa.field("file", pa.string()), pa.field("row", pa.int64())]
-    predicted = [pa.field("prediction", pa.float64()), pa.field("model", pa.string())]
+    predicted = [*predicted_fields(schema)[1:], pa.field("model", pa.string())]
     return pa.schema([*place, *carried_fields(schema), *predicted])
 
 
@@ -108,19 +110,25 @@ def _with_target(raw: pa.RecordBatch, schema: ScoringSchema) -> pa.RecordBatch:
     """A raw batch with the target that an accepted batch has: null where it is not read."""
     if schema.target in schema.columns:
         return raw
-    return raw.append_column(schema.target, pa.nulls(raw.num_rows, pa.float64()))
+    kind = CATEGORY_TYPE if schema.classifies else pa.float64()
+    return raw.append_column(schema.target, pa.nulls(raw.num_rows, kind))
 
 
 def _predict(
     rows: pa.RecordBatch, file: File, schema: ScoringSchema, artefact: Artefact, model: str
 ) -> pa.RecordBatch:
     number = rows.num_rows
-    prediction = artefact.predict(rows)
+    if schema.classifies:
+        predicted = class_columns(artefact.classify(rows), number)
+    else:
+        prediction = artefact.predict(rows)
+        finite = np.where(np.isfinite(prediction), prediction, np.nan)
+        predicted = [pa.array(finite, from_pandas=True)]
     columns = [
         pa.repeat(pa.scalar(file.path, pa.string()), number),
         pa.array(row_ids(rows) - file.first + 1),
         *carried_columns(rows, schema),
-        pa.array(np.where(np.isfinite(prediction), prediction, np.nan), from_pandas=True),
+        *predicted,
         pa.repeat(pa.scalar(model, pa.string()), number),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=layout(schema))

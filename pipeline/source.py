@@ -20,6 +20,7 @@ from pipeline.settings import Settings, micros_of
 from reading import Plan, plan
 from reading.plausible import check_times
 from reading.refreshes import Refreshes
+from reading.targets import check_target
 from transforms.sources.files import FileReader, FileWork
 from transforms.sources.people import PeopleReader, PeopleWork, live_rows
 from transforms.sources.planner import Drain
@@ -185,7 +186,7 @@ def plan_files(
     reach(settings.input, "--input")
     paths = [file.path for file in known]
     planned = plan(settings.input, settings.row_schema, progress, settings.latest_time, paths)
-    return check_times(planned, settings.row_schema)
+    return check_target(check_times(planned, settings.row_schema), settings.row_schema)
 
 
 def file_source(

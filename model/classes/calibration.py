@@ -5,7 +5,8 @@ window (``model.classes.fit``): one class against all others, each by itself, as
 ``CalibratedClassifierCV`` does it; of two classes the other has the rest. ``isotonic`` is a step
 curve that never falls (Zadrozny and Elkan 2002, "Transforming classifier scores into accurate
 multiclass probability estimates"); ``sigmoid`` a line through the log odds (Platt 1999,
-"Probabilistic outputs for support vector machines"), for few rows.
+"Probabilistic outputs for support vector machines"), for few rows. Both go by Platt's targets,
+which are never quite 0 or 1.
 
 Artefacts name ``Calibrator`` and ``Curve`` in their pickles: both must stay where they are.
 """
@@ -97,15 +98,19 @@ def _fit_isotonic(probability: Matrix, hits: npt.NDArray[np.bool_], weights: Mat
     isotonic = load_module("sklearn.isotonic").IsotonicRegression(
         y_min=0, y_max=1, out_of_bounds="clip"
     )
-    isotonic.fit(probability, hits.astype(np.float64), weights)
+    isotonic.fit(probability, _soften(hits, weights), weights)
     return Curve(isotonic.X_thresholds_, isotonic.y_thresholds_)
 
 
-def _fit_sigmoid(probability: Matrix, hits: npt.NDArray[np.bool_], weights: Matrix) -> Curve:
-    """Platt's line, with his targets, which are never quite 0 or 1."""
+def _soften(hits: npt.NDArray[np.bool_], weights: Matrix) -> Matrix:
+    """Platt's targets, which are never quite 0 or 1: few rows cannot make a probability sure."""
     positives, negatives = float(weights[hits].sum()), float(weights[~hits].sum())
-    high, low = (positives + 1) / (positives + 2), 1 / (negatives + 2)
-    odds, wanted = _log_odds(probability), np.where(hits, high, low)
+    return np.where(hits, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+
+
+def _fit_sigmoid(probability: Matrix, hits: npt.NDArray[np.bool_], weights: Matrix) -> Curve:
+    """Platt's line."""
+    odds, wanted = _log_odds(probability), _soften(hits, weights)
     logistic = load_module("sklearn.linear_model").LogisticRegression(C=np.inf)
     with one_thread():
         logistic.fit(

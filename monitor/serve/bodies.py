@@ -15,6 +15,8 @@ from pydantic_core import to_json
 from model.arrays import Matrix
 from model.batch import ID, LATE, TIME, TIME_TYPE, Key, Tag, with_tag
 from model.carried import carried_columns, carried_fields, to_texts
+from model.classes.columns import class_columns
+from model.classes.decision import Classified
 from model.manifest import Reference
 from model.schema import Schema
 from model.times import read_times
@@ -199,7 +201,7 @@ def make_error_item(number: int, message: str) -> ErrorItem:
 
 def encode_answer(
     media: str,
-    predictions: Matrix,
+    predictions: Matrix | Classified,
     reference: Reference,
     carried: Mapping[str, pa.Array] | None = None,
     unknown: Mapping[str, int] | None = None,
@@ -208,7 +210,7 @@ def encode_answer(
 
     Args:
         media: one of ``ACCEPTED``.
-        predictions: shape (rows,).
+        predictions: numbers of shape (rows,), or classes with their probabilities.
         reference: of the model that made them.
         carried: columns that go back with them, a value a row: in JSON ``key`` as ``keys``, the
             others in ``keep`` by their names.
@@ -218,12 +220,12 @@ def encode_answer(
     fields = {"model": reference.name, "sha256": reference.sha256}
     back = dict(carried or {})
     if media == JSON:
-        values = {"predictions": predictions.tolist(), **as_lists(back)}
+        values = {**_as_json(predictions), **as_lists(back)}
         more = {"unknown": unknown} if unknown else {}
         return to_json({**fields, **values, **more}, inf_nan_mode="null")
     if unknown:
         fields["unknown"] = to_json(unknown).decode()
-    rows = pa.table({COLUMN: predictions, **back}).replace_schema_metadata(fields)
+    rows = pa.table({**_as_columns(predictions), **back}).replace_schema_metadata(fields)
     sink = io.BytesIO()
     if media == PARQUET:
         pq.write_table(rows, sink)
@@ -231,6 +233,26 @@ def encode_answer(
         with pa.ipc.new_stream(sink, rows.schema) as writer:
             writer.write_table(rows)
     return sink.getvalue()
+
+
+def _as_json(predictions: Matrix | Classified) -> dict[str, Any]:
+    if not isinstance(predictions, Classified):
+        return {"predictions": predictions.tolist()}
+    names = predictions.classes
+    return {
+        "predictions": [names[place] for place in predictions.predicted.tolist()],
+        "scores": predictions.score.tolist(),
+        "probabilities": [
+            dict(zip(names, row, strict=True)) for row in predictions.probabilities.tolist()
+        ],
+    }
+
+
+def _as_columns(predictions: Matrix | Classified) -> dict[str, Any]:
+    if not isinstance(predictions, Classified):
+        return {COLUMN: predictions}
+    found = class_columns(predictions, len(predictions.predicted))
+    return dict(zip((COLUMN, "score", "probabilities"), found, strict=True))
 
 
 def as_lists(carried: dict[str, pa.Array]) -> dict[str, Any]:

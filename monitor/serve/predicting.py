@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from model.arrays import Matrix
+from model.classes.decision import Classified
 from model.schema import Schema
 from model.store import DamagedArtefact
 from model.times import describe_times
@@ -52,8 +54,16 @@ class Predictions(BaseModel):
 
     model: str = Field(description="the name of the model that predicted", pattern=NAME)
     sha256: str = Field(description="its hash")
-    predictions: list[float | None] = Field(
-        description="one a row, in the order of the rows; null if the model gives no finite number"
+    predictions: list[float | str | None] = Field(
+        description="one a row, in the order of the rows: a number, null if the model gives no "
+        "finite one; or a class"
+    )
+    scores: list[float] | None = Field(
+        None,
+        description="the probability of the positive, or of the predicted class; only of classes",
+    )
+    probabilities: list[dict[str, float]] | None = Field(
+        None, description="the probability of each class, by row; only of classes"
     )
     keys: list[str | None] | None = Field(
         None, description="the rows' keys; only if the run's schema has an id"
@@ -121,7 +131,11 @@ def respond(
     serving = take_model(core, model)
     data = unpack(data, codings, core.options.max_body)
     rows, carried = decode_rows(media, data, serving.artefact.schema, core.options, core.decoders)
-    predictions = serving.artefact.predict(rows)
+    predictions: Matrix | Classified
+    if serving.artefact.decision is None:
+        predictions = serving.artefact.predict(rows)
+    else:
+        predictions = serving.artefact.classify(rows)
     unknown = serving.artefact.unknown(rows)
     reference = serving.reference
     body = encode_answer(asked, predictions, reference, carried, unknown)

@@ -24,7 +24,7 @@ VIEWS = (
 """What the two views are, where labels have a time of their own."""
 NAME_WIDTH = 16
 """A column's name beside its drift is cut to so many letters."""
-DROPPED = ("model", "rejected", "late", "R2", "drift", "rows", "skill", "open", BY_QUESTION)
+DROPPED = ("model", "rejected", "late", "R2", "AUC", "drift", "rows", "skill", "open", BY_QUESTION)
 """Which columns are left out where there is no room for them, the first one first."""
 
 
@@ -60,6 +60,8 @@ CELLS: dict[str, Callable[[Metrics, bool], str]] = {
     "labels": lambda report, short: "-" if report.labelled is None else f"{report.labelled:,}",
     "MAE": lambda report, short: format_figure(report.mae),
     "R2": lambda report, short: format_figure(report.r2),
+    "log loss": lambda report, short: format_figure(report.log_loss),
+    "AUC": lambda report, short: format_figure(report.roc_auc),
     "skill": lambda report, short: format_figure(report.skill),
     "drift": format_drift,
     "late": lambda report, short: f"{report.late:,}",
@@ -68,9 +70,13 @@ CELLS: dict[str, Callable[[Metrics, bool], str]] = {
 """By its title what a column shows of a report, and of a short one where room is scarce."""
 
 
+BY_TASK = ("MAE", "R2", "log loss", "AUC")
+"""The columns of one task: of regression, then of classification."""
 SOME: dict[str, Callable[[Metrics], object]] = {
     "drift": worst_drift,
     "labels": lambda report: report.answered is not None,
+    **dict.fromkeys(BY_TASK[:2], lambda report: not report.classifies),
+    **dict.fromkeys(BY_TASK[2:], lambda report: report.classifies),
 }
 """Columns that are there only if a report has something to show in them.
 
@@ -87,11 +93,15 @@ QUESTION_CELLS: dict[str, Callable[[ByQuestion], str]] = {
 
 def line(name: str, report: Metrics) -> str:
     """A refresh as a line of text."""
-    found = {t: cell for t, cell in CELLS.items() if t != "labels" or SOME[t](report)}
+    found = {t: cell for t, cell in CELLS.items() if t == "drift" or _shows(t, report)}
     if report.answered is not None:
         found = {BY_LABEL if title == "MAE" else title: cell for title, cell in found.items()}
     cells = (f"{title} {cell(report, False)}" for title, cell in found.items())
     return clean(f"{times([name])[0]}  {'  '.join(cells)}")
+
+
+def _shows(title: str, report: Metrics) -> bool:
+    return title not in SOME or bool(SOME[title](report))
 
 
 def cohort_line(name: str, cohort: Cohort) -> str:
@@ -121,7 +131,7 @@ def table(
     titles = [
         title for title in CELLS if title not in SOME or any(map(SOME[title], reports.values()))
     ]
-    if by_question is not None:
+    if by_question is not None and "MAE" in titles:
         place = titles.index("MAE")
         titles[place : place + 1] = [BY_LABEL, *QUESTION_CELLS]
     made = _make(reports, titles, False, options.encoding, by_question)

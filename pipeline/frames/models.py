@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from model.arrays import Matrix
 from model.artefact import Artefact
 from model.errors import UserError
 from model.manifest import Manifest
@@ -31,8 +30,8 @@ class TrainedModel:
         self.artefact: Artefact = model.artefact
         self.data: bytes = model.data
 
-    def predict(self, frame: Any) -> Matrix:
-        """Predictions of shape (rows,) for a table with the schema's features.
+    def predict(self, frame: Any) -> Any:
+        """Predictions of shape (rows,) for a table with the schema's features: numbers, or classes.
 
         Raises:
             UserError: if a feature is missing, or a value cannot serve.
@@ -41,8 +40,11 @@ class TrainedModel:
         schema = self.artefact.schema
         names = schema.inputs
         check_columns(table, names)
+        columns = {name: table.column(name) for name in names}
         try:
-            return self.artefact.predict_columns({name: table.column(name) for name in names})
+            if schema.classifies:
+                return self.artefact.classify_columns(columns).names.to_numpy(zero_copy_only=False)
+            return self.artefact.predict_columns(columns)
         except (TypeError, ValueError) as error:
             raise UserError(f"frame: {error}") from error
 
