@@ -30,7 +30,7 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup run test quick lint types fast slow coverage pythons docs schemas flights bench bench-check \
-	bench-reading growth peers learners mlflow soak chaos attack power-cuts kills lock clean prism flink-up flink-down
+	bench-reading growth peers learners mlflow soak chaos attack power-cuts kills lock clean prism flink-up flink-down kafka-up kafka-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -140,6 +140,12 @@ flink-up: $(CORE) ## install (once) and start a Flink cluster and Beam's job ser
 flink-down: ## stop them
 	@$(PYTHON) -m deploy.local down
 
+kafka-up: $(CORE) ## install (once) and start a Kafka broker on this machine (needs Java, mvn)
+	@$(BIN)/python -m deploy.local.kafka up
+
+kafka-down: ## stop it; its topics too: ARGS=--delete
+	@$(PYTHON) -m deploy.local.kafka down $(ARGS)
+
 lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
 	@$(LOCK) -o requirements/core.txt
 	@$(LOCK) --extra serve -c requirements/core.txt -o requirements/serve.txt
@@ -160,7 +166,7 @@ lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
 		--generate-hashes --custom-compile-command "make lock" $(ARGS) -o requirements/schemas.txt
 	@rm -rf correnteza.egg-info
 
-clean: flink-down ## remove .venv, tools and caches; runs/ stays
+clean: flink-down kafka-down ## remove .venv, tools and caches; runs/ stays
 	rm -rf .venv .tools .cache build dist site *.egg-info .coverage* \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

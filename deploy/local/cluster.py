@@ -19,12 +19,12 @@ from string import Template
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
-from deploy.local import processes
 from deploy.local.install import install
 from deploy.local.parameters import HOME, ROOT, Parameters
+from deploy.local.processes import FLINK, answers
 
 CONF, LOG = HOME / "conf", HOME / "log"
-PARAMETERS = processes.RUN / "parameters.json"
+PARAMETERS = FLINK.run / "parameters.json"
 TEMPLATE = ROOT / "deploy" / "flink" / "config.yaml"
 LIMIT = 90.0
 """A process has so many seconds to answer."""
@@ -42,14 +42,14 @@ def up(parameters: Parameters) -> None:
     began = time.monotonic()
     if " " in str(HOME):
         raise SystemExit(f"error: {HOME}: Flink's scripts cannot work in a path with a space")
-    missing = [role for role in processes.ROLES if not healthy(role, parameters)]
-    if any(processes.alive(role) for role in processes.ROLES):
+    missing = [role for role in FLINK.roles if not healthy(role, parameters)]
+    if any(FLINK.alive(role) for role in FLINK.roles):
         _check_same(parameters)
     if not missing:
         tell(parameters, "is up already; nothing was changed")
         return
     install(parameters)
-    processes.stop(reversed(missing))
+    FLINK.stop(reversed(missing))
     stale = {one["id"] for one in _taskmanagers(parameters) or ()}
     for role in missing:
         _check_ports(role, parameters)
@@ -63,8 +63,8 @@ def up(parameters: Parameters) -> None:
 
 def down() -> None:
     """Ends every process of the cluster; its logs, checkpoints and savepoints stay."""
-    ended = processes.stop()
-    for scratch in (HOME / "tmp", processes.RUN):
+    ended = FLINK.stop()
+    for scratch in (HOME / "tmp", FLINK.run):
         shutil.rmtree(scratch, ignore_errors=True)
     stopped = ", ".join(ended) if ended else "nothing was running"
     print(f"Flink is down ({stopped}); checkpoints and logs stay in {_short(HOME)}")
@@ -91,17 +91,17 @@ def healthy(role: str, parameters: Parameters, stale: Collection[str] = ()) -> b
         parameters: where it answers.
         stale: ids of TaskManagers that ended, and may be registered still.
     """
-    if len(processes.alive(role)) != 1:
+    if len(FLINK.alive(role)) != 1:
         return False
     if role == "jobserver":
-        return all(processes.answers(port) for port in _ports(role, parameters))
+        return all(answers(port) for port in _ports(role, parameters))
     registered = _taskmanagers(parameters)
     if role == "jobmanager" or registered is None:
         return registered is not None
     # One that was killed stays registered for a while: its port answers no more.
     new = (one["path"] for one in registered if one["id"] not in stale)
     ports = (re.search(r":(\d+)/", path) for path in new)
-    return any(port and processes.answers(port[1]) for port in ports)
+    return any(port and answers(port[1]) for port in ports)
 
 
 def configure(parameters: Parameters) -> None:
@@ -132,7 +132,7 @@ def _start(role: str, parameters: Parameters) -> None:
     environment |= {
         "FLINK_CONF_DIR": str(CONF),
         "FLINK_LOG_DIR": str(LOG),
-        "FLINK_PID_DIR": str(processes.RUN),
+        "FLINK_PID_DIR": str(FLINK.run),
         "FLINK_IDENT_STRING": "correnteza",
     }
     out = LOG / f"{role}.log"
@@ -141,12 +141,12 @@ def _start(role: str, parameters: Parameters) -> None:
         if role == "jobserver"
         else [str(parameters.flink / "bin" / f"{role}.sh"), "start-foreground"]
     )
-    processes.start(role, argv, environment, out)
+    FLINK.start(role, argv, environment, out)
 
 
 def _job_server(parameters: Parameters) -> list[str]:
     return [
-        *("java", "-Xmx1g", processes.MARK),
+        *("java", "-Xmx1g", FLINK.mark),
         *(f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in OPENED),
         *("-classpath", f"{parameters.job_server}/*"),
         "org.apache.beam.runners.flink.FlinkJobServerDriver",
@@ -168,7 +168,7 @@ def wait(role: str, parameters: Parameters, stale: Collection[str]) -> None:
     began = shown = time.monotonic()
     while not healthy(role, parameters, stale):
         now = time.monotonic()
-        ended = not processes.alive(role)
+        ended = not FLINK.alive(role)
         if ended or now - began > LIMIT:
             how = "ended at once" if ended else f"does not answer after {LIMIT:.0f} s"
             raise SystemExit(f"error: the {role} {how}: see {_log(role)}")
@@ -197,7 +197,7 @@ def _ports(role: str, parameters: Parameters) -> dict[str, str]:
 
 def _check_ports(role: str, parameters: Parameters) -> None:
     for port, name in _ports(role, parameters).items():
-        if processes.answers(port):
+        if answers(port):
             raise SystemExit(
                 f"error: port {port} is taken by another program: name a free one, as "
                 f"make flink-up {name}={int(port) + 1000}"

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from deploy.local.parameters import HOME, ROOT, Parameters
@@ -20,7 +20,7 @@ from deploy.local.parameters import HOME, ROOT, Parameters
 POM = ROOT / "deploy" / "flink" / "pom.xml"
 LOCKED = ROOT / "deploy" / "flink" / "requirements.txt"
 """The version of Flink that is tested, with the hashes of its files."""
-TOLD_EVERY = 10.0
+SHOW_EVERY = 10.0
 OLDEST_JAVA = 11
 
 
@@ -30,13 +30,13 @@ def install(parameters: Parameters) -> None:
     Raises:
         SystemExit: if a tool is missing or a download failed; names the log.
     """
-    _check_java()
-    _whole(
+    check_java("Flink")
+    install_whole(
         parameters.flink,
         f"Flink {parameters.flink_version} (some 250 MB, once)",
         lambda part: _flink(part, parameters),
     )
-    _whole(
+    install_whole(
         parameters.job_server,
         f"Beam's job server {parameters.beam_flink_runner} (some 150 MB, once)",
         lambda part: _job_server(part, parameters),
@@ -54,25 +54,32 @@ def java_version(output: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _check_java() -> None:
+def check_java(program: str) -> None:
+    """Checks that Java is there, and new enough.
+
+    Raises:
+        SystemExit: if it is not.
+    """
     try:
         output = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr
     except FileNotFoundError:
         raise SystemExit(
-            "error: Flink needs Java, and no java is on the PATH: install 17"
+            f"error: {program} needs Java, and no java is on the PATH: install 17"
         ) from None
     version = java_version(output)
     if version is None or version < OLDEST_JAVA:
-        raise SystemExit(f"error: Flink needs Java {OLDEST_JAVA} or newer (17 is tested): {output}")
+        raise SystemExit(
+            f"error: {program} needs Java {OLDEST_JAVA} or newer (17 is tested): {output}"
+        )
 
 
-def _whole(path: Path, title: str, make: Callable[[Path], None]) -> None:
+def install_whole(path: Path, title: str, make: Callable[[Path], None]) -> None:
     """Makes a folder, whole or not at all."""
     if path.exists():
         return
     print(f"== installing {title}", flush=True)
-    HOME.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=HOME) as scratch:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
         part = Path(scratch, "part")
         make(part)
         part.rename(path)
@@ -82,7 +89,7 @@ def _flink(part: Path, parameters: Parameters) -> None:
     # pip knows no wheel of apache-flink for newer Pythons or other machines; only its scripts are
     # used, and they are the same in each: any wheel will do.
     fetched = part.with_name("fetched")
-    _run(
+    run_downloader(
         [
             *(sys.executable, "-m", "pip", "install", "--no-deps", "--no-compile"),
             *("--target", str(fetched), "--only-binary", "apache-flink"),
@@ -112,32 +119,52 @@ def requirements(version: str) -> list[str]:
 
 
 def _job_server(part: Path, parameters: Parameters) -> None:
-    if shutil.which("mvn") is None:
-        raise SystemExit("error: Beam's job server comes by Maven, and no mvn is on the PATH")
     name, version = parameters.beam_flink_runner.split(":")
-    pom = part.with_name("pom.xml")  # Maven writes beside it
-    shutil.copy(POM, pom)
-    _run(
+    defined = {"runner.name": name, "runner.version": version}
+    defined["slf4j.version"] = parameters.slf4j_version
+    copy_jars(part, POM, defined, "Beam's job server")
+
+
+def copy_jars(
+    part: Path, pom: Path, defined: Mapping[str, str], program: str, home: Path = HOME
+) -> None:
+    """Copies a program's jars into a folder.
+
+    Args:
+        part: the folder, which Maven makes.
+        pom: what the program is made of.
+        defined: the properties that the pom leaves open.
+        program: for the message.
+        home: where the log is.
+
+    Raises:
+        SystemExit: if there is no Maven, or it failed; names the log.
+    """
+    if shutil.which("mvn") is None:
+        raise SystemExit(f"error: {program} comes by Maven, and no mvn is on the PATH")
+    copied = part.with_name("pom.xml")  # Maven writes beside it
+    shutil.copy(pom, copied)
+    run_downloader(
         [
-            *("mvn", "--batch-mode", "--file", str(pom), "dependency:copy-dependencies"),
+            *("mvn", "--batch-mode", "--file", str(copied), "dependency:copy-dependencies"),
             *("-DincludeScope=runtime", f"-DoutputDirectory={part}"),
-            *(f"-Drunner.name={name}", f"-Drunner.version={version}"),
-            f"-Dslf4j.version={parameters.slf4j_version}",
+            *(f"-D{name}={value}" for name, value in defined.items()),
         ],
         part,
+        home,
     )
 
 
-def _run(argv: list[str], target: Path) -> None:
+def run_downloader(argv: list[str], target: Path, home: Path = HOME) -> None:
     """Runs a downloader, and says every ten seconds how far it is."""
-    log = HOME / "log" / f"install-{Path(argv[0]).name}.log"
+    log = home / "log" / f"install-{Path(argv[0]).name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with log.open("w") as out:
         process = subprocess.Popen(argv, stdout=out, stderr=subprocess.STDOUT)
         while True:
             try:
-                code = process.wait(TOLD_EVERY)
+                code = process.wait(SHOW_EVERY)
                 break
             except subprocess.TimeoutExpired:
                 print(f"   {time.monotonic() - began:.0f} s: {_last(log)}", flush=True)

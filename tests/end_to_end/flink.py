@@ -12,8 +12,9 @@ import sys
 
 import pytest
 
-from deploy.local import cluster, processes
+from deploy.local import cluster
 from deploy.local.parameters import from_environment
+from deploy.local.processes import FLINK
 from pipeline.runners.cluster import Cluster, Job
 from tests.kit.job import ROOT
 
@@ -27,7 +28,7 @@ WORDS = (
 needs_flink = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not all(cluster.healthy(role, PARAMETERS) for role in processes.ROLES),
+        not all(cluster.healthy(role, PARAMETERS) for role in FLINK.roles),
         reason="Flink is not up: make flink-up",
     ),
 ]
@@ -43,7 +44,7 @@ def mend() -> None:
 
 def kill(role: str) -> None:
     """Kills the cluster's process of a role, at once."""
-    pids = processes.alive(role)
+    pids = FLINK.alive(role)
     assert pids, f"no {role} is there to kill"
     for pid in pids:
         os.kill(pid, 9)
