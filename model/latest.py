@@ -18,6 +18,7 @@ from model.schema import Schema
 from model.validation import show_value
 
 DAY = 86_400 * SECOND
+AHEAD = "must be no more than a refresh after the timestamp of its record"
 
 
 def default_latest(now: float) -> int:
@@ -48,17 +49,46 @@ def reject_later(batch: pa.RecordBatch, schema: Schema, latest: int | None) -> p
     times = event_times(batch)
     if times.max() > latest:
         later = times > latest
-        undated = later | (times == np.iinfo(np.int64).min)
-        dated = pa.array(times, mask=undated).cast(TIME_TYPE)
-        batch = batch.set_column(batch.schema.get_field_index(TIME), TIME, dated)
-        batch = _with_problems(batch, later, times, schema.time, "the time", latest)
+        allowed = _until(latest)
+        batch = _undated(batch, later, times)
+        batch = _with_problems(batch, later, times, schema.time, "the time", allowed)
     if LABEL in batch.schema.names:
         labels = to_micros(batch.column(LABEL))
         if labels.max() > latest:
             name = str(schema.label_time)
             later = labels > latest
-            batch = _with_problems(batch, later, labels, name, "the label's time", latest)
+            batch = _with_problems(batch, later, labels, name, "the label's time", _until(latest))
     return batch
+
+
+def reject_ahead(
+    batch: pa.RecordBatch, schema: Schema, latest: npt.NDArray[np.int64]
+) -> pa.RecordBatch:
+    """As ``reject_later``, with a bound of its own for each row's event time.
+
+    Args:
+        batch: a raw batch.
+        schema: of the rows.
+        latest: microseconds, of shape (rows,).
+    """
+    times = event_times(batch)
+    later = times > latest
+    if not later.any():
+        return batch
+    batch = _undated(batch, later, times)
+    return _with_problems(batch, later, times, schema.time, "the time", AHEAD)
+
+
+def _until(latest: int) -> str:
+    return f"must be a time until {format_iso(latest)} (--latest)"
+
+
+def _undated(
+    batch: pa.RecordBatch, later: npt.NDArray[np.bool_], times: npt.NDArray[np.int64]
+) -> pa.RecordBatch:
+    undated = later | (times == np.iinfo(np.int64).min)
+    dated = pa.array(times, mask=undated).cast(TIME_TYPE)
+    return batch.set_column(batch.schema.get_field_index(TIME), TIME, dated)
 
 
 def _with_problems(
@@ -67,12 +97,11 @@ def _with_problems(
     times: npt.NDArray[np.int64],
     name: str,
     role: str,
-    latest: int,
+    allowed: str,
 ) -> pa.RecordBatch:
     """The batch with a problem in the rows whose times are too late, if they have none yet."""
     place = batch.schema.get_field_index(PROBLEM)
     problems = [None] * batch.num_rows if place < 0 else batch.column(place).to_pylist()
-    allowed = f"must be a time until {format_iso(latest)} (--latest)"
     for row in np.flatnonzero(later).tolist():
         value = show_value(_as_read(batch, row, int(times[row]), name))
         problems[row] = problems[row] or f"column {name!r} ({role}): {value}: {allowed}"

@@ -381,7 +381,7 @@ def _rejects(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str]) -> li
         Reject(
             dict(zip(names, cell, strict=True)) if text is None else text,
             reasons[row],
-            f"{tag.where}:{line}",
+            f"{tag.where}{line}" if tag.where.endswith("/") else f"{tag.where}:{line}",
             tag.at,
             dated,
         )

@@ -10,6 +10,7 @@ MAGIC = b"Cz"
 KINDS = {
     b"B": "a batch",
     b"C": "a planner's checkpoint",
+    b"K": "a Kafka planner's checkpoint",
     b"M": "a refresh's figures",
     b"N": "a model's reference",
     b"P": "a batch's part in a cohort",

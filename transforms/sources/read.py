@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 
 import apache_beam as beam
-from apache_beam.io.unbounded_source import ReadFromUnboundedSource
+from apache_beam.io.unbounded_source import ReadFromUnboundedSource, UnboundedSource
 from apache_beam.pvalue import PBegin
 from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
@@ -100,16 +100,31 @@ class PlannedSource(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
 
     def expand(self, root: PBegin) -> beam.PCollection[RawBatch]:
         read = ReadAheadFn(self.reader) if self.ahead else ReadFn(self.reader)
-        return (
-            root
-            | "Plan"
-            >> ReadFromUnboundedSource(
-                Planner(self.work, drain=self.drain, ending=self.ending),
-                poll_interval=self.poll,
-                max_records_per_bundle=ITEMS_A_BUNDLE,
-                max_read_time_seconds=1,
-            )
-            | "Ticket" >> beam.Map(lambda item: item).with_output_types(WorkItem)
-            | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(read).with_output_types(RawBatch)
+        planner = Planner(self.work, drain=self.drain, ending=self.ending)
+        return read_planned(root, planner, read, self.poll)
+
+
+def read_planned(
+    root: PBegin, planner: UnboundedSource, read: ReadFn, poll: float
+) -> beam.PCollection[RawBatch]:
+    """The batches of what a planner plans.
+
+    Args:
+        root: where it begins.
+        planner: gives work items.
+        read: turns a work item into batches.
+        poll: seconds until a planner that had no item due looks again.
+    """
+    return (
+        root
+        | "Plan"
+        >> ReadFromUnboundedSource(
+            planner,
+            poll_interval=poll,
+            max_records_per_bundle=ITEMS_A_BUNDLE,
+            max_read_time_seconds=1,
         )
+        | "Ticket" >> beam.Map(lambda item: item).with_output_types(WorkItem)
+        | "Spread" >> beam.Reshuffle()
+        | "Read" >> beam.ParDo(read).with_output_types(RawBatch)
+    )

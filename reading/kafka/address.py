@@ -1,0 +1,98 @@
+"""Which topic is read, and how a client reaches its brokers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.errors import UserError
+
+SCHEME = "kafka://"
+SERVER = re.compile(r"[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
+TOPIC = re.compile(r"[\w.-]{1,249}", re.ASCII)
+FORM = "must be kafka://HOST:PORT[,HOST:PORT]/TOPIC"
+RESERVED = frozenset(
+    {
+        *("bootstrap.servers", "metadata.broker.list", "group.id", "group.instance.id"),
+        *("enable.auto.commit", "enable.auto.offset.store", "enable.partition.eof"),
+        *("auto.offset.reset", "isolation.level"),
+    }
+)
+"""Properties that decide what is read, and so are not the user's."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic, and how it is reached.
+
+    Attributes:
+        servers: the brokers to begin with, as ``localhost:9092``.
+        name: the topic's.
+        config: a file of librdkafka's properties, which each process reads for itself: what it
+            holds may be secret, so it is in no job graph, no settings and no log. None: none.
+    """
+
+    servers: str
+    name: str
+    config: str | None = None
+
+
+def is_kafka(text: str | None) -> bool:
+    """Whether an input is a topic.
+
+    Example:
+        >>> is_kafka("kafka://localhost:9092/rides"), is_kafka("rides/*.csv")
+        (True, False)
+    """
+    return text is not None and text.startswith(SCHEME)
+
+
+def parse_topic(text: str, config: str | None = None) -> Topic:
+    """The topic that a text names.
+
+    Raises:
+        UserError: if it names none.
+
+    Example:
+        >>> parse_topic("kafka://a:9092,b:9092/rides").servers
+        'a:9092,b:9092'
+    """
+    servers, slash, name = text.removeprefix(SCHEME).partition("/")
+    if "@" in servers:
+        raise UserError("--input kafka://...: a password goes into the file of --kafka-config")
+    wrong = [server for server in servers.split(",") if not SERVER.fullmatch(server)]
+    if not is_kafka(text) or wrong or not slash or not TOPIC.fullmatch(name):
+        raise UserError(f"--input {text}: {FORM}")
+    return Topic(servers, name, config)
+
+
+def read_config(path: str | None) -> Mapping[str, str]:
+    """The properties in a file: a line each, ``name=value``; ``#`` begins a comment.
+
+    Raises:
+        UserError: if the file cannot be read, or a line is not a property, or one is reserved. A
+            value is never part of the message.
+    """
+    if path is None:
+        return {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text in UTF-8"
+        raise UserError(f"--kafka-config {path}: cannot be read: {reason}") from error
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not name:
+            raise UserError(f"--kafka-config {path}:{number}: must be a property, name=value")
+        if name in RESERVED:
+            raise UserError(
+                f"--kafka-config {path}:{number}: {name} is set by the job: remove the line"
+            )
+        found[name] = value
+    return found

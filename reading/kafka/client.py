@@ -1,0 +1,313 @@
+"""What is asked of Kafka's brokers: partitions, offsets by time, and the records of a range."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from model.errors import UserError
+from model.loading import import_lock
+from reading.kafka.address import Topic, read_config
+from reading.kafka.planning import Found
+
+ANSWER_SECONDS = 20.0
+"""Seconds that a broker has to answer; one that restarts takes some."""
+RECORDS_SECONDS = 60.0
+"""Seconds that a range's next records may take."""
+CONSUMED_AT_ONCE = 10_000
+MAX_IDLE_CONSUMERS = 8
+"""Maximum number of consumers that a process keeps for its next range."""
+
+
+class Record(NamedTuple):
+    """A record.
+
+    Attributes:
+        offset: its place in its partition.
+        time: its timestamp, microseconds.
+        value: its bytes; None if it is a tombstone.
+    """
+
+    offset: int
+    time: int
+    value: bytes | None
+
+
+class KafkaError(RuntimeError):
+    """A broker that did not answer, or refused."""
+
+
+def _library() -> Any:
+    with import_lock():
+        try:
+            import confluent_kafka
+            import confluent_kafka.admin
+        except ImportError as error:
+            raise UserError(
+                "kafka:// needs confluent-kafka: pip install 'correnteza[kafka]'"
+            ) from error
+    return confluent_kafka
+
+
+def _properties(topic: Topic) -> dict[str, object]:
+    return {
+        **read_config(topic.config),
+        "bootstrap.servers": topic.servers,
+        # What a broker that is away would have printed again and again is raised, once.
+        "logger": _Silent(),
+    }
+
+
+class _Silent:
+    """A logger of nothing: librdkafka's lines may name users, and go to standard error."""
+
+    def log(self, *arguments: object) -> None:
+        """Drops a line."""
+
+
+class Client:
+    """Asks about a topic.
+
+    Attributes:
+        topic: which.
+
+    Raises:
+        UserError: if the library is not installed, or the properties are wrong.
+    """
+
+    def __init__(self, topic: Topic) -> None:
+        self.topic = topic
+        self._kafka = _library()
+        try:
+            self._admin = self._kafka.admin.AdminClient(_properties(topic))
+        except self._kafka.KafkaException as error:
+            raise UserError(f"--kafka-config {topic.config}: {explain(error)}") from None
+
+    def partitions(self) -> list[int]:
+        """The topic's partitions.
+
+        Raises:
+            UserError: if there is no such topic.
+            KafkaError: if no broker answers.
+        """
+        with _raising(self):
+            found = self._admin.list_topics(self.topic.name, timeout=ANSWER_SECONDS)
+        topic = found.topics[self.topic.name]
+        if topic.error is not None or not topic.partitions:
+            reason = "no such topic" if topic.error is None else topic.error.str()
+            raise UserError(f"kafka://{self.topic.servers}/{self.topic.name}: {reason}")
+        return sorted(topic.partitions)
+
+    def begins(self, partitions: Collection[int]) -> dict[int, int]:
+        """The first offset that each partition still has."""
+        return self._offsets(partitions, self._kafka.admin.OffsetSpec.earliest())
+
+    def ends(self, partitions: Collection[int]) -> dict[int, int]:
+        """The offset behind each partition's last record that is committed."""
+        return self._offsets(partitions, self._kafka.admin.OffsetSpec.latest())
+
+    def _offsets(self, partitions: Collection[int], spec: Any) -> dict[int, int]:
+        found = self._list(dict.fromkeys(partitions, spec))
+        return {partition: answer.offset for partition, answer in found.items()}
+
+    def find(self, times: Mapping[int, int]) -> dict[int, Found | None]:
+        """Each partition's first record whose timestamp is not before a time.
+
+        Args:
+            times: microseconds, by partition.
+
+        Returns:
+            The record's place and time, by partition; None where there is none yet.
+        """
+        specs = {
+            # Timestamps are whole milliseconds.
+            partition: self._kafka.admin.OffsetSpec.for_timestamp(max(0, -(-micros // 1000)))
+            for partition, micros in times.items()
+        }
+        return {
+            partition: None if one.offset < 0 else Found(one.offset, one.timestamp * 1000)
+            for partition, one in self._list(specs).items()
+        }
+
+    def _list(self, specs: Mapping[int, Any]) -> dict[int, Any]:
+        if not specs:
+            return {}
+        name = self.topic.name
+        asked = {
+            self._kafka.TopicPartition(name, partition): spec for partition, spec in specs.items()
+        }
+        with _raising(self):
+            futures = self._admin.list_offsets(
+                asked,
+                isolation_level=self._kafka.IsolationLevel.READ_COMMITTED,
+                request_timeout=ANSWER_SECONDS,
+            )
+            return {one.partition: future.result() for one, future in futures.items()}
+
+    def appends_times(self) -> bool:
+        """Whether the broker stamps the topic's records as they come (``LogAppendTime``)."""
+        resource = self._kafka.admin.ConfigResource("topic", self.topic.name)
+        with _raising(self):
+            [future] = self._admin.describe_configs(
+                [resource], request_timeout=ANSWER_SECONDS
+            ).values()
+            entry = future.result().get("message.timestamp.type")
+        return entry is not None and entry.value == "LogAppendTime"
+
+
+class _raising:
+    """A context whose errors of the library are ``KafkaError``, in one line without secrets."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is not None and isinstance(error, self.client._kafka.KafkaException):
+            topic = self.client.topic
+            raise KafkaError(f"kafka://{topic.servers}/{topic.name}: {explain(error)}") from None
+
+
+def explain(error: BaseException) -> str:
+    """What the library says of an error: one line, which holds no value of a property."""
+    first = error.args[0] if error.args else error
+    text = first.str() if hasattr(first, "str") else str(first)
+    return text.split("\n")[0]
+
+
+def read_range(topic: Topic, partition: int, start: int, stop: int) -> Iterator[list[Record]]:
+    """The records of a range of offsets, some thousand at once: the same ones on every call.
+
+    Args:
+        topic: which is read.
+        partition: of the topic.
+        start: the first offset.
+        stop: the offset behind the last one.
+
+    Raises:
+        UserError: if retention has removed the first of them.
+        KafkaError: if no records come.
+    """
+    consumers = _consumers(topic)
+    consumer = consumers.take(partition, start)
+    whole = False
+    try:
+        yield from consumer.read(partition, start, stop)
+        whole = True
+    finally:
+        consumers.give(consumer, (partition, stop) if whole else None)
+
+
+class _Consumer:
+    """A consumer that reads ranges, one after the other; it commits nothing."""
+
+    def __init__(self, topic: Topic) -> None:
+        self.topic = topic
+        self.kafka = _library()
+        self.at: tuple[int, int] | None = None
+        self.kept: list[Record] = []
+        self.consumer = self.kafka.Consumer(
+            {
+                "fetch.wait.max.ms": 50,
+                "queued.max.messages.kbytes": 16_384,
+                **_properties(topic),
+                "group.id": "correnteza",  # the library asks for one; nothing is committed to it
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+            }
+        )
+
+    def read(self, partition: int, start: int, stop: int) -> Iterator[list[Record]]:
+        """As ``read_range``; what was fetched beyond is kept for the range that follows."""
+        if self.at != (partition, start):
+            self.kept = []
+            self.consumer.assign([self.kafka.TopicPartition(self.topic.name, partition, start)])
+        self.at = None
+        kept, self.kept = self.kept, []
+        inside = [record for record in kept if record.offset < stop]
+        self.kept = kept[len(inside) :]
+        if inside:
+            yield inside
+        # A range is whole when something behind it has been seen: its last offsets may hold no
+        # record, but a transaction's end, or what compaction removed.
+        reached = stop if self.kept else (inside[-1].offset + 1 if inside else start)
+        asked = time.monotonic()
+        while reached < stop:
+            found, reached = self._fetch(reached)
+            inside = [record for record in found if record.offset < stop]
+            self.kept = found[len(inside) :]
+            if inside:
+                asked = time.monotonic()
+                yield inside
+            elif time.monotonic() - asked > RECORDS_SECONDS:
+                raise KafkaError(
+                    f"{self._place(partition, reached)}: nothing came for {RECORDS_SECONDS:.0f} s"
+                )
+
+    def _fetch(self, reached: int) -> tuple[list[Record], int]:
+        """The next records, and the offset up to which all were seen."""
+        records = []
+        # Asked for many, the library waits until so many are there.
+        messages = self.consumer.consume(1, 1.0)
+        if messages and not messages[0].error():
+            messages += self.consumer.consume(CONSUMED_AT_ONCE, 0.005)
+        for message in messages:
+            error = message.error()
+            if error is None:
+                records.append(
+                    Record(message.offset(), message.timestamp()[1] * 1000, message.value())
+                )
+                reached = message.offset() + 1
+            elif error.code() == self.kafka.KafkaError._PARTITION_EOF:
+                reached = max(reached, message.offset())
+            elif error.code() in (
+                self.kafka.KafkaError.OFFSET_OUT_OF_RANGE,
+                self.kafka.KafkaError._AUTO_OFFSET_RESET,
+            ):
+                place = self._place(message.partition(), reached)
+                raise UserError(
+                    f"{place}: the topic has no such offset any more: its retention "
+                    "has removed it; begin a new run, or keep records for longer"
+                )
+            elif error.fatal() or (error.code() > 0 and not error.retriable()):
+                raise KafkaError(f"{self._place(message.partition(), reached)}: {error.str()}")
+        return records, reached
+
+    def _place(self, partition: int, offset: int) -> str:
+        return f"kafka://{self.topic.servers}/{self.topic.name}/{partition}/{offset}"
+
+
+class _Consumers:
+    """The consumers of a process that wait for their next range; safe for many threads."""
+
+    def __init__(self, topic: Topic) -> None:
+        self.topic = topic
+        self._idle: list[_Consumer] = []
+        self._lock = threading.Lock()
+
+    def take(self, partition: int, start: int) -> _Consumer:
+        """The consumer that stands at a place, or any other."""
+        with self._lock:
+            for place, consumer in enumerate(self._idle):
+                if consumer.at == (partition, start):
+                    return self._idle.pop(place)
+            if len(self._idle) == MAX_IDLE_CONSUMERS:
+                return self._idle.pop(0)
+        return _Consumer(self.topic)
+
+    def give(self, consumer: _Consumer, at: tuple[int, int] | None) -> None:
+        """Takes a consumer back, which stands at a place."""
+        consumer.at = at
+        with self._lock:
+            self._idle.append(consumer)
+
+
+@cache
+def _consumers(topic: Topic) -> _Consumers:
+    return _Consumers(topic)

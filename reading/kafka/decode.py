@@ -1,0 +1,52 @@
+"""Makes rows of records: a record is a row, and its id is its place in the topic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from model.latest import reject_ahead
+from model.rows import Row, RowError, from_dicts
+from model.schema import Schema
+from reading.documents import read_rows
+from reading.kafka.client import Record
+
+PARTITION_BITS, OFFSET_BITS = 14, 48
+MAX_PARTITIONS = 1 << PARTITION_BITS
+"""Maximum number of partitions of a topic."""
+TOMBSTONE = RowError("", "has no value: it is a tombstone, which deletes what its key named")
+
+
+def first_id(partition: int) -> int:
+    """The row id of a partition's first record: ``1 << 62 | partition << 48``, never a file's.
+
+    Example:
+        >>> first_id(0) == 1 << 62, first_id(3) - first_id(2) == 1 << 48
+        (True, True)
+    """
+    return 1 << PARTITION_BITS + OFFSET_BITS | partition << OFFSET_BITS
+
+
+def decode_json(
+    records: Sequence[Record], partition: int, schema: Schema, ahead: int
+) -> pa.RecordBatch:
+    """A raw batch of records that are JSON objects.
+
+    A record that is not is a row with a problem, as are a tombstone and a row whose event time
+    lies further than ``ahead`` after its record's timestamp.
+
+    Args:
+        records: in the order of their offsets.
+        partition: where they come from.
+        schema: of the rows.
+        ahead: microseconds.
+    """
+    ids = np.array([record.offset for record in records], np.int64) + first_id(partition)
+    values = [record.value for record in records]
+    read = iter(read_rows(b"\n".join(filter(None, values)), [v for v in values if v is not None]))
+    rows: list[Row] = [TOMBSTONE if value is None else next(read) for value in values]
+    batch = from_dicts(rows, ids, schema, absent_is_null=True)
+    stamps = np.array([record.time for record in records], np.int64)
+    return reject_ahead(batch, schema, stamps + ahead)
