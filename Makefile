@@ -8,6 +8,7 @@ CORE := .venv/.core
 SERVE := .venv/.serve
 PEERS := .tools/peers/.done
 LEARNERS := .tools/learners
+KAFKA := .venv/.kafka
 MLFLOW := .tools/mlflow/.done
 TEST := .venv/.test
 DOCS := .venv/.docs
@@ -140,7 +141,7 @@ flink-up: $(CORE) ## install (once) and start a Flink cluster and Beam's job ser
 flink-down: ## stop them
 	@$(PYTHON) -m deploy.local down
 
-kafka-up: $(CORE) ## install (once) and start a Kafka broker on this machine (needs Java, mvn)
+kafka-up: $(CORE) $(KAFKA) ## install (once) and start a Kafka broker on this machine (needs Java, mvn)
 	@$(BIN)/python -m deploy.local.kafka up
 
 kafka-down: ## stop it; its topics too: ARGS=--delete
@@ -150,6 +151,7 @@ lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
 	@$(LOCK) -o requirements/core.txt
 	@$(LOCK) --extra serve -c requirements/core.txt -o requirements/serve.txt
 	@$(LOCK) --extra test -c requirements/serve.txt -o requirements/test.txt
+	@$(LOCK) --extra kafka -c requirements/test.txt -o requirements/kafka.txt
 	@$(LOCK) --extra docs -c requirements/test.txt -o requirements/docs.txt
 	@.tools/bin/uv pip compile --quiet examples/requirements.in --no-deps --python-version 3.10 \
 		--generate-hashes --custom-compile-command "make lock" $(ARGS) -o requirements/flights.txt
@@ -188,6 +190,10 @@ $(CORE): requirements/core.txt setup.py
 $(SERVE): $(CORE) requirements/serve.txt
 	@echo "== set-up: .venv, the report and the server from requirements/serve.txt"
 	@$(call INSTALL,requirements/serve.txt)
+
+$(KAFKA): $(CORE) requirements/kafka.txt
+	@echo "== set-up: .venv, the client for Kafka from requirements/kafka.txt"
+	@$(call INSTALL,requirements/kafka.txt)
 
 $(TEST): $(CORE) requirements/test.txt
 	@echo "== set-up: .venv, tools for the tests from requirements/test.txt"

@@ -51,6 +51,7 @@ SERVE = [
     "uvicorn>=0.32,<1",
     "zstandard>=0.21,<1",
 ]
+KAFKA = ["confluent-kafka>=2.6,<3"]
 NOTEBOOK = [
     "ipykernel>=6.29,<8",
     "matplotlib>=3.9,<4",
@@ -70,10 +71,12 @@ EXTRAS = {
         "skl2onnx>=1.18,<2",
     ],
     "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
+    "kafka": KAFKA,
     "notebook": NOTEBOOK,
     "serve": SERVE,
     "test": [
         *SERVE,
+        *KAFKA,
         "apache-beam[gcp]>=2.77,<2.78",  # a job for Dataflow is made in the tests, not run
         "coverage>=7.6,<8",
         "httpx>=0.28,<1",

@@ -48,6 +48,7 @@ WRITTEN = (
     *(f"models/{NAME}/manifest.json", f"models/{NAME}/model.joblib", f"sample/{NAME}.parquet"),
     *(f"refused/{NAME}/manifest.json", f"refused/{NAME}/model.joblib"),
     *(f"outcomes/{NAME}/*.parquet", f"cohorts/{NAME}.json"),
+    *("source/offsets.json", f"source/{NAME}.json", "source/idle/*.json"),
     *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
 )
 """All files of a run but for its lock, as globs."""
@@ -227,6 +228,11 @@ class RunFolder:
     def pruned(self) -> str:
         """``pruned.json``: refreshes before it may lack their files, which were removed."""
         return self._part("pruned.json")
+
+    @property
+    def source(self) -> str:
+        """``source/``: the journal of a run on a topic (``reading.kafka.journal``)."""
+        return self._part("source")
 
     def pruned_before(self) -> int:
         """Refreshes before this may lack their files; microseconds, -2**63 if none may."""

@@ -33,6 +33,7 @@ GROUPS = {
     ),
     "what it reads": (
         *("source", "source_param", "people", "people_delay", "input", "schema_file"),
+        *("kafka_config", "until", "idle", "replay"),
         *("refreshes", "live", "rate", "start", "latest", "disorder", "max_rejected", "seed"),
     ),
     "time": ("window", "every", "latency", "offset", "lag"),
@@ -40,7 +41,7 @@ GROUPS = {
     "drift": ("drift_psi", "drift_shift", "webhook"),
     "speed": ("batch_rows", "shards"),
 }
-PATHS = ("input", "output", "schema_file")
+PATHS = ("input", "output", "schema_file", "kafka_config", "replay")
 """Options that are paths."""
 DESCRIPTION = "Learn from a stream and predict on it: a model a window, in one Beam job."
 EXAMPLES = """\
@@ -107,7 +108,7 @@ def _metavar(name: str, field: Any) -> str:
     kind = field.annotation
     if isinstance(kind, UnionType):
         kind = get_args(kind)[0]
-    if name in {"window", "every", "latency", "offset", "disorder"}:
+    if name in {"window", "every", "latency", "offset", "disorder", "idle"}:
         return "TIME"
     if name == "people_delay":
         return "TIME..TIME"

@@ -31,6 +31,8 @@ NOT_KEPT = {
 }
 """Options that settings.json leaves out: another value of them gives the same run."""
 
+OF_TOPICS = ("kafka_config", "until", "idle", "replay")
+"""Options that settings.json has only of a run on a topic."""
 ADDED = {"min_rows": 1, "latest": None, "offset": 0, "gate": "none"}
 """How a run went whose settings.json is older than these options."""
 
@@ -45,6 +47,9 @@ def settings_content(settings: Settings) -> dict[str, Any]:
     found = {**options, **settings.resolved, "schema": settings.row_schema.model_dump(mode="json")}
     if not found["offset"]:
         del found["offset"]
+    if not settings.reads_topic:
+        for name in OF_TOPICS:
+            del found[name]
     return found
 
 

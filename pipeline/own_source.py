@@ -170,14 +170,14 @@ def own_source(
 
 
 def _span(settings: Settings, folder: RunFolder) -> Span:
-    first = _first(folder) if settings.resume else None
+    first = first_written(folder) if settings.resume else None
     if first is None:
         return ALL
     found = span_of(first, None, settings, folder, busy=lambda refresh: True)
     return found._replace(extent=ALL.extent)
 
 
-def _first(folder: RunFolder) -> int | None:
+def first_written(folder: RunFolder) -> int | None:
     """The start of the first refresh that a run has written anything of, microseconds."""
     rejected = [PurePath(path).parent.name for path in folder.reject_files()]
     names = [*folder.report_names(), *folder.samples(), *folder.prediction_files(), *rejected]

@@ -23,7 +23,7 @@ DEFAULTS = {"every": "window", "latency": "every"}
 def complete(
     values: dict[str, Any], beam_options: Sequence[str] = ()
 ) -> tuple[dict[str, Any], Schema | None]:
-    """The options of a run, with those of the run that it resumes.
+    """The options of a run, with those of the run that it resumes or replays.
 
     Args:
         values: the options that are given, by name.
@@ -33,19 +33,24 @@ def complete(
         All options, and the schema of the run before; None if another is given, no run is resumed,
         or its settings.json cannot be read (then nothing shows what its options were).
     """
-    if not values.get("resume") or not values.get("output"):
+    replayed = values.get("replay") and not values.get("resume")
+    if not replayed and (not values.get("resume") or not values.get("output")):
         return values, None
-    path = str(values["output"])
+    path = str(values["replay" if replayed else "output"])
     prepare_file_systems([path], beam_options)
     try:
         before = ADDED | RunFolder(path).read_settings()
     except UserError:
+        if replayed:
+            raise
         return values, None
     given = {name: value for name, value in values.items() if value is not None}
     if given.get("window") in ("auto", AUTO):
         del given["window"]  # what it came to is kept
     kept = {RENAMED.get(name, name): value for name, value in before.items()}
     found = {name: value for name, value in kept.items() if name in Settings.model_fields}
+    if found.get("source") == "kafka":
+        del found["live"]  # a topic is live by its other options
     for name, other in DEFAULTS.items():  # it follows the other, if that is given now
         if (other in given or other not in found) and found.get(name) == kept.get(other):
             found.pop(name, None)

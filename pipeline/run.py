@@ -33,6 +33,7 @@ from pipeline.folder import find_folder, lock_folder, open_folder
 from pipeline.graph import build
 from pipeline.inputs import KnownFile, files_before, files_setting
 from pipeline.integrity import check_whole
+from pipeline.kafka_source import TopicRun, kafka_source, open_journal
 from pipeline.own_source import OwnSource, call_factory, own_source
 from pipeline.program import resume_command
 from pipeline.progress import Progress, print_summary
@@ -128,7 +129,7 @@ def run_settings(
         planned, choice = plan_input(settings, err, known)
         settings = choice.settings
         as_given = for_source(settings, beam_options)
-        source, span = make_source(as_given, folder, planned, own, known)
+        source, span, topic = make_source(as_given, folder, planned, own, known)
         for line in span.lost:
             show(line)
         placed = settings.model_copy(update={"output": folder.path})
@@ -140,6 +141,8 @@ def run_settings(
             settings = settings.model_copy(update={"latest": format_iso(source.latest)})
         if not dry:
             open_folder(folder, settings, files_setting(source))
+            if topic is not None:
+                open_journal(folder, settings, topic)
             catch_up(settings, folder, span)
         show(f"{settings.row_schema.name} -> {folder.path} ({settings.runner} runner)")
         for message in filter(None, (describe_offset(settings), *choice.messages)):
@@ -238,14 +241,16 @@ def make_source(
     planned: Plan | None,
     own: Any = None,
     known: Sequence[KnownFile] = (),
-) -> tuple[Any, Span]:
-    """The source and what of it is read."""
+) -> tuple[Any, Span, TopicRun | None]:
+    """The source and what of it is read; of a topic, what was decided of it."""
+    if settings.reads_topic:
+        return kafka_source(settings, folder)
     if settings.brings_source:
         made = own or call_factory(str(settings.source), settings.source_param, settings)
-        return own_source(made, settings, folder)
+        return *own_source(made, settings, folder), None
     if planned is None:
-        return people_source(settings, folder)
-    return file_source(settings, folder, print, planned, known)
+        return *people_source(settings, folder), None
+    return *file_source(settings, folder, print, planned, known), None
 
 
 def execute(

@@ -39,6 +39,7 @@ from model.skipped import default_min_rows
 from model.times import parse_time, parse_times
 from model.zones import standard_offset
 from pipeline.values import address, delays, threshold
+from reading.kafka.address import is_kafka, parse_topic
 
 DAY = 86_400
 RUNNERS = {
@@ -103,10 +104,12 @@ def source_name(value: Any) -> Any:
     Raises:
         ValueError: if it is not one.
     """
-    if value in (None, "people", "files", OWN):
+    if value in (None, "people", "files", "kafka", OWN):
         return value
     if not isinstance(value, str) or not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", value):
-        raise ValueError("must be people, files, or package.module:factory of a Beam transform")
+        raise ValueError(
+            "must be people, files, kafka, or package.module:factory of a Beam transform"
+        )
     return value
 
 
@@ -128,6 +131,16 @@ def window_length(value: Any) -> Any:
     return length
 
 
+def end_of_topic(value: Any) -> Any:
+    """``now``, or a time.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    return value if value in (None, "now") else moment(value)
+
+
+Until = Annotated[str, BeforeValidator(end_of_topic)]
 Delays = Annotated[str, BeforeValidator(delays)]
 Threshold = Annotated[float | None, BeforeValidator(threshold)]
 Duration = Annotated[int, BeforeValidator(parse_duration), Field(le=LONGEST)]
@@ -173,7 +186,26 @@ class Settings(BaseModel):
         description="how long after they come people's salaries are known, as 0..5m (at once)",
     )
     input: str | None = Field(
-        None, description="glob of CSV, NDJSON or Parquet files, on any Beam file system"
+        None,
+        description="glob of CSV, NDJSON or Parquet files, on any Beam file system; or "
+        "kafka://HOST:PORT/TOPIC",
+    )
+    kafka_config: str | None = Field(
+        None,
+        min_length=1,
+        description="file of librdkafka's properties, as for TLS and a user; what it holds is kept "
+        "nowhere",
+    )
+    until: Until | None = Field(
+        None, description="end a topic at the records that are there now, or before a time"
+    )
+    idle: Annotated[Duration, Field(ge=1)] = Field(
+        30, description="a partition without a record for so long no longer holds the others back"
+    )
+    replay: str | None = Field(
+        None,
+        min_length=1,
+        description="folder of a run on a topic whose reported refreshes are made once more",
     )
     schema_file: str | None = Field(None, description="TOML that says what the columns mean")
     window: Annotated[int, BeforeValidator(window_length), Field(le=LONGEST)] = Field(
@@ -302,8 +334,14 @@ class Settings(BaseModel):
             raise ValueError("--resume and --overwrite need the run's folder: --output FOLDER")
         if self.reads_files:
             self._check_files()
+        elif self.reads_topic:
+            self._check_topic()
         elif self.input is not None:
             raise ValueError("--input goes with --source files")
+        if not self.reads_topic:
+            for name in ("kafka_config", "until", "idle", "replay"):
+                if self.has(name):
+                    raise ValueError(f"{option(name)} goes with --input kafka://HOST:PORT/TOPIC")
         if self.brings_source:
             self._check_own()
         elif self.source_param:
@@ -335,6 +373,15 @@ class Settings(BaseModel):
             if given:
                 raise ValueError(f"{option} goes with --source people: files have their own times")
 
+    def _check_topic(self) -> None:
+        if not is_kafka(self.input):
+            raise ValueError("--source kafka needs --input kafka://HOST:PORT/TOPIC")
+        parse_topic(str(self.input))
+        if self.schema_file is None and self._schema is None:
+            raise ValueError("--input kafka://... needs --schema, a TOML file: see docs/kafka.md")
+        if self.live:
+            raise ValueError("--live goes with --source people: a topic is live without --until")
+
     def has(self, name: str) -> bool:
         """Whether an option was given, and does not only have its default."""
         return name in self.model_fields_set
@@ -342,26 +389,51 @@ class Settings(BaseModel):
     @property
     def reads_files(self) -> bool:
         """Whether rows come from files."""
-        return self.source == "files" or (self.source is None and self.input is not None)
+        if self.source is None:
+            return self.input is not None and not is_kafka(self.input)
+        return self.source == "files"
+
+    @property
+    def reads_topic(self) -> bool:
+        """Whether rows come from a Kafka topic."""
+        return self.source == "kafka" or (self.source is None and is_kafka(self.input))
+
+    @property
+    def follows_topic(self) -> bool:
+        """Whether rows come from a Kafka topic that has no end."""
+        return self.reads_topic and self.until is None and self.replay is None
 
     @property
     def brings_source(self) -> bool:
         """Whether rows come from the user's own source."""
-        return self.source not in (None, "people", "files")
+        return self.source not in (None, "people", "files", "kafka")
 
     @property
     def resolved(self) -> dict[str, Any]:
         """The options whose default depends on others, as they come out."""
         return {
-            "source": self.source or ("files" if self.reads_files else "people"),
+            "source": self.source or self._source,
+            "live": self.is_live,
             "every": self.refresh,
             "latency": self.serve_window,
             "offset": self.begin_offset,
             "windows": self.refresh_count,
             "min_rows": self.least_rows,
             "latest": self.latest,
-            "start": None if self.reads_files or self.brings_source else self.start or START,
+            "start": self.start or (START if self._source == "people" else None),
         }
+
+    @property
+    def _source(self) -> str:
+        """Where rows come from."""
+        if self.brings_source:
+            return str(self.source)
+        return "files" if self.reads_files else "kafka" if self.reads_topic else "people"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether event time is about the wall clock's."""
+        return self.live or self.follows_topic
 
     @property
     def refresh(self) -> int:
@@ -374,7 +446,7 @@ class Settings(BaseModel):
 
         Live, that is the least divisor of the refresh that cuts it into no more than 600.
         """
-        if self.latency or not self.live:
+        if self.latency or not self.is_live:
             return self.latency or self.refresh
         return next(d for d in divisors(self.refresh) if d * 600 >= self.refresh)
 
@@ -414,7 +486,7 @@ class Settings(BaseModel):
     @property
     def timed(self) -> Cadence | None:
         """How event time is divided, if it is the wall clock; else None."""
-        return self.cadence if self.live else None
+        return self.cadence if self.is_live else None
 
     @property
     def thresholds(self) -> Thresholds:
@@ -459,12 +531,12 @@ class Settings(BaseModel):
         """``refreshes``, or its default; 0: without end."""
         if self.refreshes is not None:
             return self.refreshes
-        return 0 if self.reads_files or self.brings_source else 12
+        return 12 if self._source == "people" else 0
 
     @property
     def endless(self) -> bool:
         """Whether the source never ends by itself."""
-        return not self.reads_files and not self.brings_source and self.refresh_count == 0
+        return (self._source == "people" or self.follows_topic) and self.refresh_count == 0
 
     @cached_property
     def row_schema(self) -> Schema:
@@ -478,6 +550,10 @@ class Settings(BaseModel):
         schema = self._schema
         if schema is None:
             schema = self._people if self.schema_file is None else load_schema(self.schema_file)
+        if schema.label_time is not None and self.reads_topic:
+            raise UserError(
+                "schema: label_time: a topic's labels cannot come later yet: leave label_time out"
+            )
         if schema.label_time is not None and self.resume and self.predictions == "none":
             raise UserError(
                 "--resume: --predictions none: a run whose labels have a time goes on with the "

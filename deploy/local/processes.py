@@ -99,7 +99,7 @@ class Processes:
         Raises:
             SystemExit: if one is still there after it was killed.
         """
-        roles = list(reversed(self.roles)) if roles is None else list(roles)
+        roles = list(reversed(list(self.roles))) if roles is None else list(roles)
         there = {role: self.alive(role) for role in roles}
         self._signal(there, signal.SIGTERM)
         self._wait(there, PATIENCE)

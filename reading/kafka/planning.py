@@ -145,6 +145,11 @@ class RangePlanner:
         """Whether every partition has come to its end."""
         return all(self._is_done(partition) for partition in self.positions)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether every partition is idle, or has come to its end."""
+        return all(one.idle or self._is_done(p) for p, one in self.positions.items())
+
     def look(self, topic: TimeIndex) -> None:
         """Asks the topic where the clocks of the partitions will pass their serve windows."""
         rules = self.rules
@@ -185,13 +190,13 @@ class RangePlanner:
     def _stop_of(self, partition: int) -> tuple[int, int | None] | None:
         """Where the next range of a partition ends, and its clock there; None if not yet."""
         one = self.positions[partition]
-        if self._is_done(partition):
+        if self._is_done(partition) or partition not in self._found:  # not asked yet
             return None
         known = self._ahead.get(partition)
         limit = self.rules.stops.get(partition)
         if known and (limit is None or known[0].offset < limit):
             limit = known[0].offset
-        found = self._found.get(partition)
+        found = self._found[partition]
         if found is not None and (limit is None or found.offset < limit):
             return found.offset + 1, self.rules.floor(found.time)
         if limit is None or (known and limit == one.next):
@@ -234,6 +239,7 @@ class RangePlanner:
         partition = decision.partition
         self.positions.setdefault(partition, Position(decision.offset))
         self._ahead.setdefault(partition, []).append(decision)
+        self._found.pop(partition, None)  # a record may have come since the topic was asked
         self._apply_known(partition)
         self._move()
 

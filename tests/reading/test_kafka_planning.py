@@ -47,9 +47,11 @@ class Log:
 def plan_all(planner: RangePlanner, log: Log, planned: list[Range]) -> None:
     """Plans as long as a range is complete; none counts before the watermark."""
     while True:
-        planner.look(log)
         before = planner.watermark
         found = planner.next()
+        if found is None:
+            planner.look(log)
+            found = planner.next()
         if found is None:
             return
         if before is not None:

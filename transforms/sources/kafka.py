@@ -36,7 +36,7 @@ from reading.kafka.planning import Decision, Position, Range, RangePlanner, Rule
 from transforms.elements import OPEN, RawBatch, WorkItem
 from transforms.sources.planner import Drain
 from transforms.sources.read import ReadFn, read_planned
-from transforms.sources.rows import arrived
+from transforms.sources.rows import mark_late
 from transforms.sources.work_items import Extent
 from transforms.stamps import beam_time
 from transforms.versions import OtherVersion, header, strip_header
@@ -223,6 +223,8 @@ class KafkaPlannerReader(UnboundedReader):
         """Whether nothing more comes."""
         end = min(self.until, self.plan.extent.until)
         watermark = self.ranges.watermark
+        if self.until != OPEN and self.ranges.is_idle:  # nothing would bring it to its end
+            return True
         return self.ranges.done or (watermark is not None and watermark >= end)
 
     def _look(self) -> None:
@@ -276,7 +278,7 @@ class KafkaPlannerReader(UnboundedReader):
 
     def _mind_drain(self) -> None:
         drain = self.plan.drain
-        if self.until != OPEN or not drain.asked(self.now()):
+        if self.until != OPEN or not drain.is_requested(self.now()):
             return
         clocks = [one.clock for one in self.ranges.positions.values() if one.clock is not None]
         if not clocks:
@@ -353,7 +355,7 @@ class KafkaReader:
         # How many records come at once is chance: batches are cut by their number.
         for records in _in_blocks(blocks, self.batch_rows):
             raw = decode_json(records, partition, self.schema, self.ahead)
-            batch, stamps = arrived(raw, [item.at] * raw.num_rows)
+            batch, stamps = mark_late(raw, [item.at] * raw.num_rows)
             tag = Tag(Key(partition, item.start, part), int(stamps.min()), where, line)
             for piece in split(batch, tag, self.latency, stamps, self.offset):
                 yield piece

@@ -1,0 +1,183 @@
+"""A Kafka broker for tests: ``make kafka-up`` starts it; CI does so before the tests."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+import orjson
+import pytest
+
+from deploy.local import kafka
+from deploy.local.kafka import BROKER, HOME
+
+PARAMETERS = kafka.from_environment()
+SERVERS = PARAMETERS.servers
+TLS_SERVERS = f"127.0.0.1:{PARAMETERS.kafka_tls_port}"
+CLIENT = HOME / "client.properties"
+needs_kafka = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not kafka.is_up(PARAMETERS), reason="Kafka is not up: make kafka-up"),
+]
+"""The marks of a test that reads from the broker."""
+START = 1_767_225_600_000
+"""The timestamp of the first record, milliseconds: 2026-01-01T00:00:00Z."""
+SCHEMA = """\
+name = "rides"
+time = "ts"
+target = "y"
+[features]
+numeric = ["a", "b"]
+categorical = ["color"]
+"""
+
+
+class Record(NamedTuple):
+    """A record to produce.
+
+    Attributes:
+        time: its timestamp, milliseconds.
+        value: its bytes.
+        partition: where it goes.
+    """
+
+    time: int
+    value: bytes | None
+    partition: int
+
+
+def make_rides(count: int, partitions: int = 4, seed: int = 1) -> list[Record]:
+    """Rides, one every 10 ms, whose event time lies up to three seconds before their records'."""
+    rng = np.random.default_rng(seed)
+    a, b, noise = rng.normal(size=(3, count))
+    back = rng.integers(0, 3_000, count)
+    place = rng.integers(0, partitions, count)
+    records = []
+    for i in range(count):
+        stamp = START + 10 * i
+        row = {
+            "ts": int(stamp - back[i]),
+            "y": float(2 * a[i] - b[i] + 0.1 * noise[i]),
+            "a": float(a[i]),
+            "b": float(b[i]),
+            "color": "red" if i % 3 else "blue",
+        }
+        records.append(Record(stamp, orjson.dumps(row), int(place[i])))
+    return records
+
+
+def make_topic(partitions: int = 4, **config: str) -> str:
+    """Makes a topic of its own; gives its name."""
+    from confluent_kafka.admin import NewTopic
+
+    name = f"rides-{uuid4().hex[:12]}"
+    topic = NewTopic(
+        name, partitions, 1, config={k.replace("_", "."): v for k, v in config.items()}
+    )
+    make_admin().create_topics([topic])[name].result(20)
+    return name
+
+
+@cache
+def make_admin() -> Any:
+    """The client that makes topics: one, which lives until its answers have come."""
+    from confluent_kafka.admin import AdminClient
+
+    return AdminClient({"bootstrap.servers": SERVERS})
+
+
+def add_partitions(topic: str, count: int) -> None:
+    """Has a topic ``count`` partitions."""
+    from confluent_kafka.admin import NewPartitions
+
+    made = make_admin().create_partitions([NewPartitions(topic, count)])
+    made[topic].result(20)
+    time.sleep(2)  # producers learn of it
+
+
+def produce(topic: str, records: Sequence[Record], **config: Any) -> None:
+    """Produces records, and waits until the broker has them."""
+    producer = make_producer(**config)
+    send(producer, topic, records)
+
+
+def make_producer(**config: Any) -> Any:
+    """A producer that neither loses records nor writes them twice."""
+    from confluent_kafka import Producer
+
+    named = {key.replace("_", "."): value for key, value in config.items()}
+    return Producer(
+        {"bootstrap.servers": SERVERS, "linger.ms": 5, "enable.idempotence": True, **named}
+    )
+
+
+def send(producer: Any, topic: str, records: Sequence[Record]) -> None:
+    """Sends records, and waits until the broker has them."""
+    for record in records:
+        producer.produce(topic, record.value, partition=record.partition, timestamp=record.time)
+    assert producer.flush(60) == 0
+
+
+class Producing:
+    """Produces records over some seconds, in a thread.
+
+    Attributes:
+        sent: how many the broker has.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        records: Sequence[Record],
+        seconds: float,
+        at: Mapping[int, Callable[[], None]] | None = None,
+    ) -> None:
+        self.topic, self.records, self.seconds = topic, records, seconds
+        self.at = dict(at or {})
+        self.sent = 0
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            producer = make_producer(topic_metadata_refresh_interval_ms=500)
+            began, step = time.monotonic(), 200
+            for first in range(0, len(self.records), step):
+                for place in [place for place in self.at if place <= first]:
+                    self.at.pop(place)()
+                send(producer, self.topic, self.records[first : first + step])
+                self.sent = min(first + step, len(self.records))
+                due = began + self.seconds * self.sent / len(self.records)
+                time.sleep(max(0.0, due - time.monotonic()))
+        except BaseException as error:
+            self.error = error
+
+    def join(self) -> None:
+        """Waits until all is produced."""
+        self._thread.join(self.seconds + 90)
+        assert self.error is None and self.sent == len(self.records), self.error
+
+
+def kill_broker() -> None:
+    """Kills the broker at once, and starts it again."""
+    for pid in BROKER.alive("broker"):
+        os.kill(pid, 9)
+    while BROKER.alive("broker"):
+        time.sleep(0.05)
+    kafka.start(PARAMETERS)
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The rides' schema, as a file."""
+    path = tmp_path_factory.mktemp("schema") / "rides.toml"
+    path.write_text(SCHEMA)
+    yield path
