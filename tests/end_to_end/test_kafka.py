@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from deploy.local.kafka import HOME
+from examples.topic import fill
 from pipeline.runners.prism import find_prism
 from tests.end_to_end import flink, kafka
 from tests.end_to_end.kafka import (
@@ -28,7 +29,7 @@ from tests.end_to_end.kafka import (
     produce,
     schema,
 )
-from tests.pipeline.job import Told, assert_whole, content, finish, process
+from tests.kit.job import ROOT, Told, assert_whole, content, finish, process
 
 __all__ = ["schema"]  # a fixture
 pytestmark = kafka.needs_kafka
@@ -344,3 +345,13 @@ def test_a_broker_or_topic_that_is_not_there_is_one_line(
     result = run("--input", source, *argv)
     assert result.code == 2 and message in result.error
     assert not (tmp_path / "run" / "settings.json").exists()
+
+
+def test_the_topic_of_the_tour_is_learned_from(tmp_path: Path) -> None:
+    topic = address(f"people-{tmp_path.name.replace('_', '-')}-{time.time_ns()}")
+    assert fill(topic, rate=200, seconds=6) > 1_000
+    folder = tmp_path / "run"
+    job = ("--window", "2s", "--learner", "ridge", "--until", "now", "--output", folder)
+    result = run("--input", topic, "--schema", ROOT / "examples" / "people.toml", *job)
+    assert result.code == 0, result.err
+    assert max(one["skill"] or 0 for one in reports_of(folder)) > 0.4

@@ -26,6 +26,7 @@ from apache_beam.pvalue import PBegin
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 from typing_extensions import override
 
+from model.asof import floor_to
 from model.batch import Key, Tag, split
 from model.schema import Schema
 from reading.kafka.address import Topic
@@ -262,7 +263,7 @@ class KafkaPlannerReader(UnboundedReader):
         watermark = self.ranges.watermark
         if watermark is None:
             return
-        stands = self.plan.drain.refresh_of(watermark)
+        stands = floor_to(watermark, self.plan.drain.every, self.plan.drain.offset)
         # What is planned now is emitted next: it is of the refresh that begins.
         offsets = {p: one.next for p, one in self.ranges.positions.items()}
         if planned is not None:
@@ -285,7 +286,7 @@ class KafkaPlannerReader(UnboundedReader):
             self.until = NEVER
             return
         # A row may lie up to a refresh after its partition's clock.
-        self.until = drain.refresh_of(max(clocks)) + 2 * drain.every
+        self.until = floor_to(max(clocks), drain.every, drain.offset) + 2 * drain.every
 
     def _work_item(self, planned: Range) -> WorkItem:
         return WorkItem(
