@@ -13,7 +13,7 @@ from model.errors import UserError
 from pipeline.arguments import parse, parser
 from pipeline.program import COMMANDS
 from pipeline.settings import Settings, option
-from tests.kit.job import Job
+from tests.kit.job import SCHEMA, Job
 
 OPTIONS: dict[str, tuple[str, Any]] = {
     "runner": ("prism", "prism"),
@@ -80,8 +80,32 @@ def test_a_learners_parameters_may_be_given_more_than_once() -> None:
     assert parse(argv)[0].learner_param == {"max_depth": 8, "criterion": "squared_error"}
 
 
+TOPIC = {
+    "kafka_config": ("client.properties", "client.properties"),
+    "until": ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+    "idle": ("5m", 300),
+    "replay": ("runs/a", "runs/a"),
+}
+"""Options that go with a topic alone: as written, and as meant."""
+
+
+@pytest.mark.parametrize("name", TOPIC)
+def test_an_option_of_a_topic_needs_one(name: str, home: Path) -> None:
+    written, meant = TOPIC[name]
+    Path("s.toml").write_text(SCHEMA)
+    topic = ("--input", "kafka://localhost:9092/rides", "--schema", "s.toml")
+    if name == "replay":  # is read from the run's folder: tests/end_to_end/test_kafka.py
+        with pytest.raises(UserError, match="runs/a"):
+            parse([*topic, option(name), str(written)])
+    else:
+        settings, _ = parse([*topic, option(name), str(written)])
+        assert getattr(settings, name) == meant and settings.reads_topic
+        with pytest.raises(UserError, match=f"{option(name)} goes with --input kafka://"):
+            parse([option(name), str(written)])
+
+
 def test_these_tests_know_every_option() -> None:
-    others = {"input", "schema_file", "learner_param", "source_param"}
+    others = {"input", "schema_file", "learner_param", "source_param", *TOPIC}
     known = {*OPTIONS, *FLAGS, *others}
     assert known == set(Settings.model_fields)
 

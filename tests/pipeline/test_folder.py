@@ -12,6 +12,7 @@ import pytest
 from model.errors import UserError
 from model.runs import RunFolder
 from pipeline.folder import (
+    OF_TOPICS,
     clear,
     find_folder,
     fresh_paths,
@@ -242,6 +243,7 @@ def test_settings_leave_out_what_changes_nothing() -> None:
     left_out = {"output", "resume", "overwrite", "runner", "schema_file", "on_interrupt", "shared"}
     left_out |= {"webhook", "strict", "max_rejected"}
     left_out |= {"source_param", "people_delay", "offset"}  # at their defaults
+    left_out |= set(OF_TOPICS)
     left_out |= {"refreshes"}  # its key is windows
     assert result == (set(Settings.model_fields) - left_out) | {"schema", "windows"}
 

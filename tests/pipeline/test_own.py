@@ -220,7 +220,7 @@ def test_a_source_without_an_end_is_refused_embedded_before_anything_is_written(
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("nope", "must be people, files, or package.module:factory"),
+        ("nope", "must be people, files, kafka, or package.module:factory"),
         ("nope:x", "--source nope:x: cannot be imported: ModuleNotFoundError"),
         ("examples.own_source:nope", "cannot be imported: AttributeError"),
         ("examples.own_source:SCHEMA", "is not a factory of a source"),

@@ -51,6 +51,10 @@ DEFAULTS: dict[str, Any] = {
     "drift_psi": 0.25,
     "drift_shift": 0.5,
     "webhook": None,
+    "kafka_config": None,
+    "until": None,
+    "idle": 30,
+    "replay": None,
     "seed": 42,
 }
 
@@ -144,9 +148,13 @@ def test_no_time_may_be_longer_than_a_hundred_years(option: str) -> None:
         ({"refreshes": -1}, ["--refreshes -1", "must be >= 0"]),
         ({"runner": "spark"}, ["--runner spark", "'direct', 'prism', 'flink' or 'dataflow'"]),
         (
-            {"source": "kafka"},
-            ["--source kafka", "must be people, files, or package.module:factory"],
+            {"source": "pubsub"},
+            ["--source pubsub", "must be people, files, kafka, or package.module:factory"],
         ),
+        ({"source": "kafka"}, ["--source kafka needs --input kafka://HOST:PORT/TOPIC"]),
+        ({"input": "kafka://localhost/t", "schema_file": "s.toml"}, ["kafka://localhost/t: must"]),
+        ({"input": "kafka://h:9/t"}, ["needs --schema, a TOML file"]),
+        ({"input": "kafka://u:secret@h:9/t", "schema_file": "s.toml"}, ["--kafka-config"]),
         ({"people": "me"}, ["--people me", "'learnable' or 'original'"]),
         ({"predictions": "csv"}, ["--predictions csv", "'parquet' or 'none'"]),
         ({"output": ""}, ["--output", "must not be empty"]),
