@@ -38,7 +38,8 @@ def fill(address: str, rate: float, seconds: float) -> int:
         UserError: if the address names no topic, or no broker answers.
     """
     from confluent_kafka import KafkaException, Producer
-    from confluent_kafka.admin import AdminClient, NewTopic
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
 
     topic = parse_topic(address)
     admin = AdminClient({"bootstrap.servers": topic.servers})

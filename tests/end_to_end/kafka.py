@@ -75,7 +75,7 @@ def make_rides(count: int, partitions: int = 4, seed: int = 1) -> list[Record]:
 
 def make_topic(partitions: int = 4, **config: str) -> str:
     """Makes a topic of its own; gives its name."""
-    from confluent_kafka.admin import NewTopic
+    from confluent_kafka.cimpl import NewTopic
 
     name = f"rides-{uuid4().hex[:12]}"
     topic = NewTopic(
@@ -95,7 +95,7 @@ def make_admin() -> Any:
 
 def add_partitions(topic: str, count: int) -> None:
     """Has a topic ``count`` partitions."""
-    from confluent_kafka.admin import NewPartitions
+    from confluent_kafka.cimpl import NewPartitions
 
     made = make_admin().create_partitions([NewPartitions(topic, count)])
     made[topic].result(20)
