@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.arrays import Matrix
-from model.batch import ID, LABEL, TIME, TIME_TYPE, column, event_times, label_times
+from model.batch import ID, KEY, LABEL, TIME, TIME_TYPE, column, event_times, label_times
 from model.carried import carried_columns, carried_fields
 from model.class_sums import sum_class_batch
 from model.classes.columns import class_columns, predicted_fields, target_column
@@ -161,6 +161,18 @@ def cut_answered(
     events = find_events(asked.rows, schema, stamp)
     if not events.answered.any():
         return
+    whole = outcome_rows(asked, schema)
+    for refresh, places in group_by_refresh(events.at, events.answered, every, offset):
+        yield refresh, whole.take(pa.array(places))
+
+
+def outcome_rows(asked: Asked, schema: Schema) -> pa.RecordBatch:
+    """Answered questions as they stand in ``outcomes/``.
+
+    Args:
+        asked: the questions and their predictions; of their rows only ``answered_columns`` count.
+        schema: of them, with ``label_time``.
+    """
     rows = asked.rows
     key, kept = _split_key(carried_columns(rows, schema), schema)
     columns = [
@@ -173,9 +185,30 @@ def cut_answered(
         pa.repeat(pa.scalar(asked.model, pa.string()), rows.num_rows),
         *kept,
     ]
-    whole = pa.RecordBatch.from_arrays(columns, schema=outcome_fields(schema))
-    for refresh, places in group_by_refresh(events.at, events.answered, every, offset):
-        yield refresh, whole.take(pa.array(places))
+    return pa.RecordBatch.from_arrays(columns, schema=outcome_fields(schema))
+
+
+def answered_columns(rows: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+    """Answered questions without the features that are not kept."""
+    kept = [name for name in schema.keep if name != schema.time]
+    key = [] if schema.id is None else [KEY]
+    return rows.select([ID, TIME, LABEL, schema.target, *key, *kept])
+
+
+def sum_answers(asked: Asked, schema: Schema) -> Sums:
+    """The sums of questions that are all answered in one refresh, and counts of them.
+
+    Args:
+        asked: the questions and their predictions.
+        schema: of them, with ``label_time``.
+    """
+    target = column(asked.rows, schema.target)
+    delays = Delays.of(label_times(asked.rows) - event_times(asked.rows))
+    labels = LabelCounts(answered=len(target), delays=delays)
+    if asked.prediction is None:
+        return Sums(labels=labels)
+    sums = sum_batch(target, 0, asked.prediction, asked.baseline, None)
+    return sums._replace(rows=0, scored=0, labels=labels)
 
 
 def _predicted(asked: Asked, schema: Schema) -> list[pa.Array]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from itertools import pairwise
+from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -262,6 +263,39 @@ def cut_labelled_rows(
         yield LabelledRows(int(events.at[places].min()), rows, known)
 
 
+class StreamCounts(NamedTuple):
+    """Counts of what came in a stream of labels, beside the answers.
+
+    Attributes:
+        duplicates, conflicts: further labels of questions that have an answer, with the same target
+            and with another.
+        orphans: labels of no question.
+        id_reused: questions that were open when a newer one of their id took a label.
+        label_late: labels of questions whose wait was over.
+        label_behind: labels that came when the watermark of their stream had passed their time.
+        labels_rejected: rows of their stream that are no label.
+        missing: questions that were answered by the value of ``missing``, since no label came.
+    """
+
+    duplicates: int = 0
+    conflicts: int = 0
+    orphans: int = 0
+    id_reused: int = 0
+    label_late: int = 0
+    label_behind: int = 0
+    labels_rejected: int = 0
+    missing: int = 0
+
+    def merge(self, other: StreamCounts) -> StreamCounts:
+        """The counts of both.
+
+        Example:
+            >>> StreamCounts(orphans=1).merge(StreamCounts(orphans=2)).orphans
+            3
+        """
+        return StreamCounts(*map(add, self, other))
+
+
 class LabelCounts(NamedTuple):
     """Counts of what became of questions.
 
@@ -270,18 +304,21 @@ class LabelCounts(NamedTuple):
         expired: questions whose wait was over without one.
         label_late: of these, those whose label came later.
         delays: of the answered.
+        stream: further counts, where labels are a stream of their own.
     """
 
     answered: int = 0
     expired: int = 0
     label_late: int = 0
     delays: Delays = Delays()
+    stream: StreamCounts | None = None
 
     @classmethod
     def of(cls, fields: Sequence[Any]) -> LabelCounts:
         """The counts of their fields, as JSON has them."""
-        answered, expired, label_late, delays = fields
-        return cls(answered, expired, label_late, Delays.of_fields(delays))
+        answered, expired, label_late, delays, *stream = fields
+        counts = StreamCounts(*stream[0]) if stream and stream[0] is not None else None
+        return cls(answered, expired, label_late, Delays.of_fields(delays), counts)
 
     def merge(self, other: LabelCounts) -> LabelCounts:
         """The counts of both."""
@@ -290,4 +327,7 @@ class LabelCounts(NamedTuple):
             self.expired + other.expired,
             self.label_late + other.label_late,
             self.delays.merge(other.delays),
+            self.stream.merge(other.stream)
+            if self.stream and other.stream
+            else self.stream or other.stream,
         )

@@ -26,7 +26,7 @@ from model.baselines import Before, Past
 from model.batch import Key
 from model.classes.figures import FIGURES
 from model.drift import Drift, Histogram, Profile, measure_drift
-from model.labels import LabelCounts
+from model.labels import LabelCounts, StreamCounts
 from model.regression import RegressionSums, sum_errors
 from model.tasks import TaskSums, no_sums
 
@@ -159,6 +159,21 @@ class Metrics(BaseModel):
     """Questions whose wait was over in it without a label."""
     label_late: int | None = None
     """Of the expired, those whose label came later."""
+    duplicates: int | None = None
+    """Further labels of an answered question, with the same target. This and the counts below are
+    there only if labels are a stream of their own."""
+    conflicts: int | None = None
+    """Further labels of an answered question, with another target: the first label stays."""
+    orphans: int | None = None
+    """Labels of no question."""
+    id_reused: int | None = None
+    """Open questions, when a newer one of their id took a label."""
+    label_behind: int | None = None
+    """Labels whose time was behind the watermark of their stream."""
+    labels_rejected: int | None = None
+    """Rows of the stream of labels that are no label."""
+    missing: int | None = None
+    """Of the answered, those that the schema's ``missing`` has answered, since no label came."""
 
     @model_serializer(mode="wrap")
     def _leave_out_others(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -186,6 +201,8 @@ class Metrics(BaseModel):
 
 LABEL_COUNTS = ("answered", "expired", "label_late")
 """The figures of a refresh that are there only if labels have a time of their own."""
+STREAM_COUNTS = tuple(name for name in StreamCounts._fields if name != "label_late")
+"""Further figures of it that are there only if labels are a stream of their own."""
 OF_REGRESSION = frozenset(
     {
         *("mae", "rmse", "r2", "baseline_mae", "skill", "target_mean", "target_squares"),
@@ -193,7 +210,7 @@ OF_REGRESSION = frozenset(
     }
 )
 """The figures of regression, which other tasks do not have."""
-SPARSE = OF_REGRESSION | {"labelled", *LABEL_COUNTS, *FIGURES}
+SPARSE = OF_REGRESSION | {"labelled", *LABEL_COUNTS, *STREAM_COUNTS, *FIGURES}
 """The fields that are written only if they were given."""
 
 
@@ -287,6 +304,7 @@ def compute_metrics(
     by_label: bool = False,
     past: Past | None = None,
     task: str = "regression",
+    apart: bool = False,
 ) -> Metrics:
     """A refresh's figures.
 
@@ -298,6 +316,7 @@ def compute_metrics(
             that became known in the refresh.
         past: what is known of the refreshes before; None: nothing.
         task: whose figures a refresh without a row has.
+        apart: whether they are a stream of their own, which has counts of its own.
 
     Returns:
         The figures; null where there is nothing to divide by: without a labelled, scored
@@ -307,6 +326,9 @@ def compute_metrics(
     labels = sums.labels or LabelCounts()
     counts = (labels.answered, labels.expired, labels.label_late)
     known: dict[str, Any] = dict(zip(LABEL_COUNTS, counts, strict=True)) if by_label else {}
+    if apart:
+        stream = labels.stream or StreamCounts()
+        known |= {name: getattr(stream, name) for name in STREAM_COUNTS}
     of_task = no_sums(task) if sums.figures is None else sums.figures
     return Metrics(
         refresh_start=format_iso(start),

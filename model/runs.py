@@ -48,6 +48,7 @@ WRITTEN = (
     *(f"models/{NAME}/manifest.json", f"models/{NAME}/model.joblib", f"sample/{NAME}.parquet"),
     *(f"refused/{NAME}/manifest.json", f"refused/{NAME}/model.joblib"),
     *(f"outcomes/{NAME}/*.parquet", f"cohorts/{NAME}.json"),
+    *(f"questions/{NAME}/*.parquet", f"labels/{NAME}/*.parquet"),
     *("source/offsets.json", f"source/{NAME}.json", "source/idle/*.json"),
     *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
 )
@@ -183,6 +184,16 @@ class RunFolder:
     def cohorts(self) -> str:
         """``<refresh start>.json``, where labels have a time."""
         return self._part("cohorts")
+
+    @property
+    def questions(self) -> str:
+        """``<refresh start>/<shard>.parquet``, where labels are a stream of their own."""
+        return self._part("questions")
+
+    @property
+    def labels(self) -> str:
+        """``<refresh start>/<shard>.parquet``: for which questions labels were offered."""
+        return self._part("labels")
 
     @property
     def rejected(self) -> str:

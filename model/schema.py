@@ -112,6 +112,54 @@ class Csv(Section):
         return self
 
 
+class Labels(Section):
+    """The columns of a stream of labels, where labels do not stand in the rows of the questions.
+
+    Attributes:
+        id: the column with the key of the question that a label answers, as the schema's ``id``.
+        target: the column with the target, a number.
+        time: the column with the time at which the label became known, written as ``time`` is.
+        missing: what it means that no label has come when a question's wait is over: ``drop``,
+            that nothing is known; or the target that the question had.
+
+    Example:
+        >>> Labels(id="flight", target="arr_delay", time="arrived", missing=0).fill
+        0.0
+    """
+
+    id: str = Field(min_length=1)
+    target: str = Field(min_length=1)
+    time: str = Field(min_length=1)
+    missing: Literal["drop"] | float = "drop"
+
+    @model_validator(mode="after")
+    def _check(self) -> Labels:
+        for column in self.columns:
+            if column.startswith(RESERVED):
+                raise ValueError(f"column {column!r}: a name must not begin with {RESERVED!r}")
+            if self.columns.count(column) > 1:
+                raise ValueError(f"column {column!r} has two roles: each column may have one")
+        return self
+
+    @field_validator("missing", mode="before")
+    @classmethod
+    def _check_missing(cls, missing: object) -> object:
+        number = isinstance(missing, int | float) and not isinstance(missing, bool)
+        if missing != "drop" and not (number and abs(float(str(missing))) <= 1e150):
+            raise ValueError('must be "drop" or a number, what no answer means when wait is over')
+        return missing
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are read, once."""
+        return (self.time, self.target, self.id)
+
+    @property
+    def fill(self) -> float | None:
+        """The target of a question without a label; None if that is not known."""
+        return None if isinstance(self.missing, str) else float(self.missing)
+
+
 class Schema(Section):
     """The columns of a stream, by their roles.
 
@@ -132,20 +180,24 @@ class Schema(Section):
         label_time: the column with the time at which the target became known, written as ``time``
             is; None: it was known at ``time``. A row has target and label time, or neither.
         wait: how long a question stays open, in seconds (TOML: ``2d``); needed with
-            ``label_time``. A label that comes later is neither learned from nor evaluated.
+            ``label_time`` and with ``labels``. A label that comes later is neither learned from nor
+            evaluated.
         task: ``regression`` or ``classification``.
         classes: all classes, in order, if they are known: another target is a reject. Without
             them each model has those of its window, sorted.
         positive: of two classes the one that figures and the threshold are of; None: the last.
         costs: of mistakes; they set the threshold.
         calibration: whether probabilities are calibrated on rows that the fit has not seen.
+        labels: the columns of a stream of labels, which are then no columns of the rows: ``target``
+            names what is predicted, and is not read. Needs ``id`` and ``wait``.
         csv: how CSV input is written; ignored for other formats.
 
     Raises:
         pydantic.ValidationError: if a column has two roles, there is no feature, a name is
             empty or begins with two underscores, ``keep`` has a column twice or one whose
-            name is in ``TAKEN``, a calendar feature is no such or has another column's name, or
-            one of ``label_time`` and ``wait`` is there without the other.
+            name is in ``TAKEN``, a calendar feature is no such or has another column's name, if one
+            of ``label_time`` and ``wait`` is there without the other, or ``labels`` with
+            ``label_time``, or without ``id`` or ``wait``.
 
     Example:
         >>> flights = Schema(
@@ -158,7 +210,7 @@ class Schema(Section):
     SPARSE: ClassVar[frozenset[str]] = frozenset(
         {
             *("id", "keep", "time_format", "time_zone", "label_time", "wait"),
-            *("task", "classes", "positive", "costs", "calibration"),
+            *("task", "classes", "positive", "costs", "calibration", "labels"),
         }
     )
 
@@ -177,17 +229,8 @@ class Schema(Section):
     positive: str | None = None
     costs: Costs | None = None
     calibration: Literal["none", "isotonic", "sigmoid"] = "none"
+    labels: Labels | None = None
     csv: Csv = Csv()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_streams_of_labels(cls, keys: object) -> object:
-        if isinstance(keys, dict) and "labels" in keys:
-            raise ValueError(
-                "labels: a stream of labels of its own cannot be read yet: must be columns of "
-                "the rows, named by target and label_time"
-            )
-        return keys
 
     @field_validator("wait", mode="before")
     @classmethod
@@ -237,8 +280,9 @@ class Schema(Section):
                     f"column {column!r}: a name must not be empty, and must not begin with "
                     f"{RESERVED!r}"
                 )
-        for column in self.roles:
-            if self.roles.count(column) > 1:
+        roles = self.roles if self.labels is None else (self.target, *self.roles)
+        for column in roles:
+            if roles.count(column) > 1:
                 raise ValueError(f"column {column!r} has two roles: each column may have one")
         self._check_carried()
         self._check_labels()
@@ -291,17 +335,14 @@ class Schema(Section):
                 )
 
     def _check_labels(self) -> None:
-        if (self.label_time is None) != (self.wait is None):
-            given, lacking = (
-                ("wait", "label_time")
-                if self.label_time is None
-                else (
-                    "label_time",
-                    "wait",
-                )
-            )
+        if self.labels is not None:
+            self._check_label_stream()
+        elif (self.label_time is None) != (self.wait is None):
+            given, lacking = "label_time", "wait"
+            if self.label_time is None:
+                given, lacking = lacking, given
             raise ValueError(f'{given} needs {lacking}, as label_time = "arrived", wait = "2d"')
-        if self.label_time is None:
+        if not self.has_later_labels:
             return
         for column in self.keep:
             if column in (self.target, self.label_time):
@@ -314,6 +355,21 @@ class Schema(Section):
                     f"keep: column {column!r}: outcomes and predictions have a column of their "
                     "own of that name: rename it in the data"
                 )
+
+    def _check_label_stream(self) -> None:
+        if self.classifies:
+            raise ValueError(
+                'labels: goes with task = "regression": the labels of classes must be a column of '
+                "the rows, with label_time"
+            )
+        if self.label_time is not None:
+            raise ValueError(
+                "labels: goes without label_time: labels are a column of the rows, or a stream of "
+                "their own"
+            )
+        for name, example in (("id", 'id = "flight"'), ("wait", 'wait = "2d"')):
+            if getattr(self, name) is None:
+                raise ValueError(f"labels: needs {name}, as {example}")
 
     def _check_carried(self) -> None:
         if self.id in (self.time, self.target, *self.read_numeric, self.label_time or self.time):
@@ -383,9 +439,13 @@ class Schema(Section):
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The columns that models need: time, target, numeric, categorical, the label's time."""
+        """The columns that models need: time, target, numeric, categorical, the label's time.
+
+        The target is none of them if labels are a stream of their own.
+        """
+        target = () if self.labels is not None else (self.target,)
         known = () if self.label_time is None else (self.label_time,)
-        return (self.time, self.target, *self.read_numeric, *self.categorical, *known)
+        return (self.time, *target, *self.read_numeric, *self.categorical, *known)
 
     @property
     def passed(self) -> tuple[str, ...]:
@@ -411,14 +471,25 @@ class Schema(Section):
 
     @property
     def has_label_time(self) -> bool:
-        """Whether labels come later than the rows that they belong to, and are read."""
+        """Whether rows have the time at which their label became known, and it is read."""
         return self.label_time is not None and self.label_time in self.columns
+
+    @property
+    def has_later_labels(self) -> bool:
+        """Whether labels come later than the rows that they belong to, in them or apart."""
+        return self.has_label_time or self.labels is not None
 
     def without_label_time(self) -> Schema:
         """The schema of rows that are only asked about: their label is not known yet."""
         if self.label_time is None:
             return self
         return self.model_copy(update={"label_time": None, "wait": None})
+
+    def joined(self) -> Schema:
+        """The schema of questions with their answers, once they have met: both are in a row."""
+        if self.labels is None:
+            return self
+        return self.model_copy(update={"label_time": self.labels.time, "labels": None})
 
     @property
     def classifies(self) -> bool:

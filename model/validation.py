@@ -40,6 +40,7 @@ from model.batch import (
 from model.calendar import derive
 from model.carried import KEYS, SCALARS, is_key, is_scalar, take_mask, to_keys, to_texts
 from model.categories import CATEGORIES, canonical_column, is_category
+from model.label_stream import LabelSchema
 from model.numbers import explain_number, format_of, parse_numbers
 from model.schema import Schema
 from model.times import (
@@ -160,6 +161,8 @@ def validate(
     columns += [_categories(raw, name, reasons) for name in schema.categorical]
     columns += [_labels(raw, columns[3], schema, reasons)] if schema.has_label_time else []
     columns += [] if schema.id is None else [_keys(raw, schema.id, reasons)]
+    if isinstance(schema, LabelSchema):
+        _find_incomplete(raw, columns, schema, reasons)
     columns += [_kept_as_text(raw, name, reasons) for name in schema.passed]
     layout = accepted_schema(schema).with_metadata(raw.schema.metadata)
     accepted = pa.RecordBatch.from_arrays(columns, schema=layout)
@@ -192,6 +195,26 @@ def _find_undated(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str]) 
     _note(values, undated, place, describe_times(schema), reasons)
 
 
+def _target(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str], clean: bool) -> pa.Array:
+    """The target, all null where labels are a stream of their own."""
+    if schema.labels is not None:
+        return pa.array(np.full(raw.num_rows, math.nan))
+    return _numbers(raw, schema.target, reasons, clean)
+
+
+def _find_incomplete(
+    raw: pa.RecordBatch, columns: list[pa.Array], schema: LabelSchema, reasons: dict[int, str]
+) -> None:
+    """Notes the labels without a target, or without the key of their question."""
+    target, keys = columns[3], columns[-1]
+    empty = np.isnan(target.to_numpy(zero_copy_only=False))
+    places = {schema.target: (empty, "the target"), str(schema.id): (keys.is_null(), "the id")}
+    for name, (mask, role) in places.items():
+        lacking = np.asarray(mask, np.bool_)
+        if lacking.any() and name in raw.schema.names:
+            _note(raw.column(name), lacking, f"column {name!r} ({role})", "must be there", reasons)
+
+
 def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str], clean: bool) -> pa.Array:
     """A column as float64 without nulls; notes the rows that are infinite, too great or text."""
     if _absent(raw, name, reasons):
@@ -219,10 +242,6 @@ def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str], clean: boo
     if bad.any():
         _note(values, bad, f"column {name!r}", NUMBERS, reasons)
     return numbers
-
-
-def _target(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str], clean: bool) -> pa.Array:
-    return _numbers(raw, schema.target, reasons, clean)
 
 
 def _classes(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str], clean: bool) -> pa.Array:

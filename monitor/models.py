@@ -65,7 +65,7 @@ def main(argv: list[str]) -> int:
         return prune(store, given.prune)
     if given.verify:
         settings = folder.parse_settings(folder.read_settings())
-        return verify(store, settings.data_schema.has_label_time)
+        return verify(store, settings.data_schema.has_later_labels)
     return list_models(store, folder)
 
 

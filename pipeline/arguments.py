@@ -32,7 +32,7 @@ GROUPS = {
         *("runner", "output", "shared", "resume", "overwrite", "predictions", "on_interrupt"),
     ),
     "what it reads": (
-        *("source", "source_param", "people", "people_delay", "input", "schema_file"),
+        *("source", "source_param", "people", "people_delay", "input", "labels", "schema_file"),
         *("kafka_config", "until", "idle", "replay"),
         *("refreshes", "live", "rate", "start", "latest", "disorder", "max_rejected", "seed"),
     ),
@@ -41,7 +41,7 @@ GROUPS = {
     "drift": ("drift_psi", "drift_shift", "webhook"),
     "speed": ("batch_rows", "shards"),
 }
-PATHS = ("input", "output", "schema_file", "kafka_config", "replay")
+PATHS = ("input", "labels", "output", "schema_file", "kafka_config", "replay")
 """Options that are paths."""
 DESCRIPTION = "Learn from a stream and predict on it: a model a window, in one Beam job."
 EXAMPLES = """\
@@ -166,7 +166,7 @@ def _resolve_path(config: str, name: str, value: Any) -> Any:
         return value
     if os.path.isabs(value) or value.startswith("~") or ":/" in value:
         return value
-    escaped = glob.escape(folder) if name == "input" else folder
+    escaped = glob.escape(folder) if name in ("input", "labels") else folder
     return os.path.normpath(os.path.join(escaped, value))
 
 

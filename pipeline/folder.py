@@ -42,8 +42,9 @@ def settings_content(settings: Settings) -> dict[str, Any]:
     options = settings.model_dump(mode="json", by_alias=True, exclude=NOT_KEPT | {"schema_file"})
     if not settings.source_param:
         del options["source_param"]
-    if settings.people_delay is None:
-        del options["people_delay"]
+    for name in ("people_delay", "labels"):  # which came later
+        if options[name] is None:
+            del options[name]
     found = {**options, **settings.resolved, "schema": settings.row_schema.model_dump(mode="json")}
     if not found["offset"]:
         del found["offset"]

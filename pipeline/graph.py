@@ -9,6 +9,7 @@ from model.ending import StreamEnd
 from model.metrics import Metrics
 from model.runs import RunFolder
 from model.store import Store
+from pipeline.label_graph import LABELS, drop_waited, is_within, read_labels, score_labels
 from pipeline.settings import Settings
 from pipeline.source import ALL, Span
 from transforms.alerts import WriteAlerts
@@ -48,19 +49,23 @@ def build(
     schema, cadence = settings.row_schema, settings.cadence
     store, refused = Store(folder.models, in_run=True), Store(folder.refused, in_run=True)
     deferred_rows = getattr(source, "deferred_rows", None)
-    end = StreamEnd(span.until, folder.until if schema.has_label_time else None)
+    end = StreamEnd(span.until, folder.until if schema.has_later_labels else None)
     events = root | "Source" >> source
     accepted, broken = events | "Validate" >> Validate(schema)
     rejected = broken | "UnreportedRejects" >> beam.Filter(is_unreported, span.report_from)
+    since, labels, behind = span.report_from, None, None
+    if schema.labels is not None:
+        labels = read_labels(root, getattr(source, LABELS), accepted, settings, folder, end, since)
+        behind = drop_waited(folder, settings.clock)
     windows = CollectWindows(
-        *(schema, cadence, settings.sample_rows, span.begin, end),
+        *(schema.joined(), cadence, settings.sample_rows, span.begin, end),
         reduce=settings.by_moments,
         halves=settings.runs_trial,
     )
     models = (
-        accepted
+        (accepted if labels is None else labels.settled["learned"])
         | "Windows" >> windows
-        | "Normalize" >> Normalize(schema)
+        | "Normalize" >> Normalize(schema.joined())
         | "Train"
         >> Train(
             *(schema, settings.regressor, store, settings.least_rows, settings.strict),
@@ -75,13 +80,22 @@ def build(
         | "HandOver" >> AssignModels(cadence, store, settings.shards, deferred_rows)
         | "Predict" >> Predict(store.path, settings.timed)
     )
+    if labels is not None:
+        scored = scored | "WithinEnd" >> beam.Filter(is_within, end, settings.clock)
+        rejected = rejected | "RejectsWithinEnd" >> beam.Filter(is_within, end, settings.clock)
     written = [rejected | "Rejects" >> WriteRejects(folder.rejected, cadence)]
     if settings.predictions == "parquet":
         predictions = WritePredictions(folder.predictions, schema, cadence, settings.shards)
         sample = WriteSample(folder.sample, schema, cadence, store.path)
-        written += [scored | "Predictions" >> predictions, scored | "Sample" >> sample]
+        predicted = scored | "Predictions" >> predictions
+        written += [predicted, scored | "Sample" >> sample]
     figures = {"scored": scored, "rejected": rejected}
-    if schema.has_label_time:
+    if labels is not None:
+        known = score_labels(labels, scored, predicted, folder)
+        figures["errors"] = known.errors
+        cohorts = WriteCohorts(folder.cohorts, settings.clock, end)
+        written += [known.parts | "Cohorts" >> cohorts, *known.written]
+    elif schema.has_later_labels:
         clock = settings.clock
         rows = settings.predictions == "parquet"
         follow = TrackQuestions(schema, clock, folder.predictions, span.report_from, rows)
@@ -91,7 +105,7 @@ def build(
         if rows:
             outcomes = WriteOutcomes(folder.outcomes, settings.shards, end)
             written.append(known["answered"] | "Outcomes" >> outcomes)
-    write_reports = WriteReportsFn(folder.metrics, store, cadence, settings.keep, refused)
+    write_reports = WriteReportsFn(folder.metrics, store, cadence, settings.keep, refused, behind)
     reports = (
         {**figures, "written": written | "Written" >> beam.Flatten()}
         | "Evaluate" >> Evaluate(schema, cadence, end)
@@ -100,5 +114,5 @@ def build(
         | "Settle" >> beam.Reshuffle()
         | "Report" >> beam.ParDo(write_reports)
     )
-    reports | "End" >> WriteEnd(folder.ended, folder.metrics if schema.has_label_time else None)
+    reports | "End" >> WriteEnd(folder.ended, folder.metrics if schema.has_later_labels else None)
     return reports

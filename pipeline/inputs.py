@@ -17,6 +17,9 @@ from model.runs import RunFolder
 from model.wording import first_few
 from reading import Plan
 
+LABEL_FILES = "label_files"
+"""The entry of settings.json on the files of labels."""
+
 
 class KnownFile(BaseModel):
     """A file that a run has read.
@@ -55,26 +58,32 @@ def known_files(plan: Plan) -> list[KnownFile]:
 
 def files_setting(source: Any) -> dict[str, Any]:
     """The entry of settings.json on a source's files; empty if it reads none."""
-    plan = getattr(getattr(source, "work", None), "plan", None)
-    if not isinstance(plan, Plan):
-        return {}
-    return {"files": [file.model_dump() for file in known_files(plan)]}
+    found = {}
+    for key, each in (("files", source), (LABEL_FILES, getattr(source, "labels", None))):
+        plan = getattr(getattr(each, "work", None), "plan", None)
+        if isinstance(plan, Plan):
+            found[key] = [file.model_dump() for file in known_files(plan)]
+    return found
 
 
-def files_before(folder: RunFolder) -> list[KnownFile]:
+def files_before(folder: RunFolder, key: str = "files") -> list[KnownFile]:
     """The files that the run in a folder has read; none if its settings have no such entry.
+
+    Args:
+        folder: the run's.
+        key: of the entry.
 
     Raises:
         UserError: if the entry is damaged.
     """
     try:
-        found = folder.read_settings().get("files", [])
+        found = folder.read_settings().get(key, [])
     except UserError:  # the settings were lost: the run begins anew
         return []
     try:
         return TypeAdapter(list[KnownFile]).validate_python(found)
     except ValidationError as error:
-        raise UserError(f"{folder.settings}: is not a run's: files: {error}") from error
+        raise UserError(f"{folder.settings}: is not a run's: {key}: {error}") from error
 
 
 def check_known(plan: Plan, known: Sequence[KnownFile], folder: RunFolder) -> None:
@@ -121,7 +130,13 @@ def check_none_new(plan: Plan, known: Sequence[KnownFile], folder: RunFolder) ->
         )
 
 
-def check_new(plan: Plan, known: Sequence[KnownFile], missing: int, folder: RunFolder) -> None:
+def check_new(
+    plan: Plan,
+    known: Sequence[KnownFile],
+    missing: int,
+    folder: RunFolder,
+    option: str = "--input",
+) -> None:
     """Checks that new files have no row in what a run has reported.
 
     Args:
@@ -129,6 +144,7 @@ def check_new(plan: Plan, known: Sequence[KnownFile], missing: int, folder: RunF
         known: the files that the run has read.
         missing: the start of the first refresh that is not reported, microseconds.
         folder: the run's, for the message.
+        option: names the files.
 
     Raises:
         UserError: names those that have.
@@ -145,6 +161,6 @@ def check_new(plan: Plan, known: Sequence[KnownFile], missing: int, folder: RunF
     if early:
         raise UserError(
             f"--resume {folder.path}: {first_few(early)}: new, with rows before "
-            f"{format_iso(missing)}, up to which the run has reported: move it out of --input, "
+            f"{format_iso(missing)}, up to which the run has reported: move it out of {option}, "
             "or begin a new run with another --output"
         )

@@ -48,6 +48,7 @@ from pipeline.source import Span, file_source, people_source, plan_files
 from pipeline.window import Choice, choose, describe_offset
 from reading import Plan
 from transforms import counters
+from transforms.join import drop_all_questions
 from transforms.sinks import retain
 
 Resume = Callable[[list[str]], str]
@@ -112,7 +113,7 @@ def run_settings(
         KeyboardInterrupt: if it was interrupted before anything ran.
     """
     dry = settings.runner == "dataflow" and dataflow.is_dry(beam_options)
-    prepare_file_systems([settings.input, settings.output], beam_options)
+    prepare_file_systems([settings.input, settings.labels, settings.output], beam_options)
     settings = at_launch(settings.model_copy(update={"resume": settings.resume and not dry}))
     runners.preflight(settings, beam_options)
     learners.check(*settings.regressor, settings.width, settings.row_schema.task)
@@ -207,6 +208,8 @@ def catch_up(settings: Settings, folder: RunFolder, span: Span) -> None:
 def prune(settings: Settings, folder: RunFolder, before: int | None = None) -> None:
     """Removes models that are too old to serve after the refreshes that are reported.
 
+    When all is reported, the files of questions go, too.
+
     The job does so itself; one that is cancelled as soon as all is written may not come to it.
 
     Args:
@@ -214,6 +217,8 @@ def prune(settings: Settings, folder: RunFolder, before: int | None = None) -> N
         folder: the run's folder.
         before: only refreshes that start before count, microseconds; None: all.
     """
+    if before is None and settings.row_schema.labels is not None:  # a resumed run reads them again
+        drop_all_questions((folder.questions, folder.labels))
     starts = [start for start in folder.reported() if before is None or start < before]
     if settings.keep and starts:
         retain(

@@ -207,6 +207,11 @@ class Settings(BaseModel):
         min_length=1,
         description="folder of a run on a topic whose reported refreshes are made once more",
     )
+    labels: str | None = Field(
+        None,
+        min_length=1,
+        description="glob of files of labels, if the schema has [labels]: as --input",
+    )
     schema_file: str | None = Field(None, description="TOML that says what the columns mean")
     window: Annotated[int, BeforeValidator(window_length), Field(le=LONGEST)] = Field(
         60,
@@ -559,7 +564,27 @@ class Settings(BaseModel):
                 "--resume: --predictions none: a run whose labels have a time goes on with the "
                 "predictions that it has written, and this one writes none"
             )
+        self._check_labels(schema)
         return schema
+
+    def _check_labels(self, schema: Schema) -> None:
+        """Checks that labels are read if, and only if, they are a stream of their own."""
+        if schema.labels is None:
+            if self.labels is not None:
+                raise UserError(
+                    "--labels: the schema has no [labels]: must name their columns, as id = "
+                    '"flight", target = "arr_delay", time = "arrived"'
+                )
+            return
+        if not self.reads_files:
+            raise UserError("schema: labels: a stream of labels goes with --input, a glob of files")
+        if self.labels is None:
+            raise UserError("schema: labels: needs --labels, a glob of files of labels")
+        if self.predictions == "none":
+            raise UserError(
+                "--predictions none: labels are compared with the predictions that were made when "
+                "their questions were asked: must be parquet where the schema has [labels]"
+            )
 
     @property
     def _people(self) -> Schema:

@@ -10,11 +10,20 @@ from model.asof import newest_window_end, parse_name
 from model.batch import SECOND
 from model.ending import StreamEnd, read_end
 from model.errors import UserError
+from model.label_stream import LabelSchema
 from model.people import ANSWERED, People
+from model.questions import horizon
 from model.reach import reach
 from model.runs import RunFolder
 from model.store import Store
-from pipeline.inputs import KnownFile, check_known, check_new, check_none_new
+from pipeline.inputs import (
+    LABEL_FILES,
+    KnownFile,
+    check_known,
+    check_new,
+    check_none_new,
+    files_before,
+)
 from pipeline.integrity import find_losses
 from pipeline.settings import Settings, micros_of
 from reading import Plan, plan
@@ -86,7 +95,7 @@ def span_of(
     else:
         while (missing in done or not busy(missing)) and not (last is not None and missing > last):
             missing += every
-    waits = settings.row_schema.has_label_time
+    waits = settings.row_schema.has_later_labels
     if waits and done:  # what is behind the last report, or the end, is not reported
         missing = min(missing, read_end(folder.until) or max(done) + every)
     begin = _begin(missing, start, settings, Store(folder.models))
@@ -107,8 +116,24 @@ def _first_question(begin: int, missing: int, start: int, settings: Settings) ->
         settings: all options.
     """
     clock = settings.clock
+    if settings.row_schema.labels is not None:
+        # what a label is settled by are labels that were offered for questions of a wait before
+        return max(start, min(begin, missing) - 3 * horizon(clock) * clock.every)
     learned = clock.refresh_of(begin - clock.wait)
     return max(start, min(learned, clock.start_of(missing)))
+
+
+FirstMissing = Callable[[Collection[int], int], int | None]
+
+
+def _first_of(*each: FirstMissing) -> FirstMissing:
+    """The first refresh that is missing by any of some looks."""
+
+    def first_missing(done: Collection[int], start: int) -> int | None:
+        found = (look(done, start) for look in each)
+        return min((refresh for refresh in found if refresh is not None), default=None)
+
+    return first_missing
 
 
 def _begin(missing: int, start: int, settings: Settings, store: Store) -> int:
@@ -166,7 +191,7 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[PlannedSource,
 
 def _ending(span: Span, settings: Settings, folder: RunFolder) -> StreamEnd | None:
     """Where a stream ends, whose end is written; None if labels have no time."""
-    return StreamEnd(span.until, folder.until) if settings.row_schema.has_label_time else None
+    return StreamEnd(span.until, folder.until) if settings.row_schema.has_later_labels else None
 
 
 def plan_files(
@@ -207,7 +232,10 @@ def file_source(
     check_known(planned, known, folder)
     if known and not settings.resume:
         check_none_new(planned, known, folder)
-    span = _file_span(planned, settings, folder, known)
+    labels = None
+    if schema.labels is not None:
+        labels = plan_labels(settings, folder, progress)
+    span = _file_span(planned, settings, folder, known, labels)
     cadence = settings.cadence
     reader = FileReader(
         planned, span.extent.begin, schema, cadence.latency, settings.batch_rows, cadence.offset
@@ -219,11 +247,52 @@ def file_source(
         deferred_rows=DeferredFileRows(reader) if should_defer(planned, schema) else None,
         ahead=True,
         ending=_ending(span, settings, folder),
+        labels=None if labels is None else _label_source(labels, span, settings, folder),
     ), span
 
 
+def plan_labels(settings: Settings, folder: RunFolder, progress: Callable[[str], None]) -> Plan:
+    """The plan of the files of labels.
+
+    Raises:
+        UserError: as ``plan_files``; if a file that the run has read has changed.
+    """
+    assert settings.labels is not None
+    reach(settings.labels, "--labels")
+    schema = LabelSchema.of(settings.row_schema)
+    known = files_before(folder, LABEL_FILES) if settings.resume else []
+    paths = [file.path for file in known]
+    planned = plan(settings.labels, schema, progress, settings.latest_time, paths)
+    check_known(planned, known, folder)
+    return check_times(planned, schema)
+
+
+def _label_source(
+    planned: Plan, span: Span, settings: Settings, folder: RunFolder
+) -> PlannedSource:
+    """The files of labels as a source, which ends where the questions do."""
+    cadence = settings.cadence
+    extent = Extent(span.extent.begin if settings.resume else None, span.extent.end)
+    reader = FileReader(
+        *(planned, extent.begin, LabelSchema.of(settings.row_schema)),
+        *(cadence.every, settings.batch_rows, cadence.offset),
+    )
+    return PlannedSource(
+        FileWork(planned, extent),
+        reader,
+        drain=Drain(folder.drain, cadence.every, cadence.offset),
+        ahead=True,
+        counted="labels read",
+        follows=folder.until,
+    )
+
+
 def _file_span(
-    planned: Plan, settings: Settings, folder: RunFolder, known: Sequence[KnownFile]
+    planned: Plan,
+    settings: Settings,
+    folder: RunFolder,
+    known: Sequence[KnownFile],
+    labels: Plan | None = None,
 ) -> Span:
     if not planned.chunks:
         return ALL
@@ -232,12 +301,20 @@ def _file_span(
     # What a run has reported is known by the files that it had: a new one fills none of its gaps.
     had = [chunk for chunk in planned.chunks if not reported or chunk.file < len(known)]
     had = had or list(planned.chunks)
-    ended = cadence.refresh_of(max(chunk.last for chunk in planned.chunks)) + cadence.every
+    later = () if labels is None else labels.chunks
+    ended = cadence.refresh_of(max(chunk.last for chunk in (*planned.chunks, *later)))
+    ended += cadence.every
     refreshes = Refreshes(replace(planned, chunks=tuple(had)), settings.row_schema, cadence, ended)
     first, last = had[0].least, max(chunk.greatest for chunk in had)
-    missing = refreshes.first_missing
+    missing: FirstMissing = refreshes.first_missing
+    if labels is not None and labels.chunks:
+        schema = LabelSchema.of(settings.row_schema)
+        missing = _first_of(missing, Refreshes(labels, schema, cadence, ended).first_missing)
     span = span_of(first, last, settings, folder, lambda refresh: True, missing)
     if reported:
-        check_new(planned, known, max(span.report_from or 0, max(reported) + cadence.every), folder)
+        from_ = max(span.report_from or 0, max(reported) + cadence.every)
+        check_new(planned, known, from_, folder)
+        if labels is not None:
+            check_new(labels, files_before(folder, LABEL_FILES), from_, folder, "--labels")
     end = span.extent.end
     return span._replace(until=ended if end is None else min(ended, end))

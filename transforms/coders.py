@@ -37,13 +37,18 @@ from model.training import Normalized
 from transforms import object_store
 from transforms.elements import (
     AcceptedBatch,
+    AnsweredRows,
     AskedBatch,
     Committed,
+    FileReference,
     FitResult,
+    JoinInput,
     KeyedSums,
+    LabelRows,
     ModelReference,
     OutcomeRows,
     PredictionRows,
+    QuestionRows,
     RawBatch,
     Rejects,
     RowReference,
@@ -59,6 +64,8 @@ from transforms.elements import (
 )
 from transforms.versions import header, strip_header
 
+ASKED = b"asked"
+"""The key of the refresh in which answered rows were asked, in their metadata."""
 STATISTICS, MOMENTS, WINDOW, KNOWN = b"statistics", b"moments", b"window", b"known"
 HALF = b"half"
 """Keys of what a summary and a window's data have beside their rows, in the metadata of the stream:
@@ -215,6 +222,65 @@ class ServeInputCoder(InProcessCoder):
         return ServeInput
 
 
+class FileReferenceCoder(coders.Coder):
+    """A reference to a file, as JSON."""
+
+    head = header(b"F", 1)
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def encode(self, value: FileReference) -> bytes:
+        return self.head + json.dumps([value.kind, value.refresh, value.rows]).encode()
+
+    def decode(self, encoded: bytes) -> FileReference:
+        return FileReference(*json.loads(strip_header(self.head, encoded)))
+
+
+class AnsweredRowsCoder(RecordBatchCoder):
+    """Answered rows, with the refresh in which they were asked in the Arrow stream's metadata."""
+
+    head = header(b"A", 1) + PADDING
+
+    def write(self, value: AnsweredRows) -> bytes:
+        return super().write(value.rows.replace_schema_metadata({ASKED: str(value.asked)}))
+
+    def read(self, encoded: bytes) -> AnsweredRows:
+        batch = super().read(encoded)
+        asked = int(batch.schema.metadata[ASKED])
+        return AnsweredRows(asked, batch.replace_schema_metadata(None))
+
+
+class JoinInputCoder(InProcessCoder):
+    """What meets where labels are a stream of their own, each by its own coder."""
+
+    files, labels, answered = FileReferenceCoder(), TaggedCoder(LabelRows), AnsweredRowsCoder()
+
+    def write(self, value: JoinInput) -> bytes:
+        if isinstance(value, FileReference):
+            return self.files.encode(value)
+        if isinstance(value, LabelRows):
+            return self.labels.write(value)
+        if isinstance(value, AnsweredRows):
+            return self.answered.write(value)
+        raise TypeError(f"a {type(value).__name__} meets nothing")
+
+    def read(self, encoded: bytes) -> JoinInput:
+        if encoded.startswith(self.files.head):
+            return self.files.decode(encoded)
+        if encoded.startswith(self.answered.head):
+            return self.answered.read(encoded)
+        found = self.labels.read(encoded)
+        assert isinstance(found, LabelRows)
+        return found
+
+    def estimate_size(self, value: JoinInput) -> int:
+        return 100 if isinstance(value, FileReference) else estimate_bytes(value.rows)  # type: ignore[attr-defined]
+
+    def to_type_hint(self) -> type:
+        return JoinInput
+
+
 class SummaryCoder(RecordBatchCoder):
     """A batch's summary: its rows, with the rest in the metadata of the Arrow stream."""
 
@@ -349,6 +415,8 @@ class WorkItemCoder(coders.Coder):
 def dump_sums(sums: Sums) -> list[Any]:
     """The fields of sums, for JSON, which keeps every digit."""
     *common, task = sums
+    if sums.labels is not None and sums.labels.stream is None:  # as they were before
+        common[Sums._fields.index("labels")] = sums.labels[:-1]
     return [*common, None if task is None else [task.task, task.fields()]]
 
 
@@ -436,6 +504,8 @@ for element, coder in {
     RawBatch: RecordBatchCoder,
     AcceptedBatch: TaggedCoder,
     OutcomeRows: TaggedCoder,
+    QuestionRows: TaggedCoder,
+    JoinInput: JoinInputCoder,
     PredictionRows: TaggedCoder,
     SampleRows: TaggedCoder,
     ServeInput: ServeInputCoder,

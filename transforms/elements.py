@@ -18,6 +18,9 @@
 | ``WrittenFile`` | the writing transforms | ``Evaluate`` |
 | ``KeyedSums`` | each batch in ``Evaluate``, ``Follow`` | the combiner of ``Evaluate`` |
 | ``AskedBatch`` | each batch in ``Follow`` | what follows its questions |
+| ``QuestionRows`` | each accepted batch in ``SettleLabels`` | the files of ``questions/`` |
+| ``FileReference``, ``LabelRows`` | the steps of ``SettleLabels`` | their CoGroupByKeys |
+| ``AnsweredRows``, all three a ``JoinInput`` | ``SettleLabels`` | ``ScoreAnswers`` |
 | ``OutcomeRows`` | ``Follow`` | ``WriteOutcomes`` |
 | ``model.cohorts.TrainingPart`` | ``Follow`` | ``WriteCohorts`` |
 | ``tuple[int, Metrics]``, by a refresh's start | ``Evaluate`` | ``WriteAlerts``, reports |
@@ -262,6 +265,53 @@ class AskedBatch(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class OutcomeRows(Tagged):
     """A batch's answered questions as they stand in outcomes/."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionRows(Tagged):
+    """The questions of an accepted batch and a shard, which wait for labels in a file."""
+
+
+class JoinInput:
+    """What meets where labels are a stream: ``FileReference``, ``LabelRows``, ``AnsweredRows``.
+
+    It is one type to Beam, since what meets in a CoGroupByKey is written by one coder.
+    """
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileReference(JoinInput):
+    """A file of a refresh and a shard, in a refresh in which it may be needed.
+
+    Attributes:
+        kind: the folder that it is in.
+        refresh: the start of its refresh, microseconds.
+        rows: how many it has, if that is known; else 0.
+    """
+
+    kind: str
+    refresh: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRows(Tagged, JoinInput):
+    """The labels of an accepted batch of their stream, and of a shard."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRows(JoinInput):
+    """Answered questions of a shard, on the way to what was predicted for them.
+
+    Attributes:
+        asked: the start of the refresh in which they were asked, microseconds.
+        rows: ``model.answers.answered_columns`` of them.
+    """
+
+    asked: int
+    rows: pa.RecordBatch
 
 
 @dataclass(frozen=True, slots=True)

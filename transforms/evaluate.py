@@ -59,8 +59,10 @@ def sum_scored(scored: ScoredBatch, schema: Schema, cadence: Cadence) -> tuple[i
         profile="" if inference is None else inference.profile,
         before=None if schema.has_label_time else before,
     )
-    if schema.has_label_time:
+    if schema.has_later_labels:
         sums = keep_question_sums(sums)
+    if schema.labels is not None:  # of a row alone nothing says whether it has a label
+        sums = sums._replace(unlabelled=0)
     return 0, KeyedSums(tag.key, sums)
 
 
@@ -126,12 +128,14 @@ def compute_answered_metrics(
     keyed: tuple[int, Sums],
     end: StreamEnd,
     task: str = "regression",
+    apart: bool = False,
     window: IntervalWindow = WINDOW,
 ) -> Iterator[tuple[int, Metrics]]:
     """The figures of a refresh whose labels have a time, unless the stream ends before it does."""
     start, stop = window.start.micros, window.end.micros
     if end.includes(stop):
-        yield start, compute_metrics(keyed[1], start, stop, by_label=True, task=task)
+        figures = compute_metrics(keyed[1], start, stop, by_label=True, task=task, apart=apart)
+        yield start, figures
 
 
 def compute_refresh_metrics(
@@ -180,8 +184,9 @@ class Evaluate(beam.PTransform[Evaluated, beam.PCollection[tuple[int, Metrics]]]
         )
         figures = beam.Map(compute_refresh_metrics, self.schema.task)
         errors: tuple[beam.PCollection[tuple[int, KeyedSums]], ...] = ()
-        if self.schema.has_label_time:
-            figures = beam.FlatMap(compute_answered_metrics, self.end, self.schema.task)
+        if self.schema.has_later_labels:
+            apart = self.schema.labels is not None
+            figures = beam.FlatMap(compute_answered_metrics, self.end, self.schema.task, apart)
             errors = (inputs["errors"],)
         return (
             (scored, rejected, written, *errors)

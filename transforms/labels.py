@@ -131,25 +131,8 @@ class ReportedPredictions:
         Raises:
             UserError: if a row has no prediction there.
         """
-        table = self._table(refresh)
-        places = pc.index_in(rows.column(ID), value_set=table.column("id").combine_chunks())
-        if places.null_count:
-            name = format_name(refresh)
-            raise UserError(
-                f"{self.folder}/{name}: has no prediction of the row {row_ids(rows)[0]}, which is "
-                "still open: the run was changed, or its rows are not those that it had"
-            )
-        found = table.take(places)
-        models = found.column("model").unique().to_pylist()
-        if models == [None]:
-            return Asked(rows, None, 0.0, None)
-        if self.schema.classifies:
-            classified = restore(found, self.schema)
-            predicted = classified.predicted.astype(np.float64)
-            return Asked(rows, predicted, 0.0, models[0], classified)
-        prediction = found.column("prediction").to_numpy()
-        baseline = found.column("baseline")[0].as_py()
-        return Asked(rows, prediction.astype(np.float64), baseline, models[0])
+        where = f"{self.folder}/{format_name(refresh)}"
+        return match_predictions(rows, self._table(refresh), where, self.schema)
 
     def _table(self, refresh: int) -> pa.Table:
         if refresh not in self._read:
@@ -164,6 +147,37 @@ class ReportedPredictions:
                 self._read.popitem(last=False)
         self._read.move_to_end(refresh)
         return self._read[refresh]
+
+
+def match_predictions(rows: pa.RecordBatch, table: pa.Table, where: str, schema: Schema) -> Asked:
+    """Rows with what was predicted for them.
+
+    Args:
+        rows: of one refresh.
+        table: the predictions of the refresh, or of a part of it that has the rows.
+        where: what holds the table, for the message.
+        schema: of the rows.
+
+    Raises:
+        UserError: if a row has no prediction there.
+    """
+    places = pc.index_in(rows.column(ID), value_set=table.column("id").combine_chunks())
+    if places.null_count:
+        raise UserError(
+            f"{where}: has no prediction of the row {row_ids(rows)[0]}, which is "
+            "still open: the run was changed, or its rows are not those that it had"
+        )
+    found = table.take(places)
+    models = found.column("model").unique().to_pylist()
+    if models == [None]:
+        return Asked(rows, None, 0.0, None)
+    if schema.classifies:
+        classified = restore(found, schema)
+        predicted = classified.predicted.astype(np.float64)
+        return Asked(rows, predicted, 0.0, models[0], classified)
+    prediction = found.column("prediction").to_numpy()
+    baseline = found.column("baseline")[0].as_py()
+    return Asked(rows, prediction.astype(np.float64), baseline, models[0])
 
 
 class FindReportedFn(beam.DoFn):

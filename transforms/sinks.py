@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
 
@@ -34,6 +34,7 @@ from model.classes.columns import (
 )
 from model.manifest import Reference
 from model.metrics import Metrics
+from model.questions import cut_by_key
 from model.sample import bottom_k
 from model.schema import Schema
 from model.store import ModelCache, Store, model_cache
@@ -97,7 +98,7 @@ def prediction_rows(scored: ScoredBatch, schema: Schema) -> PredictionRows:
 def prediction_layout(schema: Schema) -> pa.Schema:
     """The columns of predictions."""
     kind = PROBABILITIES if schema.classifies else pa.float64()
-    baseline = [pa.field("baseline", kind)] if schema.has_label_time else []
+    baseline = [pa.field("baseline", kind)] if schema.has_later_labels else []
     baseline += [pa.field("raw", kind)] if keeps_raw(schema) else []
     fixed = [*PLACES, *predicted_fields(schema), *SERVED]
     return pa.schema([*fixed, *baseline, *carried_fields(schema)])
@@ -105,7 +106,7 @@ def prediction_layout(schema: Schema) -> pa.Schema:
 
 def _baseline(scored: ScoredBatch, schema: Schema) -> list[pa.Array]:
     """What the baseline predicts, kept for when the labels are known, if they come later."""
-    if not schema.has_label_time:
+    if not schema.has_later_labels:
         return []
     if schema.classifies:
         classified = None if scored.inference is None else scored.inference.classified
@@ -124,6 +125,14 @@ def add_file_shard(rows: Rows, shards: int) -> tuple[int, Rows]:
 
 Scored = beam.PCollection[ScoredBatch]
 Written = beam.PCollection[WrittenFile]
+
+
+def shard_predictions(
+    predicted: PredictionRows, shards: int
+) -> Iterator[tuple[int, PredictionRows]]:
+    """Predictions by the shard of their key."""
+    for shard, rows in cut_by_key(predicted.rows, shards, key="key"):
+        yield shard, PredictionRows(predicted.tag, rows)
 
 
 class WritePredictions(beam.PTransform[Scored, Written]):
@@ -146,7 +155,10 @@ class WritePredictions(beam.PTransform[Scored, Written]):
         self.shards = shards
 
     def expand(self, scored: Scored) -> Written:
-        shard = beam.Map(add_file_shard, self.shards).with_output_types(tuple[int, PredictionRows])
+        shard = beam.Map(add_file_shard, self.shards)
+        if self.schema.labels is not None:  # labels look for predictions by the key
+            shard = beam.FlatMap(shard_predictions, self.shards)
+        shard = shard.with_output_types(tuple[int, PredictionRows])
         write = beam.ParDo(WriteFn(write_predictions, self.folder)).with_output_types(WrittenFile)
         return (
             scored
@@ -296,15 +308,17 @@ class WriteRejects(beam.PTransform[beam.PCollection[Rejects], Written]):
     Attributes:
         folder: where.
         cadence: how event time is divided.
+        prefix: what the names of parts begin with, if another source has rejects there.
     """
 
-    def __init__(self, folder: str, cadence: Cadence) -> None:
+    def __init__(self, folder: str, cadence: Cadence, prefix: str = "") -> None:
         super().__init__()
+        self.prefix = prefix
         self.folder = folder
         self.cadence = cadence
 
     def expand(self, rejected: beam.PCollection[Rejects]) -> Written:
-        write = beam.ParDo(WriteFn(write_rejects, self.folder, self.cadence))
+        write = beam.ParDo(WriteFn(write_rejects, self.folder, self.cadence, self.prefix))
         return (
             rejected
             | "Write" >> write.with_output_types(WrittenFile)
@@ -313,11 +327,11 @@ class WriteRejects(beam.PTransform[beam.PCollection[Rejects], Written]):
 
 
 def write_rejects(
-    rejects: Rejects, folder: str, cadence: Cadence, window: object = None
+    rejects: Rejects, folder: str, cadence: Cadence, prefix: str = "", window: object = None
 ) -> Iterator[WrittenFile]:
     """Writes a batch's rejects, those without a readable event time apart; gives the files."""
     refresh = format_name(cadence.refresh_of(rejects.tag.at))
-    part = "-".join(map(str, rejects.tag.key)) + ".ndjson"
+    part = prefix + "-".join(map(str, rejects.tag.key)) + ".ndjson"
     for name, dated in ((refresh, True), ("undated", False)):
         lines = [reject.as_json() + "\n" for reject in rejects.items if reject.dated is dated]
         if lines:
@@ -397,6 +411,7 @@ class WriteReportsFn(beam.DoFn):
         cadence: how event time is divided.
         keep: how many of the artefacts whose window ended by a refresh's start stay; 0 keeps all.
         refused: the store of the models that the gate has refused, which is pruned likewise.
+        behind: called with the start of the newest refresh whose report is committed.
     """
 
     def __init__(
@@ -406,8 +421,10 @@ class WriteReportsFn(beam.DoFn):
         cadence: Cadence,
         keep: int,
         refused: Store | None = None,
+        behind: Callable[[int], None] | None = None,
     ) -> None:
         self.refused = refused
+        self.behind = behind
         self.folder = folder
         self.store = store
         self.cadence = cadence
@@ -428,11 +445,17 @@ class WriteReportsFn(beam.DoFn):
             finalizer.register(
                 partial(retain, self.store, self.starts, self.keep, self.cadence.lag, self.refused)
             )
+        if self.behind is not None and not self.starts:
+            finalizer.register(partial(_call_behind, self.behind, self.starts))
         self.starts.append(start)
         yield metrics
 
     def finish_bundle(self) -> None:
         files.flush()
+
+
+def _call_behind(behind: Callable[[int], None], starts: list[int]) -> None:
+    behind(max(starts))
 
 
 def retain(

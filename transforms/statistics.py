@@ -19,6 +19,7 @@ from apache_beam.transforms.window import (
     TimestampedValue,
 )
 from apache_beam.typehints import with_input_types, with_output_types
+from apache_beam.utils.timestamp import Timestamp
 
 from model.asof import Cadence
 from model.batch import concat
@@ -33,7 +34,7 @@ from model.statistics import merge
 from model.summaries import REDUCED_ROWS, summarize_rows
 from transforms.coders import SUMMARIES
 from transforms.elements import AcceptedBatch, Summary, WindowData
-from transforms.stamps import WINDOW, beam_time
+from transforms.stamps import STAMP, WINDOW, beam_time
 from transforms.windows import training_windows
 
 ROOM = 20_000
@@ -178,7 +179,9 @@ class SummarizeLessonsFn(beam.DoFn):
         self.reduce = reduce
         self.halves = halves
 
-    def process(self, batch: AcceptedBatch) -> Iterator[TimestampedValue[Summary]]:
+    def process(
+        self, batch: AcceptedBatch, at: Timestamp = STAMP
+    ) -> Iterator[TimestampedValue[Summary]]:
         every, offset = self.cadence.every, self.cadence.offset
         for labelled in cut_labelled_rows(batch.rows, self.schema, every, batch.tag.at, offset):
             tag = batch.tag._replace(at=labelled.stamp)
@@ -186,7 +189,8 @@ class SummarizeLessonsFn(beam.DoFn):
             summed = summarize(piece, self.schema, self.reduce, self.halves)
             if summed is not None:
                 stamped = replace(summed, known=labelled.known)
-                yield TimestampedValue(stamped, beam_time(labelled.stamp))
+                # what was joined comes when its refresh ends
+                yield TimestampedValue(stamped, max(beam_time(labelled.stamp), at))
 
 
 KEYS = 8

@@ -8,6 +8,7 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from model.batch import tag_of
+from model.label_stream import LabelSchema
 from model.schema import Schema
 from model.validation import validate
 from transforms.counters import count
@@ -29,11 +30,12 @@ class ValidateFn(beam.DoFn):
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
+        self.counted = "labels" if isinstance(schema, LabelSchema) else "rows"
 
     def process(self, raw: RawBatch) -> Iterator[AcceptedBatch | TaggedOutput[str, Rejects]]:
         accepted, rejects = accept(raw, self.schema)
         if rejects.items:
-            count("rows rejected", len(rejects.items))
+            count(f"{self.counted} rejected", len(rejects.items))
             yield TaggedOutput(REJECTED, rejects)
         if accepted.rows.num_rows:
             yield accepted

@@ -178,7 +178,7 @@ def over_time(run: History) -> Iterator[Shown]:
     reports = run.reports
     if any(report.mae is not None for report in reports):
         note = "By a model trained before; the baseline is the mean target of its window."
-        if run.settings.data_schema.has_label_time:
+        if run.settings.data_schema.has_later_labels:
             note = f"By label: of the labels that became known in each refresh. {note}"
         yield show_picture("Mean absolute error", pictures.error(reports), note)
         note = "1 is exact, 0 no better than the mean of the window, below 0 worse."

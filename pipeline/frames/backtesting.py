@@ -141,6 +141,11 @@ def replay_of(settings: Settings, **others: Any) -> Replay:
     Raises:
         UserError: if the learner cannot be made or fitted.
     """
+    if settings.row_schema.labels is not None:
+        raise UserError(
+            "schema: labels: a stream of labels needs the job (python -m pipeline): join them to "
+            "the rows, and name their columns by target and label_time"
+        )
     check(*settings.regressor, settings.width, settings.row_schema.task)
     replay: dict[str, Any] = {
         "schema": settings.row_schema,

@@ -283,6 +283,9 @@ def test_a_schema_without_labels_times_is_written_as_ever() -> None:
     assert Schema.model_validate_json(SCHEMA.model_dump_json()) == SCHEMA
 
 
+APART = '[labels]\nid = "k"\ntarget = "y"\ntime = "known"\n'
+
+
 @pytest.mark.parametrize(
     ("keys", "reason"),
     [
@@ -296,7 +299,14 @@ def test_a_schema_without_labels_times_is_written_as_ever() -> None:
         ('label_time = "k"\nwait = "2d"\nkeep = ["y"]', "'y' is not known when the question"),
         ('label_time = "k"\nwait = "2d"\nkeep = ["k"]', "'k' is not known when the question"),
         ('label_time = "k"\nwait = "2d"\nkeep = ["baseline"]', "rename it in the data"),
-        ('[labels]\nid = "k"', "labels: a stream of labels of its own cannot be read yet"),
+        ('id = "k"\nwait = "2d"\n[labels]\nid = "k"', "labels.target: is missing"),
+        (f'wait = "2d"\n{APART}', 'labels: needs id, as id = "flight"'),
+        (f'id = "k"\n{APART}', 'labels: needs wait, as wait = "2d"'),
+        (f'id = "k"\nlabel_time = "z"\nwait = "2d"\n{APART}', "labels: goes without label_time"),
+        (f'id = "k"\nwait = "2d"\nkeep = ["y"]\n{APART}', "'y' is not known when the question"),
+        (f'id = "k"\nwait = "2d"\n{APART}missing = "no"', 'labels.missing: must be "drop" or a'),
+        (f'id = "k"\nwait = "2d"\n{APART}missing = nan', 'labels.missing: must be "drop" or a'),
+        ('id = "k"\nwait = "2d"\n[labels]\nid = "k"\ntarget = "k"\ntime = "t"', "two roles"),
     ],
 )
 def test_what_a_schema_may_not_have_of_labels_is_named(

@@ -242,7 +242,7 @@ def test_settings_leave_out_what_changes_nothing() -> None:
     result = set(settings_content(make_settings()))
     left_out = {"output", "resume", "overwrite", "runner", "schema_file", "on_interrupt", "shared"}
     left_out |= {"webhook", "strict", "max_rejected"}
-    left_out |= {"source_param", "people_delay", "offset"}  # at their defaults
+    left_out |= {"source_param", "people_delay", "labels", "offset"}  # at their defaults
     left_out |= set(OF_TOPICS)
     left_out |= {"refreshes"}  # its key is windows
     assert result == (set(Settings.model_fields) - left_out) | {"schema", "windows"}

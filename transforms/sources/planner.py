@@ -87,6 +87,7 @@ class Planner(UnboundedSource):
 
     version = 1
     ending: StreamEnd | None = None
+    follows: str | None = None
 
     def __init__(
         self,
@@ -94,10 +95,13 @@ class Planner(UnboundedSource):
         clock: Callable[[], float] = time.time,
         drain: Drain | None = None,
         ending: StreamEnd | None = None,
+        follows: str | None = None,
     ) -> None:
         self.work = work
         self.clock = clock
         self.drain = drain
+        if follows is not None:
+            self.follows = follows
         if ending is not None:  # else it is pickled as ever
             self.ending = ending
 
@@ -121,7 +125,7 @@ class Planner(UnboundedSource):
         self, options: Any, checkpoint_mark: CheckpointMark | None
     ) -> UnboundedReader:
         mark = checkpoint_mark if isinstance(checkpoint_mark, Mark) else Mark(0)
-        return PlannerReader(self.work, mark, self.clock, self.drain, self.ending)
+        return PlannerReader(self.work, mark, self.clock, self.drain, self.ending, self.follows)
 
     @override
     def get_checkpoint_mark_coder(self) -> Coder:
@@ -132,7 +136,8 @@ class PlannerReader(UnboundedReader):
     """Emits the items that are due; its watermark is the stamp of the next one.
 
     Asked to drain, it goes on to the end of the refresh that has begun, and ends there. Where
-    labels have a time, the end is written (``model.ending``) before the watermark passes it.
+    labels have a time, the end is written (``model.ending``) before the watermark passes it. A
+    stream of labels follows that of the questions: it ends where that has decided to.
     """
 
     def __init__(
@@ -142,7 +147,9 @@ class PlannerReader(UnboundedReader):
         clock: Callable[[], float],
         drain: Drain | None = None,
         ending: StreamEnd | None = None,
+        follows: str | None = None,
     ) -> None:
+        self.follows = follows
         self.work = work if mark.until == OPEN else work.before(mark.until)
         self.until = mark.until
         self.clock = clock
@@ -168,12 +175,22 @@ class PlannerReader(UnboundedReader):
 
     def _mind_drain(self) -> None:
         if self.until == OPEN and self.drain is not None and self.drain.is_requested(self.clock()):
+            if self.follows is not None:
+                self._follow(self.follows)
+                return
             last = self.work.reach(self.next) - 1
             reached = floor_to(last, self.drain.every, self.drain.offset)
             self.until = reached + self.drain.every
             if self.ending is not None:
                 self.until = self._decide_end(self.ending, self.drain)
             self.work = self.work.before(self.until)
+
+    def _follow(self, path: str) -> None:
+        """Ends where the questions do, as soon as that is decided."""
+        until = read_end(path)
+        if until is not None:
+            self.until = until
+            self.work = self.work.before(until)
 
     def _decide_end(self, ending: StreamEnd, drain: Drain) -> int:
         """The end of a stream that is drained, in its file; one that was decided before stands.

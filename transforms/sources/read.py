@@ -29,7 +29,13 @@ Stamped = TimestampedValue[RawBatch]
 
 
 class ReadFn(beam.DoFn):
-    """Turns a work item into its raw batches, each stamped with its own least stamp."""
+    """Turns a work item into its raw batches, each stamped with its own least stamp.
+
+    Attributes:
+        counted: what rows are counted as.
+    """
+
+    counted = "rows read"
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
@@ -40,8 +46,9 @@ class ReadFn(beam.DoFn):
     def stamp(self, item: WorkItem, batches: Iterator[RawBatch]) -> Iterator[Stamped]:
         """A work item's batches, counted."""
         for batch in batches:
-            count("rows read", batch.num_rows)
-            max_gauge("watermark", item.at)
+            count(self.counted, batch.num_rows)
+            if self.counted == ReadFn.counted:
+                max_gauge("watermark", item.at)
             yield TimestampedValue(batch, beam_time(tag_of(batch).at))
 
 
@@ -77,6 +84,9 @@ class PlannedSource(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
         deferred_rows: what reads its rows again to be scored; None: rows travel.
         ahead: whether it is read some work items ahead (``ReadAheadFn``): not if it is live.
         ending: where it ends, and the file that says so; None: labels have no time.
+        labels: the source of the labels, if they are a stream of their own.
+        counted: what its rows are counted as.
+        follows: the file with the end of the stream that it follows, if it is asked to drain.
     """
 
     def __init__(
@@ -88,8 +98,14 @@ class PlannedSource(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
         deferred_rows: DeferredRows | None = None,
         ahead: bool = False,
         ending: StreamEnd | None = None,
+        labels: PlannedSource | None = None,
+        counted: str = "rows read",
+        follows: str | None = None,
     ) -> None:
         super().__init__()
+        self.labels = labels
+        self.counted = counted
+        self.follows = follows
         self.ahead = ahead
         self.ending = ending
         self.deferred_rows = deferred_rows
@@ -99,8 +115,10 @@ class PlannedSource(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
         self.drain = drain
 
     def expand(self, root: PBegin) -> beam.PCollection[RawBatch]:
-        read = ReadAheadFn(self.reader) if self.ahead else ReadFn(self.reader)
-        planner = Planner(self.work, drain=self.drain, ending=self.ending)
+        read = (ReadAheadFn if self.ahead else ReadFn)(self.reader)
+        if self.counted != read.counted:
+            read.counted = self.counted
+        planner = Planner(self.work, drain=self.drain, ending=self.ending, follows=self.follows)
         return read_planned(root, planner, read, self.poll)
 
 

@@ -92,7 +92,7 @@ def history_of(core: Core) -> History:
     known = {model: seconds for model, seconds in fits.items() if seconds is not None}
     settings = RunSettings.model_validate(core.settings)
     cohorts = []
-    if settings.data_schema.has_label_time:
+    if settings.data_schema.has_later_labels:
         with suppress(OSError, ValueError):  # one that is damaged, or gone meanwhile
             cohorts = core.folder.read_cohorts(NEWEST)
     still = None if core.questions is None else core.questions.open()

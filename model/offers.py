@@ -1,0 +1,219 @@
+"""Offers: for which questions the labels of a refresh may be the answer.
+
+A question is *open to* a label if it was asked at or before the label's time, and its wait was not
+over then. A label for which none is may come early: for the first question of its key that is
+asked within one refresh. So what a label is offered for is certain one refresh after its own at
+the latest. Whether the question takes it, or was answered before, is settled later
+(``model.settling``), by numbers alone: keys are compared here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.batch import ID, KEY, TIME, column, concat, event_times, row_ids
+from model.cohorts import Clock
+from model.labels import Ints, Mask
+from model.questions import Hashes, Index, hash_keys
+from model.schema import Schema
+
+OPEN, EARLY, OVER, ORPHAN = range(4)
+"""Kinds of offers: of a label that a question is open to; of one that came before its question; of
+one that came when the question's wait was over; of one for which there is no question."""
+Floats = npt.NDArray[np.float64]
+
+
+class Labels(NamedTuple):
+    """Labels in the order of (label time, row id), which is that in which they are offered.
+
+    Attributes:
+        keys: of the questions that they answer.
+        hashes: of the keys.
+        times: when they were known, microseconds.
+        ids: of their rows.
+        targets: what they say.
+    """
+
+    keys: pa.Array
+    hashes: Hashes
+    times: Ints
+    ids: Ints
+    targets: Floats
+
+    @classmethod
+    def of(cls, parts: list[pa.RecordBatch], schema: Schema) -> Labels:
+        """Labels of accepted rows of their stream, in any order.
+
+        Args:
+            parts: of the stream, whose times are never before where its watermark stood.
+            schema: of the stream (``model.label_stream``).
+        """
+        if not parts:
+            none = np.zeros(0, np.int64)
+            return cls(pa.array([], pa.string()), none.view(np.uint64), none, none, np.zeros(0))
+        rows = concat([part.select([ID, TIME, KEY, schema.target]) for part in parts])
+        rows = rows.take(pa.array(np.lexsort((row_ids(rows), event_times(rows)))))
+        keys = rows.column(KEY)
+        times, targets = event_times(rows), column(rows, schema.target)
+        return cls(keys, hash_keys(keys), times, row_ids(rows), targets)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Offers(NamedTuple):
+    """Labels and the questions that they are offered for, in columns; a row a question.
+
+    The rows of a label lie together, that of the newest question first.
+
+    Attributes:
+        at: when the label counts: at its own time, or at that of the question that it was early
+            for, or when it is certain that there is none; microseconds.
+        time, label, target: the label's time, row id and target.
+        kind: which kind of offer.
+        question, refresh: the row id of the question, and the start of the refresh in which it
+            was asked; -1 and 0 without one.
+        choices: how many questions the label is offered for.
+    """
+
+    at: Ints
+    time: Ints
+    label: Ints
+    target: Floats
+    kind: Ints
+    question: Ints
+    refresh: Ints
+    choices: Ints
+
+    @classmethod
+    def none(cls) -> Offers:
+        """No offers."""
+        numbers = np.zeros(0, np.int64)
+        empty: dict[str, Any] = dict.fromkeys(cls._fields, numbers)
+        return cls(**{**empty, "target": np.zeros(0)})
+
+    @classmethod
+    def concat(cls, parts: Iterable[Offers]) -> Offers:
+        """The offers of all parts."""
+        columns: Any = zip(cls.none(), *parts, strict=True)
+        return cls(*map(np.concatenate, columns))
+
+    def take(self, places: Ints | Mask) -> Offers:
+        """Those at some places."""
+        columns: Any = (values[places] for values in self)
+        return Offers(*columns)
+
+    def as_table(self) -> pa.Table:
+        """As the columns of a file."""
+        return pa.table(self._asdict())
+
+    @classmethod
+    def of_table(cls, table: pa.Table) -> Offers:
+        """The offers in the columns of a file."""
+        return cls(*(table.column(name).to_numpy() for name in cls._fields))
+
+
+class _Pairs(NamedTuple):
+    """Labels, by their places, and the questions with the same key."""
+
+    label: Ints
+    question: Ints
+    refresh: Ints
+    time: Ints
+    asked: Ints
+
+    def take(self, places: Ints | Mask) -> _Pairs:
+        return _Pairs(*(values[places] for values in self))
+
+
+def find_offers(labels: Labels, questions: Iterable[Index], start: int, clock: Clock) -> Offers:
+    """The offers that are certain in a refresh.
+
+    Args:
+        labels: of the refresh and of the one before.
+        questions: of the refresh, and of those before it that count still (``horizon``).
+        start: of the refresh, microseconds.
+        clock: when questions can be answered.
+    """
+    pairs = _find_pairs(labels, questions)
+    times = labels.times[pairs.label]
+    before = pairs.asked <= times
+    within = times <= pairs.time + clock.wait
+    open_ = before & within
+    has_open = np.bincount(pairs.label[open_], minlength=len(labels)) > 0
+    mine = labels.times >= start
+    found = [_offer(labels, pairs.take(open_ & mine[pairs.label]), OPEN)]
+    rest = ~has_open[pairs.label]
+    soon = ~before & within & (pairs.asked <= times + clock.every) & rest
+    first = _first_of_label(pairs.take(soon), newest=False)
+    found.append(_offer(labels, first.take(first.asked >= start), EARLY))
+    left = ~mine & ~has_open
+    left[first.label] = False
+    over = before & ~within & (pairs.asked >= times - clock.wait - clock.every) & left[pairs.label]
+    late = _first_of_label(pairs.take(over), newest=True)
+    found.append(_offer(labels, late, OVER, clock.every))
+    left[late.label] = False
+    places = np.flatnonzero(left)
+    none = np.full(len(places), -1)
+    found.append(_offer(labels, _Pairs(places, none, none * 0, none, none), ORPHAN, clock.every))
+    return Offers.concat(found)
+
+
+def _find_pairs(labels: Labels, questions: Iterable[Index]) -> _Pairs:
+    """All labels and questions that have the same key."""
+    none = np.zeros(0, np.int64)
+    found = [_Pairs(none, none, none, none, none)]
+    order = np.argsort(labels.hashes, kind="stable")  # neighbours are looked for together
+    hashes = labels.hashes[order]
+    for index in questions:
+        low = np.searchsorted(index.hashes, hashes, "left")
+        counts = np.searchsorted(index.hashes, hashes, "right") - low
+        hits = np.flatnonzero(counts)
+        if not len(hits):
+            continue
+        many = counts[hits]
+        label = np.repeat(order[hits], many)
+        begins = np.cumsum(many) - many
+        place = np.repeat(low[hits] - begins, many) + np.arange(many.sum())
+        keys = labels.keys.take(pa.array(label))
+        same = pc.equal(keys, index.keys.take(pa.array(place))).to_numpy(zero_copy_only=False)
+        label, place = label[same], place[same]
+        refresh = np.full(len(label), index.refresh)
+        found.append(
+            _Pairs(label, index.ids[place], refresh, index.times[place], index.asked[place])
+        )
+    return _Pairs(*map(np.concatenate, zip(*found, strict=True)))
+
+
+def _first_of_label(pairs: _Pairs, newest: bool) -> _Pairs:
+    """Of each label's questions the newest, or the oldest."""
+    ordered = _sorted(pairs, newest)
+    return ordered.take(np.flatnonzero(np.diff(ordered.label, prepend=-1)))
+
+
+def _sorted(pairs: _Pairs, newest_first: bool) -> _Pairs:
+    sign = -1 if newest_first else 1
+    return pairs.take(np.lexsort((sign * pairs.question, sign * pairs.asked, pairs.label)))
+
+
+def _offer(labels: Labels, pairs: _Pairs, kind: int, later: int = 0) -> Offers:
+    """The offers of labels for questions; they count so much later than the labels' times."""
+    pairs = _sorted(pairs, newest_first=True)
+    times = labels.times[pairs.label]
+    choices = np.bincount(pairs.label, minlength=len(labels))[pairs.label]
+    return Offers(
+        at=pairs.asked if kind == EARLY else times + later,
+        time=times,
+        label=labels.ids[pairs.label],
+        target=labels.targets[pairs.label],
+        kind=np.full(len(times), kind),
+        question=pairs.question,
+        refresh=pairs.refresh,
+        choices=choices,
+    )
