@@ -204,9 +204,8 @@ def encode_window(rows: pa.RecordBatch, statistics: Statistics, schema: Schema) 
     if not encoders:
         encoder = fit_encoder(statistics, schema)
         return Encoded(encoder, encoder.transform(rows))
-    target = column(rows, schema.target)
     fits = {
-        name: fit_target(rows.column(name), target)
+        name: fit_target(rows.column(name), column(rows, schema.target))
         for name in schema.categorical
         if name in encoders and encoders[name].encoder == "target"
     }

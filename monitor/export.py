@@ -18,6 +18,7 @@ import joblib
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from rich.console import Console
 
 from model import export, export_onnx, files
 from model.arrays import Matrix
@@ -88,6 +89,7 @@ def main(argv: list[str]) -> int:
         out.print(
             register(artefact, manifest, name, folder, given.mlflow, registered), soft_wrap=True
         )
+        _print_calendar(artefact.schema, out)
         return 0
     data, predict = convert(artefact, given.to)
     try:
@@ -96,8 +98,7 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--to {given.to}: cannot be written: {error.strerror}") from error
     out.print(f"{name} -> {given.to} ({len(data):,} bytes)", soft_wrap=True)
     out.print(compare(artefact, folder, predict), soft_wrap=True)
-    if artefact.schema.calendar:
-        out.print(describe_calendar(artefact.schema), soft_wrap=True)
+    _print_calendar(artefact.schema, out)
     return 0
 
 
@@ -116,6 +117,11 @@ def describe_calendar(schema: Schema) -> str:
         f"its inputs {names} are calendar features, to be computed from {sources} in {zone} "
         "(docs/export.md)"
     )
+
+
+def _print_calendar(schema: Schema, out: Console) -> None:
+    if schema.calendar:
+        out.print(describe_calendar(schema), soft_wrap=True)
 
 
 def _find(store: Store, name: str) -> str:

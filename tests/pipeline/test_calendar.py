@@ -142,3 +142,19 @@ def test_an_export_takes_the_calendar_features_and_names_where_they_come_from(
         "its inputs at_hour, sold_weekday_sin, sold_weekday_cos are calendar features, to be "
         "computed from at, sold in Europe/Berlin (docs/export.md)"
     )
+
+
+def test_a_class_is_predicted_by_calendar_features_and_encoders() -> None:
+    made = frame().assign(k=[[0, 0, 0, 1, 1, 2][n % 6] for n in range(600)])
+    made["y"] = np.where(made["y"] > 0, "late", "on time")
+    features = {"numeric": ["x"], "categorical": ["k"], "calendar": CALENDAR}
+    encoders = {"sold_weekday_sin": {"add_indicator": True}, "k": {"max_categories": 2}}
+    schema = SCHEMA | {"task": "classification", "features": {**features, "encoders": encoders}}
+    found = backtest(made, schema=schema, window="5d", every="5d", learner="boosting")
+    model = found.models.newest
+    assert model.manifest.features == [
+        *(*PREPARED, "k=0", "k=1", "k=other", "sold_weekday_sin_missing")
+    ]
+    scored = found.predictions.to_pandas().dropna(subset="prediction")
+    assert len(scored) > 400
+    assert (scored["prediction"] == scored["target"]).mean() > 0.75
