@@ -30,7 +30,7 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test quick lint types fast slow coverage pythons docs schemas flights bench bench-check \
+.PHONY: help setup run test quick lint types fast slow coverage pythons docs schemas flights departures bench bench-check \
 	bench-reading growth peers learners mlflow soak chaos attack power-cuts kills lock clean prism flink-up flink-down kafka-up kafka-down
 
 help: ## this list
@@ -95,6 +95,9 @@ coverage: $(TEST)
 
 flights: $(FLIGHTS) ## write flights.csv, 336,776 real flights to try the job on
 	@PYTHONPATH=$(FLIGHTS) $(BIN)/python -m examples.flights $(ARGS)
+
+departures: $(FLIGHTS) ## flights that are answered when they land: how much does a replay without that flatter?
+	@PYTHONPATH=$(FLIGHTS) $(BIN)/python -m examples.departures $(ARGS)
 
 bench: $(TEST) ## the job on each runner beside a plain loop and peers (make prism flink-up peers)
 	@$(BIN)/python -m benchmarks $(ARGS)

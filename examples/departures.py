@@ -4,7 +4,7 @@ Each flight is asked about when it leaves: how late will it arrive? The answer i
 landed, hours later. ``examples/departures.toml`` says so, by ``label_time``; without that line a
 model learns from flights that are still in the air. This runs the job both ways, and prints the
 errors side by side. Run it as
-``python -m examples.departures``.
+``make departures``, or ``python -m examples.departures``.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from tests.end_to_end.label_oracle import Labels, replay_labels
 from tests.end_to_end.oracle import Cadence, Stream
 from tests.end_to_end.test_labels import check, check_rows, read_manifests, schema_of
 from tests.end_to_end.test_oracle import forest, name
+from tests.kit.job import ROOT
 
 HOUR = 3_600
 STREAM = Stream(
@@ -102,3 +103,13 @@ def test_flights_of_several_files_have_the_figures_of_a_loop_over_both_clocks(
     check(folder, expected)
     check_rows(folder, expected, rows)
     assert sorted(read_manifests(folder)) == sorted(str(name(end)) for end in expected.models)
+
+
+@pytest.mark.slow
+def test_the_tour_prints_the_lines_that_the_docs_show(capsys: pytest.CaptureFixture[str]) -> None:
+    assert departures.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    for page in ("README.md", "docs/labels.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert [line for line in lines if line not in text.splitlines()] == [], page
