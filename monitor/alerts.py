@@ -16,7 +16,6 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
-from types import TracebackType
 from typing import Any
 
 from model.alerts import Alert
@@ -168,12 +167,7 @@ class AlertWatch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._over.set()
         self._thread.join(PATIENCE + 2 * TIMEOUT)
 

@@ -21,6 +21,10 @@ class Parser(argparse.ArgumentParser):
         defaults = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
         super().__init__(**{**defaults, **given, **called})
 
+    def add_folder(self) -> None:
+        """Adds the argument that names a run's folder."""
+        self.add_argument("folder", help="a run's folder", metavar="OUTPUT")
+
     def error(self, message: str) -> NoReturn:
         """Raises what argparse would print."""
         raise UserError(message)

@@ -6,7 +6,6 @@ an MLflow registry. A file is compared with the model on the rows of the run's n
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import io
 import os
@@ -50,10 +49,8 @@ def parser() -> Parser:
         prog="python -m pipeline models export",
         description="A run's model as a scikit-learn pipeline, as ONNX, or in an MLflow registry.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    made.add_argument("folder", help="a run's folder", metavar="OUTPUT")
+    made.add_folder()
     made.add_argument("name", help=f"a model's name, or {NEWEST}", metavar="NAME")
     what = made.add_mutually_exclusive_group(required=True)
     what.add_argument("--to", metavar="FILE", help="a file that ends in .joblib or .onnx")

@@ -31,7 +31,7 @@ def parser() -> Parser:
         description="The models that a run keeps.",
         epilog=EXAMPLES,
     )
-    made.add_argument("folder", help="a run's folder", metavar="OUTPUT")
+    made.add_folder()
     what = made.add_mutually_exclusive_group()
     what.add_argument("name", nargs="?", help="one model: shows its manifest")
     what.add_argument("--verify", action="store_true", help="match every file with its hash")

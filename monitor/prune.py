@@ -6,7 +6,6 @@ refreshes may lack their files, so that a resumed run does not make them again.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import PurePath
 
@@ -39,10 +38,8 @@ def parser() -> Parser:
         prog="python -m pipeline prune",
         description="Remove predictions, outcomes, samples, rejects and alerts of old refreshes.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    made.add_argument("folder", help="a run's folder", metavar="OUTPUT")
+    made.add_folder()
     made.add_argument(
         "--keep",
         metavar="TIME",

@@ -218,7 +218,7 @@ def watch(
 ) -> Trial:
     """Waits until two windows of a trial are reported, it has ended, or its time is up."""
     began = time.monotonic()
-    with show_status(err, "waiting for its windows") as tell:
+    with show_status(err, "waiting for its windows") as show:
         while time.monotonic() < began + LIMIT:
             over = running.poll() is not None  # before the look at what it wrote
             if has_fired(folder):
@@ -226,7 +226,7 @@ def watch(
             if over:
                 return Trial(False, f"the job ended before two windows had fired: {last(output)}")
             number = len(folder.reported())
-            tell(f"{time.monotonic() - began:5.0f} s  {format_count(number, 'window')} reported")
+            show(f"{time.monotonic() - began:5.0f} s  {format_count(number, 'window')} reported")
             time.sleep(POLL)
     return Trial(False, f"no two windows fired within {LIMIT} s; the job is cancelled")
 

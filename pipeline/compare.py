@@ -82,9 +82,9 @@ def main(argv: list[str]) -> int:
     schema = load_schema(given.schema)
     windows = None if given.windows is None else _list(given.windows)
     every = None if given.every is None else _list(given.every)
-    with show_status(err, "looking through the files") as tell:
+    with show_status(err, "looking through the files") as show:
         learners = split_learners(given.learners)
-        plans = plan(given.input, schema, windows, every, learners, options, tell)
+        plans = plan(given.input, schema, windows, every, learners, options, show)
         for message in plans.inputs[0].messages:
             err.print(message, soft_wrap=True)
         rows = 0
@@ -92,7 +92,7 @@ def main(argv: list[str]) -> int:
         def done(more: int) -> None:
             nonlocal rows
             rows += more
-            tell(f"{rows:,} of {plans.work:,} predictions made")
+            show(f"{rows:,} of {plans.work:,} predictions made")
 
         result = run(plans, done)
     if given.html is not None:

@@ -4,7 +4,7 @@
 |---|---|---|
 | ``WorkItem`` | ``sources.planner`` | ``sources.read`` |
 | ``RawBatch`` | a source | ``Validate`` |
-| ``AcceptedBatch`` | ``Validate`` | ``CollectWindows``, ``AssignModels``, ``Follow`` |
+| ``AcceptedBatch`` | ``Validate`` | ``CollectWindows``, ``AssignModels``, ``TrackQuestions`` |
 | ``Rejects`` | ``Validate`` | ``WriteRejects``, ``Evaluate`` |
 | ``Summary`` | each batch in ``CollectWindows`` | its combiner |
 | ``WindowData`` | ``CollectWindows`` | ``Normalize`` |
@@ -13,16 +13,16 @@
 | ``Committed`` | ``Commit`` | ``AssignModels`` |
 | ``ServeInput`` | the two inputs of ``AssignModels`` | its CoGroupByKey |
 | ``ScoringBatch`` | ``AssignModels`` | ``Predict`` |
-| ``ScoredBatch`` | ``Predict`` | ``Evaluate``, ``WritePredictions``, ``WriteSample``, ``Follow`` |
+| ``ScoredBatch`` | ``Predict`` | ``Evaluate``, ``TrackQuestions``, two sinks |
 | ``PredictionRows``, ``SampleRows`` | each scored batch in those | their shuffles |
 | ``WrittenFile`` | the writing transforms | ``Evaluate`` |
-| ``KeyedSums`` | each batch in ``Evaluate``, ``Follow`` | the combiner of ``Evaluate`` |
-| ``AskedBatch`` | each batch in ``Follow`` | what follows its questions |
+| ``KeyedSums`` | each batch in ``Evaluate``, ``TrackQuestions`` | the combiner of ``Evaluate`` |
+| ``AskedBatch`` | each batch in ``TrackQuestions`` | what follows its questions |
 | ``QuestionRows`` | each accepted batch in ``SettleLabels`` | the files of ``questions/`` |
 | ``FileReference``, ``LabelRows`` | the steps of ``SettleLabels`` | their CoGroupByKeys |
 | ``AnsweredRows``, all three a ``JoinInput`` | ``SettleLabels`` | ``ScoreAnswers`` |
-| ``OutcomeRows`` | ``Follow`` | ``WriteOutcomes`` |
-| ``model.cohorts.TrainingPart`` | ``Follow`` | ``WriteCohorts`` |
+| ``OutcomeRows`` | ``TrackQuestions`` | ``WriteOutcomes`` |
+| ``model.cohorts.CohortPart`` | ``TrackQuestions`` | ``WriteCohorts`` |
 | ``tuple[int, Metrics]``, by a refresh's start | ``Evaluate`` | ``WriteAlerts``, reports |
 
 ``transforms.coders`` has how they are written as bytes. An element is never changed.

@@ -154,7 +154,7 @@ class CommitFn(beam.DoFn):
     def _note(self, trained: Trained, seconds: float) -> None:
         if self.timing is None:
             return
-        told = {
+        timing = {
             "format": 1,
             "window_end": trained.manifest.window_end,
             "rows": trained.manifest.rows,
@@ -163,7 +163,7 @@ class CommitFn(beam.DoFn):
             "committed": format_iso(time.time_ns() // 1000),
         }
         names = (f"{trained.window.name}.json",)
-        write_file(self.timing, names, (json.dumps(told, indent=2) + "\n").encode())
+        write_file(self.timing, names, (json.dumps(timing, indent=2) + "\n").encode())
 
     def finish_bundle(self) -> None:
         files.flush()

@@ -34,7 +34,7 @@ def parser() -> Parser:
         description="A run as one HTML file: its error, its features, its models, its rejects.",
         epilog=EXAMPLES,
     )
-    made.add_argument("folder", help="a run's folder", metavar="OUTPUT")
+    made.add_folder()
     made.add_argument(
         "--to",
         metavar="FILE",

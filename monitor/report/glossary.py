@@ -92,14 +92,14 @@ def as_html() -> str:
 
     Example:
         >>> as_html()[:44]
-        '<dl class="words"><div><dt data-titles="Wind'
+        '<dl class="glossary"><div><dt data-titles="Wind'
     """
     terms = (
         f'<div><dt data-titles="{escape("|".join(term.titles))}">{escape(term.name)}</dt>'
         f"<dd>{escape(term.definition)}</dd></div>"
         for term in TERMS
     )
-    return f'<dl class="words">{"".join(terms)}</dl>'
+    return f'<dl class="glossary">{"".join(terms)}</dl>'
 
 
 def definition(title: str) -> str:

@@ -37,7 +37,7 @@ from monitor.report import (
 from monitor.report.artefacts import Importance
 from monitor.report.columns import Described
 from monitor.report.history import History
-from monitor.report.pictures import palette, words
+from monitor.report.pictures import palette, texts
 from monitor.report.pictures.canvas import printable
 from monitor.report.pictures.overtime import floats, spans
 
@@ -137,9 +137,9 @@ def template() -> Any:
     environment.globals["display"] = DISPLAY
     environment.filters.update(
         facts=list_facts,
-        count=words.count,
-        figure=words.figure,
-        size=words.size,
+        count=texts.count,
+        figure=texts.figure,
+        size=texts.size,
         when=when,
         common=artefacts.common,
         duration=format_duration,
@@ -152,10 +152,10 @@ def list_facts(manifest: Manifest) -> list[tuple[str, str]]:
     """Titles and texts of what a model's card shows first, in the order of ``display.json``."""
     formats: dict[str, Callable[[Any], str]] = {
         "when": when,
-        "count": words.count,
-        "figure": words.figure,
+        "count": texts.count,
+        "figure": texts.figure,
         "text": str,
-        "length": lambda values: words.count(len(values)),
+        "length": lambda values: texts.count(len(values)),
     }
     return [
         (title, formats[kind](attrgetter(field)(manifest)))
@@ -203,11 +203,11 @@ def predictions(points: Points, refreshes: Sequence[str]) -> Iterator[Shown]:
     if not len(points.target):
         return
     span = refreshes[0] if len(refreshes) == 1 else f"{refreshes[0]} to {refreshes[-1]}"
-    note = f"{words.count(len(points.target))} rows of the refreshes {span}."
+    note = f"{texts.count(len(points.target))} rows of the refreshes {span}."
     exact = f"{note} On the dashed line a prediction is exact."
     yield show_picture("Predicted against actual", pictures.predicted_against_actual(points), exact)
     low, high = (float(end) for end in np.percentile(points.residuals, (5, 95)))
-    inner = f"Nine of ten lie between {words.figure(low)} and {words.figure(high)}."
+    inner = f"Nine of ten lie between {texts.figure(low)} and {texts.figure(high)}."
     yield show_picture("Residuals", pictures.residuals(points), inner)
     below = "A slope or a funnel shows what the model has not learned."
     spread = pictures.residuals_against_predicted(points)
@@ -247,7 +247,7 @@ def weights(importance: Importance | None) -> Iterator[Shown]:
     note = f"Model {importance.model}: {importance.description}"
     if len(importance.weights) > len(importance.columns):
         ranked = sorted(importance.weights.items(), key=lambda item: (-item[1], item[0]))
-        greatest = ", ".join(f"{name} {words.figure(value)}" for name, value in ranked[:VALUES])
+        greatest = ", ".join(f"{name} {texts.figure(value)}" for name, value in ranked[:VALUES])
         note += f"; summed over each column's values. The greatest alone: {greatest}"
     picture = pictures.importance(importance.columns, importance.description)
     yield show_picture("Feature importance", picture, f"{note}.")

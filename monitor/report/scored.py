@@ -16,7 +16,7 @@ from model.errors import UserError
 from model.runs import RunFolder
 from model.schema import Schema
 from model.series import Points
-from monitor.report.pictures.words import figure
+from monitor.report.pictures.texts import figure
 
 MOST = 200_000
 """Maximum number of rows that are drawn."""

@@ -70,7 +70,7 @@ def parser() -> Parser:
         epilog=EXAMPLES,
     )
     add = made.add_argument
-    add("folder", help="a run's folder", metavar="OUTPUT")
+    made.add_folder()
     add("--host", default=Options.host, help="the address to listen on (127.0.0.1)")
     add("--port", type=int, default=Options.port, help="0: any that is free (8000)")
     add("--model", default=NEWEST, metavar="NAME", help="which serves (newest)")

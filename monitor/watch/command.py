@@ -40,7 +40,7 @@ def parser() -> Parser:
         description="A run's newest refreshes, as they are reported.",
         epilog=EXAMPLES,
     )
-    made.add_argument("folder", help="a run's folder", metavar="OUTPUT")
+    made.add_folder()
     return made
 
 

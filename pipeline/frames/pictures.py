@@ -10,7 +10,7 @@ from matplotlib.dates import date2num
 from model.asof import format_iso, to_datetime
 from monitor.report.pictures.canvas import TEXT, plain, sheet, svg
 from monitor.report.pictures.palette import HEATS, INK, LINES, RULE, SOFT
-from monitor.report.pictures.words import figure
+from monitor.report.pictures.texts import figure
 
 if TYPE_CHECKING:
     from pipeline.frames.comparison import Sweep
@@ -39,11 +39,11 @@ def errors(result: Sweep) -> str:
     axes.set_yticks([])
     axes.set_ylim(0.7 - len(shown), 0.6)
     axes.set_xlim(0, max(values.max(), 1e-300))
-    told = "; ".join(
+    text = "; ".join(
         f"{plain(result.title(combination))} {figure(float(value))}"
         for combination, value in zip(shown, values, strict=True)
     )
-    return svg(drawing, "sweep-errors", "Mean absolute error on the same rows", told)
+    return svg(drawing, "sweep-errors", "Mean absolute error on the same rows", text)
 
 
 def periods(result: Sweep) -> str:
@@ -71,11 +71,11 @@ def periods(result: Sweep) -> str:
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0.5 - len(shown), 0.6)
     least = (ranks == 0).mean(axis=1)
-    told = "; ".join(
+    text = "; ".join(
         f"{plain(result.title(combination))} {share:.0%}"
         for combination, share in zip(shown, least, strict=True)
     )
-    return svg(drawing, "sweep-periods", "Who had the least error when (darkest)", told)
+    return svg(drawing, "sweep-periods", "Who had the least error when (darkest)", text)
 
 
 def _ranks(result: Sweep, number: int) -> tuple[Any, Any]:

@@ -65,8 +65,8 @@ def with_datetime(row: dict[str, Any], *times: str | None) -> dict[str, Any]:
 
 def row_id(row: Mapping[str, Any]) -> int:
     """An id from a row's content alone, so that a retry gives the same: 63 bits of BLAKE2b."""
-    told = json.dumps(row, sort_keys=True, default=str).encode()
-    return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest(), "big") >> 1
+    text = json.dumps(row, sort_keys=True, default=str).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
 def digest_of(ids: npt.NDArray[np.int64]) -> int:

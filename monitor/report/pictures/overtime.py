@@ -16,7 +16,7 @@ from model.metrics import Metrics
 from model.series import Period, count_days
 from monitor.report.pictures.canvas import NAMED, TEXT, legend, plain, sheet, svg
 from monitor.report.pictures.palette import CARD, DASHES, LINES, SHADE, SOFT
-from monitor.report.pictures.words import count, range_of
+from monitor.report.pictures.texts import count, range_of
 
 Values = npt.NDArray[np.float64]
 DENSE = 150

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from model.series import Points
 from monitor.report.pictures.canvas import TEXT, Figures, sheet, svg
 from monitor.report.pictures.palette import HEATS, LINES, SOFT
-from monitor.report.pictures.words import count, figure
+from monitor.report.pictures.texts import count, figure
 
 Values = npt.NDArray[np.float64]
 CELLS = (40, 26)

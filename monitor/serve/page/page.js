@@ -39,7 +39,7 @@ function figure(value) {
   return value.toLocaleString("en", digits).replace("-", "−");
 }
 
-/** A figure to three decimals, as drift is told. */
+/** A figure to three decimals, as drift is shown. */
 const thousandths = (value) => value == null ? "–" : value.toFixed(3).replace("-", "−");
 
 function size(bytes) {
@@ -57,7 +57,7 @@ function duration(seconds) {
   return whole < 172800 ? `${Math.round(whole / 3600)} h` : `${Math.round(whole / 86400)} days`;
 }
 
-/** A length as people say it, if it comes out even: 604800 is "7 days". */
+/** A length in its largest unit, if it comes out even: 604800 is "7 days". */
 function length(seconds) {
   for (const [unit, name] of [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]]) {
     if (seconds >= unit && seconds % unit === 0) return `${count(seconds / unit)} ${name}${seconds === unit ? "" : "s"}`;
@@ -69,12 +69,12 @@ function length(seconds) {
 const ago = (iso) => (Date.now() + link.ahead - Date.parse(iso)) / 1000;
 
 function pairs(list, found) {
-  list.replaceChildren(...found.map(([name, ...told]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...told))));
+  list.replaceChildren(...found.map(([name, ...values]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...values))));
 }
 
 /** A heading's definition from the page's glossary, as its tooltip. */
 function definition(title) {
-  const term = [...document.querySelectorAll("#words dt")].find((each) => each.dataset.titles?.split("|").includes(title));
+  const term = [...document.querySelectorAll("#glossary dt")].find((each) => each.dataset.titles?.split("|").includes(title));
   return term?.nextElementSibling.textContent ?? null;
 }
 
@@ -165,7 +165,7 @@ function askKey(fault) {
 
 // --- What the job is doing now
 
-/** Rows read a second, over the last ten seconds or so that the status tells of. */
+/** Rows read a second, over the last ten seconds or so that the status covers. */
 function rateNow() {
   const [first, last] = [run.recent[0], run.recent.at(-1)];
   return run.recent.length > 1 ? (last.rows - first.rows) / ((last.at - first.at) / 1000) : null;
@@ -199,9 +199,9 @@ const newest = () => [...run.reports.values()].at(-1);
 const scored = () => [...run.reports.values()].findLast((report) => report.mae != null);
 
 function showNow() {
-  const [kind, told] = standing();
-  if ($("pulse").dataset.kind !== kind) $("heard").textContent = `The run: ${told}`;
-  if ($("pulse").textContent !== told) $("pulse").textContent = told;
+  const [kind, text] = standing();
+  if ($("pulse").dataset.kind !== kind) $("heard").textContent = `The run: ${text}`;
+  if ($("pulse").textContent !== text) $("pulse").textContent = text;
   $("pulse").dataset.kind = kind;
   if (!run.settings) return;
   const running = isMoving();
@@ -270,8 +270,8 @@ function showLead() {
   const report = scored(), strong = (text, kind) => el("b", { class: kind }, text);
   const target = strong(run.settings.schema.target);
   if (!report) {
-    const told = run.reports.size ? "No row has been scored yet that has a target." : "No refresh has been reported yet.";
-    $("lead").replaceChildren("Predicting ", target, ". ", told);
+    const reason = run.reports.size ? "No row has been scored yet that has a target." : "No refresh has been reported yet.";
+    $("lead").replaceChildren("Predicting ", target, ". ", reason);
     return;
   }
   $("lead").replaceChildren("Predicting ", target, ", model ", strong(report.model), " missed by ",
@@ -368,11 +368,11 @@ async function showRows() {
   const names = [...(keys.length ? keys : ["id"]), ...kept, "time", schema.target, "prediction"].filter(has);
   const cell = (value) => value == null ? "–" : typeof value === "number" && !Number.isInteger(value) ? figure(value) : String(value);
   const isNumber = (name) => found.rows.some((row) => typeof row[name] === "number");
-  const told = [schema.target, "prediction"]; // beside the key, what a phone has room for
+  const leading = [schema.target, "prediction"]; // beside the key, what a phone has room for
   const rows = found.rows.map((row) => el("tr", {}, ...names.map((name, place) => place === 0
     ? el("th", { scope: "row", class: "name" }, cell(row[name]))
-    : el("td", { class: [isNumber(name) && "n", !told.includes(name) && "wide"].filter(Boolean).join(" ") || null }, name === "time" ? when(String(row[name])) : cell(row[name])))));
-  const columns = names.map((name, place) => [name, place > 0 && isNumber(name), place > 0 && !told.includes(name)]);
+    : el("td", { class: [isNumber(name) && "n", !leading.includes(name) && "wide"].filter(Boolean).join(" ") || null }, name === "time" ? when(String(row[name])) : cell(row[name])))));
+  const columns = names.map((name, place) => [name, place > 0 && isNumber(name), place > 0 && !leading.includes(name)]);
   $("rows-t").hidden = false;
   $("rows-note").textContent = `Rows of the sample of the refresh ${found.refresh}, as they came.`;
   swap($("rows-table"), table("Newest predictions", columns, rows));
@@ -438,9 +438,9 @@ function details(model) {
   pairs(facts, DISPLAY.model.map(([title, path, format]) =>
     [title, formats[format](path.split(".").reduce((found, name) => found?.[name], m))]));
   const codes = (found) => Object.entries(found).map(([key, value]) => el("code", {}, `${key}=${value}`));
-  const told = [["Parameters", ...codes(m.parameters)], ["Versions", ...codes(m.versions)],
+  const parts = [["Parameters", ...codes(m.parameters)], ["Versions", ...codes(m.versions)],
     ["Data", el("code", { class: "hash" }, m.fingerprint)], ["SHA-256", el("code", { class: "hash" }, m.sha256)]];
-  const rows = told.map(([name, ...inside]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, ...inside)));
+  const rows = parts.map(([name, ...inside]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, ...inside)));
   const place = el("div", {}, note("…"));
   made.addEventListener("toggle", () => { if (made.open) loadStatistics(model.name, place).catch(complain); }, { once: true });
   made.append(facts, el("h4", {}, "Statistics of its window"), place,
@@ -470,8 +470,8 @@ function statistics(manifest) {
 
 function common(column) {
   const ranked = Object.entries(column.values).sort(([, a], [, b]) => b - a);
-  const told = ranked.slice(0, DISPLAY.common_values).map(([value, rows]) => `${value} ${(100 * rows / column.count).toFixed(1)} %`);
-  return told.join(", ") + (ranked.length > DISPLAY.common_values ? `, ${count(ranked.length - DISPLAY.common_values)} more` : "");
+  const shares = ranked.slice(0, DISPLAY.common_values).map(([value, rows]) => `${value} ${(100 * rows / column.count).toFixed(1)} %`);
+  return shares.join(", ") + (ranked.length > DISPLAY.common_values ? `, ${count(ranked.length - DISPLAY.common_values)} more` : "");
 }
 
 // --- Pictures
@@ -516,42 +516,42 @@ const form = { fields: [], answered: null };
 
 /** Makes the form, or, for another model, renews what it knows; what was typed stays. */
 async function showForm() {
-  const told = await ask("/form");
+  const latest = await ask("/form");
   const typed = new Map(form.fields.filter((field) => field.touched).map((field) => [field.name, field.input.value]));
-  form.target = told.target;
-  if (form.fields.length === told.fields.length) form.fields.forEach((field, place) => renew(field, told.fields[place]));
+  form.target = latest.target;
+  if (form.fields.length === latest.fields.length) form.fields.forEach((field, place) => renew(field, latest.fields[place]));
   else {
-    form.fields = told.fields.map((field, place) => entry(field, place));
+    form.fields = latest.fields.map((field, place) => entry(field, place));
     $("fields").replaceChildren(...form.fields.map((field) => field.element));
   }
-  if (form.answered && form.answered !== told.model) {
-    $("answer").querySelector(".hint").textContent = `By model ${form.answered}; ${told.model} serves now: predict again.`;
+  if (form.answered && form.answered !== latest.model) {
+    $("answer").querySelector(".hint").textContent = `By model ${form.answered}; ${latest.model} serves now: predict again.`;
   }
 }
 
-function entry(told, place) {
-  const id = `field-${place}`, numeric = told.kind === "numeric";
+function entry(described, place) {
+  const id = `field-${place}`, numeric = described.kind === "numeric";
   const input = el("input", { id, name: id, autocomplete: "off", spellcheck: "false", list: numeric ? null : `${id}-known`,
     inputmode: numeric ? "decimal" : null, "aria-describedby": `${id}-hint ${id}-fault` });
   const field = { input, touched: false, hint: el("p", { class: "hint", id: `${id}-hint` }),
     error: el("p", { class: "fault", id: `${id}-fault` }), known: el("datalist", { id: `${id}-known` }) };
   input.addEventListener("input", () => { field.touched = true; });
-  field.element = el("div", { class: "field" }, el("label", { for: id }, told.name), input, field.known, field.hint, field.error);
-  renew(field, told);
+  field.element = el("div", { class: "field" }, el("label", { for: id }, described.name), input, field.known, field.hint, field.error);
+  renew(field, described);
   return field;
 }
 
-function renew(field, told) {
-  Object.assign(field, { name: told.name, kind: told.kind, begins: told.fault, values: told.known });
-  if (!field.touched) field.input.value = told.value ?? "";
-  field.known.replaceChildren(...told.known.map((value) => el("option", { value })));
-  const range = told.least == null ? "A number" : `Seen: ${figure(told.least)} to ${figure(told.greatest)}`;
-  const many = told.known.length === 1 ? "1 value is known" : `${count(told.known.length)} values are known`;
-  const hint = { numeric: range, categorical: many, time: "A time, as 2026-01-31T12:00" }[told.kind];
+function renew(field, described) {
+  Object.assign(field, { name: described.name, kind: described.kind, begins: described.fault, values: described.known });
+  if (!field.touched) field.input.value = described.value ?? "";
+  field.known.replaceChildren(...described.known.map((value) => el("option", { value })));
+  const range = described.least == null ? "A number" : `Seen: ${figure(described.least)} to ${figure(described.greatest)}`;
+  const many = described.known.length === 1 ? "1 value is known" : `${count(described.known.length)} values are known`;
+  const hint = { numeric: range, categorical: many, time: "A time, as 2026-01-31T12:00" }[described.kind];
   field.hint.textContent = `${hint}; empty is null`;
 }
 
-/** What a field says: null if it is empty; what is not a number is sent as it is, and refused. */
+/** What a field holds: null if it is empty; what is not a number is sent as it is, and refused. */
 function value(field) {
   const text = field.input.value;
   if (field.kind !== "numeric") return text === "" ? null : text;
@@ -581,11 +581,11 @@ function mark(field, fault) {
 
 function showAnswer(answer, row) {
   const [number] = answer.predictions;
-  const told = number == null ? "no finite number" : number.toLocaleString("en", { maximumSignificantDigits: 6 });
+  const text = number == null ? "no finite number" : number.toLocaleString("en", { maximumSignificantDigits: 6 });
   const unseen = form.fields.filter((f) => answer.unknown?.[f.name]);
   form.answered = answer.model;
   $("answer").replaceChildren(
-    el("p", {}, `${form.target}: `, el("data", { value: number ?? "" }, told)),
+    el("p", {}, `${form.target}: `, el("data", { value: number ?? "" }, text)),
     el("p", { class: "hint" }, `By model ${answer.model}.`),
     ...unseen.map((f) => el("p", { class: "hint" }, `“${row[f.name]}” has no column of its own in ${f.name}: it counts as other.`)));
 }
@@ -598,8 +598,8 @@ function showFaults(error) {
     return fault;
   });
   found[0]?.input.focus();
-  const told = error.status ? error.message : "The server cannot be reached.";
-  $("answer").replaceChildren(found.length ? bad("Not predicted: see the field that is marked.") : bad(told));
+  const message = error.status ? error.message : "The server cannot be reached.";
+  $("answer").replaceChildren(found.length ? bad("Not predicted: see the field that is marked.") : bad(message));
 }
 
 // --- Listening
@@ -610,11 +610,11 @@ const complain = (error) => { if (link.state === "live" && error.status) console
 /** All that the page shows, asked for anew. */
 async function refresh() {
   const answer = await request("/status");
-  const told = await answer.json();
+  const status = await answer.json();
   link.ahead = Date.parse(answer.headers.get("Date") ?? "") - Date.now() || 0;
-  Object.assign(run, { settings: told.settings, model: told.model, since: told.since });
-  showDamaged(told.damaged);
-  takeStatus(told.run);
+  Object.assign(run, { settings: status.settings, model: status.model, since: status.since });
+  showDamaged(status.damaged);
+  takeStatus(status.run);
   run.reports = new Map();
   (await ask("/refreshes?limit=200")).forEach(takeReport);
   document.title = `${run.settings.schema.name} · Correnteza`;

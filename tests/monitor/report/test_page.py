@@ -16,7 +16,7 @@ from model.errors import UserError
 from model.runs import RunFolder
 from model.store import Store
 from monitor.report import artefacts, page
-from monitor.report.pictures.words import figure
+from monitor.report.pictures.texts import figure
 from tests.kit.job import GOOD, HEADER, SCHEMA, Job, metrics, models, run_on
 from tests.kit.report import MARKUP, Page, with_drift
 
