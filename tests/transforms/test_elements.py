@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import transforms
 from transforms import elements
 
 ROOT = Path(__file__).parents[2]
@@ -60,3 +61,13 @@ def test_every_element_is_explained_in_the_table() -> None:
     ]
     parts = {"Tagged", "Trained", "ScoringTask", "Inference", "RowReference", "ModelReference"}
     assert [name for name in mine if f"``{name}``" not in text and name not in parts] == []
+
+
+def test_every_file_and_transform_stands_in_the_packages_table() -> None:
+    text = transforms.__doc__ or ""
+    files = {path.stem for path in ROOT.glob("transforms/*.py")} - {"__init__"}
+    assert [name for name in sorted(files) if f"``{name}``" not in text] == []
+    steps = [found.name for path, found in TRANSFORMS if path.startswith("transforms/")]
+    kit = {"FromBatches", "Gather", "WriteStreamEnd"}
+    named = [name for name in steps if not name.startswith("Write") and name not in kit]
+    assert [name for name in named if f"``{name}``" not in text] == []
