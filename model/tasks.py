@@ -5,7 +5,8 @@ between a batch and a report knows only this: such sums merge, and have fields a
 
 To add a task: write a class with the methods of ``TaskSums``, have it in ``TASKS`` by its name,
 give its figures fields in ``model.metrics.Metrics`` (those that are not given are not written),
-and make its sums of a batch where ``transforms.evaluate.sum_scored`` and ``model.replay`` do.
+and make its sums of a batch where ``transforms.evaluate.sum_scored`` and
+``pipeline.frames.replay`` do.
 """
 
 from __future__ import annotations

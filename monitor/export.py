@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from model import export, export_onnx, files
+from model import files
 from model.arrays import Matrix
 from model.artefact import Artefact
 from model.errors import UserError
@@ -30,6 +30,7 @@ from model.store import DamagedArtefact, Store
 from model.wording import first_line, format_count
 from monitor.commandline import Parser
 from monitor.console import consoles
+from monitor.exporting import to_onnx, to_pipeline
 
 NEWEST = "newest"
 EXAMPLES = """\
@@ -140,11 +141,11 @@ def convert(
     if ending == ".onnx" and artefact.decision is not None:
         raise UserError(f"--to {path}: a classifier is written as .joblib alone")
     if ending == ".onnx":
-        graph = export_onnx.to_onnx(artefact)
-        return graph, lambda columns: export_onnx.run_onnx(graph, columns)
+        graph = to_onnx.to_onnx(artefact)
+        return graph, lambda columns: to_onnx.run_onnx(graph, columns)
     if ending != ".joblib":
         raise UserError(f"--to {path}: must end in .joblib or .onnx")
-    pipeline = export.to_pipeline(artefact)
+    pipeline = to_pipeline.to_pipeline(artefact)
     buffer = io.BytesIO()
     joblib.dump(pipeline, buffer)
     if artefact.decision is not None:
@@ -272,7 +273,7 @@ def register(
             mlflow.log_metrics(figures(folder, name, manifest))
             mlflow.log_dict(manifest.model_dump(mode="json"), "manifest.json")
             logged = mlflow.sklearn.log_model(
-                export.to_pipeline(artefact),
+                to_pipeline.to_pipeline(artefact),
                 name="model",
                 registered_model_name=registered,
                 serialization_format="cloudpickle",

@@ -21,9 +21,9 @@ from model.errors import UserError
 from model.manifest import Manifest
 from model.runs import RunFolder
 from model.schema import Schema
-from model.series import Period
 from model.statistics import Categorical, Numeric, count_values, summarize
 from monitor.report.history import History
+from monitor.report.series import Period
 
 PLACES = 200
 """Maximum number of samples that are read: of so many refreshes in a row, the last one's each."""

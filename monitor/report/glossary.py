@@ -92,7 +92,7 @@ def as_html() -> str:
 
     Example:
         >>> as_html()[:44]
-        '<dl class="glossary"><div><dt data-titles="Wind'
+        '<dl class="glossary"><div><dt data-titles="W'
     """
     terms = (
         f'<div><dt data-titles="{escape("|".join(term.titles))}">{escape(term.name)}</dt>'

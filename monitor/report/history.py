@@ -17,10 +17,10 @@ from model.errors import UserError
 from model.metrics import Metrics
 from model.runs import RunFolder, RunSettings, Status
 from model.schema import explain
-from model.series import Period, count_days
 from model.skipped import Skipped
 from model.wording import format_duration
 from monitor.questions import OpenQuestions, QuestionFollower, follow_reports
+from monitor.report.series import Period, count_days
 
 
 def describe_status(status: Status | None, now: datetime) -> str:

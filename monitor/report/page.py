@@ -21,7 +21,6 @@ from model.display import DISPLAY
 from model.manifest import Manifest
 from model.metrics import Metrics
 from model.runs import RunFolder
-from model.series import Points
 from model.store import Store
 from model.wording import format_duration
 from monitor.report import (
@@ -40,6 +39,7 @@ from monitor.report.history import History
 from monitor.report.pictures import palette, texts
 from monitor.report.pictures.canvas import printable
 from monitor.report.pictures.overtime import floats, spans
+from monitor.report.series import Points
 
 REFRESHES = 500
 """Maximum number of refreshes in the table, the newest first."""

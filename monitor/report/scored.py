@@ -15,8 +15,8 @@ from model.batch import to_plain
 from model.errors import UserError
 from model.runs import RunFolder
 from model.schema import Schema
-from model.series import Points
 from monitor.report.pictures.texts import figure
+from monitor.report.series import Points
 
 MOST = 200_000
 """Maximum number of rows that are drawn."""

@@ -20,16 +20,16 @@ from model.cohorts import Cohort
 from model.errors import UserError
 from model.learners import check
 from model.metrics import LABEL_COUNTS, Metrics, compute_metrics, merge, order_sums
-from model.replay import Refresh, Replay, Scored, pool_sums
-from model.replay_answers import Answers
 from model.schema import Schema
 from model.skipped import Skipped
 from model.validation import Reject
 from model.wording import format_count
+from pipeline.frames.answers import Answers
 from pipeline.frames.guess import SchemaLike, read_frame
 from pipeline.frames.learning import learner_options
 from pipeline.frames.models import Models
 from pipeline.frames.progress import bar
+from pipeline.frames.replay import Refresh, Replay, Scored, pool_sums
 from pipeline.frames.rows import Input, prepare_input, refreshes
 from pipeline.frames.tables import as_file, hide_path
 from pipeline.settings import Settings

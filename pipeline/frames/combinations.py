@@ -11,10 +11,10 @@ import numpy as np
 
 from model.arrays import Matrix
 from model.errors import UserError
-from model.replay import Replay, TrainsOn
 from model.schema import Schema
 from pipeline.frames.backtesting import replay_of
 from pipeline.frames.learning import NamedLearner, parse_learner
+from pipeline.frames.replay import Replay, TrainsOn
 from pipeline.frames.rows import Input, prepare_input
 from pipeline.settings import settings_from
 from pipeline.window import option

@@ -8,9 +8,9 @@ from typing import Any
 from model.artefact import Artefact
 from model.errors import UserError
 from model.manifest import Manifest
-from model.replay import Model
 from model.wording import format_count
 from pipeline.frames.guess import check_columns
+from pipeline.frames.replay import Model
 from pipeline.frames.tables import as_table
 
 

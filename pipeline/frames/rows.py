@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from model.asof import format_iso
 from model.batch import tag_of
 from model.latest import default_latest
-from model.replay import Refresh
 from model.schema import Schema
 from model.validation import Reject, validate
+from pipeline.frames.replay import Refresh
 from pipeline.settings import Settings, settings_from
 from pipeline.source import plan_files
 from pipeline.window import choose

@@ -11,13 +11,13 @@ from model.arrays import Matrix
 from model.batch import column, event_times, row_ids
 from model.errors import UserError
 from model.labels import find_events
-from model.replay import Refresh, Scored
 from model.validation import Reject
 from pipeline.frames.backtesting import OPTIONS, check_options, refuse_rejects
 from pipeline.frames.combinations import LEARNERS, Plans, plan
 from pipeline.frames.comparison import Sweep
 from pipeline.frames.guess import SchemaLike, read_frame
 from pipeline.frames.progress import bar
+from pipeline.frames.replay import Refresh, Scored
 from pipeline.frames.rows import Input, refreshes
 from pipeline.frames.tables import as_file, hide_path
 

@@ -19,13 +19,13 @@ from model.artefact import load_bytes
 from model.encoder import Encoder
 from model.encoders import Encoded, FeatureEncoder, encode_window, fit_target
 from model.errors import UserError
-from model.export import to_pipeline
-from model.export_onnx import to_onnx
 from model.manifest import Learner, describe_other
 from model.moments import suffice
 from model.schema import Schema, schema_of
 from model.statistics import MANY, summarize_batch
 from model.training import normalize, train
+from monitor.exporting.to_onnx import to_onnx
+from monitor.exporting.to_pipeline import to_pipeline
 from tests.kit.rows import WINDOW, accept
 
 CATEGORIES = st.sampled_from([None, "a", "b", "c", "d e", "ç"])

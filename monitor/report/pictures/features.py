@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from model.series import Period
 from model.statistics import Categorical, Numeric
 from monitor.report.pictures.canvas import TEXT, legend, plain, sheet, svg
 from monitor.report.pictures.overtime import Values, floats, over_time, step, steps
 from monitor.report.pictures.palette import INK, LINES, SOFT
 from monitor.report.pictures.texts import figure, range_of
+from monitor.report.series import Period
 
 COMMON, IN_LEGEND = 4, 20
 """Of a categorical feature so many values are drawn, and named in so many characters."""

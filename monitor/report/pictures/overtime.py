@@ -13,10 +13,10 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from model.cohorts import Cohort
 from model.display import PSI_LARGE, PSI_MODERATE
 from model.metrics import Metrics
-from model.series import Period, count_days
 from monitor.report.pictures.canvas import NAMED, TEXT, legend, plain, sheet, svg
 from monitor.report.pictures.palette import CARD, DASHES, LINES, SHADE, SOFT
 from monitor.report.pictures.texts import count, range_of
+from monitor.report.series import Period, count_days
 
 Values = npt.NDArray[np.float64]
 DENSE = 150

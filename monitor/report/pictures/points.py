@@ -11,10 +11,10 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from model.series import Points
 from monitor.report.pictures.canvas import TEXT, Figures, sheet, svg
 from monitor.report.pictures.palette import HEATS, LINES, SOFT
 from monitor.report.pictures.texts import count, figure
+from monitor.report.series import Points
 
 Values = npt.NDArray[np.float64]
 CELLS = (40, 26)

@@ -20,13 +20,13 @@ from matplotlib.dates import date2num
 
 from model.asof import EPOCH, GREATEST, LEAST
 from model.metrics import Metrics
-from model.series import LAST_DAY, Points, count_days
 from model.statistics import Categorical, Numeric
 from monitor.report import pictures
 from monitor.report.pictures.canvas import BOTTOM, HEIGHT, LONGEST
 from monitor.report.pictures.overtime import spans
 from monitor.report.pictures.palette import PALETTE
 from monitor.report.pictures.points import BARS, CELLS, OUTER
+from monitor.report.series import LAST_DAY, Points, count_days
 from tests.kit.job import ROOT
 from tests.kit.report import MARKUP, corners, description, parse, paths, report, texts
 

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from model.artefact import Artefact
 from model.asof import Cadence
 from model.batch import ID, LATE, TIME, TIME_TYPE, Key, Tag, with_tag
-from model.export import to_pipeline
 from model.manifest import Learner
-from model.replay import Refresh, Replay
 from model.schema import Features, Schema
 from model.validation import validate
+from monitor.exporting.to_pipeline import to_pipeline
+from pipeline.frames.replay import Refresh, Replay
 
 NUMBERS = Features(numeric=("x", "z"))
 BOTH = Features(numeric=("x",), categorical=("c", "d"))

@@ -15,8 +15,8 @@ from model.asof import Cadence
 from model.batch import Key, tag_of
 from model.cohorts import Clock, Cohort, CohortPart, merge_cohort
 from model.metrics import Metrics, Sums, compute_metrics, merge, order_sums
-from model.replay import Refresh, Scored
 from model.schema import Schema
+from pipeline.frames.replay import Refresh, Scored
 
 
 class Answers:

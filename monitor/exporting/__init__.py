@@ -1,0 +1,1 @@
+"""A model for other programs: as a plain scikit-learn pipeline, and as an ONNX graph."""
