@@ -5,6 +5,7 @@ The files in the order of the graph (``pipeline/graph.py``); ``elements`` has th
 | file | transform | takes | gives |
 |---|---|---|---|
 | ``sources/read`` | ``PlannedSource`` | work items of ``files``, ``people`` | ``RawBatch`` |
+| ``sources/kafka`` | ``KafkaSource`` | a topic | ``RawBatch`` |
 | ``sources/rows`` | ``FromRows`` | rows of your own: dicts or ``beam.Row`` | ``RawBatch`` |
 | ``validate`` | ``Validate`` | ``RawBatch`` | ``AcceptedBatch``; ``Rejects`` |
 | ``statistics`` | ``CollectWindows`` | ``AcceptedBatch`` | ``WindowData`` |
@@ -12,6 +13,7 @@ The files in the order of the graph (``pipeline/graph.py``); ``elements`` has th
 | ``train`` | ``Train``, ``Commit`` | ``Normalized`` | ``FitResult``, then ``Committed`` |
 | ``assign_models`` | ``AssignModels`` | ``AcceptedBatch`` and ``Committed`` | ``ScoringBatch`` |
 | ``predict`` | ``Predict`` | ``ScoringBatch`` | ``ScoredBatch`` |
+| ``join`` | ``SettleLabels``, ``ScoreAnswers`` | questions, labels | answers, scored |
 | ``labels`` | ``TrackQuestions`` | ``ScoredBatch`` | sums, outcomes, cohorts at label time |
 | ``evaluate`` | ``Evaluate`` | ``ScoredBatch``, ``Rejects`` | ``Metrics`` a refresh |
 | ``sinks``, ``alerts`` | ``Write...`` | what is written below the run's folder | ``WrittenFile`` |
