@@ -19,8 +19,10 @@ from model.carried import carried_columns, carried_fields
 from model.class_sums import sum_class_batch
 from model.classes.columns import class_columns, predicted_fields, target_column
 from model.classes.decision import Classified
+from model.groups import name_rows
 from model.labels import Delays, Events, Ints, LabelCounts, find_events, group_by_refresh
-from model.metrics import Sums, sum_batch
+from model.metrics import Sums
+from model.regression import sum_errors
 from model.schema import Schema
 
 
@@ -33,6 +35,7 @@ class Asked(NamedTuple):
         baseline: what the baseline predicts for all of them.
         model: the name of the artefact that predicted; None without one.
         classified: of a classifier the classes and probabilities.
+        season: what the baseline of that name predicts, shape (rows,); None if it is not asked for.
     """
 
     rows: pa.RecordBatch
@@ -40,6 +43,7 @@ class Asked(NamedTuple):
     baseline: float
     model: str | None
     classified: Classified | None = None
+    season: Matrix | None = None
 
 
 class Outcome(NamedTuple):
@@ -88,9 +92,15 @@ def _sums(asked: Asked, events: Events, schema: Schema, places: Ints) -> Sums:
         return sums._replace(rows=0, scored=0, unlabelled=0, labels=labels)
     if asked.prediction is None:
         return Sums(labels=labels)
-    target = column(asked.rows, schema.target)
-    sums = sum_batch(target[known], 0, asked.prediction[known], asked.baseline, None)
-    return sums._replace(rows=0, scored=0, labels=labels)
+    split, target = schema.figures.by, column(asked.rows, schema.target)
+    figures = sum_errors(
+        target[known],
+        asked.prediction[known],
+        asked.baseline,
+        None if asked.season is None else asked.season[known],
+        None if split is None else name_rows(asked.rows, [split]).take(known),
+    )
+    return Sums(labels=labels, figures=figures)
 
 
 def keep_question_sums(sums: Sums) -> Sums:
@@ -207,8 +217,10 @@ def sum_answers(asked: Asked, schema: Schema) -> Sums:
     labels = LabelCounts(answered=len(target), delays=delays)
     if asked.prediction is None:
         return Sums(labels=labels)
-    sums = sum_batch(target, 0, asked.prediction, asked.baseline, None)
-    return sums._replace(rows=0, scored=0, labels=labels)
+    split = schema.figures.by
+    named = None if split is None else name_rows(asked.rows, [split])
+    figures = sum_errors(target, asked.prediction, asked.baseline, asked.season, named)
+    return Sums(labels=labels, figures=figures)
 
 
 def _predicted(asked: Asked, schema: Schema) -> list[pa.Array]:

@@ -32,6 +32,7 @@ from model.features import CalendarFeature
 from model.loading import import_lock
 from model.rows import time_array
 from model.schema import Schema
+from model.seasons import predict_season
 from model.statistics import Statistics
 from model.times import describe_times, is_blank, read_optional_times
 from model.validation import show_value
@@ -170,6 +171,13 @@ class Artefact:
     def profile_json(self) -> str:
         """The profile as JSON; "" without one."""
         return "" if self.profile is None else self.profile.model_dump_json()
+
+    def predict_season(self, batch: pa.RecordBatch) -> Matrix | None:
+        """What the baseline ``season`` predicts for accepted rows, shape (rows,).
+
+        None unless the schema names a season.
+        """
+        return predict_season(batch, self.schema, self.statistics.season)
 
     @property
     def baseline(self) -> float:

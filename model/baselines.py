@@ -12,7 +12,7 @@ merge as the parts follow each other, batches in a refresh and refreshes in a ru
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from math import fsum
@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from model.arrays import Matrix
 from model.batch import Key
+from model.groups import Named
 
 BASELINES = ("mean", "last", "season")
 """The names of all baselines; of those that are equally good the first is the best."""
@@ -117,33 +118,36 @@ def make_chain(target: Matrix, scored: bool, entity: str) -> Chain:
     return Chain(inner, {entity: float(target[0])}, lasts)
 
 
-def make_chains(target: Matrix, scored: bool, entities: Sequence[str | None]) -> Chain:
+def make_chains(target: Matrix, scored: bool, entities: Named) -> Chain:
     """The chain of rows of several entities.
 
     Args:
         target: shape (rows,), in their order, without NaN.
         scored: whether a model has predicted them.
-        entities: the entity of each row; a row of None has no row before it.
+        entities: of each row; one without an entity has no row before it.
 
     Example:
-        >>> chain = make_chains(np.array([1.0, 4.0, 2.0]), True, ["a", "b", "a"])
+        >>> entities = Named(np.array([0, 1, 0]), ["a", "b"])
+        >>> chain = make_chains(np.array([1.0, 4.0, 2.0]), True, entities)
         >>> chain.inner, dict(chain.lasts)
         (Tally(rows=1, absolute=1.0), {'a': 2.0, 'b': 4.0})
     """
-    firsts: dict[str, float] = {}
-    lasts: dict[str, float] = {}
-    differences = []
-    for value, name in zip(target.tolist(), entities, strict=True):
-        if name is None:
-            continue
-        if name in lasts:
-            differences.append(abs(value - lasts[name]))
-        else:
-            firsts[name] = value
-        lasts[name] = value
+    known = entities.codes >= 0
+    codes, target = entities.codes[known], target[known]
+    if not len(target):
+        return Chain()
+    order = np.argsort(codes, kind="stable")
+    codes, target = codes[order], target[order]
+    same = codes[1:] == codes[:-1]
+    ends = np.flatnonzero(np.append(~same, True))
+    starts = np.append(0, ends[:-1] + 1)
+    names = [entities.names[code] for code in codes[ends].tolist()]
+    lasts = dict(zip(names, target[ends].tolist(), strict=True))
     if not scored:
         return Chain(lasts=lasts)
-    return Chain(Tally(len(differences), fsum(differences)), firsts, lasts)
+    errors = np.abs(np.diff(target))[same]
+    inner = Tally(len(errors), float(errors.sum()))
+    return Chain(inner, dict(zip(names, target[starts].tolist(), strict=True)), lasts)
 
 
 class Before(NamedTuple):
@@ -157,7 +161,7 @@ class Before(NamedTuple):
 
     slot: int
     key: Key
-    entities: Sequence[str | None] | None = None
+    entities: Named | None = None
 
     def links(
         self, target: Matrix, labelled: npt.NDArray[np.bool_], scored: bool
@@ -174,11 +178,10 @@ class Before(NamedTuple):
         place = (self.slot, *self.key)
         if self.entities is None:
             return (Link(place, make_chain(target, scored, str(self.key.partition))),)
-        names = [name for name, has in zip(self.entities, labelled, strict=True) if has]
-        return (Link(place, make_chains(target, scored, names)),)
+        return (Link(place, make_chains(target, scored, self.entities.take(labelled))),)
 
 
-class Summary(NamedTuple):
+class RefreshSummary(NamedTuple):
     """What later refreshes need of one.
 
     Attributes:
@@ -204,7 +207,7 @@ class Summary(NamedTuple):
         }
 
     @classmethod
-    def of_fields(cls, fields: Mapping[str, Any]) -> Summary:
+    def of_fields(cls, fields: Mapping[str, Any]) -> RefreshSummary:
         """The summary of its fields."""
         last = fields["last"]
         chain = Chain(Tally(*last["inner"]), last["firsts"], last["lasts"])
@@ -227,7 +230,7 @@ class Past:
         default_factory=lambda: deque(maxlen=REMEMBERED)
     )
 
-    def tally(self, summary: Summary) -> dict[str, Tally]:
+    def tally(self, summary: RefreshSummary) -> dict[str, Tally]:
         """The errors of all baselines in the refresh that follows."""
         chain = summary.chain
         met = [name for name in chain.firsts if name in self.lasts]
@@ -235,8 +238,10 @@ class Past:
         last = chain.inner.add(Tally(len(met), between))
         return {**summary.tallies, "last": last}
 
-    def add(self, summary: Summary) -> None:
-        """Takes in the refresh that follows."""
+    def add(self, summary: RefreshSummary | None) -> None:
+        """Takes in the refresh that follows; None: it leaves nothing."""
+        if summary is None:
+            return
         if summary.labelled:
             self.recent.append((summary.labelled, self.tally(summary)))
         self.lasts.update(summary.chain.lasts)

@@ -26,6 +26,7 @@ from model.baselines import Before, Past
 from model.batch import Key
 from model.classes.figures import FIGURES
 from model.drift import Drift, Histogram, Profile, measure_drift
+from model.groups import Named
 from model.labels import LabelCounts, StreamCounts
 from model.regression import RegressionSums, sum_errors
 from model.tasks import TaskSums, no_sums
@@ -83,6 +84,39 @@ class BaselineRows(BaseModel):
     mean: int = 0
     last: int = 0
     season: int = 0
+
+
+class GroupFigures(BaseModel):
+    """The figures of the rows of one value of a column, or of several values."""
+
+    model_config = ConfigDict(frozen=True)
+
+    labelled: int
+    mae: float | None
+    baseline_mae: float | None
+    skill: float | None
+
+
+class ValueFigures(GroupFigures):
+    """The figures of the rows of one value; null is a value."""
+
+    value: str | None
+
+
+class GroupedFigures(BaseModel):
+    """Figures by the values of a column that have the most rows.
+
+    Attributes:
+        values: those with the most rows first, ten at the most.
+        others: how many other values there are.
+        other: the figures of these together; null without any.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    values: tuple[ValueFigures, ...]
+    others: int
+    other: GroupFigures | None
 
 
 class ErrorQuantiles(BaseModel):
@@ -148,6 +182,8 @@ class Metrics(BaseModel):
     reliability: dict[str, list[int | float | None]] | None = None
     scores: dict[str, list[int]] | None = None
     raw: dict[str, float | None] | None = None
+    groups: GroupedFigures | None = None
+    """By the values of the column that the schema names in ``[figures] by``; only then."""
     drift: Drift | None = None
     files: dict[str, int] | None = None
     """The files that belong to the refresh, by their path in the run's folder: bytes of each."""
@@ -207,6 +243,7 @@ OF_REGRESSION = frozenset(
     {
         *("mae", "rmse", "r2", "baseline_mae", "skill", "target_mean", "target_squares"),
         *("absolute_error", "baselines", "baseline_rows", "best_baseline", "skill_best"),
+        "groups",
     }
 )
 """The figures of regression, which other tasks do not have."""
@@ -224,6 +261,7 @@ def sum_batch(
     profile: str = "",
     season: Matrix | None = None,
     before: Before | None = None,
+    named: Named | None = None,
 ) -> Sums:
     """The sums of a batch.
 
@@ -237,6 +275,7 @@ def sum_batch(
         profile: that profile, as JSON.
         season: what the baseline ``season`` predicts for each row, if that is asked for.
         before: where the batch stands, for the baseline ``last``; None: it has none.
+        named: the value of each row by which errors are split, if that is asked for.
     """
     rows = len(target)
     labelled = ~np.isnan(target)
@@ -250,6 +289,7 @@ def sum_batch(
     if unlabelled:
         prediction = prediction[labelled]
         season = None if season is None else season[labelled]
+        named = None if named is None else named.take(labelled)
     return Sums(
         rows=rows,
         scored=rows,
@@ -259,7 +299,7 @@ def sum_batch(
         bins=() if histogram is None else histogram.bins,
         sums=() if histogram is None else histogram.sums,
         profile=profile,
-        figures=sum_errors(target, prediction, baseline, season)._replace(links=links),
+        figures=sum_errors(target, prediction, baseline, season, named)._replace(links=links),
     )
 
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from model.arrays import Matrix
-from model.baselines import BASELINES, Chain, Link, Past, Summary, Tally, join_links
+from model.baselines import BASELINES, Chain, Link, Past, RefreshSummary, Tally, join_links
+from model.groups import Groups, GroupSums, Named, largest, merge_groups, sum_groups
 from model.quantiles import Bins
 
 
@@ -29,6 +30,7 @@ class RegressionSums(NamedTuple):
         bins: counts of |error|.
         season: the error of the baseline of that name; None if it is not asked for.
         links: of each batch, what the baseline ``last`` needs, of its unscored rows too.
+        groups: errors by the values of a column; None if they are not asked for.
     """
 
     labelled: int = 0
@@ -42,6 +44,7 @@ class RegressionSums(NamedTuple):
     bins: Bins = Bins()
     season: Tally | None = None
     links: tuple[Link, ...] = ()
+    groups: Groups | None = None
 
     @property
     def task(self) -> str:
@@ -59,6 +62,9 @@ class RegressionSums(NamedTuple):
         season = self.season or other.season
         if self.season is not None and other.season is not None:
             season = self.season.add(other.season)
+        groups = other.groups if self.groups is None else self.groups
+        if self.groups is not None and other.groups is not None:
+            groups = merge_groups(self.groups, other.groups)
         return RegressionSums(
             labelled=labelled,
             absolute=self.absolute + other.absolute,
@@ -71,6 +77,7 @@ class RegressionSums(NamedTuple):
             bins=self.bins.merge(other.bins),
             season=season,
             links=self.links + other.links,
+            groups=groups,
         )
 
     def errors(self) -> dict[str, Any]:
@@ -86,12 +93,14 @@ class RegressionSums(NamedTuple):
             "skill": 1 - mae / baseline if mae is not None and baseline else None,
         }
 
-    def summary(self) -> Summary:
-        """What later refreshes need of these, the sums of a whole refresh."""
+    def summary(self) -> RefreshSummary | None:
+        """What later refreshes need of these, the sums of a whole refresh; None if nothing."""
+        if not self.labelled and not self.links:
+            return None
         tallies = {"mean": Tally(self.labelled, self.baseline)}
         if self.season is not None:
             tallies["season"] = self.season
-        return Summary(self.labelled, tallies, join_links(self.links))
+        return RefreshSummary(self.labelled, tallies, join_links(self.links))
 
     def figures(self, past: Past) -> dict[str, Any]:
         """The figures of a refresh.
@@ -100,7 +109,8 @@ class RegressionSums(NamedTuple):
             past: what is known of the refreshes before.
         """
         found, n = self.errors(), self.labelled
-        tallies = past.tally(self.summary()) if n else {}
+        summary = self.summary()
+        tallies = past.tally(summary) if n and summary is not None else {}
         errors = {name: tallies.get(name, Tally()).mae for name in BASELINES}
         best = past.best()
         least = None if best is None else errors[best]
@@ -114,13 +124,15 @@ class RegressionSums(NamedTuple):
             "baseline_rows": {name: tallies.get(name, Tally()).rows for name in BASELINES},
             "best_baseline": best,
             "skill_best": 1 - found["mae"] / least if n and least else None,
+            **({} if self.groups is None else {"groups": largest(self.groups)}),
         }
 
     def fields(self) -> list[Any]:
         """The sums as JSON has them, to the last digit."""
-        *plain, bins, season, links = self
+        *plain, bins, season, links, groups = self
         linked = [[place, [inner, firsts, lasts]] for place, (inner, firsts, lasts) in links]
-        return [*plain, bins.pairs(), season, linked]
+        grouped = [] if groups is None else [[[name, *sums] for name, sums in groups.items()]]
+        return [*plain, bins.pairs(), season, linked, *grouped]
 
     @classmethod
     def of_fields(cls, fields: list[Any]) -> RegressionSums:
@@ -128,11 +140,12 @@ class RegressionSums(NamedTuple):
         made = cls(*fields[:8])
         if len(fields) == 8:
             return made
-        bins, season, links = fields[8:]
+        bins, season, links, *groups = fields[8:]
         return made._replace(
             bins=Bins.of_pairs(bins),
             season=None if season is None else Tally(*season),
             links=tuple(Link(_place(place), _chain(*chain)) for place, chain in links),
+            groups={name: GroupSums(*sums) for name, *sums in groups[0]} if groups else None,
         )
 
 
@@ -146,7 +159,11 @@ def _chain(inner: list[Any], firsts: Mapping[str, float], lasts: Mapping[str, fl
 
 
 def sum_errors(
-    target: Matrix, prediction: Matrix, baseline: float, season: Matrix | None = None
+    target: Matrix,
+    prediction: Matrix,
+    baseline: float,
+    season: Matrix | None = None,
+    named: Named | None = None,
 ) -> RegressionSums:
     """The sums of predictions.
 
@@ -156,9 +173,11 @@ def sum_errors(
         baseline: what the baseline ``mean`` predicts for each row.
         season: what the baseline ``season`` predicts, shape (rows,), NaN where it does not; None
             if it is not asked for.
+        named: the value of each row by which errors are split, if that is asked for.
     """
     count = len(target)
     errors = np.abs(prediction - target)
+    by_mean = np.abs(target - baseline)
     mean = float(target.mean()) if count else 0.0
     return RegressionSums(
         labelled=count,
@@ -168,9 +187,10 @@ def sum_errors(
         m2=float(np.square(target - mean).sum()),
         low=float(target.min(initial=np.inf)),
         high=float(target.max(initial=-np.inf)),
-        baseline=float(np.abs(target - baseline).sum()),
+        baseline=float(by_mean.sum()),
         bins=Bins.of(errors),
         season=None if season is None else _tally(target, season),
+        groups=None if named is None else sum_groups(named, errors, by_mean),
     )
 
 

@@ -42,6 +42,7 @@ WRITTEN = (
         "pruned.json",
         f"timing/{NAME}.json",
         f"metrics/{NAME}.json",
+        f"summaries/{NAME}.json",
         f"alerts/{NAME}.ndjson",
         f"skipped/{NAME}.json",
     ),
@@ -159,6 +160,11 @@ class RunFolder:
     def metrics(self) -> str:
         """``<refresh start>.json``."""
         return self._part("metrics")
+
+    @property
+    def summaries(self) -> str:
+        """``<refresh start>.json``: what later refreshes need of one."""
+        return self._part("summaries")
 
     @property
     def alerts(self) -> str:

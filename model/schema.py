@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from model.comparing import BaselineKeys, FigureKeys
 from model.durations import LONGEST, parse_duration
 from model.errors import UserError
 from model.features import CalendarFeature, ColumnEncoder, Features, calendar_features
@@ -191,6 +192,8 @@ class Schema(Section):
         labels: the columns of a stream of labels, which are then no columns of the rows: ``target``
             names what is predicted, and is not read. Needs ``id`` and ``wait``.
         csv: how CSV input is written; ignored for other formats.
+        baseline: which baselines there are (``model.comparing``).
+        figures: by which column they are split.
 
     Raises:
         pydantic.ValidationError: if a column has two roles, there is no feature, a name is
@@ -211,6 +214,7 @@ class Schema(Section):
         {
             *("id", "keep", "time_format", "time_zone", "label_time", "wait"),
             *("task", "classes", "positive", "costs", "calibration", "labels"),
+            *("baseline", "figures"),
         }
     )
 
@@ -231,6 +235,8 @@ class Schema(Section):
     calibration: Literal["none", "isotonic", "sigmoid"] = "none"
     labels: Labels | None = None
     csv: Csv = Csv()
+    baseline: BaselineKeys = BaselineKeys()
+    figures: FigureKeys = FigureKeys()
 
     @field_validator("wait", mode="before")
     @classmethod
@@ -287,7 +293,24 @@ class Schema(Section):
         self._check_carried()
         self._check_labels()
         check_keys(self)
+        self._check_comparing()
         return self
+
+    def _check_comparing(self) -> None:
+        given = [("baseline.by", name) for name in self.baseline.by]
+        given += [("figures.by", self.figures.by)] if self.figures.by else []
+        if self.classifies and (given or self.baseline.season):
+            raise ValueError("baseline, figures: must be left out where the target is a class")
+        for key, column in given:
+            if column not in (*self.categorical, *self.passed):
+                raise ValueError(
+                    f"{key}: column {column!r}: must be a categorical feature, or a column in keep "
+                    "that has no other role"
+                )
+        if self.labels is not None and self.figures.by and self.figures.by not in self.keep:
+            raise ValueError("figures.by: must be in keep, too, where labels are a stream")
+        if len(set(self.baseline.by)) < len(self.baseline.by):
+            raise ValueError("baseline.by: a column is named twice: each must be named once")
 
     def _check_calendar(self) -> None:
         known = {self.target, self.id, self.label_time, *self.read_numeric, *self.categorical}
@@ -350,7 +373,8 @@ class Schema(Section):
                     f"keep: column {column!r} is not known when the question is asked: "
                     "outcomes/ has it, with label_time"
                 )
-            if column in TAKEN_BY_LABELS:
+            season = ("season",) if self.baseline.season else ()
+            if column in (*TAKEN_BY_LABELS, *season):
                 raise ValueError(
                     f"keep: column {column!r}: outcomes and predictions have a column of their "
                     "own of that name: rename it in the data"

@@ -105,6 +105,8 @@ class Statistics(BaseModel):
     Attributes:
         columns: a Numeric for each number, a Categorical for each categorical feature and for
             a target that is a class. The target comes first.
+        season: of each slot of a season, how many targets, and their sum; None unless the schema
+            names a season.
 
     Example:
         >>> one = Statistics(columns={"x": summarize(np.array([1.0, 3.0, np.nan]))})
@@ -116,6 +118,14 @@ class Statistics(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     columns: dict[str, Numeric | Categorical]
+    season: tuple[tuple[int, float], ...] | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_season(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = serialize(self)
+        if self.season is None:
+            del written["season"]
+        return written
 
     def cut(self, most: Mapping[str, int] | None = None) -> Statistics:
         """The statistics of a whole window, bounded: see ``Categorical.cut``.
@@ -128,7 +138,7 @@ class Statistics(BaseModel):
             name: one.cut(limits.get(name, MAX_CATEGORIES)) if isinstance(one, Categorical) else one
             for name, one in self.columns.items()
         }
-        return Statistics(columns=columns)
+        return Statistics(columns=columns, season=self.season)
 
     def numeric(self, name: str) -> Numeric:
         """The statistics of a numeric column.
@@ -251,7 +261,11 @@ def merge_two(a: Statistics, b: Statistics) -> Statistics:
             merged[name] = merge_categorical(mine, theirs)
         else:
             raise ValueError(f"column {name!r} is numeric in one part, categorical in the other")
-    return Statistics(columns=merged)
+    season = a.season or b.season
+    if a.season is not None and b.season is not None:
+        pairs = zip(a.season, b.season, strict=True)
+        season = tuple((m + n, s + t) for (m, s), (n, t) in pairs)
+    return Statistics(columns=merged, season=season)
 
 
 def merge(parts: Iterable[Statistics]) -> Statistics:

@@ -9,6 +9,7 @@ from model.batch import LATE, drop_carried, filter_rows, labelled_mask, late_mas
 from model.moments import Moments
 from model.sample import bottom_k
 from model.schema import Schema
+from model.seasons import SlotSums, sum_season
 from model.statistics import Statistics
 
 REDUCED_ROWS = 1_000
@@ -36,8 +37,15 @@ def summarize_rows(
     rows = filter_rows(drop_carried(batch, schema), mask)
     if rows.num_rows == 0:
         return None
+    season = sum_season(rows, schema)
     if not reduce:
-        return rows, statistics.summarize_batch(rows, schema), None
+        whole = statistics.summarize_batch(rows, schema)
+        return rows, _with_season(whole, season), None
     found, sums = moments.summary(rows, schema, halves)
+    found = _with_season(found, season)
     [sample] = bottom_k([rows], REDUCED_ROWS)
     return sample, found, sums
+
+
+def _with_season(found: Statistics, season: SlotSums | None) -> Statistics:
+    return found if season is None else found.model_copy(update={"season": season})

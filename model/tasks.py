@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from model.baselines import Past
+from model.baselines import Past, RefreshSummary
 from model.classes.figures import ClassSums, load_class_sums
 from model.regression import RegressionSums
 
@@ -39,6 +39,9 @@ class TaskSums(Protocol):
         Args:
             past: what is known of the refreshes before.
         """
+
+    def summary(self) -> RefreshSummary | None:
+        """What later refreshes need of these, the sums of a whole refresh; None if nothing."""
 
     def errors(self) -> dict[str, Any]:
         """The figures of a cohort: those that need nothing of what came before."""

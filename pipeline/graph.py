@@ -108,7 +108,7 @@ def build(
     write_reports = WriteReportsFn(folder.metrics, store, cadence, settings.keep, refused, behind)
     reports = (
         {**figures, "written": written | "Written" >> beam.Flatten()}
-        | "Evaluate" >> Evaluate(schema, cadence, end)
+        | "Evaluate" >> Evaluate(schema, cadence, end, folder.summaries)
         | "Alerts" >> WriteAlerts(folder.alerts, settings.thresholds)
         # Prism finalizes only bundles of what begins a stage, and retention waits for that.
         | "Settle" >> beam.Reshuffle()

@@ -114,7 +114,15 @@ def _check_reports(folder: RunFolder) -> tuple[dict[int, Metrics], dict[int, str
 def _sizes(folder: RunFolder) -> dict[str, int]:
     """The sizes of all files that reports name, by their path in the run's folder."""
     found: dict[str, int] = {}
-    parts = ("predictions/*/*", "sample/*", "rejected/*/*", "alerts/*", "outcomes/*/*", "cohorts/*")
+    parts = (
+        "predictions/*/*",
+        "sample/*",
+        "rejected/*/*",
+        "alerts/*",
+        "outcomes/*/*",
+        "cohorts/*",
+        "summaries/*",
+    )
     for name in parts:
         found.update(files.list_sizes(folder.path, name))
     return {path[len(folder.path) :].lstrip("/"): size for path, size in found.items()}

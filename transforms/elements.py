@@ -228,6 +228,7 @@ class Inference(NamedTuple):
         histogram: how the rows lie in the bins of the model's profile; None if it has none.
         profile: that profile, as JSON, or "".
         classified: of a classifier the classes and probabilities.
+        season: what the baseline of that name predicts, shape (rows,); None if it is not asked for.
     """
 
     prediction: Matrix
@@ -236,6 +237,7 @@ class Inference(NamedTuple):
     histogram: Histogram | None = None
     profile: str = ""
     classified: Classified | None = None
+    season: Matrix | None = None
 
 
 class ScoredBatch(NamedTuple):

@@ -11,6 +11,7 @@ from typing import TypedDict
 
 import apache_beam as beam
 from apache_beam.transforms.window import IntervalWindow
+from apache_beam.utils.windowed_value import WindowedValue
 from typing_extensions import NotRequired
 
 from model.answers import keep_question_sums
@@ -19,12 +20,15 @@ from model.baselines import Before
 from model.batch import LATE, Key, column
 from model.class_sums import sum_class_batch
 from model.ending import NO_END, StreamEnd
+from model.groups import name_rows
 from model.metrics import Metrics, Sums, compute_metrics, merge, order_sums, sum_batch
+from model.remembered import Remembered, as_json, file_name
 from model.schema import Schema
 from transforms.coders import SUMS
 from transforms.elements import KeyedSums, Rejects, ScoredBatch, WrittenFile
-from transforms.stamps import WINDOW
+from transforms.stamps import WINDOW, last_time
 from transforms.windows import refreshes
+from transforms.writing import WriteFn, write_file
 
 
 class Evaluated(TypedDict):
@@ -48,7 +52,9 @@ def sum_scored(scored: ScoredBatch, schema: Schema, cadence: Cadence) -> tuple[i
     tag, rows, inference = scored.batch.tag, scored.batch.rows, scored.inference
     if schema.classifies:
         return 0, KeyedSums(tag.key, _sum_classes(scored, schema))
-    before = Before(cadence.serve_window_of(tag.at), tag.key)
+    by, split = schema.baseline.by, schema.figures.by
+    entities = name_rows(rows, by) if by else None
+    before = Before(cadence.serve_window_of(tag.at), tag.key, entities)
     sums = sum_batch(
         target=column(rows, schema.target),
         late=rows.column(LATE).true_count,
@@ -57,7 +63,9 @@ def sum_scored(scored: ScoredBatch, schema: Schema, cadence: Cadence) -> tuple[i
         model=scored.model,
         histogram=None if inference is None else inference.histogram,
         profile="" if inference is None else inference.profile,
-        before=None if schema.has_label_time else before,
+        season=None if inference is None else inference.season,
+        before=None if schema.has_later_labels else before,
+        named=None if split is None else name_rows(rows, [split]),
     )
     if schema.has_later_labels:
         sums = keep_question_sums(sums)
@@ -124,26 +132,73 @@ class MergeSums(beam.CombineFn):
         return SUMS
 
 
-def compute_answered_metrics(
-    keyed: tuple[int, Sums],
-    end: StreamEnd,
-    task: str = "regression",
-    apart: bool = False,
-    window: IntervalWindow = WINDOW,
-) -> Iterator[tuple[int, Metrics]]:
-    """The figures of a refresh whose labels have a time, unless the stream ends before it does."""
-    start, stop = window.start.micros, window.end.micros
-    if end.includes(stop):
-        figures = compute_metrics(keyed[1], start, stop, by_label=True, task=task, apart=apart)
-        yield start, figures
+def write_summary(
+    keyed: tuple[int, Sums], folder: str | None, end: StreamEnd, window: IntervalWindow
+) -> Iterator[tuple[int, KeyedSums]]:
+    """Writes what later refreshes need of one, and passes its sums on.
+
+    Args:
+        keyed: the sums of a refresh.
+        folder: ``summaries/`` of the run's folder; None: nothing is written.
+        end: where the stream ends: of a refresh that ends later nothing is passed on.
+        window: the refresh.
+    """
+    _, sums = keyed
+    start = window.start.micros
+    if not end.includes(window.end.micros):
+        return
+    summary = None if sums.figures is None or folder is None else sums.figures.summary()
+    if summary is not None and folder is not None:
+        written = write_file(folder, (file_name(start),), as_json(summary, start))
+        sums = sums._replace(files=(*sums.files, (written.path, written.size)))
+    yield 0, KeyedSums(Key(0, 0, 0), sums)
 
 
-def compute_refresh_metrics(
-    keyed: tuple[int, Sums], task: str = "regression", window: IntervalWindow = WINDOW
-) -> tuple[int, Metrics]:
-    """The figures of a refresh, with its start in microseconds."""
-    start, end = window.start.micros, window.end.micros
-    return start, compute_metrics(keyed[1], start, end, task=task)
+class ComputeFiguresFn(beam.DoFn):
+    """The figures of refreshes from their sums, and from what is known of the refreshes before.
+
+    The shuffle before this step gives a refresh when all that stood before it has been written.
+    The refreshes of a bundle are computed at its end, in their order, so that each summary is read
+    once.
+
+    Attributes:
+        folder: ``summaries/`` of the run's folder; None: nothing is known of refreshes before.
+        every: a refresh's length, microseconds.
+        schema: of the rows.
+    """
+
+    def __init__(self, folder: str | None, every: int, schema: Schema) -> None:
+        self.folder = folder
+        self.every = every
+        self.schema = schema
+
+    def setup(self) -> None:
+        self.remembered = None if self.folder is None else Remembered(self.folder, self.every)
+
+    def start_bundle(self) -> None:
+        self.waiting: list[tuple[IntervalWindow, Sums]] = []
+
+    def process(
+        self, grouped: tuple[int, Iterable[KeyedSums]], window: IntervalWindow = WINDOW
+    ) -> None:
+        [keyed] = grouped[1]
+        self.waiting.append((window, keyed.sums))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for window, sums in sorted(self.waiting, key=lambda one: one[0].start):
+            start, end = window.start.micros, window.end.micros
+            past = None if self.remembered is None else self.remembered.before(start)
+            metrics = compute_metrics(
+                sums,
+                start,
+                end,
+                self.schema.has_later_labels,
+                past,
+                self.schema.task,
+                self.schema.labels is not None,
+            )
+            yield WindowedValue((start, metrics), last_time(window), (window,))
+        self.waiting = []
 
 
 class Evaluate(beam.PTransform[Evaluated, beam.PCollection[tuple[int, Metrics]]]):
@@ -156,13 +211,22 @@ class Evaluate(beam.PTransform[Evaluated, beam.PCollection[tuple[int, Metrics]]]
         schema: the meaning of the columns.
         cadence: how event time is divided.
         end: where the stream ends: no refresh that ends later has figures, if labels have a time.
+        folder: ``summaries/`` of the run's folder, where each refresh leaves what later ones need;
+            None: each has the figures that need nothing of others.
     """
 
-    def __init__(self, schema: Schema, cadence: Cadence, end: StreamEnd = NO_END) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        cadence: Cadence,
+        end: StreamEnd = NO_END,
+        folder: str | None = None,
+    ) -> None:
         super().__init__()
         self.schema = schema
         self.cadence = cadence
         self.end = end
+        self.folder = folder
 
     def expand(self, inputs: Evaluated) -> beam.PCollection[tuple[int, Metrics]]:
         keyed = tuple[int, KeyedSums]
@@ -182,15 +246,17 @@ class Evaluate(beam.PTransform[Evaluated, beam.PCollection[tuple[int, Metrics]]]
             | "Nothing" >> beam.Map(sum_written).with_output_types(keyed)
             | "WrittenRefresh" >> beam.WindowInto(refresh)
         )
-        figures = beam.Map(compute_refresh_metrics, self.schema.task)
         errors: tuple[beam.PCollection[tuple[int, KeyedSums]], ...] = ()
         if self.schema.has_later_labels:
-            apart = self.schema.labels is not None
-            figures = beam.FlatMap(compute_answered_metrics, self.end, self.schema.task, apart)
             errors = (inputs["errors"],)
+        end = self.end if self.schema.has_later_labels else NO_END
+        remember = beam.ParDo(WriteFn(write_summary, self.folder, end))
+        figures = ComputeFiguresFn(self.folder, self.cadence.every, self.schema)
         return (
             (scored, rejected, written, *errors)
             | "All" >> beam.Flatten()
             | "Merge" >> beam.CombinePerKey(MergeSums())
-            | "Figures" >> figures.with_output_types(tuple[int, Metrics])
+            | "Remember" >> remember.with_output_types(keyed)
+            | "Past" >> beam.GroupByKey()
+            | "Figures" >> beam.ParDo(figures).with_output_types(tuple[int, Metrics])
         )

@@ -64,7 +64,7 @@ from transforms.elements import (
     WrittenFile,
 )
 from transforms.labels import match_predictions, write_outcomes
-from transforms.sinks import prediction_layout
+from transforms.sinks import baseline_names, prediction_layout
 from transforms.stamps import STAMP, WINDOW, beam_time, last_time
 from transforms.writing import WriteFn, write_file
 
@@ -419,7 +419,7 @@ def find_predictions(rows: pa.RecordBatch, path: str, schema: Schema) -> Asked:
     Raises:
         UserError: if a row has no prediction there.
     """
-    columns = ["id", "prediction", "model", "baseline"]
+    columns = ["id", "prediction", "model", *baseline_names(schema)]
     try:
         table = _read_table(path, columns)
     except FileNotFoundError:

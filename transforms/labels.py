@@ -40,7 +40,13 @@ from transforms.elements import (
     ScoredBatch,
     WrittenFile,
 )
-from transforms.sinks import add_file_shard, parquet_bytes, prediction_layout
+from transforms.sinks import (
+    SEASON,
+    add_file_shard,
+    baseline_names,
+    parquet_bytes,
+    prediction_layout,
+)
 from transforms.stamps import STAMP, beam_time, last_time
 from transforms.writing import WriteFn, write_file
 
@@ -56,7 +62,12 @@ def as_asked(scored: ScoredBatch) -> AskedBatch:
     if inference is None:
         return AskedBatch(scored.batch.tag, Asked(rows, None, 0.0, None))
     asked = Asked(
-        rows, inference.prediction, inference.baseline, scored.model, inference.classified
+        rows,
+        inference.prediction,
+        inference.baseline,
+        scored.model,
+        inference.classified,
+        inference.season,
     )
     return AskedBatch(scored.batch.tag, asked)
 
@@ -138,7 +149,7 @@ class ReportedPredictions:
         if refresh not in self._read:
             folder = files.join(self.folder, format_name(refresh))
             shards = [files.read_whole(path) for path in files.list_files(folder, "*.parquet")]
-            columns = ["id", "prediction", "model", "baseline"]
+            columns = ["id", "prediction", "model", *baseline_names(self.schema)]
             columns += class_column_names(self.schema)
             read = [pq.read_table(pa.BufferReader(data), columns=columns) for data in shards]
             nothing = prediction_layout(self.schema).empty_table().select(columns)
@@ -177,7 +188,8 @@ def match_predictions(rows: pa.RecordBatch, table: pa.Table, where: str, schema:
         return Asked(rows, predicted, 0.0, models[0], classified)
     prediction = found.column("prediction").to_numpy()
     baseline = found.column("baseline")[0].as_py()
-    return Asked(rows, prediction.astype(np.float64), baseline, models[0])
+    season = found.column(SEASON).to_numpy() if schema.baseline.season else None
+    return Asked(rows, prediction.astype(np.float64), baseline, models[0], None, season)
 
 
 class FindReportedFn(beam.DoFn):

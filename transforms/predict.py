@@ -72,6 +72,7 @@ class ArtefactHandler(ModelHandler[ScoringTask, ScoredBatch, ModelCache]):
             histogram,
             artefact.profile_json,
             classified,
+            artefact.predict_season(rows),
         )
 
     def get_num_bytes(self, batch: Sequence[ScoringTask]) -> int:

@@ -57,6 +57,8 @@ PLACES = pa.schema([("id", pa.int64()), ("time", TIME_TYPE)])
 """The first columns of predictions, before target and prediction."""
 SERVED = pa.schema([("model", pa.string()), ("late", pa.bool_())])
 """Those behind them."""
+SEASON = "season"
+"""The column of what the baseline of that name predicted, where labels come later."""
 SAMPLE_ROWS = 1_000
 PREDICTION, NORMALIZED = "__prediction", "__normalized:"
 """Columns of a sample on its way; no schema names a column so."""
@@ -98,21 +100,32 @@ def prediction_rows(scored: ScoredBatch, schema: Schema) -> PredictionRows:
 def prediction_layout(schema: Schema) -> pa.Schema:
     """The columns of predictions."""
     kind = PROBABILITIES if schema.classifies else pa.float64()
-    baseline = [pa.field("baseline", kind)] if schema.has_later_labels else []
+    baseline = [pa.field(name, kind) for name in baseline_names(schema)]
     baseline += [pa.field("raw", kind)] if keeps_raw(schema) else []
     fixed = [*PLACES, *predicted_fields(schema), *SERVED]
     return pa.schema([*fixed, *baseline, *carried_fields(schema)])
+
+
+def baseline_names(schema: Schema) -> list[str]:
+    """The columns of what baselines predicted; there are some only if labels come later."""
+    if not schema.has_later_labels:
+        return []
+    return ["baseline", *([SEASON] if schema.baseline.season else [])]
 
 
 def _baseline(scored: ScoredBatch, schema: Schema) -> list[pa.Array]:
     """What the baseline predicts, kept for when the labels are known, if they come later."""
     if not schema.has_later_labels:
         return []
+    rows, inference = scored.batch.rows.num_rows, scored.inference
     if schema.classifies:
-        classified = None if scored.inference is None else scored.inference.classified
-        return baseline_columns(classified, scored.batch.rows.num_rows, schema)
-    baseline = None if scored.inference is None else scored.inference.baseline
-    return [pa.repeat(pa.scalar(baseline, pa.float64()), scored.batch.rows.num_rows)]
+        return baseline_columns(None if inference is None else inference.classified, rows, schema)
+    baseline = None if inference is None else inference.baseline
+    columns = [pa.repeat(pa.scalar(baseline, pa.float64()), rows)]
+    if schema.baseline.season:
+        season = None if inference is None else inference.season
+        columns.append(nullable(np.full(rows, np.nan) if season is None else season))
+    return columns
 
 
 Rows = TypeVar("Rows", bound=Tagged)

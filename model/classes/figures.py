@@ -120,6 +120,9 @@ class ClassSums(NamedTuple):
         """The task's name."""
         return "classification"
 
+    def summary(self) -> None:
+        """What later refreshes need of these: nothing."""
+
     def merge(self, other: ClassSums) -> ClassSums:
         """Of both parts' rows."""
         if self.losses is None or other.losses is None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from model.answers import Asked, cut_answered, find_outcomes, keep_question_sums, outcome_fields
 from model.asof import Cadence
+from model.baselines import Past
 from model.batch import Key, tag_of
 from model.cohorts import Clock, Cohort, CohortPart, merge_cohort
 from model.metrics import Metrics, Sums, compute_metrics, merge, order_sums
@@ -63,11 +64,13 @@ class Answers:
         """
         final = {self.clock.final_at(start) for start in self._parts}
         ends = {start: start + self.clock.every for start in sorted({*self._sums, *final})}
-        return [
-            compute_metrics(self._merged(start), start, end, by_label=True, task=self.schema.task)
-            for start, end in ends.items()
-            if end <= until
-        ]
+        found, past, task = [], Past(), self.schema.task
+        for start, end in ends.items():
+            if end <= until:
+                sums = self._merged(start)
+                found.append(compute_metrics(sums, start, end, True, past, task))
+                past.add(None if sums.figures is None else sums.figures.summary())
+        return found
 
     def _merged(self, start: int) -> Sums:
         parts = sorted(self._sums.get(start, ()), key=lambda part: order_sums(*part))

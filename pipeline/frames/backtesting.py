@@ -13,6 +13,7 @@ import pyarrow as pa
 from model.alerts import Alert, find_alerts
 from model.answers import hide_unknown, outcome_fields
 from model.arrays import Matrix
+from model.baselines import Past
 from model.batch import ID, LATE, TIME, TIME_TYPE
 from model.carried import carried_columns
 from model.classes.columns import baseline_columns, class_columns, target_column
@@ -33,7 +34,7 @@ from pipeline.frames.replay import Refresh, Replay, Scored, pool_sums
 from pipeline.frames.rows import Input, prepare_input, refreshes
 from pipeline.frames.tables import as_file, hide_path
 from pipeline.settings import Settings
-from transforms.sinks import prediction_layout
+from transforms.sinks import baseline_names, prediction_layout
 
 OPTIONS = (
     *("window", "every", "latency", "offset", "lag", "min_rows", "gate", "sample_rows"),
@@ -173,12 +174,13 @@ def _run(found: Input, path: str, progress: bool | None) -> Backtest:
     answers = Answers(schema, settings.clock, settings.cadence) if schema.has_label_time else None
     metrics: list[Metrics] = []
     pieces: list[pa.Table] = []
+    past = Past()
     lost = 0
     with bar(found.plan.rows, "backtest", progress) as done:
         for refresh in refreshes(found, take):
             scored = replay.step(refresh)
             if answers is None:
-                metrics.append(_figures(refresh, scored, settings))
+                metrics.append(_figures(refresh, scored, settings, past))
             else:
                 answers.ask(refresh, scored)
             pieces.append(_predictions(scored, schema))
@@ -230,12 +232,15 @@ def refuse_rejects(found: Input, number: int, rejected: list[Reject]) -> None:
     )
 
 
-def _figures(refresh: Refresh, scored: list[Scored], settings: Settings) -> Metrics:
+def _figures(refresh: Refresh, scored: list[Scored], settings: Settings, past: Past) -> Metrics:
+    """A refresh's figures; it is added to what is known of the refreshes before."""
     parts = pool_sums(refresh, scored, settings.row_schema, settings.cadence)
     sums = merge(one for _, one in sorted(parts, key=lambda part: order_sums(*part)))
     end = refresh.start + settings.cadence.every
     task = settings.row_schema.task
-    return compute_metrics(sums, refresh.start, end, task=task).model_copy(update={"files": None})
+    found = compute_metrics(sums, refresh.start, end, past=past, task=task)
+    past.add(None if sums.figures is None else sums.figures.summary())
+    return found.model_copy(update={"files": None})
 
 
 def _predictions(scored: list[Scored], schema: Schema) -> pa.Table:
@@ -257,13 +262,10 @@ def layout(schema: Schema) -> pa.Schema:
 def _predicted(one: Scored, schema: Schema) -> pa.RecordBatch:
     rows = one.batch.num_rows
     batch = hide_unknown(one.batch, schema)
-    baseline = None if one.model is None else one.model.artefact.baseline
     made = np.full(rows, np.nan) if one.prediction is None else one.prediction
     predicted = [pa.array(made, from_pandas=True)]
-    baselines = [pa.repeat(pa.scalar(baseline, pa.float64()), rows)]
     if schema.classifies:
         predicted = class_columns(one.classified, rows)
-        baselines = baseline_columns(one.classified, rows, schema)
     name = None if one.model is None else one.model.window.name
     columns = [
         batch.column(ID),
@@ -272,10 +274,26 @@ def _predicted(one: Scored, schema: Schema) -> pa.RecordBatch:
         *predicted,
         pa.repeat(pa.scalar(name, pa.string()), rows),
         batch.column(LATE),
-        *(baselines if schema.has_label_time else []),
+        *_baselines(one, schema),
         *carried_columns(batch, schema),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=layout(schema))
+
+
+def _baselines(one: Scored, schema: Schema) -> list[pa.Array]:
+    """What baselines predicted, where labels come later."""
+    if not schema.has_label_time:
+        return []
+    rows, artefact = one.batch.num_rows, None if one.model is None else one.model.artefact
+    if schema.classifies:
+        return baseline_columns(one.classified, rows, schema)
+    baseline = None if artefact is None else artefact.baseline
+    season = None if artefact is None else artefact.predict_season(one.batch)
+    columns = [
+        pa.repeat(pa.scalar(baseline, pa.float64()), rows),
+        pa.array(np.full(rows, np.nan) if season is None else season, from_pandas=True),
+    ]
+    return columns[: len(baseline_names(schema))]
 
 
 class Backtest:

@@ -31,6 +31,7 @@ from model.classes.decision import Classified
 from model.classes.sample import count_classes, keep_classes
 from model.drift import Histogram
 from model.errors import FitFailed, OneClass
+from model.groups import name_rows
 from model.labels import LabelTimes, cut_labelled_rows, merge_label_times
 from model.learners import learners_of
 from model.manifest import Learner, Manifest, Window
@@ -189,14 +190,17 @@ class Scored(NamedTuple):
         if self.model is None:
             return Asked(self.batch, None, 0.0, None)
         artefact, name = self.model.artefact, self.model.window.name
-        return Asked(self.batch, self.prediction, artefact.baseline, name, self.classified)
+        season = artefact.predict_season(self.batch)
+        return Asked(self.batch, self.prediction, artefact.baseline, name, self.classified, season)
 
     def sums(self, schema: Schema, cadence: Cadence) -> Sums:
         """What the refresh's figures are made of."""
         if schema.classifies:
             return self._sum_classes(schema)
         tag = tag_of(self.batch)
-        place = Before(cadence.serve_window_of(tag.at), tag.key)
+        by, split = schema.baseline.by, schema.figures.by
+        entities = name_rows(self.batch, by) if by else None
+        place = Before(cadence.serve_window_of(tag.at), tag.key, entities)
         before = None if schema.has_label_time else place
         target, late_rows = column(self.batch, schema.target), self.batch.column(LATE).true_count
         if self.model is None:
@@ -210,7 +214,9 @@ class Scored(NamedTuple):
             self.model.window.name,
             self.histogram,
             artefact.profile_json,
+            season=artefact.predict_season(self.batch),
             before=before,
+            named=None if split is None else name_rows(self.batch, [split]),
         )
 
     def _sum_classes(self, schema: Schema) -> Sums:

@@ -194,8 +194,9 @@ def test_the_file_has_the_fields_of_the_contract_and_no_nan() -> None:
     body = json.loads(got.as_json(), parse_constant=pytest.fail)
     assert list(body) == [
         *("format", "refresh_start", "refresh_end", "model", "rows", "scored", "unlabelled"),
-        *("late", "rejected", "mae", "rmse", "r2", "baseline_mae", "skill", "drift"),
-        "files",
+        *("late", "rejected", "mae", "rmse", "r2", "baseline_mae", "skill", "labelled"),
+        *("target_mean", "target_squares", "absolute_error", "baselines", "baseline_rows"),
+        *("best_baseline", "skill_best", "drift", "files"),
     ]
     assert (body["format"], body["mae"], body["model"]) == (1, None, MODEL)
     assert got.as_json().endswith(b"}\n")

@@ -234,6 +234,7 @@ def test_each_shuffle_writes_what_it_carries_by_its_own_coder() -> None:
         "HandOver/Meet/CoGroupByKeyImpl/GroupByKey": {"ServeInputCoder"},
         "Evaluate/Merge/GroupByKey": {"SumsCoder"},
         "Evaluate/Merge (accumulator)": {"SumsCoder"},
+        "Evaluate/Past": {"SumsCoder"},
         "Settle/ReshufflePerKey/GroupByKey": {"MetricsCoder"},
         "Predictions/Group": {"TaggedCoder"},
         "Sample/Combine/GroupByKey": {"TaggedCoder"},

@@ -14,6 +14,7 @@ from model.answers import Outcome
 from model.baselines import Chain, Link, Tally
 from model.batch import Key, Tag
 from model.cohorts import CohortPart
+from model.groups import GroupSums
 from model.labels import Delays, LabelCounts
 from model.manifest import Reference, Window
 from model.metrics import Metrics, Sums, compute_metrics
@@ -71,6 +72,7 @@ floats = st.floats(allow_nan=False)
 tallies = st.builds(Tally, counts, floats)
 lasts = st.dictionaries(st.text(max_size=3), floats, max_size=3)
 links = st.builds(Link, st.tuples(*[counts] * 4), st.builds(Chain, tallies, lasts, lasts))
+group_sums = st.builds(GroupSums, counts, floats, floats)
 some_figures = st.builds(
     RegressionSums,
     counts,
@@ -78,6 +80,7 @@ some_figures = st.builds(
     bins=st.lists(st.floats(0, 1e300), max_size=9).map(lambda errors: Bins.of(np.array(errors))),
     season=st.none() | tallies,
     links=st.lists(links, max_size=2).map(tuple),
+    groups=st.none() | st.dictionaries(st.none() | st.text(max_size=3), group_sums, max_size=3),
 )
 some_sums = st.builds(
     Sums,

@@ -1,0 +1,76 @@
+"""What a refresh needs of those before it, from ``summaries/`` of the run's folder.
+
+Each refresh leaves a ``model.baselines.RefreshSummary`` there before any later one looks. So
+nothing has to be kept in a runner's state, gaps may be of any length, and a resumed run finds what
+it needs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePath
+
+from model import files
+from model.asof import format_iso, format_name, parse_name
+from model.baselines import Past, RefreshSummary
+
+ASKED = 32
+"""Maximum number of refreshes whose summaries are asked for by name before the folder is listed."""
+
+
+def file_name(start: int) -> str:
+    """The name of the summary of the refresh that starts at a time, microseconds."""
+    return f"{format_name(start)}.json"
+
+
+def as_json(summary: RefreshSummary, start: int) -> bytes:
+    """The bytes of the file of a summary.
+
+    Args:
+        summary: of a refresh.
+        start: its first microsecond.
+    """
+    body = {"format": 1, "refresh_start": format_iso(start), **summary.as_fields()}
+    return (json.dumps(body) + "\n").encode()
+
+
+class Remembered:
+    """The summaries in a folder, each read once as long as refreshes are asked for in order.
+
+    Attributes:
+        folder: ``summaries/`` of a run's folder.
+        every: a refresh's length, microseconds.
+    """
+
+    def __init__(self, folder: str, every: int) -> None:
+        self.folder = folder
+        self.every = every
+        self._past = Past()
+        self._until: int | None = None
+
+    def before(self, start: int) -> Past:
+        """What is known of the refreshes before one that starts at a time, microseconds.
+
+        It is to be used before the next call, which changes it.
+        """
+        if self._until is None or start < self._until:
+            self._past, names = Past(), self._listed(None, start)
+        elif start - self._until > ASKED * self.every:
+            names = self._listed(self._until, start)
+        else:
+            names = [file_name(at) for at in range(self._until, start, self.every)]
+        for name in names:
+            try:
+                fields = json.loads(files.read_whole(files.join(self.folder, name)))
+            except FileNotFoundError:  # nothing was known of it
+                continue
+            self._past.add(RefreshSummary.of_fields(fields))
+        self._until = start
+        return self._past
+
+    def _listed(self, first: int | None, end: int) -> list[str]:
+        """The names of the files of refreshes that start from a time on and before another."""
+        names = (PurePath(path).name for path in files.list_files(self.folder, "*.json"))
+        starts = {parse_name(PurePath(name).stem): name for name in names}
+        least = min(starts, default=end) if first is None else first
+        return [name for at, name in sorted(starts.items()) if least <= at < end]
