@@ -609,7 +609,7 @@ class Settings(BaseModel):
     @property
     def open_clock(self) -> Clock | None:
         """When questions can be answered; None unless labels have a time of their own."""
-        return self.clock if self.row_schema.has_label_time else None
+        return self.clock if self.row_schema.has_later_labels else None
 
 
 def divisors(number: int) -> list[int]:

@@ -105,7 +105,7 @@ def make_page(folder: RunFolder, models: int, show: Callable[[str], None]) -> st
 
 def by_question(run: History) -> dict[str, Cohort] | None:
     """The figures by question, by the refresh's start; None unless labels have a time."""
-    if not run.settings.data_schema.has_label_time:
+    if not run.settings.data_schema.has_later_labels:
         return None
     return {cohort.refresh_start: cohort for cohort in run.cohorts}
 
@@ -182,7 +182,7 @@ def over_time(run: History) -> Iterator[Shown]:
             note = f"By label: of the labels that became known in each refresh. {note}"
         yield show_picture("Mean absolute error", pictures.error(reports), note)
         note = "1 is exact, 0 no better than the mean of the window, below 0 worse."
-        if run.settings.data_schema.has_label_time:
+        if run.settings.data_schema.has_later_labels:
             note = f"By label. {note}"
         yield show_picture("Skill", pictures.skill(reports), note)
     if any(cohort.mae is not None for cohort in run.cohorts):

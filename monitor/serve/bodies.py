@@ -225,7 +225,7 @@ def encode_answer(
         return to_json({**fields, **values, **more}, inf_nan_mode="null")
     if unknown:
         fields["unknown"] = to_json(unknown).decode()
-    rows = pa.table({**_as_columns(predictions), **back}).replace_schema_metadata(fields)
+    rows = pa.table({**as_columns(predictions), **back}).replace_schema_metadata(fields)
     sink = io.BytesIO()
     if media == PARQUET:
         pq.write_table(rows, sink)
@@ -248,7 +248,8 @@ def _as_json(predictions: Matrix | Classified) -> dict[str, Any]:
     }
 
 
-def _as_columns(predictions: Matrix | Classified) -> dict[str, Any]:
+def as_columns(predictions: Matrix | Classified) -> dict[str, Any]:
+    """Predictions as the columns of an answer."""
     if not isinstance(predictions, Classified):
         return {COLUMN: predictions}
     found = class_columns(predictions, len(predictions.predicted))

@@ -26,6 +26,7 @@ from monitor.serve.noted import Alerts, Skips
 from monitor.serve.options import NEWEST, Options
 from monitor.serve.problems import Problem
 from monitor.serve.reading import Bodies
+from monitor.serve.recording import Records
 from monitor.serve.reports import KEPT, Reports
 from monitor.serve.serving import Models
 
@@ -46,6 +47,7 @@ class Core:
         folder, schema, models, reports: of the run.
         questions: of the run, by question; None unless labels have a time of their own.
         alerts, skips: of the run, too.
+        records: what is kept of answered questions, and labels; None without ``--record``.
         damaged: the files of the run that cannot be read.
         status: the run's status.json; empty before there is one.
         looked: when the last look at the folder ended, by the monotonic clock.
@@ -72,6 +74,12 @@ class Core:
         self.reports = Reports(self.folder)
         clock = RunSettings.model_validate(self.settings).clock
         self.questions = None if clock is None else QuestionFollower(self.folder, clock, KEPT)
+        options = self.options
+        self.records = (
+            None
+            if options.record is None
+            else Records(options.record, options.record_bytes, self.schema)
+        )
         self.bodies = Bodies(self.options.max_body)
         self.alerts = Alerts(self.folder, self.reports, self.damaged)
         self.skips = Skips(self.folder, self.damaged)
@@ -82,6 +90,8 @@ class Core:
         quiet = time.monotonic() - self.looked
         if quiet > max(STUCK, STUCK * self.options.poll):
             return f"the run's folder has not been looked at for {quiet:.0f} s"
+        if self.records is not None and self.records.failure:
+            return f"nothing more is recorded: {self.records.failure}"
         return self.failure or None
 
     @cached_property

@@ -22,6 +22,7 @@ from model.display import ENDED
 from monitor.questions import QuestionFollower
 from monitor.serve.counts import PREFIX
 from monitor.serve.damage import KINDS as FILES
+from monitor.serve.recording import Records
 from monitor.serve.reports import Report
 from monitor.serve.serving import Serving
 
@@ -59,6 +60,8 @@ class Gauges(Collector):
         yield from of_looking(core)
         yield from of_run(core)
         yield from of_totals(core)
+        if core.records is not None:
+            yield from of_records(core.records)
         serving, report = core.models.current, core.reports.newest
         if serving is not None:
             yield from of_model(serving)
@@ -78,6 +81,20 @@ def of_looking(core: Core) -> Iterator[Metric]:
     damaged = core.damaged.by_kind()
     help_ = "Files of the run that are not as a run writes them, and are skipped"
     yield by_label("damaged_files", help_, "kind", {kind: damaged[kind] for kind in FILES})
+
+
+def of_records(records: Records) -> Iterator[Metric]:
+    """What is recorded of questions and labels."""
+    figures = {
+        "recorded_rows": ("Rows that were recorded", "recorded"),
+        "unrecorded_rows": ("Rows that were not: too many waited, or it has stopped", "lost"),
+        "recorded_bytes": ("Bytes of the files in the folder", "bytes"),
+    }
+    for name, (help_, field) in figures.items():
+        values = {kind: getattr(each, field) for kind, each in records.both.items()}
+        yield by_label(name, help_, "kind", values)
+    stopped = {kind: int(bool(each.failure)) for kind, each in records.both.items()}
+    yield by_label("record_stopped", "1 if nothing more is recorded", "kind", stopped)
 
 
 def of_run(core: Core) -> Iterator[Metric]:

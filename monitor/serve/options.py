@@ -44,6 +44,8 @@ class Options:
         timeout: seconds in which a body has to arrive, and then to be answered.
         poll: seconds between looks at the run's folder.
         key: what a request has to show, or None.
+        record: the folder in which answered questions and labels are recorded, or None.
+        record_bytes: of all its files, at the most.
     """
 
     folder: str
@@ -55,6 +57,8 @@ class Options:
     timeout: float = 30.0
     poll: float = 1.0
     key: str | None = field(default=None, repr=False)
+    record: str | None = None
+    record_bytes: int = 10 << 30
 
     @property
     def local(self) -> bool:
@@ -79,6 +83,14 @@ def parser() -> Parser:
     add("--timeout", type=float, default=Options.timeout, metavar="S", help="of a request (30)")
     add("--poll", type=float, metavar="S", help="between looks at the run's folder (1)")
     add("--refresh", type=float, help=argparse.SUPPRESS)  # the old name of --poll
+    add("--record", metavar="FOLDER", help="keep answered questions and labels here, for a run")
+    add(
+        "--record-bytes",
+        type=int,
+        default=Options.record_bytes,
+        metavar="N",
+        help="of all these files; then it stops (10 GiB)",
+    )
     add("--api-key-file", metavar="FILE", help=f"a file with the API key (or {KEY} is set)")
     add("--no-api-key", action="store_true", help="beyond this machine, too, none is asked for")
     return made
@@ -104,7 +116,17 @@ def options_from(argv: list[str]) -> Options:
             f"--host {given.host}: others could read the run without an API key: set {KEY}, or "
             "--api-key-file FILE, or, if a proxy before the server asks for one, --no-api-key"
         )
-    taken = ("folder", "host", "port", "model", "max_rows", "timeout", "poll")
+    taken = (
+        "folder",
+        "host",
+        "port",
+        "model",
+        "max_rows",
+        "timeout",
+        "poll",
+        "record",
+        "record_bytes",
+    )
     rest: dict[str, Any] = {name: getattr(given, name) for name in taken}
     if given.model == LATEST:
         rest["model"] = NEWEST
@@ -135,6 +157,7 @@ def _check(given: argparse.Namespace) -> None:
         ),
         "max_body": (lambda size: 0 < size <= 1024, "above 0 and at most 1024 MiB"),
         "max_rows": (lambda rows: 1 <= rows <= 10_000_000, "1 to 10000000"),
+        "record_bytes": (lambda size: size >= 1, "1 or greater"),
         "timeout": (lambda seconds: 0 < seconds <= 3600, "above 0 and at most 3600 seconds"),
         "poll": (lambda seconds: 0.01 <= seconds <= 3600, "0.01 to 3600 seconds"),
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
+import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
@@ -17,7 +18,9 @@ from model.store import DamagedArtefact
 from model.times import describe_times
 from model.validation import GREATEST
 from monitor.serve.bodies import (
+    COLUMN,
     JSON,
+    as_columns,
     choose_media_type,
     decode_rows,
     encode_answer,
@@ -136,6 +139,10 @@ def respond(
         predictions = serving.artefact.predict(rows)
     else:
         predictions = serving.artefact.classify(rows)
+    if core.records is not None:
+        carried = {**carried, "key": core.records.add_keys(carried["key"])}
+        made = pa.array(as_columns(predictions)[COLUMN], from_pandas=True)
+        core.records.keep(rows, carried["key"], made, serving.reference.name)
     unknown = serving.artefact.unknown(rows)
     reference = serving.reference
     body = encode_answer(asked, predictions, reference, carried, unknown)
