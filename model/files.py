@@ -39,6 +39,11 @@ def join(folder: str, *names: str) -> str:
     return joined
 
 
+def parent(path: str) -> str:
+    """The folder that a file is in."""
+    return os.path.dirname(path) if is_local(path) else path.rpartition("/")[0]
+
+
 class _Unsynced:
     """The local files and folders that this process has changed since the last flush."""
 

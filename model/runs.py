@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from model import files
+from model import files, promotions
 from model.alerts import Alert, from_ndjson
 from model.asof import EPOCH, parse_iso, parse_name
 from model.batch import SECOND
@@ -40,6 +40,8 @@ WRITTEN = (
         "drain.json",
         "until.json",
         "pruned.json",
+        "promotions.ndjson",
+        "pin.json",
         f"timing/{NAME}.json",
         f"metrics/{NAME}.json",
         f"summaries/{NAME}.json",
@@ -240,6 +242,16 @@ class RunFolder:
     def until(self) -> str:
         """``until.json``: where the stream ends, where labels have a time."""
         return self._part("until.json")
+
+    @property
+    def promotions(self) -> str:
+        """``promotions.ndjson``: models that were pinned, or refused by the gate."""
+        return self._part(promotions.RECORD)
+
+    @property
+    def asked_pin(self) -> str:
+        """``pin.json``: an act that waits until the job's source takes it."""
+        return self._part(promotions.ASKED)
 
     @property
     def pruned(self) -> str:

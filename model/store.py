@@ -11,7 +11,7 @@ import hashlib
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -153,20 +153,22 @@ class Store:
             files.remove(self._file(name, file))
         files.remove_folder_if_empty(files.join(self.path, name))
 
-    def prune(self, end: int, keep: int) -> Iterator[str]:
+    def prune(self, end: int, keep: int, protected: Collection[str] = ()) -> Iterator[str]:
         """Removes the artefacts whose window ended by then but for the newest ``keep``.
 
         Args:
             end: microseconds; artefacts of later windows stay.
             keep: how many stay; 0 keeps all.
+            protected: names of others that stay.
 
         Yields:
             The name of each artefact that was removed.
         """
         old = [name for name in self.names() if name <= format_name(end)]
         for name in old[:-keep] if keep else []:
-            self.remove(name)
-            yield name
+            if name not in protected:
+                self.remove(name)
+                yield name
 
     def _file(self, name: str, file: str) -> str:
         if not is_name(name):

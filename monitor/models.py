@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from model import files, promotions
 from model.errors import UserError
 from model.manifest import Manifest, find_leak
 from model.runs import RunFolder
 from model.store import DamagedArtefact, Store
 from model.wording import format_count
+from monitor import pinning
 from monitor.commandline import Parser
 from monitor.console import consoles
 from monitor.watch.figures import format_figure
@@ -19,6 +21,9 @@ examples:
   python -m pipeline models runs/latest 20260101T001200Z             one, whole
   python -m pipeline models runs/latest --verify                     does each match its hash?
   python -m pipeline models runs/latest --prune 3                    keep the newest three
+  python -m pipeline models pin runs/latest 20260101T001200Z         it serves until unpin
+  python -m pipeline models unpin runs/latest                        the newest serves again
+  python -m pipeline models rollback runs/latest --why "odd errors"  the one before serves
   python -m pipeline models export runs/latest newest --to model.joblib   (or model.onnx)
   python -m pipeline models export runs/latest newest --mlflow URI        (export --help)
 """
@@ -52,6 +57,8 @@ def main(argv: list[str]) -> int:
         from monitor.export import main as export  # late: it needs more than a list of models does
 
         return export(argv[1:])
+    if argv[:1] and argv[0] in pinning.ACTS:
+        return pinning.main(argv[0], argv[1:])
     given = parser().parse_args(argv)
     if given.prune is not None and given.prune < 1:
         raise UserError(f"--prune {given.prune}: must be >= 1")
@@ -156,7 +163,9 @@ def verify(store: Store, has_label_time: bool = False) -> int:
 
 def prune(store: Store, keep: int) -> int:
     """Removes all but the newest models."""
+    protected = promotions.find_protected(files.parent(store.path))
     for name in store.names()[:-keep]:
-        store.remove(name)
-        print(f"removed {name}")
+        if name not in protected:
+            store.remove(name)
+            print(f"removed {name}")
     return 0

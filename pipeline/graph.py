@@ -77,7 +77,8 @@ def build(
     batches = accepted | "Unreported" >> unreported
     scored = (
         {"batches": batches, "models": models}
-        | "HandOver" >> AssignModels(cadence, store, settings.shards, deferred_rows)
+        | "HandOver"
+        >> AssignModels(cadence, store, settings.shards, deferred_rows, folder.promotions)
         | "Predict" >> Predict(store.path, settings.timed)
     )
     if labels is not None:

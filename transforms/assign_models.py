@@ -19,6 +19,7 @@ from apache_beam.transforms.window import IntervalWindow, TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
+from model import promotions
 from model.asof import Cadence, first_served, newest_window_end
 from model.batch import Key
 from model.manifest import Reference
@@ -120,15 +121,25 @@ class ChooseModelFn(beam.DoFn):
         store: where an older model is looked for.
         deferred: whether the batches that are read together go out by themselves, to be
             materialized.
+        promoted: the file of the acts by which a model is pinned (``model.promotions``). What holds
+            for a refresh is in it before the watermark reaches the refresh, so one look is enough.
     """
 
-    def __init__(self, cadence: Cadence, store: Store, deferred: bool = False) -> None:
+    def __init__(
+        self,
+        cadence: Cadence,
+        store: Store,
+        deferred: bool = False,
+        promoted: str | None = None,
+    ) -> None:
         self.cadence = cadence
         self.store = store
         self.deferred = deferred
+        self.promoted = promoted
 
     def setup(self) -> None:
         self.older: dict[int, Reference | None] = {}
+        self.pinned: dict[int, Reference | None] = {}
         self.waiting: list[Waiting] | None = None
         self.held = 0
 
@@ -148,6 +159,9 @@ class ChooseModelFn(beam.DoFn):
         sent = {one.reference for one in inputs[MODELS] if isinstance(one, ModelReference)}
         if len(sent) > 1:
             raise ValueError(f"two models for one serve window: {sorted(sent)}")
+        pinned = self._find_pin(self.cadence.refresh_of(window.start.micros))
+        if pinned is not None:
+            sent = {pinned}
         if not sent and self.waiting is not None and self._end(window) not in self.older:
             self.waiting.append((batches, window))
             self.held += sum(
@@ -181,6 +195,13 @@ class ChooseModelFn(beam.DoFn):
     def _read_together(self, batch: AcceptedBatch | RowReference) -> tuple[int, int] | None:
         key = batch.tag.key
         return (key.partition, key.start) if self.deferred else None
+
+    def _find_pin(self, refresh: int) -> Reference | None:
+        if self.promoted is None:
+            return None
+        if refresh not in self.pinned:
+            self.pinned[refresh] = promotions.find_pin(promotions.read(self.promoted), refresh)
+        return self.pinned[refresh]
 
     def _end(self, window: IntervalWindow) -> int:
         refresh = self.cadence.refresh_of(window.start.micros)
@@ -238,16 +259,23 @@ class AssignModels(beam.PTransform[ScoringInputs, beam.PCollection[ScoringBatch]
         store: where an older model is looked for.
         shards: into how many parts a serve window is cut, to be scored side by side.
         rows: what can read the source's rows again; None: they travel.
+        promoted: the file of the acts by which a model is pinned; None: none is.
     """
 
     def __init__(
-        self, cadence: Cadence, store: Store, shards: int = 4, rows: DeferredRows | None = None
+        self,
+        cadence: Cadence,
+        store: Store,
+        shards: int = 4,
+        rows: DeferredRows | None = None,
+        promoted: str | None = None,
     ) -> None:
         super().__init__()
         self.cadence = cadence
         self.store = store
         self.shards = shards
         self.rows = rows
+        self.promoted = promoted
 
     def expand(self, inputs: ScoringInputs) -> beam.PCollection[ScoringBatch]:
         windows = serve_windows(self.cadence)
@@ -266,7 +294,7 @@ class AssignModels(beam.PTransform[ScoringInputs, beam.PCollection[ScoringBatch]
             | "Send" >> beam.ParDo(SendModelFn(self.cadence, self.shards)).with_output_types(keyed)
             | "ModelServeWindow" >> beam.WindowInto(windows)
         )
-        choose = ChooseModelFn(self.cadence, self.store, self.rows is not None)
+        choose = ChooseModelFn(self.cadence, self.store, self.rows is not None, self.promoted)
         assigned = (
             {BATCHES: batches, MODELS: models}
             | "Meet" >> beam.CoGroupByKey()

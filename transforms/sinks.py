@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from apache_beam.transforms.core import _BundleFinalizerParam
 from apache_beam.transforms.window import IntervalWindow, TimestampedValue
 
-from model import files
+from model import files, promotions
 from model.answers import drop_label_time, hide_unknown
 from model.asof import Cadence, format_name
 from model.batch import ID, KEY, LATE, TIME, TIME_TYPE, concat, sort_by_time
@@ -390,6 +390,7 @@ class WriteEnd(beam.PTransform[beam.PCollection[object], beam.PCollection[None]]
 
 def write_end(path: str, metrics: str | None = None) -> None:
     """Writes the file that says that a run has ended, once all else is on the disk."""
+    promotions.tidy(files.join(files.parent(path), promotions.RECORD))
     files.flush()
     totals = {} if metrics is None else total_questions(metrics)
     text = json.dumps({"format": 1, **totals}, indent=2) + "\n"
@@ -479,7 +480,8 @@ def retain(
     Of those whose window ended by the last of them the newest stay: ``keep``, and with a lag
     no fewer than may still have to serve.
     """
-    for _ in store.prune(max(starts), max(keep, lag)):
+    protected = promotions.find_protected(files.parent(store.path))
+    for _ in store.prune(max(starts), max(keep, lag), protected):
         count("models pruned")
     if refused is not None:  # in a store of its own: none takes an accepted model's place
         for _ in refused.prune(max(starts), keep):

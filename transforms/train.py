@@ -13,13 +13,14 @@ from collections.abc import Iterator
 
 import apache_beam as beam
 
-from model import files
+from model import files, promotions
 from model import gate as gating
 from model.asof import format_iso
 from model.classes.learners import CLASSIFIERS
 from model.errors import FitFailed, OneClass
 from model.learners import LEARNERS
 from model.manifest import Learner, Manifest, Reference
+from model.promotions import refusal
 from model.schema import Schema
 from model.skipped import Skipped, few_rows, fit_failed, refused
 from model.store import DamagedArtefact, Store, model_cache
@@ -119,18 +120,23 @@ class CommitFn(beam.DoFn):
     def process(self, result: FitResult) -> Iterator[Committed]:
         if result.skipped is not None:
             if result.trained is not None:
-                self._keep_refused(result.trained)
+                self._keep_refused(result.trained, result.skipped)
             self._skip(result.skipped)
         elif result.trained is not None:
             yield self._commit(result.trained)
 
-    def _keep_refused(self, trained: Trained) -> None:
+    def _keep_refused(self, trained: Trained, skipped: Skipped) -> None:
         """Writes a refused model where no row, and no reader of the store, looks for one."""
         count("models refused")
-        if self.refused is not None and trained.model is not None:
-            began = time.perf_counter()
-            self.refused.commit(trained.window.name, trained.model, trained.manifest)
-            self._note(trained, time.perf_counter() - began)
+        if self.refused is None or trained.model is None:
+            return
+        began = time.perf_counter()
+        self.refused.commit(trained.window.name, trained.model, trained.manifest)
+        self._note(trained, time.perf_counter() - began)
+        known = self.skipped is None or files.exists(self._skip_path(trained.window.name))
+        if not known:  # before the skip is written: a retry that finds it has recorded it
+            record = files.join(files.parent(self.refused.path), promotions.RECORD)
+            promotions.append(record, refusal(skipped, trained.manifest.sha256))
 
     def _commit(self, trained: Trained) -> Committed:
         name = trained.window.name
@@ -140,11 +146,15 @@ class CommitFn(beam.DoFn):
             self.store.commit(name, trained.model, trained.manifest)
             self._note(trained, time.perf_counter() - began)
             if self.skipped is not None:  # by a run whose learner has been mended since
-                files.remove(files.join(self.skipped, f"{name}.json"))
+                files.remove(self._skip_path(name))
             count("models trained")
             if trained.artefact is not None:
                 model_cache(self.store.path).put(reference, trained.artefact, len(trained.model))
         return Committed(trained.window, reference)
+
+    def _skip_path(self, name: str) -> str:
+        assert self.skipped is not None
+        return files.join(self.skipped, f"{name}.json")
 
     def _skip(self, skipped: Skipped) -> None:
         count("windows skipped")

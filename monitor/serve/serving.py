@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from model import files
+from model import files, promotions
 from model.artefact import Artefact
 from model.asof import format_iso, parse_name
 from model.batch import accepted_schema
@@ -83,6 +83,7 @@ class Models:
     current: Serving | None = None
     names: list[str] = field(default_factory=list)
     _refused: dict[Reference, Refusal] = field(default_factory=dict)
+    _pinned: Reference | None = None
 
     def __post_init__(self) -> None:
         self._named = ModelCache(self.store, ROOM)
@@ -133,7 +134,12 @@ class Models:
     def _candidates(self) -> Iterator[str]:
         """Names of models that may serve, best first."""
         self.names = self.store.names()
-        return iter([self.chosen]) if self.chosen != NEWEST else reversed(self.names)
+        self._pinned = None
+        if self.chosen != NEWEST:
+            return iter([self.chosen])
+        acts = promotions.read(files.join(files.parent(self.store.path), promotions.RECORD))
+        self._pinned = promotions.find_pin(acts)
+        return reversed(self.names) if self._pinned is None else iter([self._pinned.name])
 
     def _try(self, name: str) -> Change | None:
         """Takes a model up, unless it serves already, is gone, or was refused not long ago."""
@@ -144,6 +150,8 @@ class Models:
             if self._serves(reference) or not self._due(reference):
                 return None
             check_place(self.store, name, manifest)
+            if self._pinned is not None and self._pinned != reference:
+                raise DamagedArtefact(f"{name}: is not the model that was pinned: its hash differs")
             self.current = open_serving(self.store, reference, manifest)
         except FileNotFoundError:  # removed meanwhile
             return None

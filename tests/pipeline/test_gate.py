@@ -111,6 +111,11 @@ def test_rows_after_a_bad_window_are_scored_by_the_newest_accepted_model(
     accepted = Store("o/models").manifest("20240101T000200Z").gate
     assert accepted is not None and accepted.accepted and accepted.trial is not None
     assert accepted.trial.rows == int((pd.to_datetime(frame.t).dt.minute == 1).sum())
+    acts = [json.loads(line) for line in Path("o/promotions.ndjson").read_text().splitlines()]
+    assert [(act["what"], act["to"], act["sha256"]) for act in acts] == [
+        ("refused", name, refused.manifest(name).sha256) for name in refused.names()
+    ]
+    assert all(act["figures"]["z"] < 3 and "in a trial of" in act["why"] for act in acts)
     assert "3 models refused by the gate; the newest accepted one served in its place" in result.out
 
 

@@ -23,8 +23,8 @@ from apache_beam.io.unbounded_source import (
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from typing_extensions import override
 
-from model import files
-from model.asof import floor_to
+from model import files, promotions
+from model.asof import floor_to, to_datetime
 from model.ending import StreamEnd, read_end, write_end
 from transforms.elements import OPEN, WorkItem
 from transforms.sources.work_items import (
@@ -166,12 +166,33 @@ class PlannerReader(UnboundedReader):
     @override
     def advance(self) -> bool:
         self._mind_drain()
+        self._mind_pin()
         item = self.work.get(self.next)
         if item is None or self.work.due(self.next) > self.clock():
             return False
         self.current = item
         self.next += 1
         return True
+
+    def _mind_pin(self) -> None:
+        """Appends an act that waits, for the first refresh that the watermark has not reached."""
+        following = self.work.get(self.next)
+        if following is None or self.drain is None:
+            return
+        folder = files.parent(self.drain.path)
+        path = files.join(folder, promotions.ASKED)
+        if not Drain(path, 0).is_requested(self.clock()):
+            return
+        asked = promotions.read_asked(path)
+        if asked is not None:
+            record = files.join(folder, promotions.RECORD)
+            began = floor_to(following.at, self.drain.every, self.drain.offset)
+            since = to_datetime(began + self.drain.every)
+            known = {act.when for act in promotions.read(record) if act.what != "refused"}
+            if asked.when not in known:  # else a retry: it was appended, and not yet removed
+                promotions.append(record, asked.model_copy(update={"since": since}))
+        files.remove(path)
+        files.flush()
 
     def _mind_drain(self) -> None:
         if self.until == OPEN and self.drain is not None and self.drain.is_requested(self.clock()):
