@@ -36,6 +36,7 @@ from pipeline.folder import RUNS, TRIAL, clear
 from pipeline.runners import requirements
 from pipeline.runners.requirements import Requirement
 from pipeline.settings import Settings
+from pipeline.topic_check import describe_topic
 from pipeline.waiting import describe_wait, warn_of_wait
 
 HELP = """\
@@ -118,6 +119,9 @@ def main(argv: list[str]) -> int:
         warning = warn_of_wait(clock)
         if warning is not None:
             err.print(warning, soft_wrap=True)
+    if settings.reads_topic:
+        for line in describe_topic(settings):
+            out.print(line, soft_wrap=True)
     return (show_one if chosen else show_all)(settings, beam_options, out, err)
 
 

@@ -355,3 +355,18 @@ def test_the_topic_of_the_tour_is_learned_from(tmp_path: Path) -> None:
     result = run("--input", topic, "--schema", ROOT / "examples" / "people.toml", *job)
     assert result.code == 0, result.err
     assert max(one["skill"] or 0 for one in reports_of(folder)) > 0.4
+
+
+def test_check_says_how_far_the_rows_are_out_of_order(schema: Path) -> None:
+    rides = make_rides(3_000, 1)
+    rides[2_000] = _shift(rides[2_000], -30_000)
+    clock = max(ride.time for ride in rides[:2_000]) // 20_000 * 20_000
+    behind = -(-(clock - orjson.loads(rides[2_000].value or b"")["ts"]) // 1_000)
+    topic = make_topic(1)
+    produce(topic, rides)
+    argv = ("--input", address(topic), "--schema", schema, "--window", "20s", "--until", "now")
+    result = run("check", *argv)
+    assert f"1 partition, up to {len(rides):,} records" in result.out
+    assert f"--disorder {behind} covers them" in result.out
+    result = run("check", *argv, "--disorder", behind)
+    assert f"none of its first {len(rides):,} rows would be late" in result.out

@@ -1,0 +1,74 @@
+"""What ``check`` says of a topic: can it be read, and does ``--disorder`` fit its rows?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from model.batch import PROBLEM, SECOND, event_times
+from model.errors import UserError
+from model.wording import format_count, format_duration
+from pipeline.settings import Settings
+from reading.kafka.address import parse_topic
+from reading.kafka.client import Client, KafkaError, read_range
+from reading.kafka.decode import decode_json
+from reading.kafka.planning import Rules
+
+ROWS = 10_000
+"""Maximum number of the topic's first rows that are looked at."""
+NONE = -(2**62)
+"""The clock of a partition's first record, which is never late."""
+
+
+def describe_topic(settings: Settings) -> Iterator[str]:
+    """Lines on the topic of a job: its records, its first rows, and how far they are out of order.
+
+    Raises:
+        UserError: if no broker answers, there is no such topic, or it may not be read.
+    """
+    try:
+        yield from _describe(settings)
+    except KafkaError as error:
+        raise UserError(f"--input: {error}") from error
+
+
+def _describe(settings: Settings) -> Iterator[str]:
+    topic = parse_topic(str(settings.input), settings.kafka_config)
+    client = Client(topic)
+    begins = client.begins(client.partitions())
+    ends = client.ends(sorted(begins))
+    partitions = format_count(len(begins), "partition")
+    records = format_count(sum(ends.values()) - sum(begins.values()), "record")
+    yield f"kafka://{topic.servers}/{topic.name}: {partitions}, up to {records}"
+    cadence = settings.cadence
+    rules = Rules(cadence.latency, cadence.offset)
+    rows, problems, behind = 0, [], 0
+    for partition, begin in begins.items():
+        stop = min(ends[partition], begin + -(-ROWS // len(begins)))
+        clock: int | None = None
+        for found in read_range(topic, partition, begin, stop):
+            batch = decode_json(found, partition, settings.row_schema, cadence.every)
+            rows += batch.num_rows
+            if PROBLEM in batch.schema.names:
+                problems += [one for one in batch.column(PROBLEM).to_pylist() if one is not None]
+            times = event_times(batch)
+            stamps = np.array([record.time for record in found], np.int64)
+            clocks = np.maximum.accumulate(stamps if clock is None else np.append(clock, stamps))
+            before = np.append(NONE, clocks[:-1]) if clock is None else clocks[:-1]
+            dated = times > np.iinfo(np.int64).min
+            floors = (before - rules.offset) // rules.step * rules.step + rules.offset
+            if dated.any():
+                behind = max(behind, int((floors - times)[dated].max()))
+            clock = int(clocks[-1])
+    if problems:
+        yield f"{len(problems):,} of its first {rows:,} rows would be rejected, as: {problems[0]}"
+    needed = -(-behind // SECOND)
+    if needed > settings.disorder:
+        yield (
+            f"its first {rows:,} rows lie up to {format_duration(needed)} behind their partition's "
+            f"clock, and --disorder is {format_duration(settings.disorder)}: those further behind "
+            f"are late, and not trained on; --disorder {needed} covers them"
+        )
+    elif rows:
+        yield f"none of its first {rows:,} rows would be late"
