@@ -38,7 +38,9 @@ def features_for(artefact: Artefact, folder: str) -> dict[str, list[Any]]:
     if set(names) <= set(PEOPLE):
         return {name: PEOPLE[name] for name in names}
     newest = max(Path(folder, "sample").glob("*.parquet"))
-    features: dict[str, list[Any]] = pq.read_table(newest, columns=names).slice(0, 5).to_pydict()
+    features: dict[str, list[Any]] = (
+        pq.read_table(newest, columns=list(names)).slice(0, 5).to_pydict()
+    )
     return features
 
 
