@@ -23,3 +23,17 @@ STALE: float = DISPLAY["seconds"]["stale"]
 PSI_MODERATE: float = DISPLAY["psi"]["moderate"]
 PSI_LARGE: float = DISPLAY["psi"]["large"]
 """A shift is taken as moderate or large above these population stability indices."""
+
+
+def display_of(classifies: bool) -> dict[str, Any]:
+    """``DISPLAY`` with the figures of a run's task.
+
+    Args:
+        classifies: whether its target is a class.
+    """
+    if not classifies:
+        return DISPLAY
+    own = [fact for fact in DISPLAY["model"] if not fact[1].startswith("training.")]
+    last = own.pop()
+    model = [*own, *DISPLAY["class_fit"], last]
+    return {**DISPLAY, "figures": DISPLAY["class_figures"], "model": model}

@@ -110,9 +110,11 @@ def sample_statistics(path: str, schema: Schema) -> Statistics:
         table = pq.read_table(pa.BufferReader(files.read_whole(path)))
         found: dict[str, Numeric | Categorical] = {
             name: summarize(table.column(name).cast(pa.float64()).to_numpy())
-            for name in (schema.target, *schema.numeric)
+            for name in (*([] if schema.classifies else [schema.target]), *schema.numeric)
         }
-        found |= {n: count_values(table.column(n).combine_chunks()) for n in schema.categorical}
+        classes = [schema.target] if schema.classifies else []
+        names = (*classes, *schema.categorical)
+        found |= {n: count_values(table.column(n).combine_chunks()) for n in names}
     except (pa.ArrowException, KeyError, OSError) as error:
         raise UserError(f"{path}: is not a sample of this run: {error}") from error
     return found

@@ -56,7 +56,8 @@ class Total(NamedTuple):
     Attributes:
         rows, late, rejected: counts.
         labelled: scored rows with a target; the figures below are over these.
-        mae, baseline_mae: mean absolute errors, null if there is no such row.
+        mae, baseline_mae: mean absolute errors, of classes log losses; null without such a
+            row.
         skill: 1 - mae / baseline_mae, null too if the baseline is exact.
         answered, expired, open: what became of all questions; null unless labels have a time.
     """
@@ -180,13 +181,16 @@ def total(found: Sequence[Metrics]) -> Total:
     """
     labelled, absolute, baseline = 0, 0.0, 0.0
     for report in found:
-        if report.mae is not None and report.baseline_mae is not None:
+        mae, base = report.mae, report.baseline_mae
+        if report.classifies:
+            mae, base = report.log_loss, report.baseline_log_loss
+        if mae is not None and base is not None:
             rows = report.labelled
             if rows is None:
                 rows = report.scored - report.unlabelled
             labelled += rows
-            absolute += rows * report.mae
-            baseline += rows * report.baseline_mae
+            absolute += rows * mae
+            baseline += rows * base
     counts: dict[str, int] = {}
     if any(report.answered is not None for report in found):
         answered = sum(report.answered or 0 for report in found)

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from model.cohorts import Cohort
-from model.display import DISPLAY
+from model.display import display_of
 from model.manifest import Manifest
 from model.metrics import Metrics
 from model.runs import RunFolder
@@ -34,6 +34,7 @@ from monitor.report import (
     scored,
 )
 from monitor.report.artefacts import Importance
+from monitor.report.class_figures import pool_classes
 from monitor.report.columns import Described
 from monitor.report.history import History
 from monitor.report.pictures import palette, texts
@@ -78,14 +79,19 @@ def make_page(folder: RunFolder, models: int, show: Callable[[str], None]) -> st
     described = columns.describe(folder, run, manifests)
     kinds, looked_at = rejects.count_reasons(folder, run.settings.data_schema)
     alerts, alerted = history.alerts(folder, ALERTS)
-    return template().render(
+    classifies = run.settings.data_schema.classifies
+    return template(classifies).render(
+        classifies=classifies,
         folder=folder.path,
         run=run,
         total=history.total(run.reports),
         refreshes=run.reports[-REFRESHES:][::-1],
         by_question=by_question(run),
         over_time=[*over_time(run), *costs(run, manifests)],
-        predictions=list(predictions(points, refreshes)),
+        predictions=[
+            *predictions(points, refreshes),
+            *class_pictures(run.reports, threshold_of(manifests)),
+        ],
         drifts=list(drifts(run.reports)),
         features=list(features(run, described)),
         source=described.source,
@@ -124,8 +130,12 @@ def of_models(store: Store, run: History, most: int, show: Callable[[str], None]
     }
 
 
-def template() -> Any:
-    """The page's template; what it is given is escaped, but for ``Markup``."""
+def template(classifies: bool = False) -> Any:
+    """The page's template; what it is given is escaped, but for ``Markup``.
+
+    Args:
+        classifies: whether the run's target is a class.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -134,7 +144,7 @@ def template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["display"] = DISPLAY
+    environment.globals["display"] = display_of(classifies)
     environment.filters.update(
         facts=list_facts,
         count=texts.count,
@@ -159,7 +169,7 @@ def list_facts(manifest: Manifest) -> list[tuple[str, str]]:
     }
     return [
         (title, formats[kind](attrgetter(field)(manifest)))
-        for title, field, kind in DISPLAY["model"]
+        for title, field, kind in display_of(manifest.task is not None)["model"]
     ]
 
 
@@ -176,6 +186,11 @@ def when(time: str) -> str:
 def over_time(run: History) -> Iterator[Shown]:
     """The pictures of error, skill and rows; nothing is drawn of nothing."""
     reports = run.reports
+    if any(report.log_loss is not None for report in reports):
+        note = "By a model trained before; the baseline is the class shares of its window."
+        yield show_picture("Log loss", pictures.log_loss(reports), note)
+        note = "1 is exact, 0 no better than the class shares of the window, below 0 worse."
+        yield show_picture("Skill", pictures.skill(reports), note)
     if any(report.mae is not None for report in reports):
         note = "By a model trained before; the baseline is the mean target of its window."
         if run.settings.data_schema.has_later_labels:
@@ -212,6 +227,30 @@ def predictions(points: Points, refreshes: Sequence[str]) -> Iterator[Shown]:
     below = "A slope or a funnel shows what the model has not learned."
     spread = pictures.residuals_against_predicted(points)
     yield show_picture("Residuals against predicted", spread, below)
+
+
+def threshold_of(manifests: Mapping[str, Manifest]) -> float | None:
+    """The threshold of the newest model, if there is one."""
+    return list(manifests.values())[-1].threshold if manifests else None
+
+
+def class_pictures(reports: Sequence[Metrics], threshold: float | None) -> Iterator[Shown]:
+    """The pictures of classes and their probabilities, of all refreshes together."""
+    found = [report for report in reports if report.confusion]
+    if not found:
+        return
+    pooled = pool_classes(found)
+    note = "By probability: where the line is below the dashed one, predictions were too sure."
+    yield show_picture("Reliability", pictures.reliability(*pooled.reliability), note)
+    if pooled.scores is not None and pooled.scores[0].any() and pooled.scores[1].any():
+        roc, precision = pictures.curves(*pooled.scores)
+        note = "Dashed: what chance gives."
+        yield show_picture("Receiver operating characteristic", roc, note)
+        yield show_picture("Precision by recall", precision, "Dashed: the share of positives.")
+        picture = pictures.threshold(*pooled.scores, threshold)
+        yield show_picture("Threshold", picture, "What each threshold would have given.")
+    note = "Each line is a class: which share of its rows was predicted as what."
+    yield show_picture("Confusion", pictures.confusion(pooled.confusion), note)
 
 
 def features(run: History, described: Described) -> Iterator[Shown]:

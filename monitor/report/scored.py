@@ -88,7 +88,7 @@ def newest(folder: RunFolder, schema: Schema, most: int = 20) -> Newest | None:
         table = table.sort_by(order).slice(0, most)
         key = "key" if "key" in table.column_names else "id"
         kept = [c for c in schema.keep if c in table.column_names and c not in (key, "time")]
-        columns = [key, *kept, "time", "target", "prediction", "model"]
+        columns = [key, *kept, "time", "target", "prediction", "score", "model"]
         columns = [column for column in dict.fromkeys(columns) if column in table.column_names]
         values = [to_plain(table.column(c).combine_chunks()) for c in columns]
     except FileNotFoundError:  # --overwrite began meanwhile
@@ -121,6 +121,8 @@ def _rows(path: str) -> npt.NDArray[np.float64]:
         return np.empty((2, 0))
     try:
         table = pq.read_table(pa.BufferReader(data), columns=COLUMNS)
+        if pa.types.is_string(table.schema.field("prediction").type):
+            return np.empty((2, 0))  # classes have pictures of their own
         return np.stack([table.column(c).cast(pa.float64()).to_numpy() for c in COLUMNS])
     except (pa.ArrowException, KeyError, OSError) as error:
         raise UserError(f"{path}: holds no predictions: {error}") from error

@@ -58,11 +58,11 @@ class RequiredFields(BaseModel):
     unlabelled: Count
     late: Count
     rejected: Count
-    mae: Figure
-    rmse: Figure
-    r2: Figure
-    baseline_mae: Figure
-    skill: Figure
+    mae: Figure = None
+    rmse: Figure = None
+    r2: Figure = None
+    baseline_mae: Figure = None
+    skill: Figure = None
     labelled: Count = 0
     answered: Count = 0
     expired: Count = 0

@@ -1,10 +1,12 @@
 """The pictures: figures go in, SVG comes out; the report and the server's dashboard show them."""
 
+from monitor.report.pictures.classes import confusion, curves, reliability, threshold
 from monitor.report.pictures.features import categorical, importance, numeric
 from monitor.report.pictures.overtime import (
     cohorts,
     drift,
     error,
+    log_loss,
     nulls,
     rows,
     skill,
@@ -20,16 +22,21 @@ from monitor.report.pictures.points import (
 __all__ = [
     "categorical",
     "cohorts",
+    "confusion",
+    "curves",
     "drift",
     "error",
     "importance",
+    "log_loss",
     "nulls",
     "numeric",
     "predicted_against_actual",
+    "reliability",
     "residuals",
     "residuals_against_predicted",
     "rows",
     "skill",
+    "threshold",
     "timeline",
     "unlabelled",
 ]

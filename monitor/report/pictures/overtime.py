@@ -47,9 +47,30 @@ def error(reports: Sequence[Metrics]) -> str:
         reports: in the order of time. A refresh without a figure is a shaded gap; one that
             held late rows has a tick below.
     """
+    mae, baseline = floats(r.mae for r in reports), floats(r.baseline_mae for r in reports)
+    description = (
+        f"Model: {range_of(mae)}. Predicting the mean of the window: {range_of(baseline)}."
+    )
+    title = "Mean absolute error of each refresh, beside the baseline"
+    return _error(reports, mae, baseline, title, description)
+
+
+def log_loss(reports: Sequence[Metrics]) -> str:
+    """The log loss of each refresh, beside that of the baseline, drawn as ``error`` is."""
+    loss = floats(report.log_loss for report in reports)
+    baseline = floats(report.baseline_log_loss for report in reports)
+    description = (
+        f"Model: {range_of(loss)}. Predicting the window's class shares: {range_of(baseline)}."
+    )
+    title = "Log loss of each refresh, beside the baseline"
+    return _error(reports, loss, baseline, title, description)
+
+
+def _error(
+    reports: Sequence[Metrics], mae: Values, baseline: Values, title: str, description: str
+) -> str:
     drawing, axes = sheet()
     refreshes = spans(reports)
-    mae, baseline = floats(r.mae for r in reports), floats(r.baseline_mae for r in reports)
     _shade(axes, refreshes, np.isnan(mae), "not scored")
     step(axes, refreshes, baseline, 1, "baseline")
     step(axes, refreshes, mae, 0, "model")
@@ -57,12 +78,7 @@ def error(reports: Sequence[Metrics]) -> str:
     axes.set_ylim(bottom=0)
     over_time(axes, refreshes)
     legend(axes)
-    description = (
-        f"Model: {range_of(mae)}. Predicting the mean of the window: {range_of(baseline)}."
-    )
-    return svg(
-        drawing, "error", "Mean absolute error of each refresh, beside the baseline", description
-    )
+    return svg(drawing, "error", title, description)
 
 
 def cohorts(found: Sequence[Cohort]) -> str:

@@ -196,7 +196,7 @@ function standing() {
 
 const newest = () => [...run.reports.values()].at(-1);
 /** The newest refresh that has figures. */
-const scored = () => [...run.reports.values()].findLast((report) => report.mae != null);
+const scored = () => [...run.reports.values()].findLast((report) => (report.mae ?? report.log_loss) != null);
 
 function showNow() {
   const [kind, text] = standing();
@@ -255,14 +255,17 @@ function modelAge() {
   return ["Model in service for", run.model ? duration((Date.now() + link.ahead) / 1000 - run.since) : "–"];
 }
 
+/** The figures of the run's task. */
+const shownFigures = () => (run.settings.schema.task ? DISPLAY.class_figures : DISPLAY.figures);
+
 function showTiles(running) {
   const report = scored(), now = rateNow(), rate = running && now != null ? now : run.status?.rate;
   pairs($("tiles"), [
-    ["Mean absolute error", figure(report?.mae)],
-    ["Baseline's error", figure(report?.baseline_mae)],
+    [run.settings.schema.task ? "Log loss" : "Mean absolute error", figure(report?.mae ?? report?.log_loss)],
+    ["Baseline's error", figure(report?.baseline_mae ?? report?.baseline_log_loss)],
     ["Skill", figure(report?.skill)],
     [running ? "Rows a second, now" : "Rows a second", rate == null ? "–" : count(Math.round(rate))],
-    running ? modelAge() : ["R²", figure(report?.r2)],
+    running ? modelAge() : run.settings.schema.task ? ["AUC", figure(report?.roc_auc)] : ["R²", figure(report?.r2)],
   ]);
 }
 
@@ -272,6 +275,12 @@ function showLead() {
   if (!report) {
     const reason = run.reports.size ? "No row has been scored yet that has a target." : "No refresh has been reported yet.";
     $("lead").replaceChildren("Predicting ", target, ". ", reason);
+    return;
+  }
+  if (run.settings.schema.task) {
+    $("lead").replaceChildren("Predicting ", target, ", the log loss of model ", strong(report.model), " was ",
+      strong(figure(report.log_loss), "good"), " in the refresh ", strong(when(report.refresh_start)),
+      "; that of the class shares of its window was ", strong(figure(report.baseline_log_loss), "base"), ".");
     return;
   }
   $("lead").replaceChildren("Predicting ", target, ", model ", strong(report.model), " missed by ",
@@ -288,14 +297,14 @@ function takeReport(report) {
 
 function showReports(fresh) {
   const byLabel = [...run.reports.values()].some((r) => r.answered != null);
-  const columns = [...DISPLAY.counts, ...DISPLAY.figures].map(([title]) => [
+  const columns = [...DISPLAY.counts, ...shownFigures()].map(([title]) => [
     title === "MAE" && byLabel ? "MAE by label" : title, true, !DISPLAY.on_phones.includes(title)]);
   const wide = columns.map(([, , left]) => left);
   const rows = [...run.reports.values()].slice(-SHOWN.refreshes).reverse().map((r) => el("tr",
     { "data-refresh": r.refresh_start, class: r.refresh_start === fresh && "new" },
     el("th", { scope: "row" }, when(r.refresh_start)), el("td", { class: "model" }, r.model ?? "–"),
     ...numbers([...DISPLAY.counts.map(([, field]) => count(r[field])),
-      ...DISPLAY.figures.map(([, field]) => figure(r[field]))], wide)));
+      ...shownFigures().map(([, field]) => figure(r[field]))], wide)));
   if (rows.length) swap($("refreshes-table"), table("Refreshes, the newest first", [["Refresh (UTC)"], ["Model"], ...columns], rows));
   $("refreshes-table").querySelector("table")?.classList.add("narrow");
   showDrift();
@@ -420,7 +429,7 @@ async function showModels() {
 
 function summary(model) {
   const served = [...run.reports.values()].find((report) => report.model === model.name);
-  const mae = served ? `MAE ${figure(served.mae)} in its first refresh` : "has not served yet";
+  const mae = served ? `${run.settings.schema.task ? "log loss" : "MAE"} ${figure(served.mae ?? served.log_loss)} in its first refresh` : "has not served yet";
   const m = model.manifest, parts = m ? [`${count(m.rows)} rows`, size(m.bytes), mae] : [];
   const serves = model.name === run.model ? [el("span", { class: "serving" }, "serves now")] : [];
   const damaged = m ? [] : [el("span", { class: "bad" }, "cannot be read")];

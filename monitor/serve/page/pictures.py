@@ -132,9 +132,11 @@ def drift(core: Core, run: History) -> Iterator[Shown]:
 
 def predictions(core: Core, run: History) -> Iterator[Shown]:
     """What was predicted, beside what came true."""
-    from monitor.report import page, scored
+    from monitor.report import artefacts, page, scored
 
     yield from page.predictions(*scored.points(core.folder))
+    manifests = artefacts.manifests(core.models.store)
+    yield from page.class_pictures(run.reports, page.threshold_of(manifests))
 
 
 def features(core: Core, run: History) -> Iterator[Shown]:

@@ -1,0 +1,63 @@
+"""The report of a run of classes: its figures and pictures are of all refreshes together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.runs import RunFolder
+from monitor.report.class_figures import pool_classes
+from monitor.report.page import make_page
+from pipeline.__main__ import main
+
+SCHEMA = """
+name = "made"
+time = "t"
+target = "y"
+task = "classification"
+[features]
+numeric = ["a"]
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = tmp_path_factory.mktemp("classes")
+    rng = np.random.default_rng(0)
+    lines = ["t,y,a"]
+    for i in range(900):
+        a = rng.normal()
+        name = "<yes>" if rng.random() < 1 / (1 + np.exp(-a)) else "no"
+        lines.append(f"{1_700_000_040 + i / 5:.1f},{name},{a:.4f}")
+    (folder / "rows.csv").write_text("\n".join(lines) + "\n")
+    (folder / "schema.toml").write_text(SCHEMA)
+    place = ["--input", str(folder / "rows.csv"), "--schema", str(folder / "schema.toml")]
+    options = ["--learner", "logistic", "--window", "60", "--output", str(folder / "run")]
+    assert main([*place, *options]) == 0
+    return RunFolder(str(folder / "run"))
+
+
+def test_the_report_shows_what_probabilities_are_worth(run: RunFolder) -> None:
+    page = make_page(run, 50, lambda line: None)
+    for title in ("Log loss", "Reliability", "Precision by recall", "Threshold", "Confusion"):
+        assert f"<h3>{title}</h3>" in page
+    assert "Mean absolute error" not in page.split('id="words-h"')[0]
+    assert "<yes>" not in page
+
+
+def test_pooled_counts_are_the_sums_of_the_reports(run: RunFolder) -> None:
+    reports = [report for report in run.reports() if report.confusion]
+    pooled = pool_classes(reports)
+    assert sum(sum(cells.values()) for cells in pooled.confusion.values()) == 600
+    assert pooled.scores is not None
+    assert pooled.scores[0].sum() + pooled.scores[1].sum() == 600
+    rows, scores, shares = pooled.reliability
+    hits = sum(pooled.confusion["no"].values())
+    assert np.nansum(rows * shares) == pytest.approx(hits)  # "no" is the last of the two
+    assert rows.sum() == 600 and np.nanmax(scores) <= 1
+
+
+def test_the_command_writes_it(run: RunFolder, tmp_path: Path) -> None:
+    assert main(["report", run.path, "--to", str(tmp_path / "report.html")]) == 0
