@@ -16,11 +16,17 @@ from transforms.alerts import WriteAlerts
 from transforms.assign_models import AssignModels
 from transforms.elements import AcceptedBatch, RawBatch
 from transforms.evaluate import Evaluate
-from transforms.labels import TrackQuestions, WriteCohorts, WriteOutcomes
+from transforms.labels import TrackQuestions
 from transforms.normalize import Normalize
 from transforms.predict import Predict
 from transforms.resume import is_unreported
-from transforms.sinks import WriteEnd, WritePredictions, WriteRejects, WriteReportsFn, WriteSample
+from transforms.sinks.cohorts import WriteCohorts
+from transforms.sinks.end import WriteEnd
+from transforms.sinks.outcomes import WriteOutcomes
+from transforms.sinks.predictions import WritePredictions
+from transforms.sinks.rejects import WriteRejects
+from transforms.sinks.reports import WriteReportsFn
+from transforms.sinks.samples import WriteSample
 from transforms.statistics import CollectWindows
 from transforms.train import Commit, Train
 from transforms.validate import Validate

@@ -31,7 +31,7 @@ from transforms.join import (
     name_model,
 )
 from transforms.resume import is_unreported
-from transforms.sinks import WriteRejects
+from transforms.sinks.rejects import WriteRejects
 from transforms.validate import Validate
 from transforms.windows import refreshes
 

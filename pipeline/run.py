@@ -49,7 +49,7 @@ from pipeline.window import Choice, choose, describe_offset
 from reading import Plan
 from transforms import counters
 from transforms.join import drop_all_questions
-from transforms.sinks import retain
+from transforms.sinks.reports import retain
 
 Resume = Callable[[list[str]], str]
 """Gives the command with which a run goes on, of the options for that."""

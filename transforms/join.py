@@ -63,8 +63,9 @@ from transforms.elements import (
     ScoredBatch,
     WrittenFile,
 )
-from transforms.labels import match_predictions, write_outcomes
-from transforms.sinks import baseline_names, prediction_layout
+from transforms.labels import match_predictions
+from transforms.sinks.outcomes import write_outcomes
+from transforms.sinks.predictions import baseline_names, prediction_layout
 from transforms.stamps import STAMP, WINDOW, beam_time, last_time
 from transforms.writing import WriteFn, write_file
 

@@ -11,7 +11,7 @@ follows only what becomes of their questions in the refreshes that are still to 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypedDict, TypeVar
 
 import apache_beam as beam
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.transforms.window import FixedWindows, IntervalWindow, TimestampedValue
+from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
 from model import files
@@ -28,8 +28,7 @@ from model.answers import Asked, cut_answered, find_outcomes
 from model.asof import format_name
 from model.batch import ID, SECOND, row_ids
 from model.classes.columns import class_column_names, restore
-from model.cohorts import Clock, CohortPart, file_name, merge_cohort
-from model.ending import StreamEnd
+from model.cohorts import Clock, CohortPart
 from model.errors import UserError
 from model.schema import Schema
 from transforms.elements import (
@@ -38,17 +37,9 @@ from transforms.elements import (
     KeyedSums,
     OutcomeRows,
     ScoredBatch,
-    WrittenFile,
 )
-from transforms.sinks import (
-    SEASON,
-    add_file_shard,
-    baseline_names,
-    parquet_bytes,
-    prediction_layout,
-)
-from transforms.stamps import STAMP, beam_time, last_time
-from transforms.writing import WriteFn, write_file
+from transforms.sinks.predictions import SEASON, baseline_names, prediction_layout
+from transforms.stamps import STAMP, beam_time
 
 Element = TypeVar("Element")
 ERRORS, PARTS, ANSWERED = "errors", "parts", "answered"
@@ -284,87 +275,3 @@ class TrackQuestions(beam.PTransform[QuestionBatches, TrackedQuestions]):
 
 
 _TYPES = {ERRORS: tuple[int, KeyedSums], PARTS: tuple[int, CohortPart], ANSWERED: OutcomeRows}
-
-
-Written = beam.PCollection[WrittenFile]
-
-
-class WriteOutcomes(beam.PTransform[beam.PCollection[OutcomeRows], Written]):
-    """Answered questions in; ``<refresh start of the label>/<shard>.parquet`` out.
-
-    Rows are in the order of (label time, row id).
-
-    Attributes:
-        folder: where.
-        shards: how many files a refresh has at the most.
-        end: where the stream ends: what is answered from there on is left out.
-    """
-
-    def __init__(self, folder: str, shards: int, end: StreamEnd) -> None:
-        super().__init__()
-        self.folder = folder
-        self.shards = shards
-        self.end = end
-
-    def expand(self, answered: beam.PCollection[OutcomeRows]) -> Written:
-        keyed = tuple[int, OutcomeRows]
-        write = beam.ParDo(WriteFn(write_outcomes, self.folder, self.end))
-        return (
-            answered
-            | "Shard" >> beam.Map(add_file_shard, self.shards).with_output_types(keyed)
-            | "Group" >> beam.GroupByKey()
-            | "Write" >> write.with_output_types(WrittenFile)
-        )
-
-
-def write_outcomes(
-    keyed: tuple[int, Iterable[OutcomeRows]], folder: str, end: StreamEnd, window: IntervalWindow
-) -> Iterator[TimestampedValue[WrittenFile]]:
-    """Writes a shard of what was answered in a refresh; gives the file, stamped."""
-    if not end.includes(window.end.micros):
-        return
-    shard, parts = keyed
-    names = format_name(window.start.micros), f"{shard:05d}.parquet"
-    # no metadata: Arrow writes an empty one into a file, and what was encoded has none
-    table = pa.Table.from_batches([part.rows.replace_schema_metadata(None) for part in parts])
-    ordered = table.sort_by([("label_time", "ascending"), ("id", "ascending")])
-    yield TimestampedValue(write_file(folder, names, parquet_bytes(ordered)), last_time(window))
-
-
-class WriteCohorts(beam.PTransform[beam.PCollection[tuple[int, CohortPart]], Written]):
-    """Batches' parts in; ``<refresh start>.json`` below a folder out.
-
-    A cohort is written in the refresh in which it is final, or when the stream has ended.
-
-    Attributes:
-        folder: where.
-        clock: when questions can be answered.
-        end: where the stream ends.
-    """
-
-    def __init__(self, folder: str, clock: Clock, end: StreamEnd) -> None:
-        super().__init__()
-        self.folder = folder
-        self.clock = clock
-        self.end = end
-
-    def expand(self, parts: beam.PCollection[tuple[int, CohortPart]]) -> Written:
-        write = beam.ParDo(WriteFn(write_cohort, self.folder, self.clock, self.end))
-        return (
-            parts | "Cohort" >> beam.GroupByKey() | "Write" >> write.with_output_types(WrittenFile)
-        )
-
-
-def write_cohort(
-    keyed: tuple[int, Iterable[CohortPart]],
-    folder: str,
-    clock: Clock,
-    end: StreamEnd,
-    window: IntervalWindow,
-) -> Iterator[TimestampedValue[WrittenFile]]:
-    """Writes a cohort; gives the file, stamped, if the cohort is final."""
-    start = clock.start_of(window.start.micros)
-    cohort = merge_cohort(keyed[1], start, clock, end.find())
-    written = write_file(folder, (file_name(start),), cohort.as_json())
-    if cohort.final:
-        yield TimestampedValue(written, last_time(window))

@@ -34,7 +34,7 @@ from pipeline.frames.replay import Refresh, Replay, Scored, pool_sums
 from pipeline.frames.rows import Input, prepare_input, refreshes
 from pipeline.frames.tables import as_file, hide_path
 from pipeline.settings import Settings
-from transforms.sinks import baseline_names, prediction_layout
+from transforms.sinks.predictions import baseline_names, prediction_layout
 
 OPTIONS = (
     *("window", "every", "latency", "offset", "lag", "min_rows", "gate", "sample_rows"),

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.pipeline.job import content, finish, process
 
 from pipeline.runners.prism import find_prism
+from tests.kit.job import content, finish, process
 
 HOUR = 3600
 SCHEMA = """\

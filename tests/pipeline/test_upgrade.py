@@ -79,7 +79,8 @@ from transforms.elements import (
     ScoredBatch,
     WorkItem,
 )
-from transforms.sinks import SampleFn, prediction_rows
+from transforms.sinks.predictions import prediction_rows
+from transforms.sinks.samples import SampleFn
 from transforms.sources.files import FileWork
 from transforms.sources.planner import Drain, Mark, MarkCoder, Planner
 from transforms.sources.work_items import Extent

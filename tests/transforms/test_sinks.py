@@ -34,7 +34,11 @@ from tests.transforms.test_train import RIDGE, commit_rows, files_of
 from transforms.assign_models import shard_of
 from transforms.elements import ScoredBatch, ScoringTask
 from transforms.predict import ArtefactHandler
-from transforms.sinks import WriteEnd, WritePredictions, WriteRejects, WriteReportsFn, WriteSample
+from transforms.sinks.end import WriteEnd
+from transforms.sinks.predictions import WritePredictions
+from transforms.sinks.rejects import WriteRejects
+from transforms.sinks.reports import WriteReportsFn
+from transforms.sinks.samples import WriteSample
 from transforms.stamps import beam_time
 from transforms.testing import FromBatches, accepted, batches, embedded
 from transforms.validate import Validate
