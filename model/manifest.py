@@ -19,6 +19,7 @@ from model.asof import format_name, parse_iso
 from model.drift import Profile
 from model.labels import LabelDelay
 from model.statistics import Categorical, Numeric
+from model.wording import format_count
 
 PACKAGES = ("scikit-learn", "numpy", "joblib", "pyarrow", "apache-beam")
 
@@ -194,8 +195,8 @@ def describe_other(manifest: Manifest) -> list[str]:
         share = other.rows / manifest.rows
         if share > MUCH:
             lines.append(
-                f"column {name!r}: {share:.0%} of the newest model's rows have one of "
-                f"{other.values:,} values without a column of their own, and count as other: "
+                f"column {name!r}: {share:.0%} of the newest model's rows count as other, since "
+                f"{format_count(other.values, 'value')} of it have no column of their own: "
                 "[features.encoders] in the schema has max_categories and target encoding"
             )
     return lines

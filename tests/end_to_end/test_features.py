@@ -88,3 +88,14 @@ def test_a_resumed_run_has_the_same_files(job: Job) -> None:
         path.unlink()
     job.ran("--output", "o", "--resume", "--input", "in.csv")
     assert content("o") == before
+
+
+def test_the_end_of_a_run_and_its_report_say_what_counts_as_other(job: Job) -> None:
+    write()
+    shown = job.ran(*argv_of("ridge"), "--output", "o").out
+    assert "column 'kind': " in shown
+    assert "of the newest model's rows count as other, since 1 value of it" in shown
+    assert "column 'shop'" not in shown
+    job.ran("report", "o", "--to", "report.html")
+    other = Store("o/models").manifest(Store("o/models").names()[-1]).other["kind"]
+    assert f"kind: {other.rows} rows (values: 1)" in Path("report.html").read_text()
