@@ -69,8 +69,10 @@ class Bins:
     def pairs(self) -> list[list[int]]:
         """Bins that hold a number, and how many, in their order."""
         places = np.flatnonzero(self.counts)
-        found = np.stack([places + self.first, self.counts[places]], axis=1)
-        return [list(pair) for pair in found.tolist()]
+        found: list[list[int]] = np.stack(
+            [places + self.first, self.counts[places]], axis=1
+        ).tolist()
+        return found
 
     def merge(self, other: Bins) -> Bins:
         """The counts of both."""

@@ -8,9 +8,9 @@ from model.wording import format_count, format_duration
 
 MOST_REFRESHES = 200
 """Maximum number of refreshes that a wait spans without a warning."""
-PIECE_BYTES = 4_000
+PIECE_BYTES = 30_000
 """Bytes of a batch's part in one refresh of labels, beside its rows; see docs/labels.md."""
-ROW_BYTES = 110
+ROW_BYTES = 100
 """Bytes of a row that waits for its label, with four features; see docs/labels.md."""
 
 
@@ -19,7 +19,7 @@ def describe_wait(clock: Clock) -> str:
 
     Example:
         >>> describe_wait(Clock(every=60 * SECOND, wait=3600 * SECOND))
-        'wait = 1 hour: questions stay open for up to 60 refreshes; 1,000,000 open ones take about 110 MB, and each batch 4 kB for each refresh in which labels of it become known'
+        'wait = 1 hour: questions stay open for up to 60 refreshes; 1,000,000 open ones take about 100 MB, and each batch 30 kB for each refresh in which labels of it become known'
     """  # noqa: E501
     refreshes = count_refreshes(clock)
     return (
