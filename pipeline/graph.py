@@ -9,20 +9,25 @@ from model.ending import StreamEnd
 from model.metrics import Metrics
 from model.runs import RunFolder
 from model.store import Store
-from pipeline.label_graph import LABELS, drop_waited, is_within, read_labels, score_labels
+from pipeline.label_graph import (
+    LABELS,
+    drop_waited,
+    is_within,
+    read_labels,
+    score_labels,
+    track_labels,
+)
 from pipeline.settings import Settings
 from pipeline.source import ALL, Span
 from transforms.alerts import WriteAlerts
 from transforms.assign_models import AssignModels
 from transforms.elements import AcceptedBatch, RawBatch
 from transforms.evaluate import Evaluate
-from transforms.labels import TrackQuestions
 from transforms.normalize import Normalize
 from transforms.predict import Predict
 from transforms.resume import is_unreported
 from transforms.sinks.cohorts import WriteCohorts
 from transforms.sinks.end import WriteEnd
-from transforms.sinks.outcomes import WriteOutcomes
 from transforms.sinks.predictions import WritePredictions
 from transforms.sinks.rejects import WriteRejects
 from transforms.sinks.reports import WriteReportsFn
@@ -58,8 +63,8 @@ def build(
     end = StreamEnd(span.until, folder.until if schema.has_later_labels else None)
     events = root | "Source" >> source
     accepted, broken = events | "Validate" >> Validate(schema)
-    rejected = broken | "UnreportedRejects" >> beam.Filter(is_unreported, span.report_from)
     since, labels, behind = span.report_from, None, None
+    rejected = broken | "UnreportedRejects" >> beam.Filter(is_unreported, since)
     if schema.labels is not None:
         labels = read_labels(root, getattr(source, LABELS), accepted, settings, folder, end, since)
         behind = drop_waited(folder, settings.clock)
@@ -79,7 +84,7 @@ def build(
         )
         | "Commit" >> Commit(store, folder.timing, folder.skipped, refused)
     )
-    unreported = beam.Filter(is_unreported, span.report_from).with_output_types(AcceptedBatch)
+    unreported = beam.Filter(is_unreported, since).with_output_types(AcceptedBatch)
     batches = accepted | "Unreported" >> unreported
     scored = (
         {"batches": batches, "models": models}
@@ -97,21 +102,14 @@ def build(
         predicted = scored | "Predictions" >> predictions
         written += [predicted, scored | "Sample" >> sample]
     figures = {"scored": scored, "rejected": rejected}
-    if labels is not None:
-        known = score_labels(labels, scored, predicted, folder)
+    if schema.has_later_labels:
+        if labels is None:
+            known = track_labels(scored, accepted, settings, folder, end, since)
+        else:
+            known = score_labels(labels, scored, predicted, folder)
         figures["errors"] = known.errors
         cohorts = WriteCohorts(folder.cohorts, settings.clock, end)
         written += [known.parts | "Cohorts" >> cohorts, *known.written]
-    elif schema.has_later_labels:
-        clock = settings.clock
-        rows = settings.predictions == "parquet"
-        follow = TrackQuestions(schema, clock, folder.predictions, span.report_from, rows)
-        known = {"scored": scored, "accepted": accepted} | "Labels" >> follow
-        figures["errors"] = known["errors"]
-        written.append(known["parts"] | "Cohorts" >> WriteCohorts(folder.cohorts, clock, end))
-        if rows:
-            outcomes = WriteOutcomes(folder.outcomes, settings.shards, end)
-            written.append(known["answered"] | "Outcomes" >> outcomes)
     write_reports = WriteReportsFn(folder.metrics, store, cadence, settings.keep, refused, behind)
     reports = (
         {**figures, "written": written | "Written" >> beam.Flatten()}

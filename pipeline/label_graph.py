@@ -1,7 +1,9 @@
-"""The part of the job that is there where labels are a stream of their own.
+"""The part of the job that is there where labels come later.
 
-Labels meet their questions, and the answered rows go two ways: back into the job, to be learned
-from, and on to what was predicted for them (``transforms.join``).
+Where a row has its label's time (``track_labels``), predictions wait for it. Where labels are a
+stream of their own (``read_labels``, ``score_labels``), they meet their questions, and the answered
+rows go two ways: back into the job, to be learned from, and on to what was predicted for them
+(``transforms.join``).
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ from transforms.join import (
     drop_questions,
     name_model,
 )
+from transforms.labels import TrackQuestions
 from transforms.resume import is_unreported
+from transforms.sinks.outcomes import WriteOutcomes
 from transforms.sinks.rejects import WriteRejects
 from transforms.validate import Validate
 from transforms.windows import refreshes
@@ -148,6 +152,34 @@ def score_labels(
         parts | "PartRefresh" >> beam.WindowInto(windows),
         [answers["written"] | "OutcomeRefresh" >> beam.WindowInto(windows), labels.rejects],
     )
+
+
+def track_labels(
+    scored: beam.PCollection[ScoredBatch],
+    accepted: beam.PCollection[AcceptedBatch],
+    settings: Settings,
+    folder: RunFolder,
+    end: StreamEnd,
+    since: int | None,
+) -> LabelFigures:
+    """The errors of the questions whose own rows have their labels.
+
+    Args:
+        scored: all scored batches.
+        accepted: all accepted batches; those that were reported before are asked again.
+        settings: all options.
+        folder: the run's folder.
+        end: where the stream ends.
+        since: the first refresh that is to report, microseconds; None: all are.
+    """
+    schema, rows = settings.row_schema, settings.predictions == "parquet"
+    track = TrackQuestions(schema, settings.clock, folder.predictions, since, rows)
+    known = {"scored": scored, "accepted": accepted} | "Labels" >> track
+    written = []
+    if rows:
+        outcomes = WriteOutcomes(folder.outcomes, settings.shards, end)
+        written.append(known["answered"] | "Outcomes" >> outcomes)
+    return LabelFigures(known["errors"], known["parts"], written)
 
 
 def is_within(element: ScoredBatch | Rejects, end: StreamEnd, clock: Clock) -> bool:
