@@ -1,23 +1,55 @@
-"""Alerts: the figures of a refresh's drift that exceed their thresholds.
+"""Alerts: what of a refresh's figures is news, beside their own past.
 
-A figure alerts if it is over its threshold and over what chance exceeds once in a million for so
-few rows (``model.drift``): two windows of twenty rows have a PSI of a half without any drift.
+They are a pure function of the reports (``model.memory``): a resumed run decides the same. The
+error and the mean error (*bias*) are looked at, and each column's drift, nulls and new values; how,
+stands in ``model.surprise``. Columns that follow the calendar never alert
+(``model.calendar_columns``). Of a column one line is left, with what explains the most: a change of
+unit (``model.units``), nulls, new values, then the shift of its mean, then its distribution.
+
+A figure of drift also has to be over its threshold, and over what chance exceeds once in a million
+for so few rows (``model.drift``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
+from model.arrays import Matrix
+from model.asof import format_iso
+from model.calendar_columns import follows_calendar
 from model.display import DISPLAY
-from model.drift import Drift, Shift
+from model.memory import NOTHING, PSI_CHANCE, Memory, join, remember, remembered_refreshes
 from model.metrics import Metrics
-from model.schema import RESERVED
+from model.surprise import DAY, GAP, READY, find_surprises
+from model.units import find_unit
 
-PREDICTION = "prediction"
-"""The column of an alert of the prediction."""
+What = Literal[
+    "psi", "mean_shift", "unit", "nulls", "new_values", "error", "bias", "flipped", "coverage"
+]
+State = Literal["new", "on", "over"]
+RUN_LENGTH = 1_000.0
+"""Default number of refreshes from one false alarm to the next, in the mean."""
+SHARE = 0.02
+"""Minimum rise of a share of nulls, or of new values."""
+WORSE = 1.1
+"""Minimum error of an alert, in the usual one."""
+BIASED = 0.25
+"""Minimum change of the mean error, in the usual mean absolute error."""
+TURNED = -0.1
+"""A slope of the target on its prediction that is under this has turned its sign."""
+ALSO = 4
+"""Maximum number of further columns that the line of a refresh names."""
+EXPLAINED = 24
+"""Number of refreshes over which it is found out what explains the error."""
 
 
 class Thresholds(NamedTuple):
@@ -32,17 +64,43 @@ class Thresholds(NamedTuple):
     mean_shift: float | None
 
 
+class AlertRules(NamedTuple):
+    """What is an alert.
+
+    Attributes:
+        thresholds: what drift may be, however surprising it is.
+        target: the target's name: the column of alerts of the error.
+        every: a refresh, microseconds.
+        run_length: the mean number of refreshes from one false alarm to the next; None: there are
+            no alerts.
+    """
+
+    thresholds: Thresholds
+    target: str
+    every: int
+    run_length: float | None = RUN_LENGTH
+
+    @property
+    def remembered(self) -> int:
+        """How many refreshes before have to be known; 0 if there are no alerts."""
+        return 0 if self.run_length is None else remembered_refreshes(self.every) + 1
+
+
 class Alert(BaseModel):
-    """A column that drifted; a line of ``alerts/<refresh start>.ndjson``, a contract.
+    """Something that has changed; a line of ``alerts/<refresh start>.ndjson``, a contract.
 
     Attributes:
         refresh_start: the refresh, ISO 8601.
-        model: the name of the artefact that it drifted from.
-        what: the figure that exceeds its threshold.
-        column: the feature, or ``prediction`` (see ``list_shifts``).
-        value: the figure.
-        threshold: what it exceeds: the threshold that was set or, with few rows, what chance
-            alone would exceed.
+        model: the name of the artefact that served.
+        what: the figure, or the change that explains it.
+        column: the feature, ``prediction`` (see ``name_prediction``), or the target.
+        value: the figure; of a change of unit the factor.
+        threshold: what it exceeds.
+        since: the first refresh of the alert, ISO 8601.
+        state: new, on (as in the refresh before), or over.
+        usual: what the figure was before.
+        explains: the share of the error's variance over the last day of refreshes that goes with
+            this figure; null if it is not known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,57 +108,337 @@ class Alert(BaseModel):
     format: Literal[1] = 1
     refresh_start: str
     model: str | None
-    what: Literal["psi", "mean_shift"]
+    what: What
     column: str
     value: float
     threshold: float
+    since: str | None = None
+    state: State | None = None
+    usual: float | None = None
+    explains: float | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Alerts of older versions have the first seven fields alone."""
+        written: dict[str, object] = serialize(self)
+        if self.state is None:
+            for name in ("since", "state", "usual", "explains"):
+                del written[name]
+        return written
 
     def __str__(self) -> str:
         title = DISPLAY["alerts"][self.what]
         figures = f"{title} {self.value:.3g}, allowed {self.threshold:.3g}"
-        return f"{self.refresh_start} {self.column}: {figures} (model {self.model})"
+        if self.usual is not None:
+            figures = f"{title} {self.value:.3g}, usually {self.usual:.3g}"
+        state = "" if self.state in (None, "new") else f", {self.state} since {self.since}"
+        return f"{self.refresh_start} {self.column}: {figures}{state} (model {self.model})"
 
 
-def find_alerts(metrics: Metrics, thresholds: Thresholds) -> list[Alert]:
-    """The alerts of a refresh, in the order of its features; the prediction's are the last."""
-    if metrics.drift is None:
-        return []
-    return [
-        Alert(
-            refresh_start=metrics.refresh_start,
-            model=metrics.model,
-            what=what,
-            column=name,
-            value=value,
-            threshold=bound,
-        )
-        for name, shift in list_shifts(metrics.drift)
-        for what, value, bound in find_exceeded(shift, thresholds)
-    ]
+class Change(NamedTuple):
+    """What has changed in a column in one refresh."""
+
+    what: What
+    value: float
+    threshold: float
+    usual: float
+    explains: float | None
+    size: float
 
 
-def list_shifts(drift: Drift) -> list[tuple[str, Shift]]:
-    """All shifts of a refresh by column, the prediction's last.
+def find_alerts(memory: Memory, model: str | None, rules: AlertRules) -> list[Alert]:
+    """The alerts of a refresh, those of the error first, then by what they explain of it.
 
-    The prediction is called ``prediction``; where a feature has that name, ``__prediction``,
-    which no column of a schema can have.
+    Args:
+        memory: of the refresh, which is the last one in it, and those before.
+        model: the name of the artefact that served in it.
+        rules: what is an alert.
     """
-    name = PREDICTION if PREDICTION not in drift.features else RESERVED + PREDICTION
-    return [*drift.features.items(), (name, drift.prediction)]
+    if rules.run_length is None or len(memory.starts) < READY:
+        return []
+    last = len(memory.starts) - 1
+    changes = [find_changes(memory, last, rules), find_changes(memory, last - 1, rules)]
+    now, before = changes
+    place = last - 1
+    firsts: dict[str, int] = {column: last for column in now}
+    open_ended = {column for column in {*now, *before} if column in before}
+    while open_ended:  # how long has it been so?
+        for column in open_ended:
+            firsts[column] = place
+        place -= 1
+        open_ended &= set(find_changes(memory, place, rules)) if place >= 0 else set()
+    start = format_iso(int(memory.starts[-1]))
+    alerts = []
+    for column, change in {**before, **now}.items():
+        state: State = "over" if column not in now else "on" if column in before else "new"
+        if state == "over":
+            change = _now_of(memory, column, change)
+        alerts.append(
+            Alert(
+                refresh_start=start,
+                model=model,
+                what=change.what,
+                column=column,
+                value=change.value,
+                threshold=change.threshold,
+                since=format_iso(int(memory.starts[firsts[column]])),
+                state=state,
+                usual=change.usual,
+                explains=change.explains,
+            )
+        )
+    sizes = {column: change.size for column, change in {**before, **now}.items()}
+    return sorted(alerts, key=lambda one: _rank(one, rules.target, sizes[one.column]))
 
 
-def find_exceeded(
-    shift: Shift, thresholds: Thresholds
-) -> Iterator[tuple[Literal["psi", "mean_shift"], float, float]]:
-    """The figures of a column that exceed their thresholds, each with its threshold."""
-    if thresholds.psi is not None:
-        bound = max(thresholds.psi, shift.psi_by_chance)
-        if shift.psi > bound:
-            yield "psi", shift.psi, bound
-    if thresholds.mean_shift is not None and shift.mean_shift is not None:
-        bound = max(thresholds.mean_shift, shift.mean_shift_by_chance or 0.0)
-        if abs(shift.mean_shift) > bound:
-            yield "mean_shift", shift.mean_shift, bound
+def _rank(alert: Alert, target: str, size: float) -> tuple[bool, bool, float, float]:
+    return (
+        alert.state == "over",
+        alert.column != target,
+        -(alert.explains or 0.0),
+        -size,
+    )
+
+
+FIGURES: dict[str, tuple[str, str]] = {
+    "psi": ("column", "psi"),
+    "mean_shift": ("column", "mean_shift"),
+    "nulls": ("column", "nulls"),
+    "new_values": ("column", "new"),
+    "error": ("", "mae"),
+    "flipped": ("", "slope"),
+    "bias": ("", "bias"),
+}
+
+
+def _now_of(memory: Memory, column: str, change: Change) -> Change:
+    """A change that is over, with the newest value of its figure."""
+    if change.what not in FIGURES:
+        return change
+    where, what = FIGURES[change.what]
+    value = float(memory.of(column if where else "", what)[-1])
+    return change._replace(value=value) if np.isfinite(value) else change
+
+
+def find_changes(memory: Memory, place: int, rules: AlertRules) -> dict[str, Change]:
+    """What had changed in the refresh at a place of the memory, by column.
+
+    A pure function of that refresh and of a fixed number before it: it is the same, from wherever
+    one looks back.
+    """
+    if place < READY:
+        return {}
+    known = memory.until(place, rules.remembered - 1, rules.every)
+    changes: dict[str, Change] = {}
+    error = find_error(known, rules)
+    if error is not None:
+        changes[rules.target] = error
+    changes.update(find_drift(known, rules))
+    return changes
+
+
+def _probability(rules: AlertRules, figures: int) -> float:
+    """Of a false alarm by one figure in a refresh: the error and the columns have half each."""
+    assert rules.run_length is not None
+    return 1 / (2 * rules.run_length * max(1, figures))
+
+
+def find_error(memory: Memory, rules: AlertRules) -> Change | None:
+    """A change of the error."""
+    mae = memory.of("", "mae")
+    known = np.isfinite(mae) & (mae > 0)
+    if not known[-1] or known.sum() <= READY + GAP:
+        return None
+    times, mae = memory.starts[known], mae[known]
+    bias, slope = memory.of("", "bias")[known], memory.of("", "slope")[known]
+    usual = float(np.median(mae[: -GAP - 1]))
+    found: Change | None = None
+    chance = _probability(rules, 2)
+    for one in find_surprises(times, np.log(mae)[:, None], rules.every, chance, (1,)):
+        bound = float(np.exp(one.bound))
+        if mae[-1] > WORSE * usual:
+            size = float(np.log(mae[-1] / usual))
+            found = Change("error", float(mae[-1]), bound, usual, None, size)
+    if np.isfinite(bias).all():
+        for one in find_surprises(times, bias[:, None], rules.every, chance):
+            centre = float(np.median(bias[: -GAP - 1]))
+            if abs(bias[-1] - centre) > BIASED * usual:
+                size = abs(float(bias[-1]) - centre) / usual
+                moved = Change("bias", float(bias[-1]), one.bound, centre, None, size)
+                # where the mean error is most of the error, the target has shifted
+                if found is None or abs(bias[-1] - centre) > 0.5 * mae[-1]:
+                    found = moved
+    if found is not None and np.isfinite(slope[-1]) and np.isfinite(slope[: -GAP - 1]).any():
+        before = float(np.nanmedian(slope[: -GAP - 1]))
+        if before > -TURNED and slope[-1] < TURNED:
+            found = Change("flipped", float(slope[-1]), TURNED, before, None, found.size)
+    return found
+
+
+def find_drift(memory: Memory, rules: AlertRules) -> dict[str, Change]:
+    """The columns whose values have changed, with what explains it."""
+    thresholds = rules.thresholds
+    if thresholds.psi is None and thresholds.mean_shift is None:
+        return {}
+    chance = memory.of("", "chance")
+    known = np.isfinite(chance)
+    day = DAY // rules.every if rules.every < DAY else 0
+    ready = max(READY, day + 4 if day < rules.remembered // 2 else 0)
+    if not known[-1] or known.sum() <= ready + GAP:
+        return {}
+    memory = Memory(memory.names, memory.starts[known], memory.values[known])
+    series = _drift_series(memory, chance[known], thresholds)
+    groups: dict[bytes, list[_Series]] = {}
+    for one in series:
+        groups.setdefault(np.isfinite(one.values).tobytes(), []).append(one)
+    found: dict[str, list[Change]] = {}
+    probability = _probability(rules, len(series))
+    for mask, group in groups.items():
+        there = np.frombuffer(mask, bool)
+        if not there[-1]:
+            continue
+        values = np.stack([one.values[there] for one in group], axis=1)
+        for look in {one.look for one in group}:
+            mine = [i for i, one in enumerate(group) if one.look == look]
+            starts = memory.starts[there]
+            for each in find_surprises(
+                starts, values[:, mine], rules.every, probability, look.sides, look.at_once
+            ):
+                one = group[mine[each.figure]]
+                change = _describe(memory, one, each.bound, chance[known][-1], thresholds)
+                if change is not None:
+                    found.setdefault(one.column, []).append(change)
+    return {
+        column: _explain(memory, column, changes)
+        for column, changes in found.items()
+        if not follows_calendar(memory.starts, memory.of(column, "mean"))
+    }
+
+
+class _Series(NamedTuple):
+    """A figure's series as it is looked at."""
+
+    column: str
+    what: What
+    values: Matrix
+    look: _Look
+
+
+class _Look(NamedTuple):
+    """How a figure is looked at: see ``find_surprises``."""
+
+    sides: tuple[int, ...]
+    at_once: bool = False
+
+
+SHIFTS, AT_ONCE = _Look((1, -1)), _Look((1,), at_once=True)
+"""How means are looked at; and indices and shares. A model that is trained on new rows no longer
+sees what is new in them: these figures may rise for one refresh alone."""
+
+
+PSI_ROOM = 0.01
+"""What is added to an index before its logarithm is taken."""
+
+
+def _drift_series(memory: Memory, chance: Matrix, thresholds: Thresholds) -> list[_Series]:
+    by_chance = PSI_CHANCE * np.square(chance)
+    series = []
+    for column in memory.columns():
+        if thresholds.psi is not None:
+            index = memory.of(column, "psi")
+            relative = np.log((index + PSI_ROOM) / (by_chance + PSI_ROOM))
+            series.append(_Series(column, "psi", relative, AT_ONCE))
+        shift, new, nulls = (memory.of(column, what) for what in ("mean_shift", "new", "nulls"))
+        if thresholds.mean_shift is not None and np.isfinite(shift).any():
+            # The mean itself, where it is known: its shift is from a model that follows it.
+            mean = memory.of(column, "mean")
+            centre = mean if np.isfinite(mean[-1]) else shift
+            series.append(_Series(column, "mean_shift", centre, SHIFTS))
+        if np.isfinite(nulls).any():
+            series.append(_Series(column, "nulls", nulls, AT_ONCE))
+        if np.isfinite(new).any():
+            series.append(_Series(column, "new_values", new, AT_ONCE))
+    return series
+
+
+def _describe(
+    memory: Memory, one: _Series, bound: float, chance: float, thresholds: Thresholds
+) -> Change | None:
+    """A surprising figure as a change, if it is large enough to be of any interest."""
+    figure = memory.of(one.column, FIGURES[one.what][1])
+    value, usual = float(figure[-1]), float(np.nanmedian(figure[: -GAP - 1]))
+    if one.what == "psi":
+        by_chance = PSI_CHANCE * chance * chance
+        limit = float(np.exp(bound)) * (by_chance + PSI_ROOM) - PSI_ROOM
+        least = max(thresholds.psi or 0.0, by_chance)
+        if value <= least:
+            return None
+        return Change("psi", value, max(limit, least), usual, None, value / least)
+    if one.what == "mean_shift":
+        least = max(thresholds.mean_shift or 0.0, chance)
+        # A model that is trained on the shifted rows no longer sees the shift.
+        value = max(figure[-GAP - 1 :].tolist(), key=abs)
+        if not abs(value) > least:
+            return None
+        return Change("mean_shift", value, least, usual, None, abs(value) / least)
+    rows = max(1.0, float(memory.of("", "rows")[-1]))
+    if value - usual <= SHARE + 3 / rows:
+        return None
+    return Change(one.what, value, bound, usual, None, (value - usual) / SHARE)
+
+
+ORDER: tuple[What, ...] = ("nulls", "new_values", "mean_shift", "psi")
+
+
+def _explain(memory: Memory, column: str, changes: list[Change]) -> Change:
+    """Of the changes of a column the one that names it best, with what it explains."""
+    best = min(changes, key=lambda change: ORDER.index(change.what))
+    if best.what in ("mean_shift", "psi"):
+        means, deviations = memory.of(column, "mean"), memory.of(column, "deviation")
+        past = slice(None, -GAP - 1)
+        unit = find_unit(means[past], deviations[past], float(means[-1]), float(deviations[-1]))
+        if unit is not None:
+            best = Change("unit", unit.factor, 1.0, 1.0, None, max(one.size for one in changes))
+    figure = memory.of(column, FIGURES.get(best.what, ("", "mean_shift"))[1])
+    return best._replace(explains=_explained(memory.of("", "mae"), figure))
+
+
+def _explained(mae: Matrix, figure: Matrix) -> float | None:
+    """The squared correlation of the error with a figure's distance from its usual value."""
+    mae, figure = mae[-EXPLAINED:], figure[-EXPLAINED:]
+    known = np.isfinite(mae) & np.isfinite(figure) & (mae > 0)
+    if known.sum() < EXPLAINED // 3:
+        return None
+    error, far = np.log(mae[known]), np.abs(figure[known] - np.median(figure[known]))
+    if np.ptp(error) <= 0 or np.ptp(far) <= 0:
+        return None
+    return float(np.corrcoef(error, far)[0, 1] ** 2)
+
+
+def replay_alerts(reports: Iterable[Metrics], rules: AlertRules) -> Iterator[Alert]:
+    """The alerts of refreshes, from their reports in order."""
+    memory = NOTHING
+    for metrics in reports:
+        memory = join([memory, remember(metrics)])
+        memory = memory.until(len(memory.starts) - 1, rules.remembered, rules.every)
+        yield from find_alerts(memory, metrics.model, rules)
+
+
+def describe_alerts(found: Sequence[Alert]) -> str:
+    """The alerts of a refresh in one line: the first one, and the columns of the others.
+
+    Example:
+        >>> figures = {"model": "m", "value": 2.0, "threshold": 0.5, "refresh_start": "r"}
+        >>> first = Alert(what="error", column="y", state="new", usual=1.0, **figures)
+        >>> others = [Alert(what="nulls", column=c, state="on", **figures) for c in "xz"]
+        >>> print(describe_alerts([first, *others]))
+        r y: error 2, usually 1 (model m); also x (share of nulls), z (share of nulls)
+    """
+    first, *others = found
+    shown = [f"{one.column} ({DISPLAY['alerts'][one.what]})" for one in others[:ALSO]]
+    more = len(others) - len(shown)
+    also = ", ".join([*shown, *([f"{more:,} more"] if more else [])])
+    return f"{first}; also {also}" if also else str(first)
 
 
 def as_ndjson(found: Iterable[Alert]) -> bytes:

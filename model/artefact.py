@@ -27,7 +27,7 @@ from model.categories import category_array, is_null, rename_categories
 from model.classes.decision import Classified, Decision
 from model.classes.probabilities import predict_probabilities
 from model.drift import Histogram, Profile
-from model.encoder import Encoder
+from model.encoder import Encoder, count_nulls
 from model.features import CalendarFeature
 from model.loading import import_lock
 from model.rows import time_array
@@ -107,12 +107,13 @@ class Artefact:
             return Scores(self.predict(batch), None, classified)
         scores = self.encoder.scores(batch)
         matrix = self.encoder.matrix(scores, batch)
+        nulls = [count_nulls(batch.column(name)) for name in self.profile.features]
         if self.decision is not None:
             classified = self._classify(matrix)
-            found = self.profile.class_histogram(scores, matrix, classified.predicted)
+            found = self.profile.class_histogram(scores, matrix, classified.predicted, nulls)
             return Scores(classified.predicted.astype(np.float64), found, classified)
         prediction = fitting.predict(self.estimator, matrix)
-        return Scores(prediction, self.profile.histogram(scores, matrix, prediction))
+        return Scores(prediction, self.profile.histogram(scores, matrix, prediction, nulls))
 
     def predict_columns(self, columns: Mapping[str, Sequence[Any]]) -> Matrix:
         """Predictions of shape (rows,) for features by name, as lists, arrays or Series.
@@ -171,6 +172,13 @@ class Artefact:
     def profile_json(self) -> str:
         """The profile as JSON; "" without one."""
         return "" if self.profile is None else self.profile.model_dump_json()
+
+    @cached_property
+    def profile_with_units(self) -> str:
+        """The profile as JSON, with the means and scales of the encoder; "" without one."""
+        if self.profile is None:
+            return ""
+        return self.profile.with_units(self.encoder).model_dump_json()
 
     def predict_season(self, batch: pa.RecordBatch) -> Matrix | None:
         """What the baseline ``season`` predicts for accepted rows, shape (rows,).

@@ -16,19 +16,25 @@ that chance alone exceeds once in a million refreshes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from math import isfinite, sqrt
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from model.arrays import Matrix
 from model.encoder import Encoder, standardization
 from model.loading import load_module
+from model.schema import RESERVED
 from model.statistics import summarize
 
 BINS = 17
@@ -55,7 +61,8 @@ class Histogram(NamedTuple):
         bins: the number of rows in each bin: of each numeric feature, then of each categorical
             one, then of the prediction.
         sums: sums of standard scores: of each numeric feature, then of the prediction, unless it is
-            a class.
+            a class. Then, if nulls were counted, the sums of their squares in the same order, and
+            the number of nulls of each feature (``measure_details``).
     """
 
     bins: tuple[int, ...]
@@ -72,6 +79,8 @@ class Profile(BaseModel):
         prediction: the number of rows in each of ``BINS`` bins, by the model's prediction; of each
             predicted class, where it is a class.
         mean, scale: they standardise predictions: (prediction - mean) / scale.
+        means, scales: the same of each numeric feature. They lie in the encoder and are here only
+            beside a refresh's sums, so that its figures have units.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,22 +90,49 @@ class Profile(BaseModel):
     prediction: tuple[int, ...]
     mean: float
     scale: float
+    means: tuple[float, ...] | None = None
+    scales: tuple[float, ...] | None = None
 
-    def histogram(self, scores: Matrix, matrix: Matrix, prediction: Matrix) -> Histogram:
+    @model_serializer(mode="wrap")
+    def _leave_out_units(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = serialize(self)
+        if self.means is None:
+            del written["means"], written["scales"]
+        return written
+
+    def with_units(self, encoder: Encoder) -> Profile:
+        """The profile with the means and scales of its model's encoder."""
+        means, scales = tuple(encoder.means.tolist()), tuple(encoder.scales.tolist())
+        return self.model_copy(update={"means": means, "scales": scales})
+
+    def histogram(
+        self,
+        scores: Matrix,
+        matrix: Matrix,
+        prediction: Matrix,
+        nulls: Sequence[int] | None = None,
+    ) -> Histogram:
         """Counts rows in this profile's bins.
 
         Args:
             scores: the numeric features' standard scores, shape (features, rows).
             matrix: the rows as the model's encoder transforms them, shape (rows, columns).
             prediction: the model's predictions, shape (rows,).
+            nulls: the number of nulls of each feature.
         """
         standard = (prediction - self.mean) / self.scale
-        return make_histogram(scores, self._hot_columns(matrix), standard)
+        return make_histogram(scores, self._hot_columns(matrix), standard, nulls)
 
-    def class_histogram(self, scores: Matrix, matrix: Matrix, predicted: Places) -> Histogram:
+    def class_histogram(
+        self,
+        scores: Matrix,
+        matrix: Matrix,
+        predicted: Places,
+        nulls: Sequence[int] | None = None,
+    ) -> Histogram:
         """As ``histogram``, of predicted classes by their places: a bin is a class."""
         hot = self._hot_columns(matrix)
-        return make_class_histogram(scores, hot, predicted, len(self.prediction))
+        return make_class_histogram(scores, hot, predicted, len(self.prediction), nulls)
 
     def _hot_columns(self, matrix: Matrix) -> Matrix:
         """The 0/1 columns of categories; behind them a matrix may have indicators of nulls."""
@@ -104,7 +140,9 @@ class Profile(BaseModel):
         return matrix[:, self.numeric : self.numeric + width]
 
 
-def make_histogram(scores: Matrix, hot: Matrix, prediction: Matrix) -> Histogram:
+def make_histogram(
+    scores: Matrix, hot: Matrix, prediction: Matrix, nulls: Sequence[int] | None = None
+) -> Histogram:
     """Counts rows in the bins.
 
     Args:
@@ -112,6 +150,7 @@ def make_histogram(scores: Matrix, hot: Matrix, prediction: Matrix) -> Histogram
         hot: the categorical features' 0/1 columns, shape (rows, columns).
         prediction: standard scores of their predictions, shape (rows,). NaN counts in the
             lowest bin, as in ``scores``.
+        nulls: the number of nulls of each feature: numeric ones have score 0.
 
     Example:
         >>> scores, hot = np.array([[-9.0, 0.2]]), np.array([[1.0], [0.0]])
@@ -120,22 +159,38 @@ def make_histogram(scores: Matrix, hot: Matrix, prediction: Matrix) -> Histogram
         (0, 1, (1, 1), (-8.8, 0.5))
     """
     bins = [count_scores(one) for one in scores]
-    return _histogram(bins, hot, count_scores(prediction), (*scores, prediction))
+    return _histogram(bins, hot, count_scores(prediction), (*scores, prediction), nulls)
 
 
-def make_class_histogram(scores: Matrix, hot: Matrix, predicted: Places, classes: int) -> Histogram:
+def make_class_histogram(
+    scores: Matrix,
+    hot: Matrix,
+    predicted: Places,
+    classes: int,
+    nulls: Sequence[int] | None = None,
+) -> Histogram:
     """As ``make_histogram``, where a class is predicted: it has no sum."""
     last = np.bincount(predicted, minlength=classes)
-    return _histogram([count_scores(one) for one in scores], hot, last, tuple(scores))
+    if nulls is not None and len(scores) + len(nulls) == 1:
+        nulls = None  # one number could be the sum of a prediction
+    return _histogram([count_scores(one) for one in scores], hot, last, tuple(scores), nulls)
 
 
 def _histogram(
-    bins: Sequence[Places], hot: Matrix, last: Places, summed: Sequence[Matrix]
+    bins: Sequence[Places],
+    hot: Matrix,
+    last: Places,
+    summed: Sequence[Matrix],
+    nulls: Sequence[int] | None,
 ) -> Histogram:
     # A product, since it sums columns several times as fast as sum(axis=0); counts stay exact.
     ones = np.ones(len(hot)) @ hot if hot.shape[1] else np.empty(0)
     counts = np.concatenate([*bins, ones.astype(np.int64), last])
-    return Histogram(tuple(counts.tolist()), tuple(float(one.sum()) for one in summed))
+    sums = [float(one.sum()) for one in summed]
+    if nulls is not None:
+        sums += [float(np.square(one).sum()) for one in summed]
+        sums += map(float, nulls)
+    return Histogram(tuple(counts.tolist()), tuple(sums))
 
 
 def count_scores(scores: Matrix) -> npt.NDArray[np.int64]:
@@ -238,6 +293,11 @@ class Shift(BaseModel):
             feature, and where it is not finite.
         psi_by_chance, mean_shift_by_chance: what chance alone exceeds once in a million
             (``CHANCE``) for this number of rows; the latter in either direction.
+        mean, deviation: of the refresh's values that are not null, in the column's unit: the mean
+            and the standard deviation. Absent for a categorical feature, and where not finite.
+        nulls: the share of nulls. Absent for the prediction.
+        new: the share of values that are not null, and have no column of their own in the model:
+            those that its window had not, or seldom. Only of a categorical feature.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -246,6 +306,18 @@ class Shift(BaseModel):
     mean_shift: float | None
     psi_by_chance: float
     mean_shift_by_chance: float | None
+    mean: float | None = None
+    deviation: float | None = None
+    nulls: float | None = None
+    new: float | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = serialize(self)
+        for name in ("mean", "deviation", "nulls", "new"):
+            if written[name] is None:
+                del written[name]
+        return written
 
 
 class Drift(BaseModel):
@@ -260,20 +332,60 @@ class Drift(BaseModel):
 def measure_drift(found: Histogram, trained: Profile) -> Drift:
     """How far rows (at least one) have drifted from those that their model was trained on."""
     before = [*trained.features.values(), trained.prediction]
-    *features, prediction = _split_bins(found.bins, [len(counts) for counts in before])
-    numeric = found.sums[: trained.numeric]
-    sums: list[float | None] = list(numeric)
-    last = found.sums[-1] if len(found.sums) > len(numeric) else None  # None: a class
-    given = [*sums, *[None] * (len(features) - len(sums))]
-    return Drift(
-        features={
-            name: measure_shift(counts, then, total)
-            for (name, then), counts, total in zip(
-                trained.features.items(), features, given, strict=True
-            )
-        },
-        prediction=measure_shift(prediction, trained.prediction, last),
+    bins = _split_bins(found.bins, [len(counts) for counts in before])
+    number = trained.numeric
+    shown = _count_sums(found, trained)
+    last = found.sums[number] if shown > number else None  # None: a class
+    sums = [*found.sums[:number], *[None] * (len(bins) - number - 1), last]
+    shifts = map(measure_shift, bins, before, sums)
+    details = measure_details(found, trained, bins)
+    *features, prediction = (
+        shift.model_copy(update=detail) for shift, detail in zip(shifts, details, strict=True)
     )
+    return Drift(features=dict(zip(trained.features, features, strict=True)), prediction=prediction)
+
+
+def measure_details(
+    found: Histogram, trained: Profile, bins: Sequence[Sequence[int]]
+) -> list[dict[str, float]]:
+    """The further figures of each feature, and of the prediction last: see ``Shift``.
+
+    Empty where nulls were not counted, as in sums that an older version of the program made.
+    """
+    number, features = trained.numeric, len(trained.features)
+    shown = _count_sums(found, trained)
+    sums, squares, nulls = (
+        found.sums[:shown],
+        found.sums[shown : 2 * shown],
+        found.sums[2 * shown :],
+    )
+    if len(nulls) != features or trained.means is None or trained.scales is None:
+        return [{} for _ in bins]
+    rows = sum(bins[-1])
+    details: list[dict[str, float]] = [{"nulls": null / rows} for null in nulls]
+    for detail, null, counts in zip(details[number:], nulls[number:], bins[number:], strict=False):
+        detail["new"] = max(0.0, counts[-1] - null) / rows
+    details.append({})
+    units = [*zip(trained.means, trained.scales, strict=True), (trained.mean, trained.scale)]
+    places = [*range(number), features]
+    counted = [*(rows - null for null in nulls[:number]), rows]
+    # shorter by the prediction where that is a class
+    for place, (mean, scale), n, total, square in zip(
+        places, units, counted, sums, squares, strict=False
+    ):
+        if n and isfinite(square):
+            centre = total / n
+            details[place]["mean"] = mean + scale * centre
+            details[place]["deviation"] = scale * sqrt(max(0.0, square / n - centre * centre))
+    return details
+
+
+def _count_sums(found: Histogram, trained: Profile) -> int:
+    """How many columns have sums: the numeric features and, unless a class, the prediction."""
+    number, features = trained.numeric, len(trained.features)
+    if len(found.sums) == number + 1:
+        return number + 1
+    return number if len(found.sums) in (number, 2 * number + features) else number + 1
 
 
 def measure_shift(counts: Sequence[int], trained: Sequence[int], total: float | None) -> Shift:
@@ -310,3 +422,20 @@ def stability_index(counts: Sequence[int], trained: Sequence[int]) -> float:
     """
     p, q = ((np.asarray(c) + 0.5) / (sum(c) + len(c) / 2) for c in (counts, trained))
     return float(((p - q) * np.log(p / q)).sum())
+
+
+PREDICTION = "prediction"
+"""The column of a figure or an alert of the prediction."""
+
+
+def name_prediction(features: Collection[str]) -> str:
+    """What the prediction is called: ``__prediction`` where a feature is called ``prediction``.
+
+    No column of a schema can have that name.
+    """
+    return RESERVED + PREDICTION if PREDICTION in features else PREDICTION
+
+
+def list_shifts(drift: Drift) -> list[tuple[str, Shift]]:
+    """All shifts of a refresh by column, the prediction's last (``name_prediction``)."""
+    return [*drift.features.items(), (name_prediction(drift.features), drift.prediction)]

@@ -182,6 +182,18 @@ def count_unknown(values: pa.Array, known: tuple[str, ...]) -> int:
     return int(np.count_nonzero((codes(values, known) == len(known)) & values.is_valid()))
 
 
+def count_nulls(values: pa.Array) -> int:
+    """The number of nulls of a feature; a number that is NaN is null.
+
+    Example:
+        >>> count_nulls(pa.array([1.0, float("nan")])), count_nulls(pa.array(["a", None, None]))
+        (1, 2)
+    """
+    if not pa.types.is_floating(values.type):
+        return int(values.null_count)
+    return int(np.count_nonzero(np.isnan(values.to_numpy(zero_copy_only=False))))
+
+
 def codes(values: pa.Array, known: tuple[str, ...]) -> npt.NDArray[np.int64]:
     """Each value's index among the known ones; ``len(known)`` for any other and for null.
 

@@ -156,6 +156,11 @@ class Metrics(BaseModel):
     """The mean of their targets."""
     target_squares: float | None = None
     """The sum of these targets' squared deviations from that mean; R2 is pooled with it."""
+    bias: float | None = None
+    """The mean error, prediction - target."""
+    slope: float | None = None
+    """The slope of a line through the targets over their predictions: 1 if these are right in the
+    mean, below 0 if they go the other way."""
     absolute_error: ErrorQuantiles | None = None
     baselines: Baselines | None = None
     baseline_rows: BaselineRows | None = None
@@ -242,7 +247,8 @@ STREAM_COUNTS = tuple(name for name in StreamCounts._fields if name != "label_la
 OF_REGRESSION = frozenset(
     {
         *("mae", "rmse", "r2", "baseline_mae", "skill", "target_mean", "target_squares"),
-        *("absolute_error", "baselines", "baseline_rows", "best_baseline", "skill_best"),
+        *("bias", "slope", "absolute_error", "baselines", "baseline_rows"),
+        *("best_baseline", "skill_best"),
         "groups",
     }
 )

@@ -18,6 +18,51 @@ from model.groups import Groups, GroupSums, Named, largest, merge_groups, sum_gr
 from model.quantiles import Bins
 
 
+class Signed(NamedTuple):
+    """Sums from which the mean error and the slope of the target on its prediction follow.
+
+    Attributes:
+        error: of prediction - target.
+        level: of the predictions' distances from the mean target of the model's window.
+        squares: of these squared.
+        product: of these times the targets' own distances from that mean.
+    """
+
+    error: float = 0.0
+    level: float = 0.0
+    squares: float = 0.0
+    product: float = 0.0
+
+    @classmethod
+    def of(cls, target: Matrix, prediction: Matrix, mean: float) -> Signed:
+        """The sums of rows.
+
+        Example:
+            >>> Signed.of(np.array([1.0, 3.0]), np.array([2.0, 2.5]), 2.0)
+            Signed(error=0.5, level=0.5, squares=0.25, product=0.5)
+        """
+        far = prediction - mean
+        return cls(
+            float((prediction - target).sum()),
+            float(far.sum()),
+            float(np.square(far).sum()),
+            float((far * (target - mean)).sum()),
+        )
+
+    def merge(self, other: Signed) -> Signed:
+        """The sums of both."""
+        return Signed(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def figures(self, rows: int) -> dict[str, float | None]:
+        """``bias`` and ``slope``: null where there is nothing to divide by."""
+        if not rows:
+            return {"bias": None, "slope": None}
+        error, level, squares, product = (total / rows for total in self)
+        spread = squares - level * level
+        slope = (product - level * (level - error)) / spread if spread > 1e-12 * squares else None
+        return {"bias": error, "slope": slope}
+
+
 class RegressionSums(NamedTuple):
     """Sums over scored rows that have a target.
 
@@ -31,6 +76,7 @@ class RegressionSums(NamedTuple):
         season: the error of the baseline of that name; None if it is not asked for.
         links: of each batch, what the baseline ``last`` needs, of its unscored rows too.
         groups: errors by the values of a column; None if they are not asked for.
+        signed: sums of errors with their sign; None in those of older versions.
     """
 
     labelled: int = 0
@@ -45,6 +91,7 @@ class RegressionSums(NamedTuple):
     season: Tally | None = None
     links: tuple[Link, ...] = ()
     groups: Groups | None = None
+    signed: Signed | None = Signed()
 
     @property
     def task(self) -> str:
@@ -78,6 +125,7 @@ class RegressionSums(NamedTuple):
             season=season,
             links=self.links + other.links,
             groups=groups,
+            signed=self.signed.merge(other.signed) if self.signed and other.signed else None,
         )
 
     def errors(self) -> dict[str, Any]:
@@ -117,6 +165,7 @@ class RegressionSums(NamedTuple):
         return {
             **found,
             "labelled": n,
+            **({"bias": None, "slope": None} if self.signed is None else self.signed.figures(n)),
             "target_mean": self.mean if n else None,
             "target_squares": self.m2 if n else None,
             "absolute_error": {"p50": self.bins.quantile(0.5), "p90": self.bins.quantile(0.9)},
@@ -129,23 +178,25 @@ class RegressionSums(NamedTuple):
 
     def fields(self) -> list[Any]:
         """The sums as JSON has them, to the last digit."""
-        *plain, bins, season, links, groups = self
+        *plain, bins, season, links, groups, signed = self
         linked = [[place, [inner, firsts, lasts]] for place, (inner, firsts, lasts) in links]
-        grouped = [] if groups is None else [[[name, *sums] for name, sums in groups.items()]]
-        return [*plain, bins.pairs(), season, linked, *grouped]
+        grouped = None if groups is None else [[name, *sums] for name, sums in groups.items()]
+        return [*plain, bins.pairs(), season, linked, grouped, signed]
 
     @classmethod
     def of_fields(cls, fields: list[Any]) -> RegressionSums:
         """The sums of their fields; those that were added later may be absent."""
         made = cls(*fields[:8])
         if len(fields) == 8:
-            return made
-        bins, season, links, *groups = fields[8:]
+            return made._replace(signed=None)
+        bins, season, links, *later = fields[8:]
+        groups, signed = (*later, None, None)[:2]
         return made._replace(
             bins=Bins.of_pairs(bins),
             season=None if season is None else Tally(*season),
             links=tuple(Link(_place(place), _chain(*chain)) for place, chain in links),
-            groups={name: GroupSums(*sums) for name, *sums in groups[0]} if groups else None,
+            groups=None if groups is None else {name: GroupSums(*sums) for name, *sums in groups},
+            signed=None if signed is None else Signed(*signed),
         )
 
 
@@ -191,6 +242,7 @@ def sum_errors(
         bins=Bins.of(errors),
         season=None if season is None else _tally(target, season),
         groups=None if named is None else sum_groups(named, errors, by_mean),
+        signed=Signed.of(target, prediction, baseline),
     )
 
 

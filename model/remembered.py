@@ -8,7 +8,9 @@ it needs.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import PurePath
+from typing import Any
 
 from model import files
 from model.asof import format_iso, format_name, parse_name
@@ -23,14 +25,16 @@ def file_name(start: int) -> str:
     return f"{format_name(start)}.json"
 
 
-def as_json(summary: RefreshSummary, start: int) -> bytes:
+def as_json(summary: RefreshSummary, start: int, figures: Mapping[str, Any] | None = None) -> bytes:
     """The bytes of the file of a summary.
 
     Args:
         summary: of a refresh.
         start: its first microsecond.
+        figures: those that later refreshes' alerts are beside (``model.memory``).
     """
-    body = {"format": 1, "refresh_start": format_iso(start), **summary.as_fields()}
+    begun = {"format": 1, "refresh_start": format_iso(start)}
+    body = {**begun, **summary.as_fields(), "figures": figures}
     return (json.dumps(body) + "\n").encode()
 
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from itertools import groupby
 from typing import Any
 
-from model.alerts import Alert
+from model.alerts import Alert, describe_alerts
 from model.asof import format_name
 from model.remote import storage_errors
 from model.runs import RunFolder
@@ -27,8 +27,8 @@ from monitor.watch.figures import clean
 
 INTERVAL = 1.0
 """Seconds between two looks."""
-SHOWN_OF_REFRESH, SHOWN = 3, 12
-"""Maximum number of alerts that are printed in a line each, of a refresh or at a time."""
+SHOWN = 12
+"""Maximum number of refreshes whose alerts are printed at a time, in a line each."""
 TIMEOUT = 5.0
 """Seconds that a webhook has to answer."""
 TRIES = 4
@@ -52,12 +52,19 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def post(address: str, run: str, alerts: Sequence[Alert]) -> None:
-    """Posts alerts as JSON: ``{"format": 1, "run": ..., "alerts": [...]}``.
+    """Posts alerts as JSON: ``{"format": 1, "run": ..., "alerts": [...], "lines": [...]}``.
+
+    ``lines`` has one for each refresh.
 
     Raises:
         NotReached: if the answer is not a 2xx, or none came in time.
     """
-    payload = {"format": 1, "run": run, "alerts": [alert.model_dump() for alert in alerts]}
+    payload = {
+        "format": 1,
+        "run": run,
+        "alerts": [alert.model_dump() for alert in alerts],
+        "lines": describe_refreshes(alerts),
+    }
     headers = {"Content-Type": "application/json", "User-Agent": "correnteza"}
     request = urllib.request.Request(address, json.dumps(payload).encode(), headers, method="POST")
     try:
@@ -205,10 +212,15 @@ def lines(alerts: Sequence[Alert], where: str) -> list[str]:
         alerts: those of a refresh stand together.
         where: the folder that has all of them.
     """
-    shown = []
-    for _, found in groupby(alerts, key=lambda alert: alert.refresh_start):
-        shown += [clean(f"alert: {alert}") for alert in found][:SHOWN_OF_REFRESH]
-    shown = shown[:SHOWN]
-    if len(shown) < len(alerts):
-        shown.append(f"alerts not shown: {len(alerts) - len(shown):,}; see {where}")
+    refreshes = describe_refreshes(alerts)
+    shown = [clean(f"alert: {text}") for text in refreshes[:SHOWN]]
+    if len(shown) < len(refreshes):
+        more = format_count(len(refreshes) - len(shown), "refresh")
+        shown.append(f"alerts of {more} are not shown; see {where}")
     return shown
+
+
+def describe_refreshes(alerts: Sequence[Alert]) -> list[str]:
+    """A line for each refresh that has alerts, in the order given: those of one stand together."""
+    grouped = groupby(alerts, key=lambda alert: alert.refresh_start)
+    return [describe_alerts(list(found)) for _, found in grouped]

@@ -38,7 +38,7 @@ GROUPS = {
     ),
     "time": ("window", "every", "latency", "offset", "lag"),
     "learning": ("learner", "learner_param", "min_rows", "gate", "sample_rows", "strict", "keep"),
-    "drift": ("drift_psi", "drift_shift", "webhook"),
+    "alerts": ("drift_psi", "drift_shift", "alert_run_length", "webhook"),
     "speed": ("batch_rows", "shards"),
 }
 PATHS = ("input", "labels", "output", "schema_file", "kafka_config", "replay")

@@ -114,7 +114,7 @@ def build(
     reports = (
         {**figures, "written": written | "Written" >> beam.Flatten()}
         | "Evaluate" >> Evaluate(schema, cadence, end, folder.summaries)
-        | "Alerts" >> WriteAlerts(folder.alerts, settings.thresholds)
+        | "Alerts" >> WriteAlerts(folder, settings.alert_rules)
         # Prism finalizes only bundles of what begins a stage, and retention waits for that.
         | "Settle" >> beam.Reshuffle()
         | "Report" >> beam.ParDo(write_reports)

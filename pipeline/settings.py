@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 
 from model import gate as gating
 from model import moments
-from model.alerts import Thresholds
+from model.alerts import RUN_LENGTH, AlertRules, Thresholds
 from model.asof import EPOCH, Cadence, format_iso
 from model.batch import SECOND
 from model.cohorts import Clock
@@ -283,10 +283,14 @@ class Settings(BaseModel):
     lag: int = Field(1, ge=1, le=1000, description="how many refreshes a fit may take")
     keep: int = Field(3, ge=0, description="how many old models stay; 0 keeps all")
     drift_psi: Threshold = Field(
-        PSI_LARGE, description="alert if a column's population stability index is over it, or none"
+        PSI_LARGE, description="no alert of a population stability index below it; none: of no such"
     )
     drift_shift: Threshold = Field(
-        0.5, description="alert if a mean moves by more training standard deviations, or none"
+        0.5, description="no alert of a mean that moves by fewer deviations; none: of no such"
+    )
+    alert_run_length: Threshold = Field(
+        RUN_LENGTH,
+        description="mean number of refreshes from one false alert to the next; none: no alerts",
     )
     webhook: Annotated[SecretStr | None, BeforeValidator(address)] = Field(
         None, description="alerts are posted to this http:// or https:// address, as JSON"
@@ -494,9 +498,14 @@ class Settings(BaseModel):
         return self.cadence if self.is_live else None
 
     @property
-    def thresholds(self) -> Thresholds:
-        """What drift may be."""
-        return Thresholds(self.drift_psi, self.drift_shift)
+    def alert_rules(self) -> AlertRules:
+        """What is an alert."""
+        return AlertRules(
+            Thresholds(self.drift_psi, self.drift_shift),
+            self.row_schema.target,
+            self.cadence.every,
+            self.alert_run_length,
+        )
 
     @property
     def least_rows(self) -> int:

@@ -21,6 +21,7 @@ from model.batch import LATE, Key, column
 from model.class_sums import sum_class_batch
 from model.ending import NO_END, StreamEnd
 from model.groups import name_rows
+from model.memory import remember
 from model.metrics import Metrics, Sums, compute_metrics, merge, order_sums, sum_batch
 from model.remembered import Remembered, as_json, file_name
 from model.schema import Schema
@@ -149,7 +150,9 @@ def write_summary(
         return
     summary = None if sums.figures is None or folder is None else sums.figures.summary()
     if summary is not None and folder is not None:
-        written = write_file(folder, (file_name(start),), as_json(summary, start))
+        metrics = compute_metrics(sums, start, window.end.micros)
+        data = as_json(summary, start, remember(metrics).as_fields())
+        written = write_file(folder, (file_name(start),), data)
         sums = sums._replace(files=(*sums.files, (written.path, written.size)))
     yield 0, KeyedSums(Key(0, 0, 0), sums)
 
@@ -250,13 +253,13 @@ class Evaluate(beam.PTransform[Evaluated, beam.PCollection[tuple[int, Metrics]]]
         if self.schema.has_later_labels:
             errors = (inputs["errors"],)
         end = self.end if self.schema.has_later_labels else NO_END
-        remember = beam.ParDo(WriteFn(write_summary, self.folder, end))
+        remembering = beam.ParDo(WriteFn(write_summary, self.folder, end))
         figures = ComputeFiguresFn(self.folder, self.cadence.every, self.schema)
         return (
             (scored, rejected, written, *errors)
             | "All" >> beam.Flatten()
             | "Merge" >> beam.CombinePerKey(MergeSums())
-            | "Remember" >> remember.with_output_types(keyed)
+            | "Remember" >> remembering.with_output_types(keyed)
             | "Past" >> beam.GroupByKey()
             | "Figures" >> beam.ParDo(figures).with_output_types(tuple[int, Metrics])
         )

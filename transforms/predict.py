@@ -70,7 +70,7 @@ class ArtefactHandler(ModelHandler[ScoringTask, ScoredBatch, ModelCache]):
             artefact.baseline,
             reference,
             histogram,
-            artefact.profile_json,
+            artefact.profile_with_units,
             classified,
             artefact.predict_season(rows),
         )

@@ -69,7 +69,7 @@ TERMS = (
     ),
     Term(
         "Alert",
-        "A drift that is over its threshold, and over what chance gives so few rows.",
+        "A figure that is news beside its own past: of the error, or of a column.",
         ("Allowed",),
     ),
     Term(

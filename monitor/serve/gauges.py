@@ -203,7 +203,8 @@ def of_questions(questions: QuestionFollower) -> Iterator[Metric]:
 
 
 def of_alerts(alerts: list[Alert]) -> Iterator[Metric]:
-    """The alerts of the newest refresh."""
+    """The alerts of the newest refresh that are not over."""
+    alerts = [alert for alert in alerts if alert.state != "over"]
     yield gauge("refresh_alerts", "Alerts of the newest refresh", len(alerts))
     labels = ("column", "what")
     figures = GaugeMetricFamily(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from model.alerts import Alert, from_ndjson
+from model.alerts import Alert, describe_alerts, from_ndjson
 from model.cohorts import Clock, Cohort
 from model.metrics import Metrics
 from model.runs import RunFolder
@@ -32,8 +32,8 @@ class Update(NamedTuple):
 
 
 def alert_lines(found: Iterable[list[Alert]]) -> list[str]:
-    """A line an alert."""
-    return [f"alert: {alert}" for each in found for alert in each]
+    """A line for each refresh that has alerts."""
+    return [f"alert: {describe_alerts(each)}" for each in found if each]
 
 
 class RunFollower:

@@ -10,8 +10,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from model.alerts import list_shifts
 from model.cohorts import Cohort
+from model.drift import list_shifts
 from model.metrics import Metrics
 from monitor.questions import ByQuestion
 from monitor.watch.figures import clean, format_figure, times

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from model.alerts import Alert, find_alerts
+from model.alerts import Alert, replay_alerts
 from model.answers import hide_unknown, outcome_fields
 from model.arrays import Matrix
 from model.baselines import Past
@@ -369,9 +369,8 @@ class Backtest:
 
     @cached_property
     def alerts(self) -> list[Alert]:
-        """What has drifted too far, refresh by refresh."""
-        allowed = self.settings.thresholds
-        return [one for metrics in self.metrics for one in find_alerts(metrics, allowed)]
+        """What is news beside its own past, refresh by refresh."""
+        return list(replay_alerts(self.metrics, self.settings.alert_rules))
 
     def _pair_labels(self) -> tuple[Matrix, Matrix]:
         table = self.outcomes if self.schema.has_label_time else self.predictions

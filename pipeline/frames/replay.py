@@ -213,7 +213,7 @@ class Scored(NamedTuple):
             artefact.baseline,
             self.model.window.name,
             self.histogram,
-            artefact.profile_json,
+            artefact.profile_with_units,
             season=artefact.predict_season(self.batch),
             before=before,
             named=None if split is None else name_rows(self.batch, [split]),

@@ -170,13 +170,21 @@ def drift(rows: pd.DataFrame, model: Model) -> dict[str, Any]:
     then = model.rows.assign(prediction=model.predict(model.rows))
     features = {}
     for name in model.stream.numeric:
-        features[name] = numeric_shift(rows[name], then[name])
+        features[name] = {
+            **numeric_shift(rows[name], then[name]),
+            "nulls": rows[name].isna().mean(),
+        }
     for name, values in model.categories.items():
         counts = [
             [*((part[name] == value).sum() for value in values), (~part[name].isin(values)).sum()]
             for part in (rows, then)
         ]
-        features[name] = {**shift(*counts), "mean_shift": None, "mean_shift_by_chance": None}
+        unknown = rows[name].notna() & ~rows[name].isin(values)
+        features[name] = {
+            **shift(*counts),
+            **{"mean_shift": None, "mean_shift_by_chance": None},
+            **{"nulls": rows[name].isna().mean(), "new": unknown.mean()},
+        }
     predicted = numeric_shift(rows["prediction"], then["prediction"])
     return {"features": features, "prediction": predicted}
 
@@ -196,6 +204,7 @@ def numeric_shift(now: pd.Series, then: pd.Series) -> dict[str, Any]:
         **shift(*counts),
         "mean_shift": scores[0].mean(),
         "mean_shift_by_chance": norm.isf(1e-6 / 2) * error,
+        **({} if now.isna().all() else {"mean": now.mean(), "deviation": now.std(ddof=0)}),
     }
 
 
@@ -211,7 +220,7 @@ def shift(now: Any, then: Any) -> dict[str, float]:
 def figures(target: Floats, prediction: Floats, mean: float) -> dict[str, float | None]:
     """The figures of scored rows with a target; None where the contract has null."""
     if len(target) == 0:
-        return dict.fromkeys(("mae", "rmse", "r2", "baseline_mae", "skill"))
+        return dict.fromkeys(("mae", "rmse", "r2", "baseline_mae", "skill", "bias", "slope"))
     mae = float(mean_absolute_error(target, prediction))
     baseline = float(mean_absolute_error(target, np.full(len(target), mean)))
     varies = len(target) > 1 and target.min() < target.max()
@@ -221,4 +230,6 @@ def figures(target: Floats, prediction: Floats, mean: float) -> dict[str, float 
         "r2": float(r2_score(target, prediction)) if varies else None,
         "baseline_mae": baseline,
         "skill": 1 - mae / baseline if baseline else None,
+        "bias": float((prediction - target).mean()),
+        "slope": float(np.polyfit(prediction, target, 1)[0]) if np.ptp(prediction) else None,
     }

@@ -156,9 +156,31 @@ def test_unlabelled_and_late_rows_count_in_drift_too(model: Artefact) -> None:
 def test_a_score_is_what_is_predicted_with_how_the_rows_lie(model: Artefact) -> None:
     prediction, found, _ = model.score(rides(50))
     assert prediction.tobytes() == model.predict(rides(50)).tobytes()
-    assert found is not None and [len(found.bins), len(found.sums)] == [3 * BINS + 4, 3]
+    assert found is not None and [len(found.bins), len(found.sums)] == [3 * BINS + 4, 2 * 3 + 3]
     assert model.score(rides(0)).prediction.shape == (0,)
     assert model.score(rides(0)).histogram is None
+
+
+def test_columns_have_the_mean_deviation_nulls_and_new_values_of_their_rows(
+    model: Artefact,
+) -> None:
+    batch = rides(90, seed=5)
+    x = np.where(np.arange(90) % 3 == 0, math.nan, column(batch, "x"))
+    kind = [None, "zeppelin", "bus"] * 30
+    places = {name: batch.schema.get_field_index(name) for name in "xc"}
+    batch = batch.set_column(places["x"], "x", pa.array(x))
+    batch = batch.set_column(places["c"], "c", pa.array(kind).cast(batch.schema.field("c").type))
+    found = sum_batches(model, [batch.slice(0, 31), batch.slice(31)])
+    units = profile_of(model).with_units(model.encoder)
+    result = measure_drift(Histogram(found.bins, found.sums), units)
+    assert result.features["x"].mean == pytest.approx(np.nanmean(x), rel=1e-12)
+    assert result.features["x"].deviation == pytest.approx(np.nanstd(x), rel=1e-9)
+    assert result.features["x"].nulls == result.features["c"].nulls == pytest.approx(1 / 3)
+    assert result.features["c"].new == pytest.approx(1 / 3)
+    assert result.features["c"].mean is None and result.features["x"].new is None
+    made = model.predict(batch)
+    assert result.prediction.mean == pytest.approx(made.mean(), rel=1e-12)
+    assert result.prediction.deviation == pytest.approx(made.std(), rel=1e-9)
 
 
 def test_an_artefact_from_before_there_were_profiles_scores_without_drift() -> None:

@@ -68,6 +68,25 @@ def test_figures_are_those_of_sklearn_for_any_cut_into_batches(
     agrees_with_sklearn(refresh(sums), target, prediction, baseline)
 
 
+@given(
+    st.lists(st.tuples(numbers, numbers), min_size=2, max_size=30),
+    st.floats(-1e3, 1e3),
+    st.integers(0, 30),
+)
+@settings(max_examples=100, deadline=None)
+def test_bias_and_slope_are_numpys_for_any_cut(
+    rows: list[tuple[float, float]], baseline: float, cut: int
+) -> None:
+    target, prediction = np.array(rows, np.float64).T
+    parts = ((target[:cut], prediction[:cut]), (target[cut:], prediction[cut:]))
+    got = refresh(merge(sum_batch(t, 0, p, baseline, MODEL) for t, p in parts))
+    size = max(1.0, np.abs(target).max(), np.abs(prediction).max())
+    assert got.bias == pytest.approx((prediction - target).mean(), abs=1e-9 * size)
+    if prediction.std() > 0.01 * size:
+        expected = np.polyfit(prediction, target, 1)[0]
+        assert got.slope == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
 def test_r2_holds_for_targets_far_from_zero() -> None:
     rng = np.random.default_rng(0)
     target = 1e9 + rng.normal(size=10_000)
@@ -85,6 +104,8 @@ def test_a_refresh_without_any_row_has_zeros_and_nulls() -> None:
         **dict.fromkeys(("rows", "scored", "unlabelled", "late", "rejected", "labelled"), 0),
         **dict.fromkeys(("model", "mae", "rmse", "r2", "baseline_mae", "skill", "drift")),
         **dict.fromkeys(("target_mean", "target_squares", "best_baseline", "skill_best")),
+        "bias": None,
+        "slope": None,
         "absolute_error": {"p50": None, "p90": None},
         "baselines": {"mean": None, "last": None, "season": None},
         "baseline_rows": {"mean": 0, "last": 0, "season": 0},
@@ -195,7 +216,8 @@ def test_the_file_has_the_fields_of_the_contract_and_no_nan() -> None:
     assert list(body) == [
         *("format", "refresh_start", "refresh_end", "model", "rows", "scored", "unlabelled"),
         *("late", "rejected", "mae", "rmse", "r2", "baseline_mae", "skill", "labelled"),
-        *("target_mean", "target_squares", "absolute_error", "baselines", "baseline_rows"),
+        *("target_mean", "target_squares", "bias", "slope"),
+        *("absolute_error", "baselines", "baseline_rows"),
         *("best_baseline", "skill_best", "drift", "files"),
     ]
     assert (body["format"], body["mae"], body["model"]) == (1, None, MODEL)

@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.alerts import Alert, as_ndjson
+from model.alerts import Alert, as_ndjson, describe_alerts
 from model.runs import RunFolder
 from monitor import alerts
 from monitor.alerts import AlertWatch, NotReached, Webhook, lines, post
 from tests.kit.job import HEADER, SCHEMA, Job, content, make_settings, metrics
 
 FILE = ("--input", "in.csv", "--schema", "s.toml", "--learner", "ridge", "--output", "o")
-REFRESHES = [f"20260101T000{minute}00Z" for minute in range(8)]
+MINUTES, SHIFTED = 30, 26
+"""How long a stream with a shift is, and in which minute that begins."""
+REFRESHES = [f"20260101T00{minute:02d}00Z" for minute in range(MINUTES)]
 
 
 class Server(ThreadingHTTPServer):
@@ -83,13 +85,13 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(alerts, name, 0.01)
 
 
-def write_shifted(rows: int = 300) -> None:
-    """Eight minutes of rows, whose x is two deviations greater from the sixth minute on."""
+def write_shifted(rows: int = 60) -> None:
+    """Half an hour of rows, whose x is four deviations greater from ``SHIFTED`` on."""
     rng = np.random.default_rng(0)
     messages = []
-    for minute in range(8):
+    for minute in range(MINUTES):
         for number in range(rows):
-            x = rng.normal() + (2 if minute >= 5 else 0)
+            x = rng.normal() + (4 if minute >= SHIFTED else 0)
             second = number * 60 / rows
             messages.append(f"2026-01-01T00:{minute:02d}:{second:09.6f}Z,{3 * x:.4f},{x:.4f},a\n")
     Path("s.toml").write_text(SCHEMA)
@@ -122,26 +124,41 @@ def test_a_feature_that_moves_is_an_alert_in_the_folder_on_the_terminal_and_at_t
 ) -> None:
     write_shifted()
     result = job.ran(*FILE, "--webhook", server.address)
-    assert [path.name for path in Path("o/alerts").iterdir()] == [f"{REFRESHES[5]}.ndjson"]
-    found = RunFolder("o").read_alerts(REFRESHES[5])
-    assert [(one.column, one.what) for one in found] == [
-        (column, what) for column in ("x", "prediction") for what in ("psi", "mean_shift")
-    ]
-    report = metrics("o")[5]["drift"]["features"]["x"]
-    assert (found[0].value, found[1].value) == (report["psi"], report["mean_shift"])
-    assert found[1].value == pytest.approx(2, abs=0.3)
+    folder = RunFolder("o")
+    written = [Path(path).stem for path in sorted(Path("o/alerts").iterdir())]
+    assert written[0] in REFRESHES[SHIFTED : SHIFTED + 3]
+    by_refresh = [folder.read_alerts(name) for name in written]
+    assert {one.state for one in by_refresh[0]} == {"new"}
+    assert {one.column for one in by_refresh[0]} <= {"x", "prediction", "y"}
+    [x] = [one for one in by_refresh[1] if one.column == "x"]
+    assert (x.what, x.state, x.since) == ("mean_shift", "on", by_refresh[0][0].refresh_start)
+    shifts = [report["drift"]["features"]["x"]["mean_shift"] for report in metrics("o")[SHIFTED:]]
+    assert x.value == max(shifts, key=abs)
     said = [line for line in result.err.splitlines() if line.startswith("alert")]
-    assert said == [*(f"alert: {one}" for one in found[:3]), "alerts not shown: 1; see o/alerts"]
-    [(path, kind, body)] = server.taken
-    assert (path, kind) == ("/hook?token=s3cret", "application/json")
-    assert body == {"format": 1, "run": "o", "alerts": [one.model_dump() for one in found]}
+    assert said == [f"alert: {describe_alerts(found)}" for found in by_refresh]
+    found = [one for some in by_refresh for one in some]
+    assert server.alerts == [one.model_dump() for one in found]
+    for path, kind, body in server.taken:
+        assert (path, kind) == ("/hook?token=s3cret", "application/json")
+        assert list(body) == ["format", "run", "alerts", "lines"] and body["run"] == "o"
+    lines = [line for *_, body in server.taken for line in body["lines"]]
+    assert lines == [describe_alerts(found) for found in by_refresh]
+    assert [m["files"].get(f"alerts/{name}.ndjson") for m, name in by_name(written)] == [
+        Path(f"o/alerts/{name}.ndjson").stat().st_size for name in written
+    ]
+
+
+def by_name(names: list[str]) -> list[tuple[Any, str]]:
+    reports = dict(zip(REFRESHES, metrics("o"), strict=True))
+    return [(reports[name], name) for name in names]
 
 
 def test_the_address_of_a_webhook_is_reported_nowhere(job: Job, server: Server) -> None:
     write_shifted()
     server.answers = [500] * 9
     result = job.ran(*FILE, "--webhook", server.address)
-    assert result.err.count("the webhook did not take 4 alerts: it answers 500") == 1
+    number = sum(map(len, map(RunFolder("o").read_alerts, REFRESHES)))
+    assert result.err.count(f"the webhook did not take {number} alerts: it answers 500") == 1
     assert len(server.taken) == alerts.TRIES
     assert "s3cret" not in result.err + result.out
     assert all(b"s3cret" not in p.read_bytes() for p in Path("o").rglob("*") if p.is_file())
@@ -157,30 +174,32 @@ def test_rows_that_do_not_drift_have_no_alerts(job: Job) -> None:
 
 def test_thresholds_decide_and_none_has_no_alerts(job: Job) -> None:
     write_shifted()
-    job.ran(*FILE, "--drift-psi", 100, "--drift-shift", 1.5)
-    found = RunFolder("o").read_alerts(REFRESHES[5])
-    assert [(one.what, one.threshold) for one in found] == [("mean_shift", 1.5)] * 2
-    job.ran(*FILE, "--overwrite", "--drift-psi", "none", "--drift-shift", "none")
-    assert not Path("o/alerts").exists()
-    assert metrics("o")[5]["drift"]["features"]["x"]["psi"] > 2
+    job.ran(*FILE, "--drift-psi", "none", "--drift-shift", 3)
+    found = [one for name in REFRESHES for one in RunFolder("o").read_alerts(name)]
+    assert {(one.what, one.threshold) for one in found if one.column == "x"} == {("mean_shift", 3)}
+    for options in (("--drift-psi", "none", "--drift-shift", 9), ("--alert-run-length", "none")):
+        job.ran(*FILE, "--overwrite", *options)
+        found = [one for name in REFRESHES for one in RunFolder("o").read_alerts(name)]
+        assert "x" not in {one.column for one in found}
 
 
 def test_resume_makes_alerts_anew_to_the_byte_and_shows_only_what_was_not_reported(
     job: Job, server: Server
 ) -> None:
     write_shifted()
-    options = (*FILE, "--drift-shift", 0.001, "--drift-psi", "none", "--webhook", server.address)
+    options = (*FILE, "--webhook", server.address)
     job.ran(*options)
     before, first = content("o"), server.alerts
     server.taken.clear()
-    for name in REFRESHES[6:]:
+    since = SHIFTED + 2
+    for name in REFRESHES[since:]:
         Path("o/metrics", f"{name}.json").unlink()
     shutil.rmtree("o/alerts")
     job.ran(*options, "--resume")
     assert content("o") == before
-    late = [one for one in first if one["refresh_start"] >= "2026-01-01T00:06"]
+    late = [one for one in first if one["refresh_start"] >= f"2026-01-01T00:{since}"]
     assert server.alerts == late
-    assert len(late) < len(first)
+    assert 0 < len(late) < len(first)
 
 
 def test_an_alert_is_reported_once_its_refresh_is_reported_and_not_twice(home: Path) -> None:
@@ -190,13 +209,15 @@ def test_an_alert_is_reported_once_its_refresh_is_reported_and_not_twice(home: P
         write_report(folder, 1, "x", "z")
         early = Path(folder.alerts, f"{REFRESHES[2]}.ndjson")
         early.write_bytes(as_ndjson([alert(2, "early")]))
-        until(lambda: len(messages) == 2)
+        until(lambda: len(messages) == 1)
         Path(folder.metrics, f"{REFRESHES[2]}.json").write_text("{}")
-        until(lambda: len(messages) == 3)
+        until(lambda: len(messages) == 2)
         write_report(folder, 3, "last")
     assert messages == [
-        f"alert: {one}" for one in (alert(1, "x"), alert(1, "z"), alert(2, "early"))
-    ] + [f"alert: {alert(3, 'last')}"]
+        f"alert: {alert(1, 'x')}; also z (PSI)",
+        f"alert: {alert(2, 'early')}",
+        f"alert: {alert(3, 'last')}",
+    ]
 
 
 def test_a_file_of_alerts_that_is_damaged_is_passed_over(home: Path) -> None:
@@ -216,11 +237,12 @@ def test_a_refresh_without_alerts_has_none_to_read(home: Path) -> None:
 
 
 def test_many_alerts_are_reported_in_a_few_lines() -> None:
-    many = [alert(minute, column) for minute in range(9) for column in "abcde"]
+    many = [alert(minute, column) for minute in range(14) for column in "abcdefgh"]
     result = lines(many, "o/alerts")
-    assert result[:3] == [f"alert: {one}" for one in many[:3]]
-    assert result[3] == f"alert: {many[5]}"
-    assert (len(result), result[-1]) == (13, "alerts not shown: 33; see o/alerts")
+    also = ", ".join(f"{column} (PSI)" for column in "bcde")
+    assert result[0] == f"alert: {many[0]}; also {also}, 3 more"
+    assert result[1] == f"alert: {many[8]}; also {also}, 3 more"
+    assert (len(result), result[-1]) == (13, "alerts of 2 refreshes are not shown; see o/alerts")
     assert lines([], "o/alerts") == []
 
 

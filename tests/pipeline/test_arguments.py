@@ -43,6 +43,7 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "keep": ("0", 0),
     "drift_psi": ("0.1", 0.1),
     "drift_shift": ("none", None),
+    "alert_run_length": ("500", 500.0),
     "webhook": ("https://example.org/a", SecretStr("https://example.org/a")),
     "seed": ("7", 7),
 }

@@ -50,6 +50,7 @@ DEFAULTS: dict[str, Any] = {
     "keep": 3,
     "drift_psi": 0.25,
     "drift_shift": 0.5,
+    "alert_run_length": 1000.0,
     "webhook": None,
     "kafka_config": None,
     "until": None,

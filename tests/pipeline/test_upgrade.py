@@ -363,7 +363,7 @@ def as_once(keyed: KeyedSums) -> KeyedSums:
     """What sums of older versions had of some."""
     task = keyed.sums.figures or RegressionSums()
     assert isinstance(task, RegressionSums)
-    return keyed._replace(sums=keyed.sums._replace(figures=RegressionSums(*task[:8])))
+    return keyed._replace(sums=keyed.sums._replace(figures=RegressionSums(*task[:8], signed=None)))
 
 
 METRICS = Metrics(
