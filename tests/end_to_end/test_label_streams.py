@@ -6,19 +6,27 @@ import json
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pandas as pd
 import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from sklearn.linear_model import Ridge
 
 from pipeline.__main__ import main
+from pipeline.arguments import parse
+from pipeline.folder import find_folder, open_folder
+from pipeline.graph import build
+from pipeline.inputs import files_setting
 from pipeline.runners.prism import find_prism
+from pipeline.source import file_source
 from tests.end_to_end import streams
 from tests.end_to_end.label_oracle import Expected, replay_labels
 from tests.end_to_end.oracle import Cadence
 from tests.end_to_end.test_labels import (
     MINUTE,
     WAIT,
+    DrainAfter,
     check_models,
     check_rows,
     check_totals,
@@ -222,3 +230,35 @@ def test_prism_writes_the_bytes_of_the_embedded_runner(tmp_path: Path) -> None:
     found = content(tmp_path / "prism")
     assert found == content(tmp_path / "direct")
     assert any(str(path).startswith("outcomes") for path in found)
+
+
+def drained(folder: Path, sources: tuple[str, str], looks: int, *options: str) -> Path:
+    """Runs the job on files until the source of the questions is drained."""
+    settings, _ = parse(arguments(folder, sources, *options))
+    place = find_folder(settings)
+    folder.mkdir()
+    made, span = file_source(settings, place, print)
+    open_folder(place, settings, files_setting(made))
+    made.drain = DrainAfter(f"{folder}:{looks}", 60 * 1_000_000)
+    assert made.labels is not None
+    made.labels.drain = DrainAfter(f"{folder}/labels:0", 60 * 1_000_000)
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        build(pipeline, made, settings, place, span)
+    return folder
+
+
+def test_a_drain_ends_both_clocks_and_the_run_goes_on_there(
+    rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    ordered = rows.sort_values("at", ignore_index=True)
+    sources = write_apart(ordered, tmp_path / "in")
+    options = ("--batch-rows", "30", "--latest", "2030-01-01", "--keep", "0")
+    assert main(arguments(tmp_path / "whole", sources, *options)) == 0
+    folder = drained(tmp_path / "parts", sources, 3, *options)
+    end = int(pd.Timestamp(json.loads((folder / "until.json").read_bytes())["until"]).timestamp())
+    assert int(ordered["at"].min().timestamp()) < end < int(ordered["at"].max().timestamp())
+    check(folder, replay_labels(ordered, streams.MADE, WAIT, MINUTE, Ridge, end=end))
+    assert main([*arguments(folder, sources, *options), "--resume"]) == 0
+    whole, parts = dict(contents(tmp_path / "whole")), dict(contents(folder))
+    assert [path for path in whole if parts.get(path) != whole[path]] == []
+    assert parts.keys() == whole.keys()
