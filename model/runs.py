@@ -23,7 +23,7 @@ from model.batch import SECOND
 from model.cohorts import Clock, Cohort
 from model.display import ENDED
 from model.errors import UserError
-from model.metrics import Metrics
+from model.metrics import STREAM_COUNTS, Metrics
 from model.reach import prepare_file_systems, reach
 from model.schema import Schema, explain
 from model.schemes import check_scheme, local_path
@@ -419,6 +419,15 @@ class RunFolder:
             return Questions(*(int(written[name]) for name in Questions._fields))
         except (OSError, ValueError, KeyError):
             return None
+
+    def count_labels(self) -> dict[str, int]:
+        """What else came in the stream of labels of a run that has ended; empty without one."""
+        try:
+            written = parse_json(files.read_whole(self.ended))
+            counted = ("label_late", *STREAM_COUNTS)
+            return {name: int(written[name]) for name in counted}
+        except (OSError, ValueError, KeyError):
+            return {}
 
     def reject_files(self) -> list[str]:
         """The paths of the rejects, newest first; those without a readable time at the end."""

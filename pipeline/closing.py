@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -87,6 +87,8 @@ def print_closing(
     questions = folder.count_questions()
     if questions is not None:
         out.print(questions.line(), soft_wrap=True)
+    for line in describe_labels(folder.count_labels()):
+        out.print(line, soft_wrap=True)
     for line in _describe_other(folder):
         out.print(line, soft_wrap=True)
     skips = folder.skips()
@@ -95,6 +97,28 @@ def print_closing(
     if not skips and _is_unlabelled(folder):
         out.print("no row had a target: nothing was learned", soft_wrap=True)
     out.print(f"run folder: {folder.path}", soft_wrap=True)
+
+
+def describe_labels(counts: Mapping[str, int]) -> Iterator[str]:
+    """What came in a stream of labels beside the answers, in a line; none if nothing did.
+
+    Example:
+        >>> list(describe_labels({"duplicates": 2, "orphans": 1200, "missing": 0}))
+        ['labels: 2 duplicates, 1,200 orphans']
+    """
+    found = [f"{count:,} {STREAM_WORDS.get(name, name)}" for name, count in counts.items() if count]
+    if found:
+        yield f"labels: {', '.join(found)}"
+
+
+STREAM_WORDS = {
+    "label_late": "after the wait",
+    "id_reused": "with another open question of their id",
+    "label_behind": "behind the watermark",
+    "labels_rejected": "rejected",
+    "missing": "missing, filled in",
+}
+"""How counts of a stream of labels read; the others are called so."""
 
 
 def _describe_other(folder: RunFolder) -> list[str]:

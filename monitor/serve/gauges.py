@@ -19,6 +19,7 @@ from model.alerts import Alert
 from model.asof import parse_iso, parse_name
 from model.batch import SECOND
 from model.display import ENDED
+from model.metrics import STREAM_COUNTS
 from monitor.questions import QuestionFollower
 from monitor.serve.counts import PREFIX
 from monitor.serve.damage import KINDS as FILES
@@ -140,6 +141,10 @@ def of_totals(core: Core) -> Iterator[Metric]:
         closed = {kind: totals[kind] for kind in ("answered", "expired")}
         still = totals["rows"] - sum(closed.values())
         yield by_label("run_questions", help_, "state", {**closed, "open": still})
+    if "duplicates" in totals:
+        help_ = "What came in the stream of labels beside the answers, by kind"
+        kinds = {kind: totals[kind] for kind in ("label_late", *STREAM_COUNTS)}
+        yield by_label("run_labels", help_, "kind", kinds)
     skips = core.skips.by_kind()
     windows = CounterMetricFamily(
         f"{PREFIX}_run_skipped_windows",

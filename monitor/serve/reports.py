@@ -18,6 +18,7 @@ from pydantic_core import to_json
 
 from model import files
 from model.batch import to_plain
+from model.metrics import STREAM_COUNTS
 from model.runs import RunFolder, parse_json
 from model.schema import Schema, explain
 from monitor.newest import NewestFiles
@@ -112,6 +113,10 @@ class Reports:
         for report in new:
             self.totals.update({name: report[name] for name in COUNTED}, refreshes=1)
             self.totals.update({name: report[name] for name in LABEL_COUNTS if name in report})
+            if "duplicates" in report:
+                counts = {name: report.get(name) for name in ("label_late", *STREAM_COUNTS)}
+                whole = {name: one for name, one in counts.items() if isinstance(one, int)}
+                self.totals.update(whole)
         return new
 
 

@@ -153,6 +153,8 @@ def test_further_labels_and_labels_of_no_question_are_counted_and_change_nothing
     assert counts["duplicates"] + counts["conflicts"] + counts["label_late"] - late == 50
     assert counts["orphans"] == 10
     assert counts["labels_rejected"] == 7
+    ended = json.loads((after / "ended.json").read_bytes())
+    assert {key: ended[key] for key in counts} == counts
     for refresh, report in one.items():
         for key in ("rows", "answered", "expired", "mae", "r2", "model"):
             assert two[refresh][key] == report[key]

@@ -1,4 +1,4 @@
-"""Labels as a stream of their own on Flink: the bytes of the embedded runner, whatever is killed."""
+"""Labels as a stream of their own on Flink: the bytes of the embedded runner, also after a kill."""
 
 from __future__ import annotations
 

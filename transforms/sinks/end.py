@@ -8,7 +8,7 @@ import apache_beam as beam
 from apache_beam.transforms.window import TimestampedValue
 
 from model import files, promotions
-from model.metrics import Metrics
+from model.metrics import STREAM_COUNTS, Metrics
 from transforms.windows import ALL_OF_TIME
 
 
@@ -62,7 +62,8 @@ def write_end(path: str, metrics: str | None = None) -> None:
 def total_questions(metrics: str) -> dict[str, int]:
     """What became of all questions of a run, by its reports.
 
-    Questions = answered + open + expired.
+    Questions = answered + open + expired. Where labels are a stream of their own, what else came
+    in it, too.
     """
     paths = files.list_files(metrics, "*.json")
     reports = [Metrics.model_validate_json(files.read_whole(path)) for path in paths]
@@ -71,7 +72,10 @@ def total_questions(metrics: str) -> dict[str, int]:
     expired = sum(report.expired or 0 for report in reports)
     still = questions - answered - expired
     late = sum(report.label_late or 0 for report in reports)
+    apart = [report for report in reports if report.duplicates is not None]
+    stream = {name: sum(getattr(report, name) or 0 for report in apart) for name in STREAM_COUNTS}
     return {
         **{"questions": questions, "answered": answered, "open": still, "expired": expired},
         "label_late": late,
+        **(stream if apart else {}),
     }

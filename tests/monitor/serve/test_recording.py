@@ -93,6 +93,8 @@ def test_what_is_asked_and_labelled_at_a_server_is_learned_from_by_a_run(
     reports = [json.loads(path.read_bytes()) for path in (tmp_path / "next/metrics").glob("*")]
     assert sum(report["duplicates"] for report in reports) == 30
     assert list((tmp_path / "next/models").glob("*/model.joblib"))
+    with client(tmp_path / "next") as api:
+        assert 'correnteza_run_labels{kind="duplicates"} 30.0' in api.get("/metrics").text
 
 
 @pytest.mark.parametrize(
