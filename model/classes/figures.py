@@ -288,8 +288,8 @@ def measure_roc_area(positives: Sequence[int], negatives: Sequence[int]) -> Area
         negatives: all others, likewise.
 
     Example:
-        >>> measure_roc_area([0, 1, 1], [2, 1, 0])
-        Area(value=0.875, bound=0.125)
+        >>> measure_roc_area([0, 1, 1], [3, 1, 0])
+        Area(value=0.9375, bound=0.0625)
     """
     pairs = sum(positives) * sum(negatives)
     if not pairs:

@@ -289,11 +289,14 @@ def test_rows_are_rejected_with_their_lines_and_reasons_and_the_job_goes_on(
     assert len(models("o")) == 3
 
 
-def test_a_column_of_text_targets_rejects_every_row_and_writes_no_model(job: Job) -> None:
-    found = find_rejects(job, HEADER + "".join(f"2026-01-01T00:0{m}:00Z,a,1,a\n" for m in range(3)))
-    assert len(found) == 3
-    assert models("o") == {}
-    assert [report["mae"] for report in metrics("o")] == [None] * 3
+def test_a_column_of_text_targets_is_one_error_that_says_what_to_set(job: Job) -> None:
+    rows = "".join(f"2026-01-01T00:0{m}:00Z,a,1,a\n" for m in range(3))
+    Path("s.toml").write_text(SCHEMA)
+    Path("in.csv").write_text(HEADER + rows)
+    result = job("--input", "in.csv", *FILES)
+    assert result.code == 2
+    assert 'if it is a class, set task = "classification" in the schema' in result.err
+    assert not Path("o").exists()
 
 
 def test_ndjson_rejects_have_their_lines_and_reasons(job: Job) -> None:

@@ -357,7 +357,7 @@ def test_salaries_of_a_year_later_are_still_of_the_same_size() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"kind": "orignal"}, "people 'orignal': must be learnable or original"),
+        ({"kind": "orignal"}, "people 'orignal': must be learnable, original or classes"),
         ({"rate": 0}, "rate 0: must be above 0 and at most 1e9 rows a second"),
         ({"rate": -1.5}, "rate -1.5: must be above 0 and at most 1e9 rows a second"),
         ({"rate": math.nan}, "rate nan: must be above 0 and at most 1e9 rows a second"),
