@@ -163,14 +163,20 @@ def micros(at: datetime) -> int:
 
 
 def find_protected(folder: str) -> set[str]:
-    """The models of a run that retention must leave: what is pinned, or is asked to be.
+    """The models of a run that retention must leave: what was pinned, or is asked to be.
 
-    The one that an act has replaced may still have to serve the refresh that goes on.
+    Those of acts that are over, too: a run that is resumed, or replayed, scores with them again.
     """
-    acts = [act for act in read(files.join(folder, RECORD)) if act.what != "refused"]
     asked = read_asked(files.join(folder, ASKED))
-    named = [*acts[-2:], *([] if asked is None else [asked])]
-    return {act.to for act in named if act.to is not None}
+    acts = [*read(files.join(folder, RECORD)), *([] if asked is None else [asked])]
+    return {act.to for act in acts if act.what != "refused" and act.to is not None}
+
+
+def repeat(before: str, path: str) -> None:
+    """Appends the acts of the users of another run, which is made once more."""
+    for act in read(before):
+        if act.what != "refused":
+            append(path, act)
 
 
 def read_asked(path: str) -> Act | None:

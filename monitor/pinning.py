@@ -119,7 +119,7 @@ def _runs(folder: RunFolder) -> bool:
 
 def _check_source(folder: RunFolder) -> None:
     source = folder.read_settings().get("source")
-    if source not in ("people", "files"):
+    if source not in ("people", "files", "kafka"):
         raise UserError(
             f"the job's source is {source}, which takes no pin while it runs: stop the job, pin, "
             "and go on with --resume"

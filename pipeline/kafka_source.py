@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from model import promotions
 from model.asof import parse_name
 from model.batch import SECOND
 from model.errors import UserError
@@ -110,6 +111,8 @@ def open_journal(folder: RunFolder, settings: Settings, run: TopicRun) -> None:
     journal = Journal(folder.source)
     if settings.resume and journal.read_offsets() is not None:
         return
+    if settings.replay is not None:
+        promotions.repeat(RunFolder(settings.replay).promotions, folder.promotions)
     journal.write_offsets(run.offsets)
     for number, decision in enumerate(run.decisions):
         journal.write_decision(number, decision)

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
-from monitor.serve import browse, labelling, page, predicting, problems
+from monitor.serve import browse, labelling, page, predicting, problems, promoting
 from monitor.serve.core import Core
 from monitor.serve.events import TooManySubscribers
 from monitor.serve.middleware import IS_HEAD, OPEN, AccessLog, AuthMiddleware, HeadMiddleware
@@ -17,7 +17,10 @@ from monitor.serve.parameters import check_parameters
 from monitor.serve.problems import Problem, ProblemDetails, describe_errors
 from monitor.serve.watching import FolderWatcher
 
-ROUTERS = (predicting.router, labelling.router, browse.router, page.router)
+ROUTERS = (
+    *(predicting.router, labelling.router, browse.router, promoting.router),
+    page.router,
+)
 """Functions that make a router from a server's ``Core``."""
 
 

@@ -35,7 +35,7 @@ from reading.kafka.decode import decode_json, first_id
 from reading.kafka.journal import Journal
 from reading.kafka.planning import Decision, Position, Range, RangePlanner, Rules
 from transforms.elements import OPEN, RawBatch, WorkItem
-from transforms.sources.planner import Drain
+from transforms.sources.planner import Drain, take_pin
 from transforms.sources.read import ReadFn, read_planned
 from transforms.sources.rows import mark_late
 from transforms.sources.work_items import Extent
@@ -204,6 +204,8 @@ class KafkaPlannerReader(UnboundedReader):
         if self.ended:
             return False
         self._mind_drain()
+        if self.ranges.watermark is not None:
+            take_pin(self.plan.drain, self.ranges.watermark, self.now())
         planned = self.ranges.next()
         if planned is None:
             try:

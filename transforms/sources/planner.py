@@ -66,6 +66,29 @@ class Drain(NamedTuple):
         return False
 
 
+def take_pin(drain: Drain, watermark: int, now: float) -> None:
+    """Appends an act that waits, for the first refresh that the watermark has not reached.
+
+    Args:
+        drain: of the source: the files of a pin are beside its own.
+        watermark: microseconds; it goes on only when this has returned.
+        now: seconds since the epoch.
+    """
+    folder = files.parent(drain.path)
+    path = files.join(folder, promotions.ASKED)
+    if not Drain(path, drain.every).is_requested(now):
+        return
+    asked = promotions.read_asked(path)
+    if asked is not None:
+        record = files.join(folder, promotions.RECORD)
+        since = to_datetime(floor_to(watermark, drain.every, drain.offset) + drain.every)
+        known = {act.when for act in promotions.read(record) if act.what != "refused"}
+        if asked.when not in known:  # else a retry: it was appended, and not yet removed
+            promotions.append(record, asked.model_copy(update={"since": since}))
+    files.remove(path)
+    files.flush()
+
+
 class Mark(CheckpointMark):
     """A planner's checkpoint.
 
@@ -175,24 +198,9 @@ class PlannerReader(UnboundedReader):
         return True
 
     def _mind_pin(self) -> None:
-        """Appends an act that waits, for the first refresh that the watermark has not reached."""
         following = self.work.get(self.next)
-        if following is None or self.drain is None:
-            return
-        folder = files.parent(self.drain.path)
-        path = files.join(folder, promotions.ASKED)
-        if not Drain(path, 0).is_requested(self.clock()):
-            return
-        asked = promotions.read_asked(path)
-        if asked is not None:
-            record = files.join(folder, promotions.RECORD)
-            began = floor_to(following.at, self.drain.every, self.drain.offset)
-            since = to_datetime(began + self.drain.every)
-            known = {act.when for act in promotions.read(record) if act.what != "refused"}
-            if asked.when not in known:  # else a retry: it was appended, and not yet removed
-                promotions.append(record, asked.model_copy(update={"since": since}))
-        files.remove(path)
-        files.flush()
+        if following is not None and self.drain is not None:
+            take_pin(self.drain, following.at, self.clock())
 
     def _mind_drain(self) -> None:
         if self.until == OPEN and self.drain is not None and self.drain.is_requested(self.clock()):
