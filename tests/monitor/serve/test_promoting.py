@@ -29,7 +29,8 @@ def test_a_model_is_pinned_and_unpinned_and_each_act_is_listed(mine: Path) -> No
         problem_of(
             api.post("/promotions", json={"what": "unpin"}, headers=HEADERS), 422, "bad_rows"
         )
-        for body in ({"what": "pin"}, {"what": "drop"}, {"what": "unpin", "model": newest}, []):
+        bodies: list[Any] = [{"what": "pin"}, {"what": "drop"}, {"what": "unpin", "model": "x"}, []]
+        for body in bodies:
             problem_of(api.post("/promotions", json=body, headers=HEADERS), 400, "bad_body")
         unknown = {"what": "pin", "model": "../../x"}
         problem_of(api.post("/promotions", json=unknown, headers=HEADERS), 422, "bad_rows")
