@@ -22,12 +22,13 @@ from model.batch import SECOND
 from model.cohorts import Clock
 from model.errors import UserError
 from model.metrics import Metrics
+from model.pooling import NEWEST, pool, pool_newest
 from model.runs import RunFolder
 from model.wording import format_count
 from monitor.questions import QuestionFollower
 from monitor.watch.figures import format_figure as shown
 from monitor.watch.follower import RunFollower
-from monitor.watch.table import BY_LABEL, QUESTION_CELLS, VIEWS
+from monitor.watch.table import BY_LABEL, QUESTION_CELLS, VIEWS, format_error
 from monitor.watch.view import View
 from transforms import counters
 
@@ -347,6 +348,8 @@ def print_summary(folder: RunFolder, console: Console, clock: Clock | None = Non
         still = follower.questions.open()
         if still is not None:
             console.print(still.line(), soft_wrap=True)
+    for line in pooled_lines(reports):
+        console.print(line, soft_wrap=True)
     if len(reports) > SHOWN:
         console.print(
             f"the last {SHOWN} of {len(reports):,} refreshes; all: {folder.metrics}",
@@ -362,7 +365,8 @@ def _table(folder: RunFolder, reports: list[Metrics], follower: RunFollower) -> 
     regression = ("MAE" if questions is None else BY_LABEL, "R2")
     label, quality = ("log loss", "AUC") if classes else regression
     error = (label,) if questions is None else (label, *QUESTION_CELLS)
-    for title in ("rows", "model", *error, quality, "skill", "fit s"):
+    best = () if classes else ("best",)
+    for title in ("rows", "model", *error, quality, *best, "skill", "fit s"):
         table.add_column(title, justify="right", no_wrap=questions is None)
     for report in reports:
         fit = None if report.model is None else folder.fit_seconds(report.model)
@@ -370,11 +374,26 @@ def _table(folder: RunFolder, reports: list[Metrics], follower: RunFollower) -> 
             report.refresh_start.removesuffix("Z").replace("T", " "),
             f"{report.rows:,}",
             report.model or "-",
-            shown(report.log_loss if classes else report.mae),
+            shown(report.log_loss) if classes else format_error(report),
             *([] if questions is None else cells_by_question(report, questions)),
-            *map(shown, (report.roc_auc if classes else report.r2, report.skill, fit)),
+            shown(report.roc_auc if classes else report.r2),
+            *([] if classes else [shown(report.skill_best)]),
+            *map(shown, (report.skill, fit)),
         )
     return table
+
+
+def pooled_lines(reports: Sequence[Metrics]) -> list[str]:
+    """The figures of all refreshes together, and of the newest 20 if there are more."""
+    found = [("all refreshes", pool(reports))]
+    if found[0][1].refreshes > NEWEST:
+        found.append((f"the newest {NEWEST}", pool_newest(reports)))
+    return [
+        f"{title}: MAE {shown(one.mae)}, R2 {shown(one.r2)}, skill {shown(one.skill)}, beside the "
+        f"best baseline {shown(one.skill_best)}"
+        for title, one in found
+        if one.labelled
+    ]
 
 
 def cells_by_question(report: Metrics, questions: QuestionFollower) -> list[str]:

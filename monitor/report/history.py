@@ -15,6 +15,7 @@ from model.cohorts import Cohort
 from model.display import STALE
 from model.errors import UserError
 from model.metrics import Metrics
+from model.pooling import Pooled, pool, pool_newest
 from model.runs import RunFolder, RunSettings, Status
 from model.schema import explain
 from model.skipped import Skipped
@@ -60,6 +61,8 @@ class Total(NamedTuple):
             row.
         skill: 1 - mae / baseline_mae, null too if the baseline is exact.
         answered, expired, open: what became of all questions; null unless labels have a time.
+        rmse, r2, skill_best: see ``model.pooling.Pooled``.
+        newest: the figures of the newest 20 refreshes together.
     """
 
     rows: int
@@ -72,6 +75,10 @@ class Total(NamedTuple):
     answered: int | None = None
     expired: int | None = None
     open: int | None = None
+    rmse: float | None = None
+    r2: float | None = None
+    skill_best: float | None = None
+    newest: Pooled = Pooled()
 
 
 class History(NamedTuple):
@@ -179,18 +186,7 @@ def total(found: Sequence[Metrics]) -> Total:
         >>> total([]).mae is None
         True
     """
-    labelled, absolute, baseline = 0, 0.0, 0.0
-    for report in found:
-        mae, base = report.mae, report.baseline_mae
-        if report.classifies:
-            mae, base = report.log_loss, report.baseline_log_loss
-        if mae is not None and base is not None:
-            rows = report.labelled
-            if rows is None:
-                rows = report.scored - report.unlabelled
-            labelled += rows
-            absolute += rows * mae
-            baseline += rows * base
+    pooled = pool(found)
     counts: dict[str, int] = {}
     if any(report.answered is not None for report in found):
         answered = sum(report.answered or 0 for report in found)
@@ -202,10 +198,14 @@ def total(found: Sequence[Metrics]) -> Total:
         rows=sum(report.rows for report in found),
         late=sum(report.late for report in found),
         rejected=sum(report.rejected for report in found),
-        labelled=labelled,
-        mae=absolute / labelled if labelled else None,
-        baseline_mae=baseline / labelled if labelled else None,
-        skill=1 - absolute / baseline if baseline else None,
+        labelled=pooled.labelled,
+        mae=pooled.mae,
+        baseline_mae=pooled.baseline_mae,
+        skill=pooled.skill,
+        rmse=pooled.rmse,
+        r2=pooled.r2,
+        skill_best=pooled.skill_best,
+        newest=pool_newest(found),
     )
 
 

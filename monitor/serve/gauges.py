@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from pydantic import ValidationError
 
 from model.alerts import Alert
 from model.asof import parse_iso, parse_name
 from model.batch import SECOND
 from model.display import ENDED
-from model.metrics import STREAM_COUNTS
+from model.metrics import STREAM_COUNTS, Metrics
+from model.pooling import NEWEST, pool_newest
 from monitor.questions import QuestionFollower
 from monitor.serve.counts import PREFIX
 from monitor.serve.damage import KINDS as FILES
@@ -36,6 +38,8 @@ SKIPS = ("few_rows", "one_class", "fit_failed", "other")
 """Why windows make no model."""
 ROWS = ("accepted", "scored", "unlabelled", "late", "rejected")
 """What is counted of the rows of refreshes that are reported."""
+POOLED = ("labelled", "mae", "rmse", "r2", "baseline_mae", "skill", "skill_best")
+"""What is shown of the newest refreshes together."""
 COHORT_FIGURES = (
     *("rows", "answered", "expired", "labelled"),
     *("mae", "rmse", "r2", "baseline_mae", "skill"),
@@ -68,6 +72,7 @@ class Gauges(Collector):
             yield from of_model(serving)
         if report is not None:
             yield from of_report(report)
+            yield from of_newest(list(core.reports.known.values())[-NEWEST:])
             yield from of_alerts(core.alerts.of_newest())
         if core.questions is not None:
             yield from of_questions(core.questions)
@@ -176,6 +181,11 @@ def of_report(report: Report) -> Iterator[Metric]:
     for name, value in report.items():
         if name not in ("format", "end_seconds") and NAME.fullmatch(name) and is_figure(value):
             yield gauge(f"refresh_{name}", f"{name} of the newest refresh", value)
+    baselines = report.get("baselines") or {}
+    errors = {name: value for name, value in baselines.items() if is_figure(value)}
+    if errors:
+        help_ = "Mean absolute error of each baseline in the newest refresh"
+        yield by_label("refresh_baselines", help_, "baseline", errors)
     end = seconds(report.get("refresh_end"))
     if end is not None:
         yield gauge("refresh_end_seconds", "End of the newest refresh, since the epoch", end)
@@ -184,6 +194,18 @@ def of_report(report: Report) -> Iterator[Metric]:
         yield of_drift("drift", "Drift of a feature", "feature", drift["features"])
         predictions = {"prediction": drift["prediction"]}
         yield of_drift("prediction_drift", "Drift of the predictions", "of", predictions)
+
+
+def of_newest(reports: Iterable[Report]) -> Iterator[Metric]:
+    """The figures of the newest 20 refreshes together."""
+    try:
+        pooled = pool_newest([Metrics.model_validate(report) for report in reports])
+    except ValidationError:  # a later version's
+        return
+    for name in POOLED:
+        value = getattr(pooled, name)
+        if is_figure(value):
+            yield gauge(f"pooled_{name}", f"{name} of the newest 20 refreshes together", value)
 
 
 def of_questions(questions: QuestionFollower) -> Iterator[Metric]:

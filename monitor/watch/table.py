@@ -13,6 +13,7 @@ from rich.text import Text
 from model.cohorts import Cohort
 from model.drift import list_shifts
 from model.metrics import Metrics
+from model.pooling import FEW, find_margin
 from monitor.questions import ByQuestion
 from monitor.watch.figures import clean, format_figure, times
 
@@ -24,7 +25,19 @@ VIEWS = (
 """What the two views are, where labels have a time of their own."""
 NAME_WIDTH = 16
 """A column's name beside its drift is cut to so many letters."""
-DROPPED = ("model", "rejected", "late", "R2", "AUC", "drift", "rows", "skill", "open", BY_QUESTION)
+DROPPED = (
+    "model",
+    "rejected",
+    "late",
+    "R2",
+    "AUC",
+    "drift",
+    "rows",
+    "skill",
+    "best",
+    "open",
+    BY_QUESTION,
+)
 """Which columns are left out where there is no room for them, the first one first."""
 
 
@@ -54,14 +67,22 @@ def format_drift(report: Metrics, short: bool) -> str:
     )
 
 
+def format_error(report: Metrics) -> str:
+    """The mean absolute error as a cell, of few rows with half of its 95 % interval."""
+    margin = find_margin(report.mae, report.rmse, report.labelled or 0)
+    few = margin is not None and (report.labelled or 0) < FEW
+    return format_figure(report.mae) + (f" ±{format_figure(margin)}" if few else "")
+
+
 CELLS: dict[str, Callable[[Metrics, bool], str]] = {
     "rows": lambda report, short: f"{report.rows:,}",
     "model": lambda report, short: report.model or "-",
     "labels": lambda report, short: "-" if report.labelled is None else f"{report.labelled:,}",
-    "MAE": lambda report, short: format_figure(report.mae),
+    "MAE": lambda report, short: format_error(report),
     "R2": lambda report, short: format_figure(report.r2),
     "log loss": lambda report, short: format_figure(report.log_loss),
     "AUC": lambda report, short: format_figure(report.roc_auc),
+    "best": lambda report, short: format_figure(report.skill_best),
     "skill": lambda report, short: format_figure(report.skill),
     "drift": format_drift,
     "late": lambda report, short: f"{report.late:,}",
@@ -75,6 +96,7 @@ BY_TASK = ("MAE", "R2", "log loss", "AUC")
 SOME: dict[str, Callable[[Metrics], object]] = {
     "drift": worst_drift,
     "labels": lambda report: report.answered is not None,
+    "best": lambda report: report.best_baseline is not None,
     **dict.fromkeys(BY_TASK[:2], lambda report: not report.classifies),
     **dict.fromkeys(BY_TASK[2:], lambda report: report.classifies),
 }
@@ -170,6 +192,7 @@ def _make(
 
 
 def _style(title: str, report: Metrics) -> str:
-    if title == "skill" and report.skill is not None:
-        return "green" if report.skill > 0 else "red"
+    value = {"skill": report.skill, "best": report.skill_best}.get(title)
+    if value is not None:
+        return "green" if value > 0 else "red"
     return ""

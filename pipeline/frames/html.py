@@ -62,10 +62,18 @@ def backtest_html(result: Backtest) -> str:
     if len(newest) < len(result.metrics):
         lines.append(f"<p>The last {SHOWN} of {format_count(len(result.metrics), 'refresh')}:</p>")
     rows = [
-        (m.refresh_start[:19].replace("T", " "), m.rows, m.model, m.mae, m.r2, m.skill)
+        (
+            m.refresh_start[:19].replace("T", " "),
+            m.rows,
+            m.model,
+            m.mae,
+            m.r2,
+            m.skill_best,
+            m.skill,
+        )
         for m in newest
     ]
-    lines.append(table(["refresh (UTC)", "rows", "model", "MAE", "R2", "skill"], rows))
+    lines.append(table(["refresh (UTC)", "rows", "model", "MAE", "R2", "best", "skill"], rows))
     if result.skipped:
         reason = escape(result.skipped[-1].reason)
         number = format_count(len(result.skipped), "window")

@@ -222,7 +222,7 @@ def test_a_refresh_without_a_model_has_dashes(home: Path) -> None:
     output = console()
     reported(RunFolder("o"), 1)
     print_summary(RunFolder("o"), output)
-    assert to_plain(output).splitlines()[1].split() == ["1970-01-01", "00:00:00", "0", *"-----"]
+    assert to_plain(output).splitlines()[1].split() == ["1970-01-01", "00:00:00", "0", *"------"]
 
 
 @pytest.mark.parametrize(

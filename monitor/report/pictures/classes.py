@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from monitor.report.pictures.canvas import NAMED, TEXT, legend, plain, sheet, svg
 from monitor.report.pictures.palette import CARD, HEATS, LINES, SOFT
-from monitor.report.pictures.words import count, figure
+from monitor.report.pictures.texts import count, figure
 
 Values = npt.NDArray[np.float64]
 TALL = 230

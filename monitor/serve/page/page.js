@@ -263,7 +263,7 @@ function showTiles(running) {
   pairs($("tiles"), [
     [run.settings.schema.task ? "Log loss" : "Mean absolute error", figure(report?.mae ?? report?.log_loss)],
     ["Baseline's error", figure(report?.baseline_mae ?? report?.baseline_log_loss)],
-    ["Skill", figure(report?.skill)],
+    ["Skill", figure(report?.skill_best ?? report?.skill)],
     [running ? "Rows a second, now" : "Rows a second", rate == null ? "–" : count(Math.round(rate))],
     running ? modelAge() : run.settings.schema.task ? ["AUC", figure(report?.roc_auc)] : ["R²", figure(report?.r2)],
   ]);

@@ -55,7 +55,7 @@ def test_every_refresh_has_a_line_with_its_figures_the_newest_first(html: str, r
     lines = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in table.split("<tr>")[2:]]
     for line, report in zip(lines, reversed(metrics(run)), strict=True):
         start = report["refresh_start"].replace("T", " ").removesuffix("Z")
-        keys = ("mae", "baseline_mae", "rmse", "r2", "skill")
+        keys = ("mae", "baseline_mae", "rmse", "r2", "skill_best", "skill")
         counts = [f"{report[key]:,}" for key in ("rows", "late", "rejected")]
         result = [start, report["model"] or "\u2013", *counts, *(figure(report[k]) for k in keys)]
         assert line.startswith(" ".join(result))

@@ -32,13 +32,14 @@ def test_alerts_are_shown_above_the_table(mine: Path) -> None:
 def test_the_table_has_the_figures_of_the_reports(run: Path) -> None:
     lines = picture(run, plain(120))
     start = next(n for n, line in enumerate(lines) if line.startswith("refresh (UTC)"))
-    assert lines[start].split()[2:] == [title for title in CELLS if title != "labels"]
+    absent = ("labels", "log loss", "AUC")
+    assert lines[start].split()[2:] == [title for title in CELLS if title not in absent]
     rows = [line.split() for line in lines[start + 1 :]]
     for cells, result in zip(rows, metrics(run), strict=True):
         assert "T".join(cells[:2]) + "Z" == result["refresh_start"]
         assert cells[2] == f"{result['rows']:,}"
         assert cells[3] == (result["model"] or "-")
-        for cell, key in zip(cells[4:7], ("mae", "r2", "skill"), strict=True):
+        for cell, key in zip(cells[4:8], ("mae", "r2", "skill_best", "skill"), strict=True):
             assert (
                 cell == "-"
                 if result[key] is None
@@ -78,11 +79,11 @@ def test_the_picture_fits_the_terminal(width: int, height: int, mine: Path) -> N
 @pytest.mark.parametrize(
     ("width", "titles"),
     [
-        (30, "refresh rows MAE skill"),
-        (40, "refresh rows MAE skill drift"),
-        (60, "refresh rows MAE R2 skill drift late rejected"),
-        (80, "refresh rows model MAE R2 skill drift late rejected"),
-        (100, "refresh (UTC) rows model MAE R2 skill drift late rejected"),
+        (30, "refresh MAE best skill"),
+        (40, "refresh rows MAE best skill"),
+        (60, "refresh rows MAE R2 best skill drift late"),
+        (80, "refresh rows MAE R2 best skill drift late rejected"),
+        (100, "refresh (UTC) rows model MAE R2 best skill drift late rejected"),
     ],
 )
 def test_where_it_is_narrow_the_columns_that_matter_least_are_left_out(
@@ -139,7 +140,9 @@ def test_a_run_without_drift_has_no_column_of_it(mine: Path) -> None:
     for path in (mine / "metrics").iterdir():
         change(path, drift=None)
     [head] = [line for line in picture(mine, plain(120)) if line.startswith("refresh")]
-    assert head.split()[2:] == [title for title in CELLS if title not in ("drift", "labels")]
+    assert head.split()[2:] == [
+        title for title in CELLS if title not in ("drift", "labels", "log loss", "AUC")
+    ]
 
 
 def test_a_run_shows_the_same_picture_on_a_terminal_while_it_works(
