@@ -236,7 +236,7 @@ def alerts_of(
     rows: Rows, first: int = 0, last: int = REFRESHES
 ) -> Iterator[tuple[int, list[Alert]]]:
     """The alerts of the refreshes of a stream, from one to before another."""
-    made = ((place, report(rows, place)) for place in range(last))
+    made = ((place, report(rows, place)) for place in range(min(last, len(rows.x))))
     memory = join(remember(one) for _, one in made if one is not None)
     places = [int((start - START) // HOUR) for start in memory.starts]
     for number, place in enumerate(places):
@@ -276,7 +276,7 @@ def count_found(
             for one in some
             if one.column == column and one.state != "over"
         ]
-        if alerts and alerts[-1].what in names:
+        if any(one.what in names for one in alerts):
             found += 1
         else:
             missed.append(f"{seed}: {[str(one) for one in alerts]}")

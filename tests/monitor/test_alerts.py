@@ -200,6 +200,10 @@ def test_resume_makes_alerts_anew_to_the_byte_and_shows_only_what_was_not_report
     late = [one for one in first if one["refresh_start"] >= f"2026-01-01T00:{since}"]
     assert server.alerts == late
     assert 0 < len(late) < len(first)
+    newest = max(Path("o/alerts").iterdir())
+    newest.write_bytes(newest.read_bytes()[:-7])
+    job.ran(*options, "--resume")
+    assert content("o") == before
 
 
 def test_an_alert_is_reported_once_its_refresh_is_reported_and_not_twice(home: Path) -> None:
