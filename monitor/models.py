@@ -137,7 +137,7 @@ def describe_gate(manifest: Manifest) -> str:
         return "-"
     if not gate.accepted:
         return "refused"
-    return "accepted" if gate.trial is not None else "no trial"
+    return "accepted" if gate.trial is not None else "untried"
 
 
 def verify(store: Store, has_label_time: bool = False) -> int:
