@@ -256,6 +256,14 @@ class ScoredBatch(NamedTuple):
         """The model's name."""
         return None if self.inference is None else self.inference.reference.name
 
+    def asked(self) -> Asked:
+        """The rows as questions, with what was predicted for them."""
+        rows, found = self.batch.rows, self.inference
+        if found is None:
+            return Asked(rows, None, 0.0, None)
+        predicted = found.prediction, found.baseline, self.model
+        return Asked(rows, *predicted, found.classified, found.season)
+
 
 class AskedBatch(NamedTuple):
     """A batch's questions and what was predicted for them, which wait for their labels."""

@@ -49,18 +49,7 @@ REFRESHES_HELD = 64
 
 def as_asked(scored: ScoredBatch) -> AskedBatch:
     """A scored batch as questions and what was predicted for them."""
-    rows, inference = scored.batch.rows, scored.inference
-    if inference is None:
-        return AskedBatch(scored.batch.tag, Asked(rows, None, 0.0, None))
-    asked = Asked(
-        rows,
-        inference.prediction,
-        inference.baseline,
-        scored.model,
-        inference.classified,
-        inference.season,
-    )
-    return AskedBatch(scored.batch.tag, asked)
+    return AskedBatch(scored.batch.tag, scored.asked())
 
 
 class TrackQuestionsFn(beam.DoFn):

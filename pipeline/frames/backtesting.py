@@ -11,12 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from model.alerts import Alert, replay_alerts
-from model.answers import hide_unknown, outcome_fields
+from model.answers import outcome_fields
 from model.arrays import Matrix
 from model.baselines import Past
-from model.batch import ID, LATE, TIME, TIME_TYPE
-from model.carried import carried_columns
-from model.classes.columns import baseline_columns, class_columns, target_column
+from model.batch import TIME_TYPE
 from model.cohorts import Cohort
 from model.errors import UserError
 from model.learners import check
@@ -34,7 +32,7 @@ from pipeline.frames.replay import Refresh, Replay, Scored, pool_sums
 from pipeline.frames.rows import Input, prepare_input, refreshes
 from pipeline.frames.tables import as_file, hide_path
 from pipeline.settings import Settings
-from transforms.sinks.predictions import baseline_names, prediction_layout
+from transforms.sinks.predictions import prediction_batch, prediction_layout
 
 OPTIONS = (
     *("window", "every", "latency", "offset", "lag", "min_rows", "gate", "sample_rows"),
@@ -245,55 +243,13 @@ def _figures(refresh: Refresh, scored: list[Scored], settings: Settings, past: P
 
 def _predictions(scored: list[Scored], schema: Schema) -> pa.Table:
     """A refresh's predictions in the order of (event time, row id)."""
-    batches = [_predicted(one, schema) for one in scored]
-    table = pa.Table.from_batches(batches, layout(schema))
+    batches = [prediction_batch(one.asked(), schema) for one in scored]
+    table = pa.Table.from_batches(batches, prediction_layout(schema))
     times, ids = table["time"].cast(pa.int64()).to_numpy(), table["id"].to_numpy()
     later = np.diff(times)
     if (later >= 0).all() and (np.diff(ids)[later == 0] > 0).all():
         return table  # to sort takes as long as to predict
     return table.take(np.lexsort((ids, times)))
-
-
-def layout(schema: Schema) -> pa.Schema:
-    """The columns of predictions: those of the job's files."""
-    return prediction_layout(schema)
-
-
-def _predicted(one: Scored, schema: Schema) -> pa.RecordBatch:
-    rows = one.batch.num_rows
-    batch = hide_unknown(one.batch, schema)
-    made = np.full(rows, np.nan) if one.prediction is None else one.prediction
-    predicted = [pa.array(made, from_pandas=True)]
-    if schema.classifies:
-        predicted = class_columns(one.classified, rows)
-    name = None if one.model is None else one.model.window.name
-    columns = [
-        batch.column(ID),
-        batch.column(TIME),
-        target_column(batch, schema),
-        *predicted,
-        pa.repeat(pa.scalar(name, pa.string()), rows),
-        batch.column(LATE),
-        *_baselines(one, schema),
-        *carried_columns(batch, schema),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=layout(schema))
-
-
-def _baselines(one: Scored, schema: Schema) -> list[pa.Array]:
-    """What baselines predicted, where labels come later."""
-    if not schema.has_label_time:
-        return []
-    rows, artefact = one.batch.num_rows, None if one.model is None else one.model.artefact
-    if schema.classifies:
-        return baseline_columns(one.classified, rows, schema)
-    baseline = None if artefact is None else artefact.baseline
-    season = None if artefact is None else artefact.predict_season(one.batch)
-    columns = [
-        pa.repeat(pa.scalar(baseline, pa.float64()), rows),
-        pa.array(np.full(rows, np.nan) if season is None else season, from_pandas=True),
-    ]
-    return columns[: len(baseline_names(schema))]
 
 
 class Backtest:
@@ -365,7 +321,9 @@ class Backtest:
 
         ``id`` is the row's number in the frame, from 0.
         """
-        return pa.concat_tables(self._pieces) if self._pieces else layout(self.schema).empty_table()
+        if not self._pieces:
+            return prediction_layout(self.schema).empty_table()
+        return pa.concat_tables(self._pieces)
 
     @cached_property
     def alerts(self) -> list[Alert]:

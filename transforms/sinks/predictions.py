@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.transforms.window import IntervalWindow, TimestampedValue
 
-from model.answers import hide_unknown
+from model.answers import Asked, hide_unknown
 from model.asof import Cadence, format_name
 from model.batch import ID, LATE, TIME, TIME_TYPE
 from model.carried import carried_columns, carried_fields
@@ -43,23 +43,31 @@ SEASON = "season"
 
 def prediction_rows(scored: ScoredBatch, schema: Schema) -> PredictionRows:
     """A scored batch as its rows stand in the predictions."""
-    batch, inference = hide_unknown(scored.batch.rows, schema), scored.inference
-    rows = batch.num_rows
-    predicted = [prediction_column(scored, schema)]
-    if schema.classifies:
-        predicted = class_columns(None if inference is None else inference.classified, rows)
+    return PredictionRows(scored.batch.tag, prediction_batch(scored.asked(), schema))
+
+
+def prediction_batch(asked: Asked, schema: Schema) -> pa.RecordBatch:
+    """Rows and what was predicted for them, in the columns of predictions."""
+    batch = hide_unknown(asked.rows, schema)
     columns = [
         batch.column(ID),
         batch.column(TIME),
         target_column(batch, schema),
-        *predicted,
-        pa.repeat(pa.scalar(scored.model, pa.string()), rows),
+        *_predicted(asked, schema),
+        pa.repeat(pa.scalar(asked.model, pa.string()), batch.num_rows),
         batch.column(LATE),
-        *_baseline(scored, schema),
+        *_baselines(asked, schema),
         *carried_columns(batch, schema),
     ]
-    layout = prediction_layout(schema)
-    return PredictionRows(scored.batch.tag, pa.RecordBatch.from_arrays(columns, schema=layout))
+    return pa.RecordBatch.from_arrays(columns, schema=prediction_layout(schema))
+
+
+def _predicted(asked: Asked, schema: Schema) -> list[pa.Array]:
+    """What was predicted: a number, or a class and its probabilities; null without a model."""
+    rows = asked.rows.num_rows
+    if schema.classifies:
+        return class_columns(asked.classified, rows)
+    return [nullable(np.full(rows, np.nan) if asked.prediction is None else asked.prediction)]
 
 
 def prediction_layout(schema: Schema) -> pa.Schema:
@@ -78,18 +86,17 @@ def baseline_names(schema: Schema) -> list[str]:
     return ["baseline", *([SEASON] if schema.baseline.season else [])]
 
 
-def _baseline(scored: ScoredBatch, schema: Schema) -> list[pa.Array]:
-    """What the baseline predicts, kept for when the labels are known, if they come later."""
+def _baselines(asked: Asked, schema: Schema) -> list[pa.Array]:
+    """What baselines predicted, kept for when the labels are known, if they come later."""
     if not schema.has_later_labels:
         return []
-    rows, inference = scored.batch.rows.num_rows, scored.inference
+    rows = asked.rows.num_rows
     if schema.classifies:
-        return baseline_columns(None if inference is None else inference.classified, rows, schema)
-    baseline = None if inference is None else inference.baseline
+        return baseline_columns(asked.classified, rows, schema)
+    baseline = None if asked.model is None else asked.baseline
     columns = [pa.repeat(pa.scalar(baseline, pa.float64()), rows)]
     if schema.baseline.season:
-        season = None if inference is None else inference.season
-        columns.append(nullable(np.full(rows, np.nan) if season is None else season))
+        columns.append(nullable(np.full(rows, np.nan) if asked.season is None else asked.season))
     return columns
 
 
@@ -150,7 +157,4 @@ def write_predictions(
 
 def prediction_column(scored: ScoredBatch, schema: Schema) -> pa.Array:
     """What was predicted for each row: a number, or a class; null without a model."""
-    inference, rows = scored.inference, scored.batch.rows.num_rows
-    if schema.classifies:
-        return class_columns(None if inference is None else inference.classified, rows)[0]
-    return nullable(np.full(rows, np.nan) if inference is None else inference.prediction)
+    return _predicted(scored.asked(), schema)[0]
