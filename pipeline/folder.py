@@ -33,7 +33,7 @@ NOT_KEPT = {
 
 OF_TOPICS = ("kafka_config", "until", "idle", "replay")
 """Options that settings.json has only of a run on a topic."""
-ADDED = {"min_rows": 1, "latest": None, "offset": 0, "gate": "none"}
+ADDED = {"min_rows": 1, "latest": None, "offset": 0, "gate": "none", "alert_run_length": 1000.0}
 """How a run went whose settings.json is older than these options."""
 
 
