@@ -50,6 +50,7 @@ from model.questions import (
 )
 from model.schema import Schema
 from model.settling import Answers, find_over, settle
+from model.store import is_name
 from transforms.elements import (
     AcceptedBatch,
     AnsweredRows,
@@ -579,6 +580,7 @@ def drop_all_questions(folders: tuple[str, ...], before: int = 2**63 - 1) -> Non
     """
     for folder in folders:
         for path in files.list_files(folder, "*/*.parquet"):
-            if parse_name(PurePath(path).parent.name) < before:
+            name = PurePath(path).parent.name
+            if is_name(name) and parse_name(name) < before:  # what is not a run's stays
                 files.remove(path)
                 files.remove_folder_if_empty(str(PurePath(path).parent))

@@ -106,7 +106,7 @@ def test_an_option_of_a_topic_needs_one(name: str, home: Path) -> None:
 
 
 def test_these_tests_know_every_option() -> None:
-    others = {"input", "schema_file", "learner_param", "source_param", *TOPIC}
+    others = {"input", "labels", "schema_file", "learner_param", "source_param", *TOPIC}
     known = {*OPTIONS, *FLAGS, *others}
     assert known == set(Settings.model_fields)
 
