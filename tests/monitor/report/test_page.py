@@ -302,7 +302,7 @@ def test_words_are_explained_in_a_glossary_and_at_headings(keyed_html: str) -> N
 
 
 def test_alerts_are_counted_beside_the_link_and_listed(mine: Path) -> None:
-    assert "Alerts None: no column has drifted" in Page(make_report(mine)).words
+    assert "Alerts None: no figure was news" in Page(make_report(mine)).words
     refresh = "20260101T000200Z"
     alert = {"format": 1, "refresh_start": "2026-01-01T00:02:00Z", "model": "20260101T000200Z"}
     alert |= {"what": "psi", "value": 0.512, "threshold": 0.25}
@@ -312,8 +312,8 @@ def test_alerts_are_counted_beside_the_link_and_listed(mine: Path) -> None:
     html = make_report(mine)
     words = Page(html).words
     assert "Alerts 2 Glossary" in words
-    assert "In 1 of 4 refreshes a column has drifted by more than is allowed." in words
-    assert "idh 2026-01-01 00:02:00 PSI 0.512 0.25" in words
+    assert "In 1 of 4 refreshes a figure was news beside its own past." in words
+    assert "idh 2026-01-01 00:02:00 \u2013 PSI 0.512 \u2013 0.25" in words
     assert MARKUP in words and MARKUP not in html
     (mine / "alerts" / f"{refresh}.ndjson").write_text("{}")
     with pytest.raises(UserError, match="holds no alerts"):
