@@ -160,7 +160,8 @@ class Metrics(BaseModel):
     """The mean error, prediction - target."""
     slope: float | None = None
     """The slope of a line through the targets over their predictions: 1 if these are right in the
-    mean, below 0 if they go the other way."""
+    mean, below 0 if they go the other way. Of several models, as labels that come later may have,
+    both are taken as distances from the mean target of each model's window."""
     absolute_error: ErrorQuantiles | None = None
     baselines: Baselines | None = None
     baseline_rows: BaselineRows | None = None

@@ -157,6 +157,8 @@ def cohort(
     events = happened.loc[happened.index.intersection(asked.index)]
     answers = events[events["in_time"]]
     expired = len(events) - len(answers)
+    found = errors(answers.dropna(subset=["model"]), stream)
+    found = {key: value for key, value in found.items() if key not in ("bias", "slope")}
     return {
         "model": None if asked["model"].isna().all() else asked["model"].iloc[0],
         "rows": len(asked),
@@ -164,7 +166,7 @@ def cohort(
         "expired": expired,
         "open": len(asked) - len(answers) - expired,
         "labelled": int(answers["model"].notna().sum()),
-        **errors(answers.dropna(subset=["model"]), stream),
+        **found,
         "final": final,
     }
 
@@ -178,4 +180,8 @@ def errors(scored: pd.DataFrame, stream: Stream) -> dict[str, Any]:
         mae = found["mae"]
         assert mae is not None
         found |= {"baseline_mae": baseline, "skill": 1 - mae / baseline if baseline else None}
+        # of several models, each beside the mean that it was trained on
+        means = scored["baseline"].to_numpy(np.float64)
+        away = scored["prediction"].to_numpy(np.float64) - means
+        found["slope"] = float(np.polyfit(away, target - means, 1)[0]) if np.ptp(away) else None
     return found
