@@ -376,7 +376,10 @@ def measure_details(
         if n and isfinite(square):
             centre = total / n
             details[place]["mean"] = mean + scale * centre
-            details[place]["deviation"] = scale * sqrt(max(0.0, square / n - centre * centre))
+            variance = square / n - centre * centre
+            # below this it is the rounding of squares: the values are all the same
+            known = variance > 1e-12 * square / n
+            details[place]["deviation"] = scale * sqrt(variance) if known else 0.0
     return details
 
 
