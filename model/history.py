@@ -12,6 +12,7 @@ from model import files
 from model.asof import format_name, parse_name
 from model.memory import NOTHING, Memory, join, memory_of_fields, remember
 from model.metrics import Metrics
+from model.store import is_name
 
 ASKED = 32
 """Maximum number of refreshes that are asked for by name before the folder is listed."""
@@ -64,7 +65,7 @@ class History:
             for folder in (self.summaries, self.metrics)
             for path in files.list_files(folder, "*.json")
         )
-        yield from sorted(at for at in set(map(parse_name, names)) if since <= at < start)
+        yield from sorted(at for at in set(map(parse_name, filter(is_name, names))) if since <= at < start)
 
     def _read(self, start: int) -> Memory | None:
         name = f"{format_name(start)}.json"

@@ -39,7 +39,7 @@ def remembered_refreshes(every: int) -> int:
         every: a refresh, microseconds.
 
     Example:
-        >>> hour = 3_600 * SECOND
+        >>> hour = DAY // 24
         >>> [remembered_refreshes(each) for each in (hour // 60, hour // 4, hour, 24 * hour)]
         [160, 216, 360, 160]
     """

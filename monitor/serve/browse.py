@@ -116,7 +116,9 @@ def router(core: Core) -> APIRouter:
             ],
         )
 
-    @routes.get("/models", responses=describe_errors("bad_parameter"))
+    @routes.get(
+        "/models", responses=describe_errors("bad_parameter"), response_model_exclude_unset=True
+    )
     def models(limit: Most = 100) -> list[Listed]:
         """The models that the run keeps, newest first; in short, `/models/NAME` has all."""
         return listing.newest(limit)

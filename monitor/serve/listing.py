@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from model import files
-from model.manifest import Fit, Manifest
+from model.manifest import Fit, Gate, Manifest
 from model.store import DamagedArtefact
 from monitor.serve.serving import Models
 
@@ -35,6 +35,7 @@ class Brief(BaseModel):
     versions: dict[str, str]
     sha256: str
     bytes: int
+    gate: Gate | None = Field(None, description="the gate's verdict; absent without a gate")
 
 
 class Listed(BaseModel):

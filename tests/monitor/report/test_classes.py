@@ -43,7 +43,7 @@ def test_the_report_shows_what_probabilities_are_worth(run: RunFolder) -> None:
     page = make_page(run, 50, lambda line: None)
     for title in ("Log loss", "Reliability", "Precision by recall", "Threshold", "Confusion"):
         assert f"<h3>{title}</h3>" in page
-    assert "Mean absolute error" not in page.split('id="words-h"')[0]
+    assert "Mean absolute error" not in page.split('id="glossary-h"')[0]
     assert "<yes>" not in page
 
 

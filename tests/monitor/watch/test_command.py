@@ -14,6 +14,7 @@ from model.alerts import describe_alerts
 from model.errors import UserError
 from model.runs import RunFolder
 from monitor.watch import command, status
+from monitor.watch.follower import Update
 from monitor.watch.watched import WatchedRun
 from tests.kit.job import Job, metrics, models
 from tests.kit.rows import InMemory
@@ -115,7 +116,7 @@ def test_a_folder_that_is_not_reached_is_reported_and_looked_at_again(mine: Path
     watched = WatchedRun(RunFolder(str(mine)))
     (mine / "status.json").rename("away")
     (mine / "status.json").mkdir()
-    assert watched.look() == ({}, {})
+    assert watched.look() == Update({}, {})
     assert watched.view().summary[0] == "the folder is not reached: Is a directory"
     (mine / "status.json").rmdir()
     Path("away").rename(mine / "status.json")
