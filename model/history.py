@@ -65,7 +65,9 @@ class History:
             for folder in (self.summaries, self.metrics)
             for path in files.list_files(folder, "*.json")
         )
-        yield from sorted(at for at in set(map(parse_name, filter(is_name, names))) if since <= at < start)
+        yield from sorted(
+            at for at in set(map(parse_name, filter(is_name, names))) if since <= at < start
+        )
 
     def _read(self, start: int) -> Memory | None:
         name = f"{format_name(start)}.json"

@@ -15,6 +15,7 @@ from typing import Any
 from model import files
 from model.asof import format_iso, format_name, parse_name
 from model.baselines import Past, RefreshSummary
+from model.store import is_name
 
 ASKED = 32
 """Maximum number of refreshes whose summaries are asked for by name before the folder is listed."""
@@ -75,6 +76,7 @@ class Remembered:
     def _listed(self, first: int | None, end: int) -> list[str]:
         """The names of the files of refreshes that start from a time on and before another."""
         names = (PurePath(path).name for path in files.list_files(self.folder, "*.json"))
-        starts = {parse_name(PurePath(name).stem): name for name in names}
+        found = {PurePath(name).stem: name for name in names}
+        starts = {parse_name(stem): name for stem, name in found.items() if is_name(stem)}
         least = min(starts, default=end) if first is None else first
         return [name for at, name in sorted(starts.items()) if least <= at < end]

@@ -47,7 +47,7 @@ def test_a_run_writes_every_part_of_the_contract_and_shows_where(job: Job) -> No
     assert_whole("o")
     assert sorted(os.listdir("o")) == [
         *("ended.json", "metrics", "models", "predictions", "sample", "settings.json"),
-        *("status.json", "timing"),
+        *("status.json", "summaries", "timing"),
     ]
     refreshes = [f"20260101T000{minute}00Z" for minute in range(4)]
     assert sorted(os.listdir("o/metrics")) == [f"{name}.json" for name in refreshes[:3]]

@@ -186,7 +186,9 @@ def files_run(job: Job, rows: str) -> Path:
 
 
 def test_a_run_whose_rows_are_all_rejected_reports_it(job: Job) -> None:
-    html = make_report(files_run(job, "2026-01-01T00:00:00Z,1,inf,a\n2026-01-01T00:00:01Z,1,inf,a\n"))
+    html = make_report(
+        files_run(job, "2026-01-01T00:00:00Z,1,inf,a\n2026-01-01T00:00:01Z,1,inf,a\n")
+    )
     words = Page(html).words
     assert "No row was accepted: every row broke the schema." in words
     assert "2 rejected rows by reason" in words and "No model is kept." in words
