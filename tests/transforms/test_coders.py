@@ -19,7 +19,7 @@ from model.labels import Delays, LabelCounts
 from model.manifest import Reference, Window
 from model.metrics import Metrics, Sums, compute_metrics
 from model.quantiles import Bins
-from model.regression import RegressionSums
+from model.regression import RegressionSums, Signed
 from model.schema import Features
 from model.training import Normalized
 from tests.kit.streams import MINUTE, SCHEMA, stream
@@ -61,6 +61,7 @@ from transforms.elements import (
     WrittenFile,
 )
 from transforms.object_store import MARK
+from transforms.sources.kafka import KafkaMark, KafkaMarkCoder
 from transforms.sources.planner import Mark, MarkCoder
 from transforms.statistics import summarize
 from transforms.testing import accepted, batches
@@ -81,6 +82,7 @@ some_figures = st.builds(
     season=st.none() | tallies,
     links=st.lists(links, max_size=2).map(tuple),
     groups=st.none() | st.dictionaries(st.none() | st.text(max_size=3), group_sums, max_size=3),
+    signed=st.builds(Signed, *[floats] * 4),
 )
 some_sums = st.builds(
     Sums,
@@ -101,6 +103,7 @@ OURS: list[Any] = [
     SumsCoder,
     MetricsCoder,
     MarkCoder,
+    KafkaMarkCoder,
     WindowDataCoder,
     RowReferenceCoder,
     ModelReferenceCoder,
@@ -195,6 +198,20 @@ def test_a_work_item_round_trips_in_a_few_bytes(item: WorkItem) -> None:
     assert type(WorkItemCoder().decode(data)) is WorkItem
 
 
+clocks = st.none() | whole
+places = st.dictionaries(st.integers(0, 2**14), st.tuples(counts, clocks), max_size=3)
+
+
+@given(places, clocks, whole, st.none() | st.tuples(whole, st.dictionaries(counts, counts)))
+def test_a_kafka_planner_s_checkpoint_round_trips(
+    positions: Any, watermark: Any, until: int, refresh: Any
+) -> None:
+    mark = KafkaMark(positions, watermark, until, refresh)
+    data = KafkaMarkCoder().encode(mark)
+    again = KafkaMarkCoder().decode(data)
+    assert vars(again) == vars(mark) and KafkaMarkCoder().encode(again) == data
+
+
 @given(st.integers(0, 2**63 - 1), whole)
 def test_a_planner_s_checkpoint_round_trips(count: int, until: int) -> None:
     data = MarkCoder().encode(Mark(count, until))
@@ -246,6 +263,7 @@ def some_bytes(coder: type) -> bytes:
         SumsCoder: KeyedSums(Key(0, 0, 0), Sums(rows=3)),
         MetricsCoder: compute_metrics(Sums(rows=3), 0, MINUTE),
         MarkCoder: Mark(7),
+        KafkaMarkCoder: KafkaMark({0: (7, None)}),
         PartCoder: CohortPart(
             Key(0, 0, 0), 3, "m", (Outcome(60, Sums(figures=RegressionSums(2))),)
         ),

@@ -74,7 +74,7 @@ class Plan:
     live: bool
 
 
-class Mark(CheckpointMark):
+class KafkaMark(CheckpointMark):
     """A planner's checkpoint.
 
     Attributes:
@@ -98,19 +98,19 @@ class Mark(CheckpointMark):
         self.refresh = refresh
 
 
-class MarkCoder(Coder):
+class KafkaMarkCoder(Coder):
     """A planner's checkpoint as JSON, with its version (``transforms.versions``)."""
 
     head = header(b"K", 1)
 
-    def encode(self, value: Mark) -> bytes:
+    def encode(self, value: KafkaMark) -> bytes:
         positions = sorted(value.positions.items())
         refresh = value.refresh and (value.refresh[0], sorted(value.refresh[1].items()))
         return self.head + json.dumps([positions, value.watermark, value.until, refresh]).encode()
 
-    def decode(self, encoded: bytes) -> Mark:
+    def decode(self, encoded: bytes) -> KafkaMark:
         positions, watermark, until, refresh = json.loads(strip_header(self.head, encoded))
-        return Mark(
+        return KafkaMark(
             {partition: (offset, clock) for partition, (offset, clock) in positions},
             watermark,
             until,
@@ -149,12 +149,16 @@ class KafkaPlanner(UnboundedSource):
     def create_reader(
         self, options: Any, checkpoint_mark: CheckpointMark | None
     ) -> UnboundedReader:
-        mark = checkpoint_mark if isinstance(checkpoint_mark, Mark) else Mark(self.plan.begin)
+        mark = (
+            checkpoint_mark
+            if isinstance(checkpoint_mark, KafkaMark)
+            else KafkaMark(self.plan.begin)
+        )
         return KafkaPlannerReader(self.plan, mark)
 
     @override
     def get_checkpoint_mark_coder(self) -> Coder:
-        return MarkCoder()
+        return KafkaMarkCoder()
 
 
 class _Watch:
@@ -183,7 +187,7 @@ class KafkaPlannerReader(UnboundedReader):
     Asked to drain, it goes on to the end of the refresh that has begun, and ends there.
     """
 
-    def __init__(self, plan: Plan, mark: Mark, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, plan: Plan, mark: KafkaMark, now: Callable[[], float] = time.time) -> None:
         self.plan = plan
         self.now = now
         self.watch = _watch_of(plan.topic, plan.journal)
@@ -321,7 +325,7 @@ class KafkaPlannerReader(UnboundedReader):
     @override
     def get_checkpoint_mark(self) -> CheckpointMark:
         positions = {p: (one.next, one.clock) for p, one in self.ranges.positions.items()}
-        return Mark(positions, self.ranges.watermark, self.until, self.refresh)
+        return KafkaMark(positions, self.ranges.watermark, self.until, self.refresh)
 
 
 @dataclass(frozen=True)
