@@ -3,7 +3,8 @@
 A row of refresh r is scored by the newest artefact whose window had ended when r began, or
 ``lag - 1`` refreshes earlier. All times are microseconds since the epoch, UTC; windows end,
 and refreshes begin, at its multiples of ``every``, or an offset behind them: at midnight in a time
-zone (``model.zones.standard_offset``).
+zone (``model.zones.standard_offset``). A model that is pinned goes before the rule
+(``model.promotions``).
 """
 
 from __future__ import annotations

@@ -238,7 +238,7 @@ def category_array(values: Sequence[Any]) -> pa.Array:
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if not is_category(array.type):
-        raise TypeError(f"values of type {array.type} are no categories: {CATEGORIES}")
+        raise TypeError(f"values of type {array.type} cannot be categories: {CATEGORIES}")
     return canonical_column(array)
 
 

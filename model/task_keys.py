@@ -65,7 +65,7 @@ def read_class(value: Any) -> str:
 
 
 def read_classes(values: Any) -> Any:
-    """The classes of a list of values, in its order; what is no list stays for pydantic."""
+    """The classes of a list of values, in its order; anything else is left to pydantic."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         return values
     return tuple(read_class(value) for value in values)

@@ -1,5 +1,5 @@
-"""What shows a run: the report, the table in the terminal, the server with its live page.
+"""What shows, serves and steers a run: report, table in the terminal, server with its page, pins.
 
-All of it reads a run's folder (``model.runs``) and nothing else, so it works for a run on any
+All of it goes by a run's folder (``model.runs``) and nothing else, so it works for a run on any
 runner, while it runs and afterwards. It never imports ``pipeline``, which runs the job.
 """

@@ -1,4 +1,4 @@
-"""Whether a target fits its task: classes are no numbers to regress, and numbers are no classes."""
+"""Whether a target fits its task: classes cannot be regressed, and numbers are no classes."""
 
 from __future__ import annotations
 

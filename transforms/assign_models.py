@@ -1,4 +1,7 @@
-"""AssignModels: brings each batch together with the model that scores it, by event time alone.
+"""AssignModels: brings each batch together with the model that scores it.
+
+That is the model that is pinned for its refresh (``model.promotions``), else the one of the as-of
+rule (``model.asof``), else the newest older one. All three go by event time.
 
 A committed model's reference is sent into every serve window of the refresh that it serves,
 once a shard; batches meet it there by CoGroupByKey. Training holds the watermark, so a serve

@@ -191,9 +191,11 @@ class Trained(NamedTuple):
 
 
 class FitResult(NamedTuple):
-    """What became of a window: a model, or the reason why there is none; one of them is None.
+    """What became of a window.
 
-    Of a model that the gate has refused both are there.
+    Attributes:
+        trained: its model; None if nothing was fitted.
+        skipped: why no model of it serves; None if its model does.
     """
 
     trained: Trained | None

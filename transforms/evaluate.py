@@ -16,7 +16,7 @@ from typing_extensions import NotRequired
 
 from model.answers import keep_question_sums
 from model.asof import Cadence
-from model.baselines import Before
+from model.baselines import Before, RefreshSummary
 from model.batch import LATE, Key, column
 from model.class_sums import sum_class_batch
 from model.ending import NO_END, StreamEnd
@@ -148,10 +148,11 @@ def write_summary(
     start = window.start.micros
     if not end.includes(window.end.micros):
         return
-    summary = None if sums.figures is None or folder is None else sums.figures.summary()
-    if summary is not None and folder is not None:
+    if folder is not None:
+        # One without a label has figures of its columns, beside which later ones' alerts are.
+        summary = None if sums.figures is None else sums.figures.summary()
         metrics = compute_metrics(sums, start, window.end.micros)
-        data = as_json(summary, start, remember(metrics).as_fields())
+        data = as_json(summary or RefreshSummary(), start, remember(metrics).as_fields())
         written = write_file(folder, (file_name(start),), data)
         sums = sums._replace(files=(*sums.files, (written.path, written.size)))
     yield 0, KeyedSums(Key(0, 0, 0), sums)

@@ -200,7 +200,7 @@ def count_labels(batch: AcceptedBatch) -> tuple[int, KeyedSums]:
 
 
 def count_rejected_labels(rejects: Rejects) -> tuple[int, KeyedSums]:
-    """How many rows of a batch are no labels."""
+    """How many rows of a batch are not labels."""
     counts = StreamCounts(labels_rejected=len(rejects.items))
     sums = Sums(labels=LabelCounts(stream=counts))
     return 0, KeyedSums(rejects.tag.key._replace(partition=REJECTED_SUMS), sums)

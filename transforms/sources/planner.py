@@ -38,7 +38,7 @@ ITEMS_A_BUNDLE = 100
 """A bundle of the planner ends after so many work items, or a second: the watermark moves only
 between bundles, and what waits for it waits in memory."""
 DRAIN_SECONDS = 1.0
-"""A planner looks so often whether it is asked to drain."""
+"""Seconds between two looks whether a drain is asked for."""
 _looked: dict[str, float] = {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +62,11 @@ def test_pooled_counts_are_the_sums_of_the_reports(run: RunFolder) -> None:
 
 def test_the_command_writes_it(run: RunFolder, tmp_path: Path) -> None:
     assert main(["report", run.path, "--to", str(tmp_path / "report.html")]) == 0
+
+
+def test_each_refresh_leaves_the_figures_beside_which_later_alerts_are(run: RunFolder) -> None:
+    for name in run.report_names():
+        path = Path(run.path, "summaries", f"{name}.json")
+        figures = json.loads(path.read_text())["figures"][""]
+        report = run.read_report(name).model_dump()
+        assert figures["rows"] == report["scored"] and figures["mae"] == report["log_loss"]
