@@ -81,10 +81,16 @@ class Client:
     def __init__(self, topic: Topic) -> None:
         self.topic = topic
         self._kafka = _library()
+        self.last_error = ""
         try:
-            self._admin = self._kafka.admin.AdminClient(_properties(topic))
+            noting = {"error_cb": self._note}  # why no broker answers is said here alone
+            self._admin = self._kafka.admin.AdminClient({**_properties(topic), **noting})
         except self._kafka.KafkaException as error:
             raise UserError(f"--kafka-config {topic.config}: {explain(error)}") from None
+
+    def _note(self, error: Any) -> None:
+        if error.code() != self._kafka.KafkaError._ALL_BROKERS_DOWN:
+            self.last_error = f" ({error.str()})"
 
     def partitions(self) -> list[int]:
         """The topic's partitions.
@@ -169,7 +175,8 @@ class _raising:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is not None and isinstance(error, self.client._kafka.KafkaException):
             topic = self.client.topic
-            raise KafkaError(f"kafka://{topic.servers}/{topic.name}: {explain(error)}") from None
+            why = f"{explain(error)}{self.client.last_error}"
+            raise KafkaError(f"kafka://{topic.servers}/{topic.name}: {why}") from None
 
 
 def explain(error: BaseException) -> str:

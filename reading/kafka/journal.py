@@ -85,7 +85,8 @@ class Journal:
             ranges: by partition the first offset, and the one behind the last.
         """
         name = f"{format_name(refresh)}.json"
-        self._write(name, {str(p): list(ranges[p]) for p in sorted(ranges)})
+        pairs = {str(p): list(ranges[p]) for p in sorted(ranges)}
+        self._write(name, {"format": FORMAT, **pairs})
 
     def last_refresh(self) -> str | None:
         """The name of the last refresh that the watermark has left; None if it has left none."""

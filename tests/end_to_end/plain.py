@@ -20,14 +20,19 @@ from tests.kit.job import ROOT
 PIP = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps")
 
 
+def packages() -> bytes:
+    """The names of our packages, which an installation that follows the checkout lists."""
+    return " ".join(sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))).encode()
+
+
 def environment(lock: str) -> Path:
-    """The ``bin`` of an environment with the packages of a lock, and ours; built once a lock.
+    """The ``bin`` of an environment with a lock's packages, and ours; built once for both.
 
     Args:
         lock: its name in ``requirements/``.
     """
     path = ROOT / "requirements" / f"{lock}.txt"
-    digest = hashlib.sha256(path.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    digest = hashlib.sha256(path.read_bytes() + packages() + sys.version.encode()).hexdigest()[:12]
     made = ROOT / ".cache" / f"plain-{lock}-{digest}"
     made.parent.mkdir(exist_ok=True)
     with open(made.parent / "plain.lock", "w") as held:

@@ -133,7 +133,7 @@ def test_a_topic_has_the_figures_of_the_same_rows_in_a_file(schema: Path, tmp_pa
     result = run("--input", lines, *argv, "--output", tmp_path / "file")
     assert result.code == 0, result.err
     topics, files = reports_of(tmp_path / "topic"), reports_of(tmp_path / "file")
-    assert [one["start"] for one in topics] == [one["start"] for one in files]
+    assert [one["refresh_start"] for one in topics] == [one["refresh_start"] for one in files]
     for one, other in zip(topics, files, strict=True):
         assert (one["rows"], one["scored"], one["late"]) == (other["rows"], other["scored"], 0)
         if other["mae"] is not None:

@@ -313,7 +313,7 @@ def test_a_year_of_flights_has_the_figures_of_a_plain_loop(tmp_path: Path) -> No
         ("distance", "hour", "temp", "wind_speed"),
         ("carrier", "origin"),
     )
-    options = ["--window", "1d", "--predictions", "none"]
+    options = ["--window", "1d", "--predictions", "none", "--gate", "none"]
     folder = run(tmp_path / "out", str(path), stream, *options)
     expected = replay(rows, stream, Cadence(86_400, 86_400), Ridge)
     assert len(expected) == 366

@@ -30,7 +30,8 @@ OPERATIONS = [
     ("post", "/predict"),
     *(("get", f"/{name}") for name in ("health", "status", "models", "models/{name}")),
     *(("get", f"/{name}") for name in ("refreshes", "windows", "data", "normalized")),
-    *(("get", f"/{name}") for name in ("metrics", "skipped")),
+    *(("get", f"/{name}") for name in ("metrics", "skipped", "promotions")),
+    ("post", "/promotions"),
     *(("get", f"/{name}") for name in ("alerts", "form", "pictures/{group}")),
 ]
 
