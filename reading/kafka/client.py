@@ -175,6 +175,7 @@ class _raising:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is not None and isinstance(error, self.client._kafka.KafkaException):
             topic = self.client.topic
+            self.client._admin.poll(0)  # has the library call ``_note``
             why = f"{explain(error)}{self.client.last_error}"
             raise KafkaError(f"kafka://{topic.servers}/{topic.name}: {why}") from None
 

@@ -109,6 +109,8 @@ def test_all_of_the_api_is_fuzzed(api: Any) -> None:
 
 def excluded(case: Any) -> list[Any]:
     """Checks that go by a body's schema: one of bytes tells nothing of them."""
+    if case.path == "/promotions":  # which model there is to pin, no schema says
+        return [checks.positive_data_acceptance]
     binary = case.media_type in (ARROW, PARQUET)
     return [checks.positive_data_acceptance, checks.negative_data_rejection] if binary else []
 
