@@ -139,7 +139,7 @@ def summarize(skips: Sequence[Skipped], where: str) -> Iterator[str]:
     found = [one for one in skips if one.kind == "refused"]
     if found:
         models = format_count(len(found), "model")
-        why = "the newest accepted one served in its place (--gate none: no gate)"
+        why = "an older accepted one serves instead, if there is one (--gate none: no gate)"
         yield f"{models} refused by the gate; {why}: {found[-1].reason} ({where})"
 
 

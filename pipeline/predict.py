@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from model import files
+from model import files, promotions
 from model.artefact import Artefact
 from model.errors import UserError
 from model.runs import RunFolder
@@ -85,7 +85,7 @@ def parser() -> Parser:
         "--model",
         default=NEWEST,
         metavar="MODEL",
-        help="newest (the default), a name that `models` lists, or the model's own folder",
+        help="newest, or the pinned one (the default); a name of `models`, or a model's folder",
     )
     made.add_argument(
         "--max-rejected",
@@ -138,7 +138,7 @@ def find_model(run: str | None, model: str) -> tuple[Store, str]:
 
     Args:
         run: a run's folder; None: ``LATEST``.
-        model: ``newest``, a name, or the path of the model's own folder.
+        model: ``newest`` (or the pinned one), a name, or the path of the model's own folder.
 
     Raises:
         UserError: if there is none.
@@ -158,7 +158,8 @@ def find_model(run: str | None, model: str) -> tuple[Store, str]:
     store = Store(folder.models)
     names = store.names()
     if model.lower() == NEWEST and names:
-        return store, names[-1]
+        pinned = promotions.find_pin(promotions.read(folder.promotions))
+        return store, names[-1] if pinned is None else pinned.name
     if model not in names:
         known = ", ".join(names) or "none yet"
         raise UserError(f"--model {model}: the models of {folder.path} are {known}")

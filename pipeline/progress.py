@@ -388,6 +388,12 @@ def pooled_lines(reports: Sequence[Metrics]) -> list[str]:
     found = [("all refreshes", pool(reports))]
     if found[0][1].refreshes > NEWEST:
         found.append((f"the newest {NEWEST}", pool_newest(reports)))
+    if any(report.log_loss is not None for report in reports):
+        return [
+            f"{title}: log loss {shown(one.mae)}, skill {shown(one.skill)}"
+            for title, one in found
+            if one.labelled
+        ]
     return [
         f"{title}: MAE {shown(one.mae)}, R2 {shown(one.r2)}, skill {shown(one.skill)}, beside the "
         f"best baseline {shown(one.skill_best)}"
