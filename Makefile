@@ -31,7 +31,7 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup run test quick lint types fast slow coverage pythons docs schemas flights departures bench bench-check \
-	bench-alerts bench-reading growth peers learners mlflow soak chaos attack power-cuts kills lock clean prism flink-up flink-down kafka-up kafka-down
+	bench-alerts bench-classes bench-reading growth peers learners mlflow soak chaos attack power-cuts kills lock clean prism flink-up flink-down kafka-up kafka-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ bench-check: $(TEST) ## has the embedded job become slower than benchmarks/recor
 
 bench-alerts: $(TEST) ## how often alerts are false, and how soon true ones come
 	@$(BIN)/python -m benchmarks.alerts $(ARGS)
+
+bench-classes: $(TEST) $(FLIGHTS) $(LEARNERS) ## are the figures of classes scikit-learn's, on bundled and made streams?
+	@PYTHONPATH=$(FLIGHTS) $(BIN)/python -m benchmarks.classes $(ARGS)
 
 bench-reading: $(TEST) ## reading CSV and NDJSON beside pandas, Polars and DuckDB (make peers)
 	@$(BIN)/python -m benchmarks.reading $(ARGS)

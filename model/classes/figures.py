@@ -1,9 +1,10 @@
 """Figures of classification over the rows of a refresh, from sums that merge.
 
-All sums are whole numbers: counts, and losses in units of 2**-36. So they are the same in whatever
-order, and however cut, the rows are added, and the figures are those of scikit-learn to 1e-9 and
-better. The areas under curves go by counts of scores in ``SCORES`` equal bins, whose rows count as
-ties; each comes with a bound of the error that this may make.
+All sums are whole numbers: counts, scores in units of 2**-36, losses in units of 2**-44. So they
+are the same in whatever order, and however cut, the rows are added, and the figures are those of
+scikit-learn to 1e-9 and better (``python -m benchmarks.classes``). The areas under curves go by
+counts of scores in ``SCORES`` equal bins, whose rows count as ties; each comes with a bound of the
+error that this may make.
 """
 
 from __future__ import annotations
@@ -23,7 +24,18 @@ from model.classes.calibration import LEAST
 from model.classes.decision import Classified, Places, find_places
 
 UNIT = 2.0**36
-"""Losses are summed as whole numbers of this many to 1: a batch of a million stays below 2**63."""
+"""Scores are summed as whole numbers of this many to 1: a batch of a million stays below 2**63."""
+LOSS_UNIT = 2.0**44
+"""Losses are summed as whole numbers of this many to 1.
+
+They are finer than scores, since ``skill`` divides by the baseline's loss, which is 0.005 where one
+row in a thousand is positive.
+"""
+EDGE = 1e-9
+"""A score this near below a bin's edge, in bins, lies above it.
+
+The shares of a forest's trees lie at edges, and their last digit depends on who computes them.
+"""
 SCORES = 1_000
 """Number of bins of scores, from which the areas under curves are computed."""
 DRAWN = 100
@@ -77,7 +89,7 @@ class Losses(NamedTuple):
     """How far some probabilities are from the classes that came.
 
     Attributes:
-        log, brier: sums of the log loss, and of squared errors over all classes, in units.
+        log, brier: sums of the log loss, and of squared errors over all classes, in loss units.
         reliability: of their scores.
     """
 
@@ -98,7 +110,7 @@ class ClassSums(NamedTuple):
         labelled: how many there are.
         losses: of the probabilities; None without a row.
         raw: of those before calibration; None if some rows have none.
-        baseline: the log loss of the class shares of the model's window, in units.
+        baseline: the log loss of the class shares of the model's window, in loss units.
         unseen: rows of a class that the model's window had not.
         confusion: how often (class, predicted class) came, in order.
         positive: the class that ``scores`` are of; "" if some model has not two classes, or
@@ -224,7 +236,9 @@ def _losses(probabilities: Matrix, places: Places, classified: Classified) -> Lo
 
 
 def _units(values: Matrix) -> int:
-    return int(np.rint(values * UNIT).astype(np.int64).sum())
+    units = np.rint(values * LOSS_UNIT).astype(np.int64)
+    # Summed in halves: a batch's whole sum may be greater than 2**63.
+    return (int((units >> 32).sum()) << 32) + int((units & 0xFFFFFFFF).sum())
 
 
 def _measure(score: Matrix, hits: npt.NDArray[np.bool_]) -> Reliability:
@@ -244,7 +258,7 @@ def _count_scores(score: Matrix, hits: npt.NDArray[np.bool_]) -> Counts:
 
 
 def _bin(score: Matrix, bins: int) -> Places:
-    return np.clip((score * bins).astype(np.int64), 0, bins - 1)
+    return np.clip((score * bins + EDGE).astype(np.int64), 0, bins - 1)
 
 
 def _count_pairs(
@@ -357,7 +371,7 @@ def compute_class_figures(sums: ClassSums) -> dict[str, Any]:
     empty = {**dict.fromkeys(FIGURES), "labelled": sums.labelled, "unseen": sums.unseen}
     if sums.losses is None:
         return empty
-    losses, baseline = _describe(sums.losses, sums), sums.baseline / UNIT / sums.labelled
+    losses, baseline = _describe(sums.losses, sums), sums.baseline / LOSS_UNIT / sums.labelled
     correct = sum(count for known, predicted, count in sums.confusion if known == predicted)
     confusion: dict[str, dict[str, int]] = {}
     for known, predicted, count in sums.confusion:
@@ -380,8 +394,8 @@ def compute_class_figures(sums: ClassSums) -> dict[str, Any]:
 def _describe(losses: Losses, sums: ClassSums) -> dict[str, Any]:
     halved = 2 if sums.positive else 1
     return {
-        "log_loss": losses.log / UNIT / sums.labelled,
-        "brier": losses.brier / UNIT / sums.labelled / halved,
+        "log_loss": losses.log / LOSS_UNIT / sums.labelled,
+        "brier": losses.brier / LOSS_UNIT / sums.labelled / halved,
         "calibration_error": losses.reliability.error(),
     }
 
