@@ -29,6 +29,20 @@ def format_duration(seconds: int) -> str:
     return format_count(seconds, "second")
 
 
+def format_seconds(seconds: float) -> str:
+    """A duration to be read at a glance.
+
+    Example:
+        >>> [format_seconds(seconds) for seconds in (42.4, 200, 7300, 259_200)]
+        ['42 s', '3 min', '2.0 h', '3.0 days']
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
+
+
 def first_few(names: Iterable[str], most: int = 3) -> str:
     """The first of some names, and how many more there are.
 

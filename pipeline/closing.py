@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from model.schema import Schema
 from model.skipped import summarize
 from model.store import DamagedArtefact, Store
 from model.wording import format_count
+from monitor.labels import describe_labels
 from monitor.report.rejects import MOST, RejectKind, count_reasons
 from monitor.watch.figures import clean
 from pipeline.progress import Progress
@@ -97,28 +98,6 @@ def print_closing(
     if not skips and _is_unlabelled(folder):
         out.print("no row had a target: nothing was learned", soft_wrap=True)
     out.print(f"run folder: {folder.path}", soft_wrap=True)
-
-
-def describe_labels(counts: Mapping[str, int]) -> Iterator[str]:
-    """What came in a stream of labels beside the answers, in a line; none if nothing did.
-
-    Example:
-        >>> list(describe_labels({"duplicates": 2, "orphans": 1200, "missing": 0}))
-        ['labels: 2 duplicates, 1,200 orphans']
-    """
-    found = [f"{count:,} {STREAM_WORDS.get(name, name)}" for name, count in counts.items() if count]
-    if found:
-        yield f"labels: {', '.join(found)}"
-
-
-STREAM_WORDS = {
-    "label_late": "after the wait",
-    "id_reused": "with another open question of their id",
-    "label_behind": "behind the watermark",
-    "labels_rejected": "rejected",
-    "missing": "missing, filled in",
-}
-"""How counts of a stream of labels read; the others are called so."""
 
 
 def _describe_other(folder: RunFolder) -> list[str]:

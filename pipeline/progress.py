@@ -24,7 +24,8 @@ from model.errors import UserError
 from model.metrics import Metrics
 from model.pooling import NEWEST, pool, pool_newest
 from model.runs import RunFolder
-from model.wording import format_count
+from model.wording import format_count, format_seconds
+from monitor.labels import list_counts
 from monitor.questions import QuestionFollower
 from monitor.watch.figures import format_figure as shown
 from monitor.watch.follower import RunFollower
@@ -121,19 +122,7 @@ class Pace:
         if windows == first or done == self.refreshes:
             return line
         left = (self.refreshes - done) * (seconds - began) / (windows - first)
-        return f"{line} (about {duration(left)} left)"
-
-
-def duration(seconds: float) -> str:
-    """A duration to be read at a glance.
-
-    Example:
-        >>> duration(42.4), duration(200), duration(7300)
-        ('42 s', '3 min', '2.0 h')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+        return f"{line} (about {format_seconds(left)} left)"
 
 
 class Progress:
@@ -225,7 +214,12 @@ class Progress:
 
     def line(self) -> str:
         """The progress line: rows, rate, windows."""
-        return f"{self.seconds:5.0f} s  " + ", ".join(self.parts())
+        questions = self._follower.questions
+        asked: list[str] = []
+        if questions is not None:
+            self._look()
+            asked = list_counts(questions.figures.counts)
+        return f"{self.seconds:5.0f} s  " + ", ".join([*self.parts(), *asked])
 
     def parts(self) -> list[str]:
         """Rows, rate, windows: a short text each."""
@@ -252,10 +246,13 @@ class Progress:
 
     def view(self) -> View:
         """The run's picture."""
-        with suppress(OSError, UserError):  # a file that cannot be read does not end the run
-            self._follower.look()
+        self._look()
         parts = [f"{self.seconds:.0f} s", *self.parts()]
         return View(self.folder.path, self.state, parts, self._follower)
+
+    def _look(self) -> None:
+        with suppress(OSError, UserError):  # a file that cannot be read does not end the run
+            self._follower.look()
 
     def delays(self) -> dict[str, dict[str, float]]:
         """How late a live run is, by kind: count, percentiles and maximum, in seconds.
@@ -345,9 +342,8 @@ def print_summary(folder: RunFolder, console: Console, clock: Clock | None = Non
         console.print(_table(folder, reports[-SHOWN:], follower))
     if follower.questions is not None:
         console.print(VIEWS, soft_wrap=True)
-        still = follower.questions.open()
-        if still is not None:
-            console.print(still.line(), soft_wrap=True)
+        for line in follower.questions.describe():
+            console.print(line, soft_wrap=True)
     for line in pooled_lines(reports):
         console.print(line, soft_wrap=True)
     if len(reports) > SHOWN:

@@ -83,6 +83,18 @@ TERMS = (
     Term(
         "Rejected", "A row that breaks the schema. It is left out, and written down.", ("Rejected",)
     ),
+    Term(
+        "Question",
+        "A row whose label comes later. It is open until its label comes, or until the wait is "
+        "over: then it has expired.",
+        ("Answered", "Expired", "Open"),
+    ),
+    Term(
+        "Orphan",
+        "A label of no question. Duplicates and conflicts are further labels of an answered one, "
+        "with the same target and with another.",
+        ("Orphans", "Duplicates", "Conflicts"),
+    ),
     Term("Watermark", "Up to this event time all rows are taken to have come."),
 )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from model.runs import RunFolder, RunSettings, Status
 from model.schema import explain
 from model.skipped import Skipped
 from model.wording import format_duration
+from monitor.labels import LabelFigures
 from monitor.questions import OpenQuestions, QuestionFollower, follow_reports
 from monitor.report.series import Period, count_days
 
@@ -91,6 +93,8 @@ class History(NamedTuple):
         fits: how long each fit took, seconds, by the name of its model, in the order of time.
         cohorts: the figures by question, where labels have a time of their own.
         still: how many questions of the newest refreshes are open; None without any.
+        labels: what came of questions and labels; None unless labels have a time of their own.
+        open: how many questions of each refresh are open, by its start; not of final ones.
     """
 
     settings: RunSettings
@@ -99,6 +103,14 @@ class History(NamedTuple):
     fits: dict[str, float]
     cohorts: Sequence[Cohort] = ()
     still: OpenQuestions | None = None
+    labels: LabelFigures | None = None
+    open: Mapping[str, int] = MappingProxyType({})
+
+    def with_questions(self, questions: QuestionFollower) -> History:
+        """The run with what came of its questions."""
+        return self._replace(
+            still=questions.open(), labels=questions.figures, open=questions.open_by_refresh()
+        )
 
     def window(self, model: str) -> Period:
         """The last ``every`` seconds of a model's window: windows that overlap get a step each."""
@@ -114,19 +126,12 @@ def read(folder: RunFolder) -> History:
     """
     settings = folder.parse_settings(folder.read_settings())
     found = reports(folder)
-    still = find_open(folder, settings, found)
-    return History(settings, status(folder), found, fits(folder), cohorts(folder), still)
-
-
-def find_open(
-    folder: RunFolder, settings: RunSettings, found: Sequence[Metrics]
-) -> OpenQuestions | None:
-    """How many questions of a run's newest refreshes are open; None without any."""
+    run = History(settings, status(folder), found, fits(folder), cohorts(folder))
     if settings.clock is None:
-        return None
+        return run
     questions = QuestionFollower(folder, settings.clock, COHORTS)
     questions.look(follow_reports(found))
-    return questions.open()
+    return run.with_questions(questions)
 
 
 def status(folder: RunFolder) -> Status | None:

@@ -23,6 +23,7 @@ from model.metrics import Metrics
 from model.runs import RunFolder
 from model.store import Store
 from model.wording import format_duration
+from monitor.labels import BESIDE, describe_delay
 from monitor.report import (
     artefacts,
     columns,
@@ -87,6 +88,7 @@ def make_page(folder: RunFolder, models: int, show: Callable[[str], None]) -> st
         total=history.total(run.reports),
         refreshes=run.reports[-REFRESHES:][::-1],
         by_question=by_question(run),
+        label_titles=BESIDE,
         over_time=[*over_time(run), *costs(run, manifests)],
         predictions=[
             *predictions(points, refreshes),
@@ -154,6 +156,7 @@ def template(classifies: bool = False) -> Any:
         common=artefacts.common,
         duration=format_duration,
         definition=glossary.definition,
+        delay=describe_delay,
     )
     return environment.get_template("page.html")
 
@@ -205,12 +208,30 @@ def over_time(run: History) -> Iterator[Shown]:
         if run.still is not None:
             note = f"{note} {run.still.line().capitalize()}."
         yield show_picture("Error by question", pictures.cohorts(run.cohorts), note)
+    yield from of_labels(run)
     if reports:
         note = "Late rows are scored, not trained on; rejected ones broke the schema."
         yield show_picture("Rows", pictures.rows(reports), note)
     if any(report.unlabelled for report in reports):
         note = "Rows without a target, percent; they are scored, not trained on."
         yield show_picture("Unlabelled rows", pictures.unlabelled(reports), note)
+
+
+def of_labels(run: History) -> Iterator[Shown]:
+    """The pictures of what became of questions, and of the labels that came."""
+    if run.labels is None:
+        return
+    if any(report.rows for report in run.reports):
+        note = "By when they were asked. Those of final refreshes are answered or have expired."
+        picture = pictures.questions(run.reports, run.cohorts, run.open)
+        yield show_picture("Questions", picture, note)
+    if any(cohort.delay is not None for cohort in run.cohorts):
+        note = "How long after their questions the labels of each refresh's questions came, "
+        picture, unit = pictures.delays(run.cohorts)
+        yield show_picture("Delay of labels", picture, f"{note}in {unit}.")
+    if any(run.labels.counts.get(name) for name in BESIDE):
+        note = "What came beside the answers, when it was certain; of more kinds, the commonest."
+        yield show_picture("Labels", pictures.labels(run.reports, BESIDE), note)
 
 
 def predictions(points: Points, refreshes: Sequence[str]) -> Iterator[Shown]:

@@ -64,6 +64,24 @@ class Status(BaseModel):
     damaged: list[Unreadable] = Field(description="files of the run that are skipped, up to 100")
 
 
+class Delay(BaseModel):
+    """From questions to the labels that came in the newest refreshes, seconds."""
+
+    p50: float
+    p90: float
+    max: float
+
+
+class Asked(BaseModel):
+    """What became of the run's questions, and what labels came."""
+
+    refreshes: int = Field(description="reports that this is of")
+    counts: dict[str, int] = Field(description="by the fields of a report, those that it has")
+    delay: Delay | None = Field(description="null without a label")
+    open: int = Field(description="questions of the newest refreshes that are open")
+    oldest_open_seconds: int = Field(description="since the refresh of the oldest open one began")
+
+
 class RefreshReport(Metrics):
     """A refresh's report; later versions may add figures."""
 
@@ -146,6 +164,20 @@ def router(core: Core) -> APIRouter:
         """The reports of the newest refreshes, newest first."""
         reports = list(core.reports.known.values())
         return JSONResponse(reports[-limit:][::-1])
+
+    @routes.get("/questions", responses=describe_errors("not_found"))
+    def questions() -> Asked:
+        """What became of the questions, where labels come later than they."""
+        if core.questions is None:
+            raise Problem("not_found", "the run's labels have no time of their own")
+        figures, still = core.questions.figures, core.questions.open()
+        return Asked(
+            refreshes=figures.refreshes,
+            counts=dict(figures.counts),
+            delay=None if figures.delay is None else Delay(**figures.delay.model_dump()),
+            open=still.open if still else 0,
+            oldest_open_seconds=still.age if still else 0,
+        )
 
     @routes.get(
         "/windows",

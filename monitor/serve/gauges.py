@@ -216,6 +216,11 @@ def of_questions(questions: QuestionFollower) -> Iterator[Metric]:
     yield by_label("newest_questions", help_, "state", counts)
     oldest = "Event time since the refresh of the oldest open question began, seconds"
     yield gauge("oldest_open_question_seconds", oldest, still.age if still else 0)
+    delay = questions.figures.delay
+    if delay is not None:
+        help_ = "From questions to the labels that came in the newest refreshes, seconds"
+        values = {"p50": delay.p50, "p90": delay.p90, "max": delay.max}
+        yield by_label("label_delay_seconds", help_, "quantile", values)
     final = [cohort for cohort in questions.cohorts.kept.values() if cohort.final]
     if not final:
         return

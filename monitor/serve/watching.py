@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from model import files
 from model.runs import parse_json
+from monitor.labels import TITLES
 from monitor.questions import Reported
 from monitor.serve.core import Core
 from monitor.serve.logs import log_event
@@ -84,6 +85,7 @@ class FolderWatcher:
             Reported(
                 *(report["refresh_start"], report["rows"], report.get("answered", 0)),
                 report.get("files") or (),
+                {name: report[name] for name in TITLES if type(report.get(name)) is int},
             )
             for report in new
         )

@@ -107,3 +107,6 @@ def show_lines(watched: WatchedRun, out: Console) -> None:
     if not (watched.seen.reports.count or watched.over):
         print_line(WAITING)
     follow(watched, show)
+    if watched.seen.questions is not None:
+        for text in watched.seen.questions.describe():
+            print_line(text)

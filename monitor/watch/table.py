@@ -14,6 +14,7 @@ from model.cohorts import Cohort
 from model.drift import list_shifts
 from model.metrics import Metrics
 from model.pooling import FEW, find_margin
+from monitor.labels import BESIDE, describe_labels
 from monitor.questions import ByQuestion
 from monitor.watch.figures import clean, format_figure, times
 
@@ -118,8 +119,11 @@ def line(name: str, report: Metrics) -> str:
     found = {t: cell for t, cell in CELLS.items() if t == "drift" or _shows(t, report)}
     if report.answered is not None:
         found = {BY_LABEL if title == "MAE" else title: cell for title, cell in found.items()}
-    cells = (f"{title} {cell(report, False)}" for title, cell in found.items())
-    return clean(f"{times([name])[0]}  {'  '.join(cells)}")
+    cells = [f"{title} {cell(report, False)}" for title, cell in found.items()]
+    if report.expired is not None:
+        cells.append(f"expired {report.expired:,}")
+    beside = {name: getattr(report, name, None) or 0 for name in BESIDE}
+    return clean(f"{times([name])[0]}  {'  '.join([*cells, *describe_labels(beside)])}")
 
 
 def _shows(title: str, report: Metrics) -> bool:

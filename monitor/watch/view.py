@@ -52,8 +52,7 @@ class View:
         title.truncate(max(options.max_width - len(state), 1))
         yield title.append(state, STATES.get(self.state, "yellow"))
         questions = self.seen.questions
-        still = None if questions is None else questions.open()
-        more = [] if still is None else [still.line()]
+        more = [] if questions is None else questions.describe()
         for text in pack_lines([*self.summary, self._models(), *more], options.max_width):
             yield _line(text, options)
         if questions is not None:

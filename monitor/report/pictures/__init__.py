@@ -3,7 +3,6 @@
 from monitor.report.pictures.classes import confusion, curves, reliability, threshold
 from monitor.report.pictures.features import categorical, importance, numeric
 from monitor.report.pictures.overtime import (
-    cohorts,
     drift,
     error,
     log_loss,
@@ -18,19 +17,23 @@ from monitor.report.pictures.points import (
     residuals,
     residuals_against_predicted,
 )
+from monitor.report.pictures.questions import cohorts, delays, labels, questions
 
 __all__ = [
     "categorical",
     "cohorts",
     "confusion",
     "curves",
+    "delays",
     "drift",
     "error",
     "importance",
+    "labels",
     "log_loss",
     "nulls",
     "numeric",
     "predicted_against_actual",
+    "questions",
     "reliability",
     "residuals",
     "residuals_against_predicted",

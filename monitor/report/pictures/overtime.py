@@ -10,7 +10,6 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-from model.cohorts import Cohort
 from model.display import PSI_LARGE, PSI_MODERATE
 from model.metrics import Metrics
 from monitor.report.pictures.canvas import NAMED, TEXT, legend, plain, sheet, svg
@@ -71,7 +70,7 @@ def _error(
 ) -> str:
     drawing, axes = sheet()
     refreshes = spans(reports)
-    _shade(axes, refreshes, np.isnan(mae), "not scored")
+    shade(axes, refreshes, np.isnan(mae), "not scored")
     step(axes, refreshes, baseline, 1, "baseline")
     step(axes, refreshes, mae, 0, "model")
     _tick(axes, refreshes, np.array([r.late > 0 for r in reports]), "late rows")
@@ -81,31 +80,11 @@ def _error(
     return svg(drawing, "error", title, description)
 
 
-def cohorts(found: Sequence[Cohort]) -> str:
-    """The mean absolute error of the questions of each refresh, beside that of the baseline.
-
-    Args:
-        found: in the order of time. What is not final is shaded.
-    """
-    drawing, axes = sheet()
-    refreshes = [Period(cohort.refresh_start, cohort.refresh_end) for cohort in found]
-    mae, baseline = floats(c.mae for c in found), floats(c.baseline_mae for c in found)
-    _shade(axes, refreshes, np.array([not cohort.final for cohort in found]), "not final")
-    step(axes, refreshes, baseline, 1, "baseline")
-    step(axes, refreshes, mae, 0, "model")
-    axes.set_ylim(bottom=0)
-    over_time(axes, refreshes)
-    legend(axes)
-    description = f"Model: {range_of(mae)}. Baseline: {range_of(baseline)}."
-    title = "Mean absolute error of the questions of each refresh, beside the baseline"
-    return svg(drawing, "cohorts", title, description)
-
-
 def skill(reports: Sequence[Metrics]) -> str:
     """The skill of each refresh: 1 is exact, 0 no better than the baseline, below 0 worse."""
     drawing, axes = sheet(legend_rows=0)
     refreshes, values = spans(reports), floats(r.skill for r in reports)
-    _shade(axes, refreshes, np.isnan(values), "")
+    shade(axes, refreshes, np.isnan(values), "")
     step(axes, refreshes, values, 0, "skill")
     axes.axhline(0, color=SOFT, linewidth=1)
     axes.set_ylim(top=1, bottom=min(0, axes.get_ylim()[0]))
@@ -115,26 +94,45 @@ def skill(reports: Sequence[Metrics]) -> str:
 
 def rows(reports: Sequence[Metrics]) -> str:
     """How many rows each refresh held, in bars: in time, late, rejected."""
-    drawing, axes = sheet()
-    refreshes = spans(reports)
     late, rejected = floats(r.late for r in reports), floats(r.rejected for r in reports)
-    base = np.zeros(len(reports))
     stack = {"in time": floats(r.rows for r in reports) - late, "late": late, "rejected": rejected}
-    for name, line in zip(stack, (0, 3, 1), strict=True):
+    title = "Rows of each refresh: in time, late, rejected"
+    return bars("rows", title, spans(reports), stack, (0, 3, 1))
+
+
+def bars(
+    picture: str,
+    title: str,
+    refreshes: Sequence[Period],
+    stack: Mapping[str, Values],
+    lines: tuple[int, ...],
+) -> str:
+    """Counts of each refresh in bars, one upon the other.
+
+    Args:
+        picture: its name.
+        title: what it shows.
+        refreshes: in the order of time.
+        stack: by name, from below; shape (refreshes,). The first is drawn even if all are 0.
+        lines: the colours.
+    """
+    drawing, axes = sheet()
+    base = np.zeros(len(refreshes))
+    for place, (name, line) in enumerate(zip(stack, lines, strict=True)):
         top = base + stack[name]
         edges, low, high = steps(refreshes, base, top)
         look: dict[str, Any] = {"fill": True, "color": LINES[line], "label": NAMED + name}
-        if stack[name].any() or name == "in time":
+        if stack[name].any() or not place:
             axes.stairs(high, edges, baseline=low, **look)
         base = top
     wide = np.diff(edges).min() > 2 * LEAST * (edges[-1] - edges[0]) / ACROSS
-    if len(reports) <= APART and wide:
+    if len(refreshes) <= APART and wide:
         axes.vlines(edges, 0, np.nanmax(base), color=CARD, linewidth=1.5)
     axes.set_ylim(bottom=0)
     over_time(axes, refreshes)
     legend(axes)
     totals = ", ".join(f"{count(int(values.sum()))} {name}" for name, values in stack.items())
-    return svg(drawing, "rows", "Rows of each refresh: in time, late, rejected", f"{totals}.")
+    return svg(drawing, picture, title, f"{totals}.")
 
 
 def unlabelled(reports: Sequence[Metrics]) -> str:
@@ -294,7 +292,7 @@ def over_time(axes: Axes, places: Sequence[Period]) -> None:
     axes.set_xlim(left[0], right[-1])
 
 
-def _shade(axes: Axes, places: Sequence[Period], where: npt.NDArray[np.bool_], name: str) -> None:
+def shade(axes: Axes, places: Sequence[Period], where: npt.NDArray[np.bool_], name: str) -> None:
     """Shades the spans where something holds, from below to above."""
     edges, shaded = steps(places, np.where(where, 1.0, np.nan))
     if where.any():

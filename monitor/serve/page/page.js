@@ -278,14 +278,33 @@ function showLead() {
     return;
   }
   if (run.settings.schema.task) {
-    $("lead").replaceChildren("Predicting ", target, ", the log loss of model ", strong(report.model), " was ",
+    const model = report.model ? ["model ", strong(report.model)] : ["earlier models"];
+    $("lead").replaceChildren("Predicting ", target, ", the log loss of ", ...model, " was ",
       strong(figure(report.log_loss), "good"), " in the refresh ", strong(when(report.refresh_start)),
       "; that of the class shares of its window was ", strong(figure(report.baseline_log_loss), "base"), ".");
     return;
   }
-  $("lead").replaceChildren("Predicting ", target, ", model ", strong(report.model), " missed by ",
+  // Labels may come in a refresh without a question: then no model serves it.
+  const model = report.model ? ["model ", strong(report.model)] : ["earlier models"];
+  $("lead").replaceChildren("Predicting ", target, ", ", ...model, " missed by ",
     strong(figure(report.mae), "good"), " on average in the refresh ", strong(when(report.refresh_start)),
-    "; the mean of its window missed by ", strong(figure(report.baseline_mae), "base"), ".");
+    `; the mean of ${report.model ? "its window" : "their windows"} missed by `, strong(figure(report.baseline_mae), "base"), ".");
+}
+
+/** What became of the questions, where labels come later. */
+async function showQuestions() {
+  const later = run.settings?.schema.wait != null;
+  $("asked").hidden = !later;
+  if (!later) return;
+  const asked = await ask("/questions");
+  const counts = DISPLAY.labels.filter(([, field]) => asked.counts[field] || field === "answered" || field === "expired");
+  const within = (share, seconds) => `${share} within ${duration(seconds)}`;
+  pairs($("asked"), [
+    ["Open", count(asked.open)],
+    ...(asked.open ? [["Oldest open question", `${duration(asked.oldest_open_seconds)} at most`]] : []),
+    ...counts.map(([title, field]) => [title, count(asked.counts[field] ?? 0)]),
+    ...(asked.delay ? [["Delay of the newest labels", [within("50 %", asked.delay.p50), within("90 %", asked.delay.p90), within("all", asked.delay.max)].join(", ")]] : []),
+  ]);
 }
 
 // --- Refreshes, drift, alerts
@@ -613,7 +632,7 @@ function showFaults(error) {
 
 // --- Listening
 
-const [loadModels, loadAlerts, loadForm, loadSkipped, loadRows] = [showModels, showAlerts, showForm, showSkipped, showRows].map(coalesced);
+const [loadModels, loadAlerts, loadForm, loadSkipped, loadRows, loadQuestions] = [showModels, showAlerts, showForm, showSkipped, showRows, showQuestions].map(coalesced);
 const complain = (error) => { if (link.state === "live" && error.status) console.warn(error.message); };
 
 /** All that the page shows, asked for anew. */
@@ -631,7 +650,7 @@ async function refresh() {
   showLead();
   showNow();
   showReports(null);
-  doAll(loadModels, loadAlerts, loadForm, loadSkipped, loadRows, ...Object.values(pictures));
+  doAll(loadModels, loadAlerts, loadForm, loadSkipped, loadRows, loadQuestions, ...Object.values(pictures));
 }
 
 const on = {
@@ -651,7 +670,7 @@ const on = {
     showReports(report.refresh_start);
     const figures = report.mae == null ? "not scored" : `mean absolute error ${figure(report.mae)}, skill ${figure(report.skill)}`;
     $("news").textContent = `New refresh ${when(report.refresh_start)}: ${count(report.rows)} rows, ${figures}.`;
-    doAll(loadModels, loadAlerts, loadSkipped, loadRows, ...Object.values(pictures));
+    doAll(loadModels, loadAlerts, loadSkipped, loadRows, loadQuestions, ...Object.values(pictures));
   },
 };
 

@@ -95,8 +95,8 @@ def history_of(core: Core) -> History:
     if settings.data_schema.has_later_labels:
         with suppress(OSError, ValueError):  # one that is damaged, or gone meanwhile
             cohorts = core.folder.read_cohorts(NEWEST)
-    still = None if core.questions is None else core.questions.open()
-    return history.History(settings, None, reports, known, cohorts, still)
+    run = history.History(settings, None, reports, known, cohorts)
+    return run if core.questions is None else run.with_questions(core.questions)
 
 
 def whole(reports: Iterable[Report]) -> Iterator[Metrics]:
