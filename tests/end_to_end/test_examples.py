@@ -12,7 +12,8 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from examples import flights, own_source, predict
+from examples import answers, flights, own_source, predict
+from model.people import People
 from model.schema import load_schema
 from pipeline.__main__ import main
 from tests.kit.job import run_on
@@ -49,6 +50,27 @@ def test_the_newest_model_of_any_run_predicts_rows_of_its_sample(
     predict.main(str(run))
     found = [float(one) for one in re.findall(r"[\d.]+", capsys.readouterr().out)]
     assert len(found) == 5 and all(abs(y - 3 * x) < 20 for x, y in zip(range(120, 125), found))  # noqa: B905
+
+
+def test_labels_apart_are_the_peoples_salaries_but_for_those_that_never_come(
+    tmp_path: Path,
+) -> None:
+    answers.write(tmp_path, 2000)
+    asked = pd.read_csv(tmp_path / "questions.csv", parse_dates=["timestamp"])
+    labels = pd.read_csv(tmp_path / "labels.csv", parse_dates=["respondido"])
+    assert labels["respondido"].is_monotonic_increasing and "salario" not in asked
+    start = int(pd.Timestamp(answers.START).timestamp()) * 1_000_000
+    people = People("learnable", 42, answers.RATE, start).rows(0, 2000).to_pandas()
+    assert asked["idade"].tolist() == people["idade"].tolist()
+    first = labels.drop_duplicates("pessoa").merge(asked, on="pessoa")
+    number = first["pessoa"].str[1:].astype(int)
+    assert first["salario"].tolist() == people["salario"].loc[number].tolist()
+    delay = (first["respondido"] - first["timestamp"]).dt.total_seconds()
+    assert delay.max() <= 180 and set(delay[delay < 0]) == {-5.0}
+    known = len(first)
+    assert 0.96 < known / len(asked) < 0.99
+    assert (delay < 0).sum() == pytest.approx(0.01 * known, abs=2)
+    assert len(labels) - known == pytest.approx(0.02 * known, abs=2)
 
 
 @pytest.fixture(scope="module")
