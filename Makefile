@@ -31,7 +31,8 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup run test quick lint types fast slow coverage pythons docs schemas flights departures bench bench-check \
-	bench-alerts bench-classes bench-reading growth peers learners mlflow soak chaos attack power-cuts kills lock clean prism flink-up flink-down kafka-up kafka-down
+	bench-alerts bench-classes bench-reading growth peers learners mlflow soak chaos attack power-cuts kills lock clean prism flink-up flink-down kafka-up kafka-down \
+	registry-up registry-down
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -156,6 +157,12 @@ kafka-up: $(CORE) $(KAFKA) ## install (once) and start a Kafka broker on this ma
 kafka-down: ## stop it; its topics too: ARGS=--delete
 	@$(PYTHON) -m deploy.local.kafka down $(ARGS)
 
+registry-up: $(CORE) $(KAFKA) ## install (once) and start a schema registry on this machine (needs Java, mvn)
+	@$(BIN)/python -m deploy.local.registry up
+
+registry-down: ## stop it; its schemas are gone
+	@$(PYTHON) -m deploy.local.registry down
+
 lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
 	@$(LOCK) -o requirements/core.txt
 	@$(LOCK) --extra serve -c requirements/core.txt -o requirements/serve.txt
@@ -177,7 +184,7 @@ lock: .tools/bin/uv ## resolve setup.py again; newer versions: ARGS=--upgrade
 		--generate-hashes --custom-compile-command "make lock" $(ARGS) -o requirements/schemas.txt
 	@rm -rf correnteza.egg-info
 
-clean: flink-down kafka-down ## remove .venv, tools and caches; runs/ stays
+clean: flink-down kafka-down registry-down ## remove .venv, tools and caches; runs/ stays
 	rm -rf .venv .tools .cache build dist site *.egg-info .coverage* \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -51,7 +51,10 @@ SERVE = [
     "uvicorn>=0.32,<1",
     "zstandard>=0.21,<1",
 ]
-KAFKA = ["confluent-kafka>=2.6,<3"]
+KAFKA = [
+    "confluent-kafka>=2.6,<3",
+    "fastavro>=1.9,<2",  # records in Avro
+]
 NOTEBOOK = [
     "ipykernel>=6.29,<8",
     "matplotlib>=3.9,<4",

@@ -39,4 +39,5 @@ class LabelSchema(Schema):
             time_format=schema.time_format,
             time_zone=schema.time_zone,
             csv=schema.csv,
+            format=schema.format if labels.format is None else labels.format,
         )

@@ -6,6 +6,7 @@ A schema is a small TOML file (see ``Schema``). Columns that it does not name ar
 from __future__ import annotations
 
 import codecs
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from model.errors import UserError
 from model.features import CalendarFeature, ColumnEncoder, Features, calendar_features
 from model.section import Section
 from model.task_keys import Costs, check_keys, read_class, read_classes
+from model.topic_format import TopicFormat
 
 __all__ = ["Features", "Schema", "Section"]
 
@@ -122,16 +124,20 @@ class Labels(Section):
         time: the column with the time at which the label became known, written as ``time`` is.
         missing: what it means that no label has come when a question's wait is over: ``drop``,
             that nothing is known; or the target that the question had.
+        format: how the records of a topic of labels are written; None: as those of the questions.
 
     Example:
         >>> Labels(id="flight", target="arr_delay", time="arrived", missing=0).fill
         0.0
     """
 
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"format"})
+
     id: str = Field(min_length=1)
     target: str = Field(min_length=1)
     time: str = Field(min_length=1)
     missing: Literal["drop"] | float = "drop"
+    format: TopicFormat | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Labels:
@@ -192,6 +198,7 @@ class Schema(Section):
         labels: the columns of a stream of labels, which are then no columns of the rows: ``target``
             names what is predicted, and is not read. Needs ``id`` and ``wait``.
         csv: how CSV input is written; ignored for other formats.
+        format: how the records of a topic are written.
         baseline: which baselines there are (``model.comparing``).
         figures: by which column they are split.
 
@@ -214,7 +221,7 @@ class Schema(Section):
         {
             *("id", "keep", "time_format", "time_zone", "label_time", "wait"),
             *("task", "classes", "positive", "costs", "calibration", "labels"),
-            *("baseline", "figures"),
+            *("baseline", "figures", "format"),
         }
     )
 
@@ -235,6 +242,7 @@ class Schema(Section):
     calibration: Literal["none", "isotonic", "sigmoid"] = "none"
     labels: Labels | None = None
     csv: Csv = Csv()
+    format: TopicFormat = TopicFormat()
     baseline: BaselineKeys = BaselineKeys()
     figures: FigureKeys = FigureKeys()
 
@@ -670,6 +678,8 @@ def explain(error: ValidationError) -> str:
                 f"must be a list, as {_as_list(problem['input'])} (it is {problem['input']!r})"
             )
         elif place:
-            message += f" (it is {problem['input']!r})"
+            # an address that holds a password is not shown
+            shown = re.sub(r"//\S*@", "//(hidden)@", repr(problem["input"]))
+            message += f" (it is {shown})"
         messages.append(f"{place}: {message}" if place else message)
     return "; ".join(messages)

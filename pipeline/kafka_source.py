@@ -18,6 +18,7 @@ from reading.kafka.client import Client, KafkaError
 from reading.kafka.decode import MAX_PARTITIONS
 from reading.kafka.journal import Journal, Offsets
 from reading.kafka.planning import BACK, Decision, Rules, TimeIndex
+from reading.kafka.readers import check_format
 from transforms.sources.kafka import KafkaReader, KafkaSource, Plan
 from transforms.sources.planner import Drain
 from transforms.sources.work_items import Extent
@@ -57,6 +58,7 @@ def kafka_source(settings: Settings, folder: RunFolder) -> tuple[KafkaSource, Sp
 def _kafka_source(settings: Settings, folder: RunFolder) -> tuple[KafkaSource, Span, TopicRun]:
     cadence = settings.cadence
     topic = parse_topic(str(settings.input), settings.kafka_config)
+    check_format(settings.row_schema, settings.kafka_config)
     client = Client(topic)
     partitions = client.partitions()
     if partitions[-1] >= MAX_PARTITIONS:

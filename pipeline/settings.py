@@ -37,6 +37,7 @@ from model.people import SCHEMA as PEOPLE
 from model.schema import Schema
 from model.skipped import default_min_rows
 from model.times import parse_time, parse_times
+from model.topic_format import TopicFormat
 from model.zones import standard_offset
 from pipeline.values import address, delays, threshold
 from reading.kafka.address import is_kafka, parse_topic
@@ -564,6 +565,8 @@ class Settings(BaseModel):
         schema = self._schema
         if schema is None:
             schema = self._people if self.schema_file is None else load_schema(self.schema_file)
+        if schema.format != TopicFormat() and not self.reads_topic:
+            raise UserError("schema: format: goes with a topic: --input kafka://HOST:PORT/TOPIC")
         if schema.label_time is not None and self.reads_topic:
             raise UserError(
                 "schema: label_time: a topic's labels cannot come later yet: leave label_time out"

@@ -12,8 +12,9 @@ from model.wording import format_count, format_duration
 from pipeline.settings import Settings
 from reading.kafka.address import parse_topic
 from reading.kafka.client import Client, KafkaError, read_range
-from reading.kafka.decode import decode_json
+from reading.kafka.decode import decode
 from reading.kafka.planning import Rules
+from reading.kafka.readers import check_format, reader_of
 
 ROWS = 10_000
 """Maximum number of the topic's first rows that are looked at."""
@@ -35,6 +36,8 @@ def describe_topic(settings: Settings) -> Iterator[str]:
 
 def _describe(settings: Settings) -> Iterator[str]:
     topic = parse_topic(str(settings.input), settings.kafka_config)
+    check_format(settings.row_schema, settings.kafka_config)
+    read = reader_of(settings.row_schema, settings.kafka_config)
     client = Client(topic)
     begins = client.begins(client.partitions())
     ends = client.ends(sorted(begins))
@@ -48,7 +51,7 @@ def _describe(settings: Settings) -> Iterator[str]:
         stop = min(ends[partition], begin + -(-ROWS // len(begins)))
         clock: int | None = None
         for found in read_range(topic, partition, begin, stop):
-            batch = decode_json(found, partition, settings.row_schema, cadence.every)
+            batch = decode(found, partition, settings.row_schema, cadence.every, read)
             rows += batch.num_rows
             if PROBLEM in batch.schema.names:
                 problems += [one for one in batch.column(PROBLEM).to_pylist() if one is not None]

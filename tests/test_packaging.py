@@ -36,7 +36,16 @@ DECLARED = [
         for text in extra
     ),
 ]
-OPTIONAL = {"confluent_kafka", "mlflow", "onnx", "onnxruntime", "pandas", "river", "skl2onnx"}
+OPTIONAL = {
+    "confluent_kafka",
+    "fastavro",
+    "mlflow",
+    "onnx",
+    "onnxruntime",
+    "pandas",
+    "river",
+    "skl2onnx",
+}
 """What the job itself imports only where it is asked for by name, or brought by a user."""
 BROUGHT = {"river"}
 """What no extra names, since a user's own learner brings it."""

@@ -21,6 +21,15 @@ RESERVED = frozenset(
     }
 )
 """Properties that decide what is read, and so are not the user's."""
+OF_REGISTRY = "schema.registry."
+"""Prefix of the properties that are of the schema registry, and not of the broker."""
+REGISTRY = frozenset(
+    {
+        *("basic.auth.user.info", "bearer.auth.token"),
+        *("ssl.ca.location", "ssl.certificate.location", "ssl.key.location"),
+    }
+)
+"""The properties of a schema registry, without their prefix."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +99,31 @@ def read_config(path: str | None) -> Mapping[str, str]:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not name:
             raise UserError(f"--kafka-config {path}:{number}: must be a property, name=value")
+        if name.startswith(OF_REGISTRY) and name.removeprefix(OF_REGISTRY) not in REGISTRY:
+            known = ", ".join(sorted(REGISTRY))
+            raise UserError(
+                f"--kafka-config {path}:{number}: {name} is not known: {OF_REGISTRY}... must be "
+                f"one of {known} (its address is the schema's [format] registry)"
+            )
         if name in RESERVED:
             raise UserError(
                 f"--kafka-config {path}:{number}: {name} is set by the job: remove the line"
             )
         found[name] = value
     return found
+
+
+def broker_properties(path: str | None) -> dict[str, str]:
+    """The properties in a file that are the broker's; raises as ``read_config``."""
+    found = read_config(path).items()
+    return {name: value for name, value in found if not name.startswith(OF_REGISTRY)}
+
+
+def registry_properties(path: str | None) -> dict[str, str]:
+    """Those that are the schema registry's, without their prefix; raises as ``read_config``."""
+    found = read_config(path).items()
+    return {
+        name.removeprefix(OF_REGISTRY): value
+        for name, value in found
+        if name.startswith(OF_REGISTRY)
+    }

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from model.errors import UserError
 from model.loading import import_lock
-from reading.kafka.address import Topic, read_config
+from reading.kafka.address import Topic, broker_properties
 from reading.kafka.planning import Found
 
 ANSWER_SECONDS = 20.0
@@ -54,7 +54,7 @@ def _library() -> Any:
 
 def _properties(topic: Topic) -> dict[str, object]:
     return {
-        **read_config(topic.config),
+        **broker_properties(topic.config),
         "bootstrap.servers": topic.servers,
         # What a broker that is away would have printed again and again is raised, once.
         "logger": _Silent(),

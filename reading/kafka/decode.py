@@ -1,8 +1,11 @@
-"""Makes rows of records: a record is a row, and its id is its place in the topic."""
+"""Makes rows of records: a record is a row, and its id is its place in the topic.
+
+How a record's value is read is the format's: ``reader_of`` finds it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -29,24 +32,38 @@ def first_id(partition: int) -> int:
     return 1 << PARTITION_BITS + OFFSET_BITS | partition << OFFSET_BITS
 
 
-def decode_json(
-    records: Sequence[Record], partition: int, schema: Schema, ahead: int
-) -> pa.RecordBatch:
-    """A raw batch of records that are JSON objects.
+ReadValues = Callable[[Sequence[bytes | None]], list[Row]]
+"""Reads the values of records: a row each, or why it is not one; None is a tombstone."""
 
-    A record that is not is a row with a problem, as are a tombstone and a row whose event time
-    lies further than ``ahead`` after its record's timestamp.
+
+def read_json(values: Sequence[bytes | None]) -> list[Row]:
+    """Rows of values that are JSON objects.
+
+    Example:
+        >>> read_json([b'{"a": 1}', None])[0]
+        {'a': 1}
+    """
+    read = iter(read_rows(b"\n".join(filter(None, values)), [v for v in values if v is not None]))
+    return [TOMBSTONE if value is None else next(read) for value in values]
+
+
+def decode(
+    records: Sequence[Record], partition: int, schema: Schema, ahead: int, read: ReadValues
+) -> pa.RecordBatch:
+    """A raw batch of records.
+
+    A record that cannot be read is a row with a problem, as are a tombstone and a row whose event
+    time lies further than ``ahead`` after its record's timestamp.
 
     Args:
         records: in the order of their offsets.
         partition: where they come from.
         schema: of the rows.
         ahead: microseconds.
+        read: reads their values.
     """
     ids = np.array([record.offset for record in records], np.int64) + first_id(partition)
-    values = [record.value for record in records]
-    read = iter(read_rows(b"\n".join(filter(None, values)), [v for v in values if v is not None]))
-    rows: list[Row] = [TOMBSTONE if value is None else next(read) for value in values]
+    rows = read([record.value for record in records])
     batch = from_dicts(rows, ids, schema, absent_is_null=True)
     stamps = np.array([record.time for record in records], np.int64)
     return reject_ahead(batch, schema, stamps + ahead)

@@ -7,15 +7,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import fastavro
 import numpy as np
 import orjson
 import pytest
+import urllib3
 
-from deploy.local import kafka
+from deploy.local import kafka, registry
 from deploy.local.kafka import BROKER, HOME
 
 PARAMETERS = kafka.from_environment()
@@ -27,6 +30,11 @@ needs_kafka = [
     pytest.mark.skipif(not kafka.is_up(PARAMETERS), reason="Kafka is not up: make kafka-up"),
 ]
 """The marks of a test that reads from the broker."""
+REGISTRY = registry.from_environment().address
+needs_registry = pytest.mark.skipif(
+    not registry.is_up(registry.from_environment()),
+    reason="the schema registry is not up: make registry-up",
+)
 START = 1_767_225_600_000
 """The timestamp of the first record, milliseconds: 2026-01-01T00:00:00Z."""
 SCHEMA = """\
@@ -71,6 +79,26 @@ def make_rides(count: int, partitions: int = 4, seed: int = 1) -> list[Record]:
         }
         records.append(Record(stamp, orjson.dumps(row), int(place[i])))
     return records
+
+
+def register(subject: str, schema: object) -> int:
+    """Registers a schema in Avro; gives its number."""
+    answer = urllib3.request(
+        "POST",
+        f"{REGISTRY}/subjects/{subject}/versions",
+        json={"schema": orjson.dumps(schema).decode()},
+        headers={"Content-Type": "application/vnd.schemaregistry.v1+json"},
+    )
+    assert answer.status == 200, answer.data
+    return int(answer.json()["id"])
+
+
+def write_avro(number: int, schema: Any, row: object) -> bytes:
+    """A row as a record's value in Confluent's framing."""
+    out = BytesIO()
+    out.write(b"\0" + number.to_bytes(4, "big"))
+    fastavro.schemaless_writer(out, schema, row)
+    return out.getvalue()
 
 
 def make_topic(partitions: int = 4, **config: str) -> str:

@@ -31,9 +31,10 @@ from model.batch import Key, Tag, split
 from model.schema import Schema
 from reading.kafka.address import Topic
 from reading.kafka.client import Client, KafkaError, read_range
-from reading.kafka.decode import decode_json, first_id
+from reading.kafka.decode import decode, first_id
 from reading.kafka.journal import Journal
 from reading.kafka.planning import Decision, Position, Range, RangePlanner, Rules
+from reading.kafka.readers import reader_of
 from transforms.elements import OPEN, RawBatch, WorkItem
 from transforms.sources.planner import Drain, take_pin
 from transforms.sources.read import ReadFn, read_planned
@@ -359,9 +360,10 @@ class KafkaReader:
         where = f"{self.topic.name}/{partition}/"
         line = -first_id(partition)
         blocks = read_range(self.topic, partition, item.start, item.stop)
+        read = reader_of(self.schema, self.topic.config)
         # How many records come at once is chance: batches are cut by their number.
         for records in _in_blocks(blocks, self.batch_rows):
-            raw = decode_json(records, partition, self.schema, self.ahead)
+            raw = decode(records, partition, self.schema, self.ahead, read)
             batch, stamps = mark_late(raw, [item.at] * raw.num_rows)
             tag = Tag(Key(partition, item.start, part), int(stamps.min()), where, line)
             for piece in split(batch, tag, self.latency, stamps, self.offset):
