@@ -4,6 +4,9 @@
 * ``last``: the target of the row before, in its own partition or of its own entity;
 * ``season``: the mean target of the model's window in the same slot of a season.
 
+Where the target is a class, ``shares`` takes the place of ``mean``: the class shares of the model's
+window; ``last`` is sure of the class of the row before. Their errors are log losses.
+
 ``last`` needs the row before, which may lie in another batch, or in a refresh long ago. So each
 part of a stream is a ``Chain``: what is known of its inside, and its first and last targets. Chains
 merge as the parts follow each other, batches in a refresh and refreshes in a run.
@@ -15,8 +18,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from math import fsum
-from typing import Any, NamedTuple
+from math import fsum, log
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +30,14 @@ from model.groups import Named
 
 BASELINES = ("mean", "last", "season")
 """The names of all baselines; of those that are equally good the first is the best."""
+CLASS_BASELINES = ("shares", "last")
+"""The same where the target is a class."""
+LEAST = 1e-15
+"""Least probability of which a logarithm is taken."""
+MISSED = -log(LEAST)
+"""The log loss of a row whose class had no probability."""
+Target: TypeAlias = float | str
+"""A number, or the name of a class."""
 REMEMBERED = 20
 """Number of refreshes before a refresh whose errors choose its best baseline."""
 
@@ -52,24 +63,36 @@ class Tally(NamedTuple):
         return self.absolute / self.rows if self.rows else None
 
 
+def miss(target: Target, predicted: Target) -> float:
+    """The error of a prediction: the distance of two numbers; of classes 1 if they differ.
+
+    Example:
+        >>> miss(3.0, 1.0), miss("no", "yes")
+        (2.0, 1.0)
+    """
+    if isinstance(target, str) or isinstance(predicted, str):
+        return float(target != predicted)
+    return abs(target - predicted)
+
+
 class Chain(NamedTuple):
     """Rows that follow each other, of one entity or several.
 
     Attributes:
-        inner: the error of predicting each scored row by the row before it in here.
+        inner: the error of predicting each scored row by the row before it in here (``miss``).
         firsts: of each entity whose first row in here was scored, its target: what came before
             it is not known in here.
         lasts: of each entity, the target of its last row.
     """
 
     inner: Tally = Tally()
-    firsts: Mapping[str, float] = {}
-    lasts: Mapping[str, float] = {}
+    firsts: Mapping[str, Target] = {}
+    lasts: Mapping[str, Target] = {}
 
     def merge(self, other: Chain) -> Chain:
         """Both parts, where the other one follows this one."""
         met = [name for name in other.firsts if name in self.lasts]
-        between = Tally(len(met), fsum(abs(other.firsts[e] - self.lasts[e]) for e in met))
+        between = Tally(len(met), fsum(miss(other.firsts[e], self.lasts[e]) for e in met))
         still = {name: first for name, first in other.firsts.items() if name not in self.lasts}
         return Chain(
             self.inner.add(other.inner).add(between),
@@ -97,11 +120,40 @@ def join_links(links: Iterable[Link]) -> Chain:
     return reduce(Chain.merge, (link.chain for link in ordered), Chain())
 
 
-def make_chain(target: Matrix, scored: bool, entity: str) -> Chain:
+def load_links(fields: Iterable[Any]) -> tuple[Link, ...]:
+    """Links of their fields, as JSON has them."""
+    return tuple(Link(_place(place), _chain(*chain)) for place, chain in fields)
+
+
+def _place(place: list[int]) -> tuple[int, int, int, int]:
+    slot, partition, start, part = place
+    return slot, partition, start, part
+
+
+def _chain(inner: list[Any], firsts: Mapping[str, Target], lasts: Mapping[str, Target]) -> Chain:
+    return Chain(Tally(*inner), firsts, lasts)
+
+
+Targets: TypeAlias = Matrix | npt.NDArray[np.object_]
+"""Numbers, or the names of classes; shape (rows,)."""
+
+
+def _follow(target: Targets) -> Matrix:
+    """The error of predicting each row but the first by the one before it."""
+    if target.dtype == object:
+        return np.asarray(target[1:] != target[:-1], np.float64)
+    return np.abs(np.diff(target))
+
+
+def _plain(target: Any) -> Target:
+    return target if isinstance(target, str) else float(target)
+
+
+def make_chain(target: Targets, scored: bool, entity: str) -> Chain:
     """The chain of rows of one entity.
 
     Args:
-        target: shape (rows,), in their order, without NaN.
+        target: shape (rows,), in their order, without NaN or null.
         scored: whether a model has predicted them.
         entity: its name.
 
@@ -111,18 +163,18 @@ def make_chain(target: Matrix, scored: bool, entity: str) -> Chain:
     """
     if not len(target):
         return Chain()
-    lasts = {entity: float(target[-1])}
+    lasts = {entity: _plain(target[-1])}
     if not scored:
         return Chain(lasts=lasts)
-    inner = Tally(len(target) - 1, float(np.abs(np.diff(target)).sum()))
-    return Chain(inner, {entity: float(target[0])}, lasts)
+    inner = Tally(len(target) - 1, float(_follow(target).sum()))
+    return Chain(inner, {entity: _plain(target[0])}, lasts)
 
 
-def make_chains(target: Matrix, scored: bool, entities: Named) -> Chain:
+def make_chains(target: Targets, scored: bool, entities: Named) -> Chain:
     """The chain of rows of several entities.
 
     Args:
-        target: shape (rows,), in their order, without NaN.
+        target: shape (rows,), in their order, without NaN or null.
         scored: whether a model has predicted them.
         entities: of each row; one without an entity has no row before it.
 
@@ -145,7 +197,7 @@ def make_chains(target: Matrix, scored: bool, entities: Named) -> Chain:
     lasts = dict(zip(names, target[ends].tolist(), strict=True))
     if not scored:
         return Chain(lasts=lasts)
-    errors = np.abs(np.diff(target))[same]
+    errors = _follow(target)[same]
     inner = Tally(len(errors), float(errors.sum()))
     return Chain(inner, dict(zip(names, target[starts].tolist(), strict=True)), lasts)
 
@@ -164,7 +216,7 @@ class Before(NamedTuple):
     entities: Named | None = None
 
     def links(
-        self, target: Matrix, labelled: npt.NDArray[np.bool_], scored: bool
+        self, target: Targets, labelled: npt.NDArray[np.bool_], scored: bool
     ) -> tuple[Link, ...]:
         """The batch's link; none if it has no target.
 
@@ -225,17 +277,22 @@ class Past:
             with how many scored rows had a target.
     """
 
-    lasts: dict[str, float] = field(default_factory=dict)
+    lasts: dict[str, Target] = field(default_factory=dict)
     recent: deque[tuple[int, Mapping[str, Tally]]] = field(
         default_factory=lambda: deque(maxlen=REMEMBERED)
     )
 
-    def tally(self, summary: RefreshSummary) -> dict[str, Tally]:
-        """The errors of all baselines in the refresh that follows."""
-        chain = summary.chain
+    def follow(self, chain: Chain) -> Tally:
+        """The error of ``last`` in the refresh that follows; of classes how many are missed."""
         met = [name for name in chain.firsts if name in self.lasts]
-        between = fsum(abs(chain.firsts[name] - self.lasts[name]) for name in met)
-        last = chain.inner.add(Tally(len(met), between))
+        between = fsum(miss(chain.firsts[name], self.lasts[name]) for name in met)
+        return chain.inner.add(Tally(len(met), between))
+
+    def tally(self, summary: RefreshSummary) -> dict[str, Tally]:
+        """The errors of all baselines in the refresh that follows; of classes log losses."""
+        last = self.follow(summary.chain)
+        if "shares" in summary.tallies:
+            last = Tally(last.rows, last.absolute * MISSED)
         return {**summary.tallies, "last": last}
 
     def add(self, summary: RefreshSummary | None) -> None:
@@ -253,7 +310,7 @@ class Past:
         """
         rows = sum(labelled for labelled, _ in self.recent)
         errors = {}
-        for name in BASELINES:
+        for name in (*CLASS_BASELINES[:1], *BASELINES):
             tallies = [found[name] for _, found in self.recent if name in found]
             total = Tally(sum(t.rows for t in tallies), fsum(t.absolute for t in tallies))
             if total.mae is not None and 2 * total.rows >= rows:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
+from model.baselines import Before, Link
 from model.classes.decision import Classified
 from model.classes.figures import ClassSums, sum_classes
 from model.drift import Histogram
@@ -17,6 +19,7 @@ def sum_class_batch(
     model: str | None,
     histogram: Histogram | None = None,
     profile: str = "",
+    before: Before | None = None,
 ) -> Sums:
     """The sums of a batch.
 
@@ -27,10 +30,12 @@ def sum_class_batch(
         model: the name of the artefact that predicted.
         histogram: counts of the rows in the bins of the artefact's profile, if it has one.
         profile: that profile, as JSON.
+        before: where the batch stands, for the baseline ``last``; None: it has none.
     """
     rows, unlabelled = len(target), target.null_count
+    links = () if before is None else _link(target, before, classified is not None)
     if classified is None:
-        return Sums(rows=rows, unlabelled=unlabelled, late=late, figures=ClassSums())
+        return Sums(rows=rows, unlabelled=unlabelled, late=late, figures=ClassSums(links=links))
     return Sums(
         rows=rows,
         scored=rows,
@@ -40,5 +45,12 @@ def sum_class_batch(
         bins=() if histogram is None else histogram.bins,
         sums=() if histogram is None else histogram.sums,
         profile=profile,
-        figures=sum_classes(target, classified),
+        figures=sum_classes(target, classified)._replace(links=links),
     )
+
+
+def _link(target: pa.Array, before: Before, scored: bool) -> tuple[Link, ...]:
+    labelled = target.is_valid().to_numpy(zero_copy_only=False)
+    places = target.indices.drop_null().to_numpy()
+    names = np.array(target.dictionary.to_pylist(), dtype=object)
+    return before.links(names[places], labelled, scored)

@@ -86,6 +86,24 @@ class BaselineRows(BaseModel):
     season: int = 0
 
 
+class ClassBaselines(BaseModel):
+    """A figure of each baseline of classes; null where it has no meaning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shares: float | None = None
+    last: float | None = None
+
+
+class ClassBaselineRows(BaseModel):
+    """For how many of the labelled rows each baseline of classes predicts anything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shares: int = 0
+    last: int = 0
+
+
 class GroupFigures(BaseModel):
     """The figures of the rows of one value of a column, or of several values."""
 
@@ -163,12 +181,16 @@ class Metrics(BaseModel):
     mean, below 0 if they go the other way. Of several models, as labels that come later may have,
     both are taken as distances from the mean target of each model's window."""
     absolute_error: ErrorQuantiles | None = None
-    baselines: Baselines | None = None
-    baseline_rows: BaselineRows | None = None
+    baselines: Baselines | ClassBaselines | None = None
+    """Of classes log losses."""
+    baseline_rows: BaselineRows | ClassBaselineRows | None = None
     best_baseline: str | None = None
     """The baseline that had the least error over the 20 refreshes before."""
     skill_best: float | None = None
-    """1 - ``mae`` / the error of that baseline in this refresh."""
+    """1 - ``mae``, of classes ``log_loss``, / the error of that baseline in this refresh."""
+    baseline_accuracy: ClassBaselines | None = None
+    """The share of right predictions of the most frequent class of the model's window, and of the
+    class of the row before."""
     log_loss: float | None = None
     """This and the figures to ``raw`` are of classification (``model.classes.figures``)."""
     brier: float | None = None
@@ -254,7 +276,7 @@ OF_REGRESSION = frozenset(
     }
 )
 """The figures of regression, which other tasks do not have."""
-SPARSE = OF_REGRESSION | {"labelled", *LABEL_COUNTS, *STREAM_COUNTS, *FIGURES}
+SPARSE = OF_REGRESSION | {"labelled", *LABEL_COUNTS, *STREAM_COUNTS, *FIGURES, "baseline_accuracy"}
 """The fields that are written only if they were given."""
 
 

@@ -70,6 +70,7 @@ def pool(reports: Iterable[Metrics]) -> Pooled:
             mae=mae,
             baseline_mae=baseline / rows,
             skill=1 - absolute / baseline if baseline else None,
+            skill_best=pool_skill_best(counted),
         )
     return Pooled(
         refreshes=len(counted),
@@ -124,11 +125,12 @@ def pool_skill_best(reports: Sequence[Metrics]) -> float | None:
     """1 - the models' error / that of the best baselines, over the refreshes that have one."""
     mine, theirs = [], []
     for report in reports:
-        if report.best_baseline is None or report.baselines is None or report.mae is None:
+        mae, _ = find_errors(report)
+        if report.best_baseline is None or report.baselines is None or mae is None:
             continue
         error = getattr(report.baselines, report.best_baseline, None)
         if error is not None:
-            mine.append(count_rows(report) * report.mae)
+            mine.append(count_rows(report) * mae)
             theirs.append(count_rows(report) * error)
     return 1 - fsum(mine) / fsum(theirs) if fsum(theirs) else None
 

@@ -7,13 +7,20 @@ and a pairwise algorithm for computing sample variances").
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from model.arrays import Matrix
-from model.baselines import BASELINES, Chain, Link, Past, RefreshSummary, Tally, join_links
+from model.baselines import (
+    BASELINES,
+    Link,
+    Past,
+    RefreshSummary,
+    Tally,
+    join_links,
+    load_links,
+)
 from model.groups import Groups, GroupSums, Named, largest, merge_groups, sum_groups
 from model.quantiles import Bins
 
@@ -194,19 +201,10 @@ class RegressionSums(NamedTuple):
         return made._replace(
             bins=Bins.of_pairs(bins),
             season=None if season is None else Tally(*season),
-            links=tuple(Link(_place(place), _chain(*chain)) for place, chain in links),
+            links=load_links(links),
             groups=None if groups is None else {name: GroupSums(*sums) for name, *sums in groups},
             signed=None if signed is None else Signed(*signed),
         )
-
-
-def _place(place: list[int]) -> tuple[int, int, int, int]:
-    slot, partition, start, part = place
-    return slot, partition, start, part
-
-
-def _chain(inner: list[Any], firsts: Mapping[str, float], lasts: Mapping[str, float]) -> Chain:
-    return Chain(Tally(*inner), firsts, lasts)
 
 
 def sum_errors(

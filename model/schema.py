@@ -307,8 +307,10 @@ class Schema(Section):
     def _check_comparing(self) -> None:
         given = [("baseline.by", name) for name in self.baseline.by]
         given += [("figures.by", self.figures.by)] if self.figures.by else []
-        if self.classifies and (given or self.baseline.season):
-            raise ValueError("baseline, figures: must be left out where the target is a class")
+        if self.classifies and (self.figures.by or self.baseline.season):
+            raise ValueError(
+                "baseline.season, figures: must be left out where the target is a class"
+            )
         for key, column in given:
             if column not in (*self.categorical, *self.passed):
                 raise ValueError(

@@ -51,11 +51,11 @@ class Evaluated(TypedDict):
 def sum_scored(scored: ScoredBatch, schema: Schema, cadence: Cadence) -> tuple[int, KeyedSums]:
     """The sums of a scored batch."""
     tag, rows, inference = scored.batch.tag, scored.batch.rows, scored.inference
-    if schema.classifies:
-        return 0, KeyedSums(tag.key, _sum_classes(scored, schema))
     by, split = schema.baseline.by, schema.figures.by
     entities = name_rows(rows, by) if by else None
     before = Before(cadence.serve_window_of(tag.at), tag.key, entities)
+    if schema.classifies:
+        return 0, KeyedSums(tag.key, _sum_classes(scored, schema, before))
     sums = sum_batch(
         target=column(rows, schema.target),
         late=rows.column(LATE).true_count,
@@ -75,7 +75,7 @@ def sum_scored(scored: ScoredBatch, schema: Schema, cadence: Cadence) -> tuple[i
     return 0, KeyedSums(tag.key, sums)
 
 
-def _sum_classes(scored: ScoredBatch, schema: Schema) -> Sums:
+def _sum_classes(scored: ScoredBatch, schema: Schema, before: Before) -> Sums:
     rows, inference = scored.batch.rows, scored.inference
     sums = sum_class_batch(
         target=rows.column(schema.target),
@@ -84,6 +84,7 @@ def _sum_classes(scored: ScoredBatch, schema: Schema) -> Sums:
         model=scored.model,
         histogram=None if inference is None else inference.histogram,
         profile="" if inference is None else inference.profile,
+        before=None if schema.has_later_labels else before,
     )
     return keep_question_sums(sums) if schema.has_label_time else sums
 

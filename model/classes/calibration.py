@@ -20,11 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from model.arrays import Matrix
+from model.baselines import LEAST
 from model.loading import load_module
 from model.threads import one_thread
-
-LEAST = 1e-15
-"""Least probability of which a logarithm is taken."""
 
 
 class Curve(NamedTuple):

@@ -20,7 +20,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from model.arrays import Matrix
-from model.classes.calibration import LEAST
+from model.baselines import (
+    CLASS_BASELINES,
+    LEAST,
+    Link,
+    Past,
+    RefreshSummary,
+    Tally,
+    join_links,
+    load_links,
+)
 from model.classes.decision import Classified, Places, find_places
 
 UNIT = 2.0**36
@@ -116,6 +125,9 @@ class ClassSums(NamedTuple):
         positive: the class that ``scores`` are of; "" if some model has not two classes, or
             models differ in it.
         scores: rows of the positive, then all others, in ``SCORES`` bins of scores each.
+        links: of each batch, what the baseline ``last`` needs, of its unscored rows too.
+        usual: rows of the class that was the most frequent in the model's window; None in sums of
+            older versions.
     """
 
     labelled: int = 0
@@ -126,19 +138,26 @@ class ClassSums(NamedTuple):
     confusion: tuple[tuple[str, str, int], ...] = ()
     positive: str = ""
     scores: Counts = ()
+    links: tuple[Link, ...] = ()
+    usual: int | None = 0
 
     @property
     def task(self) -> str:
         """The task's name."""
         return "classification"
 
-    def summary(self) -> None:
-        """What later refreshes need of these: nothing."""
+    def summary(self) -> RefreshSummary | None:
+        """What later refreshes need of these, the sums of a whole refresh; None if nothing."""
+        if not self.labelled and not self.links:
+            return None
+        shares = Tally(self.labelled, self.baseline / LOSS_UNIT)
+        return RefreshSummary(self.labelled, {"shares": shares}, join_links(self.links))
 
     def merge(self, other: ClassSums) -> ClassSums:
         """Of both parts' rows."""
+        links = self.links + other.links
         if self.losses is None or other.losses is None:
-            return self if other.losses is None else other
+            return (self if other.losses is None else other)._replace(links=links)
         same = self.positive == other.positive
         raw = self.raw.merge(other.raw) if self.raw and other.raw else None
         cells: dict[tuple[str, str], int] = {}
@@ -153,24 +172,51 @@ class ClassSums(NamedTuple):
             confusion=tuple((*pair, count) for pair, count in sorted(cells.items())),
             positive=self.positive if same else "",
             scores=_add(self.scores, other.scores) if same else (),
+            links=links,
+            usual=None if self.usual is None or other.usual is None else self.usual + other.usual,
         )
 
-    def figures(self, past: Any = None) -> dict[str, Any]:
-        """``compute_class_figures``; what is known of the refreshes before changes none."""
-        return compute_class_figures(self)
+    def figures(self, past: Past) -> dict[str, Any]:
+        """The figures of a refresh: ``compute_class_figures``, and those of the baselines.
+
+        Args:
+            past: what is known of the refreshes before.
+        """
+        found, summary = compute_class_figures(self), self.summary()
+        if not self.labelled or summary is None:
+            summary = RefreshSummary()
+        tallies, last = past.tally(summary), past.follow(summary.chain)
+        losses = {name: tallies.get(name, Tally()).mae for name in CLASS_BASELINES}
+        best = past.best()
+        least = None if best is None else losses[best]
+        usual = self.usual / self.labelled if self.labelled and self.usual is not None else None
+        return {
+            **found,
+            "baselines": losses,
+            "baseline_accuracy": {
+                "shares": usual,
+                "last": 1 - last.absolute / last.rows if last.rows else None,
+            },
+            "baseline_rows": {name: tallies.get(name, Tally()).rows for name in CLASS_BASELINES},
+            "best_baseline": best,
+            "skill_best": 1 - found["log_loss"] / least if self.labelled and least else None,
+        }
 
     def errors(self) -> dict[str, Any]:
-        """The figures of a cohort: the same."""
+        """The figures of a cohort: those that need nothing of the refreshes before."""
         return compute_class_figures(self)
 
     def fields(self) -> list[Any]:
         """The sums as JSON has them, to the last digit."""
-        return list(self)
+        *plain, links, usual = self
+        linked = [[place, [inner, firsts, lasts]] for place, (inner, firsts, lasts) in links]
+        return [*plain, linked, usual]
 
 
 def load_class_sums(fields: Sequence[Any]) -> ClassSums:
-    """The sums of their fields, as JSON has them."""
-    labelled, losses, raw, baseline, unseen, confusion, positive, scores = fields
+    """The sums of their fields, as JSON has them; those that were added later may be absent."""
+    labelled, losses, raw, baseline, unseen, confusion, positive, scores, *later = fields
+    links, usual = later or ((), None)
     return ClassSums(
         labelled,
         None if losses is None else _load_losses(losses),
@@ -180,6 +226,8 @@ def load_class_sums(fields: Sequence[Any]) -> ClassSums:
         tuple((known, predicted, count) for known, predicted, count in confusion),
         positive,
         tuple(scores),
+        load_links(links),
+        usual,
     )
 
 
@@ -221,6 +269,7 @@ def sum_classes(target: pa.Array, classified: Classified) -> ClassSums:
         confusion=_count_pairs(target, places, classified),
         positive=positive,
         scores=scores,
+        usual=int(np.count_nonzero(places == classified.shares.argmax())),
     )
 
 

@@ -195,13 +195,13 @@ class Scored(NamedTuple):
 
     def sums(self, schema: Schema, cadence: Cadence) -> Sums:
         """What the refresh's figures are made of."""
-        if schema.classifies:
-            return self._sum_classes(schema)
         tag = tag_of(self.batch)
         by, split = schema.baseline.by, schema.figures.by
         entities = name_rows(self.batch, by) if by else None
         place = Before(cadence.serve_window_of(tag.at), tag.key, entities)
         before = None if schema.has_label_time else place
+        if schema.classifies:
+            return self._sum_classes(schema, before)
         target, late_rows = column(self.batch, schema.target), self.batch.column(LATE).true_count
         if self.model is None:
             return sum_batch(target, late_rows, None, 0.0, None, before=before)
@@ -219,7 +219,7 @@ class Scored(NamedTuple):
             named=None if split is None else name_rows(self.batch, [split]),
         )
 
-    def _sum_classes(self, schema: Schema) -> Sums:
+    def _sum_classes(self, schema: Schema, before: Before | None) -> Sums:
         model = self.model
         return sum_class_batch(
             self.batch.column(schema.target),
@@ -228,6 +228,7 @@ class Scored(NamedTuple):
             None if model is None else model.window.name,
             self.histogram,
             "" if model is None else model.artefact.profile_json,
+            before,
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from sklearn.ensemble import RandomForestClassifier
@@ -35,7 +36,8 @@ def make_rows(names: list[Any], seed: int, shares: list[float] | None = None) ->
     for i in range(WINDOW * WINDOWS * 5):
         place = int(rng.choice(len(names), p=shares))
         a, b = rng.normal(size=2) + np.array([place, -place])
-        rows.append({"t": i / 5, "y": names[place], "a": float(a), "b": float(b)})
+        entity = "pqr"[i * i % 3]
+        rows.append({"t": i / 5, "y": names[place], "a": float(a), "b": float(b), "c": entity})
     return rows
 
 
@@ -105,7 +107,9 @@ def test_probabilities_are_those_of_a_plain_loop(stream: str, learner: str, tmp_
     rows = make_rows(STREAMS[stream][0], 5, STREAMS[stream][1])
     wanted = expected(rows, LEARNERS[learner])
     options: dict[str, Any] = {} if learner == "logistic" else {"learner_param": FOREST}
-    folder = run(rows, tmp_path, learner=learner, **options)
+    by = 'keep = ["c"]\nbaseline = {by = ["c"]}' if stream == "numbers" else ""
+    folder = run(rows, tmp_path, by, learner=learner, **options)
+    check_baselines(folder, rows, by_entity=bool(by))
     found = predictions(folder)
     assert len(found) == len(rows)
     for row in found:
@@ -120,6 +124,44 @@ def test_probabilities_are_those_of_a_plain_loop(stream: str, learner: str, tmp_
         assert sum(probabilities.values()) == pytest.approx(1, abs=1e-12)
         if abs(max(p) - sorted(p)[-2]) > 1e-9:
             assert row["prediction"] == classes[int(np.argmax(p))]
+
+
+def check_baselines(folder: RunFolder, rows: list[Any], by_entity: bool) -> None:
+    """Checks the baselines of all reports against plain pandas."""
+    frame = pd.DataFrame(rows)
+    frame["window"], frame["y"] = frame["t"] // WINDOW, frame["y"].map(as_text)
+    frame["last"] = (frame.groupby("c") if by_entity else frame)["y"].shift(1)
+    past: list[dict[str, tuple[int, float]]] = []
+    for number, report in enumerate(folder.reports()):
+        found = report.baselines, report.baseline_accuracy, report.baseline_rows
+        losses, accuracy, counts = (one.model_dump() for one in found if one is not None)
+        if report.model is None:
+            assert losses == accuracy == {"shares": None, "last": None}
+            continue
+        trained = max(w for w in range(number) if frame[frame["window"] == w]["y"].nunique() > 1)
+        mine, known = frame[frame["window"] == number], frame[frame["window"] == trained]
+        shares = known["y"].value_counts(normalize=True).sort_index()
+        chances = mine["y"].map(shares).fillna(0.0).clip(lower=1e-15)
+        last = mine.dropna(subset="last")
+        missed = (last["last"] != last["y"]).to_numpy()
+        sums = {
+            "shares": (len(mine), float(-np.log(chances).sum())),
+            "last": (len(last), float(-np.log(np.where(missed, 1e-15, 1.0)).sum())),
+        }
+        assert counts == {name: count for name, (count, _) in sums.items()}
+        for name, (count, total) in sums.items():
+            assert losses[name] == pytest.approx(total / count, abs=1e-9)
+        assert losses["shares"] == report.baseline_log_loss
+        assert accuracy["shares"] == pytest.approx((mine["y"] == shares.idxmax()).mean())
+        assert accuracy["last"] == pytest.approx(1 - missed.mean())
+        totals = {name: sum(one[name][1] for one in past) for name in sums}
+        best = min(totals, key=totals.__getitem__) if past else None
+        assert report.best_baseline == best
+        if best is not None:
+            assert report.log_loss is not None and losses[best] > 0
+            assert report.skill_best == pytest.approx(1 - report.log_loss / losses[best])
+        past.append(sums)
+    assert len(past) == WINDOWS - 1
 
 
 FOREST = {"n_estimators": 20, "min_samples_leaf": 3}
