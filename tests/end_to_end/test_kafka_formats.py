@@ -137,6 +137,42 @@ def test_a_registry_that_wants_a_user_is_asked_by_that_of_the_properties(
     assert result.code == 2 and "schema.registry.basic.auth.user.info" in result.error
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_inserts_of_a_database_are_questions_and_other_changes_are_rejected(
+    packed: bool, tmp_path: Path
+) -> None:
+    rides = make_rides(2_000, 1)
+    topic = make_topic(1)
+    nullable = [{"name": name, "type": ["null", "Ride"]} for name in ("before", "after")]
+    fields = [{"name": "op", "type": "string"}, {**nullable[0], "type": ["null", RIDE]}]
+    envelope = {"type": "record", "name": "Envelope", "fields": [*fields, nullable[1]]}
+    number = register(f"{topic}-value", envelope) if packed else 0
+    values: list[bytes | None] = []
+    expected, ops = {}, {4: "u", 5: "d", 6: "r"}
+    for i, ride in enumerate(rides):
+        row, op = orjson.loads(ride.value or b""), ops.get(i % 10, "c")
+        change = {"op": op, "before": row if op in "ud" else None, "after": row}
+        change["after"] = None if op == "d" else row
+        value = write_avro(number, envelope, change) if packed else orjson.dumps(change)
+        values.append(None if i % 10 == 7 else value)
+        name = {4: "update", 5: "delete", 7: "tombstone"}.get(i % 10)
+        if name is not None:
+            expected[f"{topic}/0/{i}"] = name
+    produce(topic, [Record(ride.time, value, 0) for ride, value in zip(rides, values, strict=True)])
+    schema = tmp_path / "debezium.toml"
+    registry = f'registry = "{REGISTRY}"\n' if packed else ""
+    schema.write_text(f'{SCHEMA}[format]\ntype = "debezium"\n{registry}')
+    argv = ("--input", address(topic), "--schema", schema, *JOB, "--until", "now")
+    result = run(*argv, "--output", tmp_path / "run")
+    assert result.code == 0, result.err
+    reports = reports_of(tmp_path / "run")
+    assert sum(one["rows"] for one in reports) == 1_400
+    assert sum(one["rejected"] for one in reports) == 600
+    found = rejects_of(tmp_path / "run")
+    assert found.keys() == expected.keys()
+    assert all(name in found[where] for where, name in expected.items())
+
+
 @pytest.mark.parametrize(
     ("registry", "message"),
     [("http://127.0.0.1:1", "does not answer"), (f"{REGISTRY}/subjects", "is no schema registry")],

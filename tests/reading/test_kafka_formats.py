@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 from model.batch import PROBLEM, event_times
 from model.errors import UserError
+from model.label_stream import LabelSchema
 from model.rows import RowError
 from model.schema import Features, Schema, schema_of
 from reading.kafka.address import broker_properties, read_config, registry_properties
 from reading.kafka.avro import HEAD, AvroReader, flatten
 from reading.kafka.client import Record
 from reading.kafka.decode import TOMBSTONE, decode
+from reading.kafka.readers import reader_of
 from reading.kafka.registry import UnknownSchema
 
 FIRST = {
@@ -208,6 +210,51 @@ def test_logical_types_unions_and_records_within_are_columns() -> None:
     assert batch.column("day").to_pylist() == ["2026-01-02"] * 2
     assert batch.column("key").to_pylist() == [key] * 2
     assert batch.column("place.at").to_pylist() == ["2026-01-02T03:04:05.678Z"] * 2
+
+
+def change(op: str, before: object, after: object, **more: object) -> dict[str, object]:
+    """A change as Debezium has it."""
+    source = {"table": "rides", "ts_ms": 1_700_000_000_000}
+    return {"before": before, "after": after, "source": source, "op": op, "ts_ms": 5, **more}
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("are_labels", [False, True])
+def test_a_change_in_a_database_is_a_row_or_says_what_it_is(
+    wrapped: bool, are_labels: bool
+) -> None:
+    old, new = {"y": 1, "x": 2, "op": "own"}, {"y": 3, "x": None, "op": "own"}
+    changes: list[Any] = [
+        change("c", None, new),
+        change("r", None, new),
+        change("u", old, new),
+        change("d", old, None),
+        change("t", None, None),
+        change("c", None, None),
+        {"y": 1, "x": 2},
+    ]
+    if wrapped:
+        changes = [{"schema": {"type": "struct"}, "payload": one} for one in (*changes, None)]
+    else:
+        changes.append(None)
+    values = [json.dumps(one).encode() for one in changes[:-1]]
+    values.append(json.dumps(changes[-1]).encode() if wrapped else None)  # type: ignore[arg-type]
+    form = {"type": "debezium"}
+    labels = {"id": "k", "target": "y", "time": "source.ts_ms"}
+    schema = schema_of(
+        {**SCHEMA, "id": "k", "wait": "1d", "labels": labels, "format": form}, "--schema"
+    )
+    rows = reader_of(LabelSchema.of(schema) if are_labels else schema, None)(values)
+    good = 3 if are_labels else 2
+    for row in rows[:good]:
+        assert not isinstance(row, RowError)
+        assert (row["y"], row["x"], row["op"], row["ts_ms"]) == (3, None, "own", 5)
+        assert not are_labels or row["source.ts_ms"] == 1_700_000_000_000
+    wanted = ["an update (op 'u')", "a delete", "a truncate", "no row after it", "not a change"]
+    found = reasons(rows)
+    assert len(found) == len(values) - good
+    for reason, part in zip(found, [*wanted[good - 2 :], "tombstone"], strict=True):
+        assert part in reason
 
 
 SCHEMA = {"name": "s", "time": "t", "target": "y", "features": {"numeric": ["x"]}}
