@@ -199,8 +199,9 @@ def outcome_rows(asked: Asked, schema: Schema) -> pa.RecordBatch:
 
 
 def answered_columns(rows: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
-    """Answered questions without the features that are not kept."""
+    """Answered questions without the features that are not kept, nor name an entity."""
     kept = [name for name in schema.keep if name != schema.time]
+    kept += [name for name in schema.baseline.by if name not in kept]
     key = [] if schema.id is None else [KEY]
     return rows.select([ID, TIME, LABEL, schema.target, *key, *kept])
 

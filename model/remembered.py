@@ -59,12 +59,8 @@ class Remembered:
         It is to be used before the next call, which changes it.
         """
         if self._until is None or start < self._until:
-            self._past, names = Past(), self._listed(None, start)
-        elif start - self._until > ASKED * self.every:
-            names = self._listed(self._until, start)
-        else:
-            names = [file_name(at) for at in range(self._until, start, self.every)]
-        for name in names:
+            self._past, self._until = Past(), None
+        for name in list_names(self.folder, "json", self._until, start, self.every):
             try:
                 fields = json.loads(files.read_whole(files.join(self.folder, name)))
             except FileNotFoundError:  # nothing was known of it
@@ -73,10 +69,21 @@ class Remembered:
         self._until = start
         return self._past
 
-    def _listed(self, first: int | None, end: int) -> list[str]:
-        """The names of the files of refreshes that start from a time on and before another."""
-        names = (PurePath(path).name for path in files.list_files(self.folder, "*.json"))
-        found = {PurePath(name).stem: name for name in names}
-        starts = {parse_name(stem): name for stem, name in found.items() if is_name(stem)}
-        least = min(starts, default=end) if first is None else first
-        return [name for at, name in sorted(starts.items()) if least <= at < end]
+
+def list_names(folder: str, suffix: str, first: int | None, end: int, every: int) -> list[str]:
+    """The names that files of refreshes have, in order; such a file need not be there.
+
+    Args:
+        folder: of files each named by the start of its refresh.
+        suffix: of their names.
+        first: the start of the first refresh, microseconds; None: the oldest that has a file.
+        end: refreshes from here on are left out.
+        every: a refresh's length.
+    """
+    if first is not None and end - first <= ASKED * every:
+        return [f"{format_name(at)}.{suffix}" for at in range(first, end, every)]
+    names = (PurePath(path).name for path in files.list_files(folder, f"*.{suffix}"))
+    found = {PurePath(name).stem: name for name in names}
+    starts = {parse_name(stem): name for stem, name in found.items() if is_name(stem)}
+    least = min(starts, default=end) if first is None else first
+    return [name for at, name in sorted(starts.items()) if least <= at < end]

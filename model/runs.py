@@ -45,6 +45,7 @@ WRITTEN = (
         f"timing/{NAME}.json",
         f"metrics/{NAME}.json",
         f"summaries/{NAME}.json",
+        f"known/{NAME}.parquet",
         f"alerts/{NAME}.ndjson",
         f"skipped/{NAME}.json",
     ),
@@ -167,6 +168,11 @@ class RunFolder:
     def summaries(self) -> str:
         """``<refresh start>.json``: what later refreshes need of one."""
         return self._part("summaries")
+
+    @property
+    def known(self) -> str:
+        """``<refresh start>.parquet``: targets that became known in it, if labels come later."""
+        return self._part("known")
 
     @property
     def alerts(self) -> str:

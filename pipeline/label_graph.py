@@ -33,6 +33,7 @@ from transforms.join import (
     name_model,
 )
 from transforms.labels import TrackQuestions
+from transforms.last import CompareLast
 from transforms.resume import is_unreported
 from transforms.sinks.outcomes import WriteOutcomes
 from transforms.sinks.rejects import WriteRejects
@@ -98,6 +99,7 @@ def read_labels(
     schema, keyed = settings.row_schema, tuple[int, KeyedSums]
     joining = Joining(
         schema,
+        settings.cadence,
         settings.clock,
         settings.shards,
         folder.questions,
@@ -143,7 +145,12 @@ def score_labels(
     inputs = AnswerInputs(answered=labels.settled["answered"], predictions=predictions)
     answers = inputs | "Answers" >> ScoreAnswers(labels.joining, folder.outcomes)
     windows = labels.joining.windows
-    errors = (labels.settled["sums"], answers["sums"], labels.counts) | "Errors" >> beam.Flatten()
+    joining = labels.joining
+    known = answers["known"] | "KnownRefresh" >> beam.WindowInto(windows)
+    compare = CompareLast(folder.known, joining.cadence, joining.clock, joining.end)
+    last = known | "Last" >> compare
+    errors = (labels.settled["sums"], answers["sums"], labels.counts, last)
+    errors = errors | "Errors" >> beam.Flatten()
     name = beam.FlatMap(name_model, labels.joining).with_output_types(tuple[int, CohortPart])
     models = scored | "NameModel" >> name
     parts = (labels.settled["parts"], answers["parts"], models) | "AllParts" >> beam.Flatten()
@@ -173,13 +180,18 @@ def track_labels(
         since: the first refresh that is to report, microseconds; None: all are.
     """
     schema, rows = settings.row_schema, settings.predictions == "parquet"
-    track = TrackQuestions(schema, settings.clock, folder.predictions, since, rows)
+    cadence, clock = settings.cadence, settings.clock
+    track = TrackQuestions(schema, cadence, clock, folder.predictions, since, rows)
     known = {"scored": scored, "accepted": accepted} | "Labels" >> track
+    errors = known["errors"]
+    if known["known"] is not None:
+        compare = CompareLast(folder.known, cadence, clock, end)
+        errors = (errors, known["known"] | "Last" >> compare) | "Errors" >> beam.Flatten()
     written = []
     if rows:
         outcomes = WriteOutcomes(folder.outcomes, settings.shards, end)
         written.append(known["answered"] | "Outcomes" >> outcomes)
-    return LabelFigures(known["errors"], known["parts"], written)
+    return LabelFigures(errors, known["parts"], written)
 
 
 def is_within(element: ScoredBatch | Rejects, end: StreamEnd, clock: Clock) -> bool:

@@ -38,6 +38,7 @@ from transforms import object_store
 from transforms.elements import (
     AcceptedBatch,
     AnsweredRows,
+    AnsweredTargets,
     AskedBatch,
     Committed,
     FileReference,
@@ -503,6 +504,7 @@ SUMS = coders.IterableCoder(SumsCoder())
 for element, coder in {
     RawBatch: RecordBatchCoder,
     AcceptedBatch: TaggedCoder,
+    AnsweredTargets: TaggedCoder,
     OutcomeRows: TaggedCoder,
     QuestionRows: TaggedCoder,
     JoinInput: JoinInputCoder,

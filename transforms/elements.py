@@ -22,6 +22,7 @@
 | ``FileReference``, ``LabelRows`` | the steps of ``SettleLabels`` | their CoGroupByKeys |
 | ``AnsweredRows``, all three a ``JoinInput`` | ``SettleLabels`` | ``ScoreAnswers`` |
 | ``OutcomeRows`` | ``TrackQuestions`` | ``WriteOutcomes`` |
+| ``AnsweredTargets`` | ``TrackQuestions``, ``ScoreAnswers`` | ``CompareLast`` |
 | ``model.cohorts.CohortPart`` | ``TrackQuestions`` | ``WriteCohorts`` |
 | ``tuple[int, Metrics]``, by a refresh's start | ``Evaluate`` | ``WriteAlerts``, reports |
 
@@ -277,6 +278,11 @@ class AskedBatch(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class OutcomeRows(Tagged):
     """A batch's answered questions as they stand in outcomes/."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredTargets(Tagged):
+    """Answered questions as ``model.last_known.ANSWERED`` has them, for the baseline ``last``."""
 
 
 @dataclass(frozen=True, slots=True)

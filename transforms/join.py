@@ -29,12 +29,13 @@ from apache_beam.utils.timestamp import Timestamp
 
 from model import files
 from model.answers import Asked, Outcome, answered_columns, outcome_rows, sum_answers
-from model.asof import format_name, parse_name
-from model.batch import ID, LATE, TIME, TIME_TYPE, Key, Tag, event_times, row_ids
+from model.asof import Cadence, format_name, parse_name
+from model.batch import ID, LATE, TIME, TIME_TYPE, Key, Tag, event_times, label_times, row_ids
 from model.cohorts import Clock, CohortPart
 from model.ending import StreamEnd
 from model.label_stream import LabelSchema
 from model.labels import Ints, LabelCounts, StreamCounts
+from model.last_known import answered_targets
 from model.metrics import Sums
 from model.offers import Labels, Offers, find_offers
 from model.questions import (
@@ -54,6 +55,7 @@ from model.store import is_name
 from transforms.elements import (
     AcceptedBatch,
     AnsweredRows,
+    AnsweredTargets,
     FileReference,
     JoinInput,
     KeyedSums,
@@ -71,7 +73,7 @@ from transforms.stamps import STAMP, WINDOW, beam_time, last_time
 from transforms.writing import WriteFn, write_file
 
 QUESTIONS, LABELS, PREDICTIONS, ANSWERED = "questions", "labels", "predictions", "answered"
-SUMS, PARTS, WRITTEN = "sums", "parts", "written"
+SUMS, PARTS, WRITTEN, KNOWN = "sums", "parts", "written", "known"
 QUESTION_SUMS, SETTLED_SUMS, EXPIRED_SUMS, ANSWER_SUMS, LABEL_SUMS, REJECTED_SUMS = range(-6, 0)
 """Partitions of the keys of sums that are of no batch, by which they are added in a fixed order."""
 Keyed = tuple[int, JoinInput]
@@ -83,6 +85,7 @@ class Joining:
 
     Attributes:
         schema: of the questions, with ``labels``.
+        cadence: how event time is divided.
         clock: when they can be answered.
         shards: into how many parts keys are divided.
         questions, labels, predictions: folders of the run.
@@ -91,6 +94,7 @@ class Joining:
     """
 
     schema: Schema
+    cadence: Cadence
     clock: Clock
     shards: int
     questions: str
@@ -291,12 +295,13 @@ def settle_labels(grouped: Grouped, joining: Joining, window: IntervalWindow) ->
         missing += filled
         if not len(found.question) and not filled:
             continue
-        rows = _answer(file.read(), found, over[: len(over) * (fill is not None)], fill, joining)
+        over = over[: len(over) * (fill is not None)]
+        rows, asked_at = _answer(file.read(), found, over, fill, joining)
         stamp = last_time(window)
         tag = Tag(Key(refresh, asked, shard), refresh, "", 0)
         yield TimestampedValue(AcceptedBatch(tag, rows), stamp)
         if joining.is_due(joining.clock.final_at(asked)):  # so is what is due in this refresh
-            found_rows = answered_columns(rows, joining.joined)
+            found_rows = answered_columns(rows, joining.joined).append_column(ASKED, asked_at)
             answered = shard, AnsweredRows(asked, found_rows)
             yield TaggedOutput(ANSWERED, TimestampedValue(answered, stamp))
     if joining.is_due(refresh) and (any(counts) or missing):
@@ -327,8 +332,8 @@ def _count_expired(
 
 def _answer(
     rows: pa.RecordBatch, found: Answers, over: Ints, fill: float | None, joining: Joining
-) -> pa.RecordBatch:
-    """Questions with their answers, in the order of their row ids.
+) -> tuple[pa.RecordBatch, pa.Array]:
+    """Questions with their answers, in the order of their row ids, and when each was asked.
 
     Args:
         rows: of the questions' file.
@@ -351,7 +356,8 @@ def _answer(
     by_id = np.argsort(ids[places])
     taken = rows.take(pa.array(places[by_id]))
     label_time = pa.array(known[by_id]).cast(TIME_TYPE)
-    return joined_rows(taken, pa.array(target[by_id]), label_time, joining.joined)
+    joined = joined_rows(taken, pa.array(target[by_id]), label_time, joining.joined)
+    return joined, taken.column(ASKED)
 
 
 def refer_to_predictions(
@@ -367,7 +373,7 @@ class ScoreAnswersFn(beam.DoFn):
     """Answered rows with what was predicted for them when they were asked.
 
     Gives sums of their errors; to the output ``parts`` their part in their cohort; to ``written``
-    the file of ``outcomes/``.
+    the file of ``outcomes/``; to ``known`` their targets.
 
     Attributes:
         joining: what the steps share.
@@ -394,6 +400,8 @@ class ScoreAnswersFn(beam.DoFn):
                 yield TimestampedValue((0, KeyedSums(key, sums)), last_time(window))
                 tag = Tag(key, refresh, "", 0)
                 parts.append(OutcomeRows(tag, outcome_rows(asked, joining.joined)))
+                known = AnsweredTargets(tag, _known_targets(asked, refresh, joining))
+                yield TaggedOutput(KNOWN, TimestampedValue(known, last_time(window)))
         if parts:
             for written in write_outcomes((shard, parts), self.outcomes, joining.end, window):
                 yield TaggedOutput(WRITTEN, written)
@@ -408,6 +416,15 @@ class ScoreAnswersFn(beam.DoFn):
             raise ValueError(f"no predictions of {format_name(asked)}, whose questions have labels")
         path = question_path(self.joining.predictions, asked, shard)
         return find_predictions(answered.rows, path, self.joining.schema)
+
+
+def _known_targets(asked: Asked, refresh: int, joining: Joining) -> pa.RecordBatch:
+    """The targets of questions that are all answered in a refresh."""
+    stamps = asked.rows.column(ASKED).to_numpy()
+    known = np.maximum(np.maximum(label_times(asked.rows), stamps), refresh)
+    latency, offset = joining.cadence.latency, joining.cadence.offset
+    slots = (stamps - offset) // latency * latency + offset
+    return answered_targets(asked, known, slots, np.arange(len(stamps)), joining.joined)
 
 
 def find_predictions(rows: pa.RecordBatch, path: str, schema: Schema) -> Asked:
@@ -520,11 +537,12 @@ class AnswerInputs(TypedDict):
 
 
 class Scores(TypedDict):
-    """What ``ScoreAnswers`` gives: sums of errors, parts of cohorts, files of outcomes."""
+    """What ``ScoreAnswers`` gives: sums of errors, parts of cohorts, files, answered targets."""
 
     sums: beam.PCollection[tuple[int, KeyedSums]]
     parts: beam.PCollection[tuple[int, CohortPart]]
     written: beam.PCollection[WrittenFile]
+    known: beam.PCollection[AnsweredTargets]
 
 
 class ScoreAnswers(beam.PTransform[AnswerInputs, Scores]):
@@ -552,12 +570,18 @@ class ScoreAnswers(beam.PTransform[AnswerInputs, Scores]):
         scored = (
             {ANSWERED: inputs["answered"], PREDICTIONS: predictions}
             | "MeetPredictions" >> beam.CoGroupByKey()
-            | "ScoreAnswers" >> score.with_outputs(PARTS, WRITTEN, main=SUMS)
+            | "ScoreAnswers" >> score.with_outputs(PARTS, WRITTEN, KNOWN, main=SUMS)
         )
         scored[SUMS].element_type = tuple[int, KeyedSums]
         scored[PARTS].element_type = tuple[int, CohortPart]
         scored[WRITTEN].element_type = WrittenFile
-        return Scores(sums=scored[SUMS], parts=scored[PARTS], written=scored[WRITTEN])
+        scored[KNOWN].element_type = AnsweredTargets
+        return Scores(
+            sums=scored[SUMS],
+            parts=scored[PARTS],
+            written=scored[WRITTEN],
+            known=scored[KNOWN],
+        )
 
 
 def drop_questions(reported: int, folders: tuple[str, ...], clock: Clock) -> None:

@@ -25,14 +25,16 @@ from apache_beam.utils.timestamp import Timestamp
 
 from model import files
 from model.answers import Asked, cut_answered, find_outcomes
-from model.asof import format_name
+from model.asof import Cadence, format_name
 from model.batch import ID, SECOND, row_ids
 from model.classes.columns import class_column_names, restore
 from model.cohorts import Clock, CohortPart
 from model.errors import UserError
+from model.last_known import cut_targets
 from model.schema import Schema
 from transforms.elements import (
     AcceptedBatch,
+    AnsweredTargets,
     AskedBatch,
     KeyedSums,
     OutcomeRows,
@@ -42,7 +44,7 @@ from transforms.sinks.predictions import SEASON, baseline_names, prediction_layo
 from transforms.stamps import STAMP, beam_time
 
 Element = TypeVar("Element")
-ERRORS, PARTS, ANSWERED = "errors", "parts", "answered"
+ERRORS, PARTS, ANSWERED, KNOWN = "errors", "parts", "answered", "known"
 REFRESHES_HELD = 64
 """Maximum number of refreshes whose predictions a resumed run holds at a time."""
 
@@ -56,17 +58,27 @@ class TrackQuestionsFn(beam.DoFn):
     """What becomes of scored questions, each thing stamped into the refresh in which it is certain.
 
     Gives errors and counts (``KeyedSums``); to the output ``parts`` the batch's part in its cohort,
-    in the refresh in which the cohort is final; to ``answered`` its answered rows.
+    in the refresh in which the cohort is final; to ``answered`` its answered rows, and of a number
+    to ``known`` their targets.
 
     Attributes:
         schema: of the rows, with ``label_time``.
+        cadence: how event time is divided.
         clock: when questions can be answered.
         since: what was certain in an earlier refresh has been reported; microseconds, or None.
         rows: whether answered rows are needed.
     """
 
-    def __init__(self, schema: Schema, clock: Clock, since: int | None, rows: bool = True) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        cadence: Cadence,
+        clock: Clock,
+        since: int | None,
+        rows: bool = True,
+    ) -> None:
         self.schema = schema
+        self.cadence = cadence
         self.clock = clock
         self.since = since
         self.rows = rows
@@ -88,12 +100,24 @@ class TrackQuestionsFn(beam.DoFn):
         if self._is_due(final):
             part = CohortPart(tag.key, asked.rows.num_rows, asked.model or "", outcomes)
             yield TaggedOutput(PARTS, self._stamp((0, part), final, at))
+        if not self.schema.classifies:
+            for refresh, targets in self._known(batch):
+                known = AnsweredTargets(tag, targets)
+                yield TaggedOutput(KNOWN, self._stamp(known, refresh, at))
         if not self.rows:
             return
         for refresh, rows in cut_answered(asked, self.schema, every, tag.at, offset):
             if self._is_due(refresh):
                 answered = OutcomeRows(tag, rows)
                 yield TaggedOutput(ANSWERED, self._stamp(answered, refresh, at))
+
+    def _known(self, batch: AskedBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """The targets of a batch's answered questions, by the refresh in which that is known."""
+        tag, asked = batch
+        slot = self.cadence.serve_window_of(tag.at)
+        for refresh, rows in cut_targets(asked, self.schema, self.clock, tag.at, slot):
+            if self._is_due(refresh):
+                yield refresh, rows
 
     def _is_due(self, refresh: int) -> bool:
         return self.since is None or refresh >= self.since
@@ -214,11 +238,13 @@ class TrackedQuestions(TypedDict):
         errors: sums of errors and counts.
         parts: batches' parts in their cohorts.
         answered: answered questions.
+        known: their targets; None of classes.
     """
 
     errors: beam.PCollection[tuple[int, KeyedSums]]
     parts: beam.PCollection[tuple[int, CohortPart]]
     answered: beam.PCollection[OutcomeRows]
+    known: beam.PCollection[AnsweredTargets] | None
 
 
 class TrackQuestions(beam.PTransform[QuestionBatches, TrackedQuestions]):
@@ -226,6 +252,7 @@ class TrackQuestions(beam.PTransform[QuestionBatches, TrackedQuestions]):
 
     Attributes:
         schema: of the rows, with ``label_time``.
+        cadence: how event time is divided.
         clock: when questions can be answered.
         folder: ``predictions/``, where those of a resumed run's reported refreshes are.
         since: the start of the first refresh that is to report, microseconds; None: all are.
@@ -233,10 +260,17 @@ class TrackQuestions(beam.PTransform[QuestionBatches, TrackedQuestions]):
     """
 
     def __init__(
-        self, schema: Schema, clock: Clock, folder: str, since: int | None, rows: bool = True
+        self,
+        schema: Schema,
+        cadence: Cadence,
+        clock: Clock,
+        folder: str,
+        since: int | None,
+        rows: bool = True,
     ) -> None:
         super().__init__()
         self.schema = schema
+        self.cadence = cadence
         self.clock = clock
         self.folder = folder
         self.since = since
@@ -248,19 +282,33 @@ class TrackQuestions(beam.PTransform[QuestionBatches, TrackedQuestions]):
             recall = beam.ParDo(FindReportedFn(self.folder, self.clock, self.since, self.schema))
             asked.append(inputs["accepted"] | "Recall" >> recall.with_output_types(AskedBatch))
         refreshes = FixedWindows(self.clock.every // SECOND, self.clock.offset // SECOND)
-        found: dict[str, list[beam.PCollection[Any]]] = {ERRORS: [], PARTS: [], ANSWERED: []}
+        types = {k: t for k, t in _TYPES.items() if k != KNOWN or not self.schema.classifies}
+        found: dict[str, list[beam.PCollection[Any]]] = {kind: [] for kind in types}
         for number, questions in enumerate(asked):
             name = ("Follow", "FollowRecalled")[number]
-            follow = beam.ParDo(TrackQuestionsFn(self.schema, self.clock, self.since, self.rows))
-            outputs = questions | name >> follow.with_outputs(PARTS, ANSWERED, main=ERRORS)
-            for kind, type_ in _TYPES.items():
+            track = TrackQuestionsFn(self.schema, self.cadence, self.clock, self.since, self.rows)
+            follow = beam.ParDo(track).with_outputs(
+                *(kind for kind in types if kind != ERRORS), main=ERRORS
+            )
+            outputs = questions | name >> follow
+            for kind, type_ in types.items():
                 outputs[kind].element_type = type_
                 placed = outputs[kind] | f"{name}{kind.title()}" >> beam.WindowInto(refreshes)
                 found[kind].append(placed)
         flat = {
             kind: parts | f"All{kind.title()}" >> beam.Flatten() for kind, parts in found.items()
         }
-        return TrackedQuestions(errors=flat[ERRORS], parts=flat[PARTS], answered=flat[ANSWERED])
+        return TrackedQuestions(
+            errors=flat[ERRORS],
+            parts=flat[PARTS],
+            answered=flat[ANSWERED],
+            known=flat.get(KNOWN),
+        )
 
 
-_TYPES = {ERRORS: tuple[int, KeyedSums], PARTS: tuple[int, CohortPart], ANSWERED: OutcomeRows}
+_TYPES = {
+    ERRORS: tuple[int, KeyedSums],
+    PARTS: tuple[int, CohortPart],
+    ANSWERED: OutcomeRows,
+    KNOWN: AnsweredTargets,
+}

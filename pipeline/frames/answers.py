@@ -15,6 +15,15 @@ from model.asof import Cadence
 from model.baselines import Past
 from model.batch import Key, tag_of
 from model.cohorts import Clock, Cohort, CohortPart, merge_cohort
+from model.last_known import (
+    KNOWN,
+    cut_targets,
+    merge_known,
+    newest_targets,
+    sort_answered,
+    sum_last,
+    sums_key,
+)
 from model.metrics import Metrics, Sums, compute_metrics, merge, order_sums
 from model.schema import Schema
 from pipeline.frames.replay import Refresh, Scored
@@ -36,6 +45,7 @@ class Answers:
         self._sums: dict[int, list[tuple[Key, Sums]]] = defaultdict(list)
         self._parts: dict[int, list[CohortPart]] = defaultdict(list)
         self._answered: list[tuple[int, pa.RecordBatch]] = []
+        self._targets: dict[int, list[pa.RecordBatch]] = defaultdict(list)
 
     def ask(self, refresh: Refresh, scored: list[Scored]) -> None:
         """Takes in what was predicted for the questions of a refresh."""
@@ -56,6 +66,10 @@ class Answers:
         part = CohortPart(tag.key, asked.rows.num_rows, asked.model or "", outcomes)
         self._parts[start].append(part)
         self._answered += cut_answered(asked, self.schema, every, tag.at, offset)
+        if not self.schema.classifies:
+            slot = self.cadence.serve_window_of(tag.at)
+            for refresh, rows in cut_targets(asked, self.schema, self.clock, tag.at, slot):
+                self._targets[refresh].append(rows)
 
     def metrics(self, until: int) -> list[Metrics]:
         """The figures of each refresh that has ended by a time, microseconds, by label.
@@ -65,12 +79,21 @@ class Answers:
         final = {self.clock.final_at(start) for start in self._parts}
         ends = {start: start + self.clock.every for start in sorted({*self._sums, *final})}
         found, past, task = [], Past(), self.schema.task
+        self._compare_last()
         for start, end in ends.items():
             if end <= until:
                 sums = self._merged(start)
                 found.append(compute_metrics(sums, start, end, True, past, task))
                 past.add(None if sums.figures is None else sums.figures.summary())
         return found
+
+    def _compare_last(self) -> None:
+        """Adds the errors of the baseline ``last`` to the sums of each refresh."""
+        known = KNOWN.empty_table()
+        for start, parts in sorted(self._targets.items()):
+            answered = sort_answered(parts)
+            known = merge_known([known, newest_targets(answered, self.cadence)], start, self.clock)
+            self._sums[start].append((sums_key(start), sum_last(answered, known, start)))
 
     def _merged(self, start: int) -> Sums:
         parts = sorted(self._sums.get(start, ()), key=lambda part: order_sums(*part))

@@ -59,6 +59,8 @@ def replay_labels(
     regressor: Callable[[], Any],
     end: int | None = None,
     least: int = 1,
+    latency: int | None = None,
+    by: str | None = None,
 ) -> Expected:
     """The whole loop.
 
@@ -70,6 +72,8 @@ def replay_labels(
         regressor: makes one that is not fitted yet.
         end: where the stream ends, seconds; None: behind the greatest time of either clock.
         least: rows that make a model.
+        latency: seconds of a serve window; None: a refresh.
+        by: the column whose last value is known; None: it is that of all rows.
     """
     window, every, lag = cadence
     frame = rows.sort_index().sort_values(stream.time, kind="stable")
@@ -109,6 +113,8 @@ def replay_labels(
             frame.loc[refresh.index, "model"] = float(newest_end)
             scored = refresh.assign(prediction=model.predict(refresh))
             drifts[int(start)] = drift(scored, model)
+    slot = asked // ((latency or every) * MICRO) * (latency or every) * MICRO
+    frame = frame.assign(last=last_known(frame.assign(slot=slot), stream.target, by))
     happened = frame[frame["event"] + every <= end]
     refreshes = {*frame["refresh"], *happened["event"]}
     final = {
@@ -124,6 +130,21 @@ def replay_labels(
         for start, at in final.items()
     }
     return Expected(reports, cohorts, happened[happened["in_time"]], models)
+
+
+def last_known(frame: pd.DataFrame, target: str, by: str | None) -> pd.Series:
+    """The newest target that was known when each row's serve window began."""
+    ids = frame.rename_axis("id").reset_index().assign(entity=frame[by].array if by else "")
+    known = ids[ids["in_time"]].dropna(subset="entity").sort_values(["known", "id"])
+    found = pd.merge_asof(
+        ids.sort_values("slot", kind="stable")[["id", "slot", "entity"]],
+        known[["known", "entity", target]],
+        left_on="slot",
+        right_on="known",
+        by="entity",
+        allow_exact_matches=False,
+    ).set_index("id")[target]
+    return found.where(frame[by].notna()) if by else found
 
 
 def report(
@@ -146,8 +167,19 @@ def report(
         "expired": int((~events["in_time"]).sum()),
         "label_late": int((~events["in_time"] & events["known"].notna()).sum()),
         **errors(scored, stream),
+        "baselines": {
+            "mean": mean((scored[stream.target] - scored["baseline"]).abs()),
+            "last": mean((scored[stream.target] - scored["last"]).abs()),
+            "season": None,
+        },
+        "baseline_rows": {"mean": len(scored), "last": scored["last"].count(), "season": 0},
         "drift": drifts.get(start),
     }
+
+
+def mean(values: pd.Series) -> float | None:
+    """The mean; None without a value."""
+    return float(values.mean()) if values.count() else None
 
 
 def cohort(

@@ -24,9 +24,11 @@ from tests.end_to_end import streams
 from tests.end_to_end.label_oracle import Expected, replay_labels
 from tests.end_to_end.oracle import Cadence
 from tests.end_to_end.test_labels import (
+    BY_KIND,
     MINUTE,
     WAIT,
     DrainAfter,
+    check_last,
     check_models,
     check_rows,
     check_totals,
@@ -91,6 +93,7 @@ def check(folder: Path, expected: Expected) -> None:
             agree({key: mine[key] for key in numbers}, numbers)
         for report in found.values():  # labels came that answer nothing
             assert report["rows"] == report["answered"] == report["expired"] == 0
+    check_last(folder, expected)
     check_models(folder, expected)
     check_totals(folder, expected)
 
@@ -106,15 +109,19 @@ def check(folder: Path, expected: Expected) -> None:
         ),
         (Cadence(60, 60), ["--latency", "20s", "--shards", "1"]),
     ],
-    ids=["minutes", "sliding and lag", "latency"],
+    ids=["minutes", "sliding and lag", "latency and entities"],
 )
 def test_labels_apart_have_the_figures_of_labels_in_the_rows(
     rows: pd.DataFrame, tmp_path: Path, cadence: Cadence, options: list[str]
 ) -> None:
     sources = write_apart(rows, tmp_path / "in")
     folder = tmp_path / "out"
-    assert main(arguments(folder, sources, "--batch-rows", "50", "--keep", "0", *options)) == 0
-    expected = replay_labels(rows, streams.MADE, WAIT, cadence, Ridge)
+    latency, by, more = None, None, ""
+    if "--latency" in options:
+        latency, by, more = 20, "kind", BY_KIND
+    options = ["--batch-rows", "50", "--keep", "0", *options]
+    assert main(arguments(folder, sources, *options, more=more)) == 0
+    expected = replay_labels(rows, streams.MADE, WAIT, cadence, Ridge, latency=latency, by=by)
     check(folder, expected)
     check_rows(folder, expected, rows.assign(at=pd.NaT))  # no prediction shows a target
     assert not [*folder.glob("questions/*/*"), *folder.glob("labels/*/*")]

@@ -35,6 +35,7 @@ pytestmark = [
 SLOW = pytest.mark.slow
 WAIT = Labels("known", 240)
 MINUTE = Cadence(60, 60)
+BY_KIND = '[baseline]\nby = ["kind"]\n'
 EPOCH = streams.EPOCH
 NEXT = EPOCH + pd.Timedelta("13m")
 """Behind the last label of the first nine minutes."""
@@ -56,9 +57,10 @@ def schema_of(stream: Stream, path: Path, labels: Labels = WAIT) -> Path:
     return path
 
 
-def run(folder: Path, source: str, *options: str, learner: str = "ridge") -> Path:
+def run(folder: Path, source: str, *options: str, learner: str = "ridge", more: str = "") -> Path:
     """Runs the job on files of the made stream; gives the run's folder."""
     schema = schema_of(streams.MADE, folder.with_suffix(".toml"))
+    schema.write_text(schema.read_text(encoding="utf-8") + more, encoding="utf-8")
     argv = ["--input", source, "--schema", str(schema), "--output", str(folder)]
     assert main([*argv, "--min-rows", "1", "--learner", learner, *options]) == 0
     return folder
@@ -78,8 +80,19 @@ def check(folder: Path, expected: Expected) -> None:
             assert mine["model"] == name(figures["model"]), (part, name(start))
             numbers = {key: value for key, value in figures.items() if key != "model"}
             agree({key: mine[key] for key in numbers}, numbers)
+    check_last(folder, expected)
     check_models(folder, expected)
     check_totals(folder, expected)
+
+
+def check_last(folder: Path, expected: Expected) -> None:
+    """The baseline ``last`` is that of pandas, to the twelfth digit."""
+    found = read_json(folder, "metrics")
+    for start, figures in expected.reports.items():
+        wanted = figures["baselines"]["last"]
+        last = found[str(name(start))]["baselines"]["last"]
+        assert last == (None if wanted is None else pytest.approx(wanted, rel=1e-12))
+    assert any(figures["baselines"]["last"] for figures in expected.reports.values())
 
 
 def check_models(folder: Path, expected: Expected) -> None:
@@ -161,14 +174,18 @@ def test_the_stream_has_all_that_is_awkward(rows: pd.DataFrame) -> None:
         (Cadence(120, 40, lag=3), ["--window", "120", "--every", "40", "--lag", "3"]),
         (MINUTE, ["--latency", "20s"]),
     ],
-    ids=["minutes", "sliding", "lag", "sliding and lag", "latency"],
+    ids=["minutes", "sliding", "lag", "sliding and lag", "latency and entities"],
 )
 def test_every_figure_is_that_of_a_loop_over_both_clocks(
     rows: pd.DataFrame, tmp_path: Path, cadence: Cadence, options: list[str]
 ) -> None:
     source = streams.parquet_files(rows, tmp_path / "in", pieces=3, group=97)
-    folder = run(tmp_path / "out", source, "--batch-rows", "50", "--keep", "0", *options)
-    expected = replay_labels(rows, streams.MADE, WAIT, cadence, Ridge)
+    latency, by, more = None, None, ""
+    if "--latency" in options:
+        latency, by, more = 20, "kind", BY_KIND
+    options = ["--batch-rows", "50", "--keep", "0", *options]
+    folder = run(tmp_path / "out", source, *options, more=more)
+    expected = replay_labels(rows, streams.MADE, WAIT, cadence, Ridge, latency=latency, by=by)
     check(folder, expected)
     check_rows(folder, expected, rows)
     assert sorted(read_manifests(folder)) == sorted(str(name(end)) for end in expected.models)

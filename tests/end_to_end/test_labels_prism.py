@@ -11,7 +11,7 @@ import pytest
 from pipeline import run_on
 from pipeline.runners.prism import find_prism
 from tests.end_to_end.streams import MADE, make_stream, parquet_files
-from tests.end_to_end.test_labels import as_dicts, delayed, made_schema, schema_of
+from tests.end_to_end.test_labels import BY_KIND, as_dicts, delayed, made_schema, schema_of
 from tests.kit.job import content, finish, process
 
 pytestmark = [
@@ -31,6 +31,7 @@ def test_prism_writes_the_bytes_of_the_embedded_runner(
     rows = delayed(make_stream(windows=40, rows_a_window=60, seed=5))
     given = parquet_files(rows, tmp_path / "in", pieces=3, group=97)
     schema = schema_of(MADE, tmp_path / "made.toml")
+    schema.write_text(schema.read_text() + BY_KIND)
     for runner in ("direct", "prism"):
         argv = ("--input", given, "--schema", schema, "--learner", "ridge", "--runner", runner)
         more = ("--batch-rows", "50", "--latest", "2030-01-01", *options)
