@@ -39,7 +39,8 @@ class Act(BaseModel):
         what: ``pin``, ``unpin``, ``rollback``, or ``refused`` (by the gate).
         when: of a refusal the end of the model's window, else when it was asked for.
         since: the start of the first refresh for which it holds.
-        before: ``from`` in JSON: the model that served; null where that is not known.
+        before: ``from`` in JSON: the model that would serve at ``since`` without the act; null
+            where that is not known, as of a job that has not trained it yet.
         to: the model that is to serve, or was not to; null for ``unpin``.
         sha256: of ``to``.
         why: one line.
@@ -147,6 +148,17 @@ def find_pin(acts: list[Act], refresh: int | None = None) -> Reference | None:
         acts: oldest first.
         refresh: its start, microseconds; None: after all acts.
     """
+    act = find_act(acts, refresh)
+    return None if act is None else act.reference
+
+
+def find_act(acts: list[Act], refresh: int | None = None) -> Act | None:
+    """The act of a user that holds for a refresh; None before the first.
+
+    Args:
+        acts: oldest first.
+        refresh: its start, microseconds; None: after all acts.
+    """
     mine = [act for act in acts if act.what != "refused"]
     if refresh is not None:
         mine = [act for act in mine if micros(act.since) <= refresh]
@@ -154,7 +166,24 @@ def find_pin(acts: list[Act], refresh: int | None = None) -> Reference | None:
     if newest is None:
         return None
     # of acts that hold from one refresh on, the last one
-    return [act for act in mine if act.since == newest.since][-1].reference
+    return [act for act in mine if act.since == newest.since][-1]
+
+
+def describe_pin(acts: list[Act], asked: Act | None = None) -> str | None:
+    """Which model is pinned, since when and why, and what waits for the job; None if nothing is.
+
+    Args:
+        acts: oldest first.
+        asked: the act that waits in ``pin.json``, if there is one.
+    """
+    parts = []
+    act = find_act(acts)
+    if act is not None and act.reference is not None:
+        why = f" ({act.why})" if act.why else ""
+        parts.append(f"{act.to} is pinned since {act.since:%Y-%m-%d %H:%M:%S}{why}")
+    if asked is not None:
+        parts.append(f"{asked.what} {asked.to or ''}".strip() + " waits for the next refresh")
+    return "; ".join(parts) or None
 
 
 def micros(at: datetime) -> int:

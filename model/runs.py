@@ -94,6 +94,7 @@ class RunSettings(BaseModel):
     learner: str
     window: int = Field(gt=0)
     every: int = Field(gt=0)
+    lag: int = Field(1, gt=0)
     offset: int = 0
     live: bool = False
 
@@ -253,6 +254,11 @@ class RunFolder:
     def promotions(self) -> str:
         """``promotions.ndjson``: models that were pinned, or refused by the gate."""
         return self._part(promotions.RECORD)
+
+    def describe_pin(self) -> str | None:
+        """Which model is pinned, and what waits for the job, in a line; None if nothing is."""
+        acts = promotions.read(self.promotions)
+        return promotions.describe_pin(acts, promotions.read_asked(self.asked_pin))
 
     @property
     def asked_pin(self) -> str:

@@ -103,6 +103,9 @@ def list_models(store: Store, folder: RunFolder) -> int:
     for name, row in sorted(rows):
         table.add_row(name, *row)
     out.print(table)
+    pinned = folder.describe_pin()
+    if pinned is not None:
+        out.print(pinned, soft_wrap=True, markup=False)
     return 0
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from model import files, promotions
-from model.asof import parse_iso, parse_name, to_datetime
+from model.asof import newest_window_end, parse_iso, parse_name, to_datetime
+from model.batch import SECOND
 from model.display import ENDED
 from model.errors import UserError
 from model.promotions import Act
@@ -66,10 +67,11 @@ def promote(folder: RunFolder, what: str, name: str | None, why: str) -> str:
         raise UserError(f"{folder.path}: no model is pinned")
     if what == "rollback":
         name = _find_older(store, serving)
+    since = _find_since(folder, acts)
     act = Act.model_validate(
         {
-            **{"what": what, "when": datetime.now(timezone.utc), "from": serving, "to": name},
-            "since": _find_since(folder, acts),
+            **{"what": what, "when": datetime.now(timezone.utc), "to": name},
+            **{"from": _find_before(folder, store, acts, since), "since": since},
             "sha256": None if name is None else _verify(folder, store, name),
             "why": one_line("".join(c if c.isprintable() else " " for c in why)),
         }
@@ -107,6 +109,17 @@ def _find_since(folder: RunFolder, acts: list[Act]) -> datetime:
     ends = [parse_iso(folder.read_report(names[-1]).refresh_end)] if names else []
     ends += [to_datetime(parse_name(name)) for name in Store(folder.models).names()[:1]]
     return max([*ends[:1], *(act.since for act in acts if act.what != "refused")])
+
+
+def _find_before(folder: RunFolder, store: Store, acts: list[Act], since: datetime) -> str | None:
+    """The model that would serve at a time: the pinned one, or the newest by the as-of rule."""
+    start = promotions.micros(since)
+    pinned = promotions.find_pin(acts, start)
+    if pinned is not None:
+        return pinned.name
+    settings = folder.parse_settings(folder.read_settings())
+    latest = newest_window_end(start, settings.every * SECOND, settings.lag)
+    return store.newest(latest)
 
 
 def _runs(folder: RunFolder) -> bool:

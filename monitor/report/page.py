@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from model.cohorts import Cohort
 from model.display import display_of
+from model.files import parent
 from model.manifest import Manifest
 from model.metrics import Metrics
 from model.runs import RunFolder
@@ -125,6 +126,7 @@ def of_models(store: Store, run: History, most: int, show: Callable[[str], None]
     newest = artefacts.importance(store, names[-1]) if names else None
     return {
         "names": names,
+        "pinned": RunFolder(parent(store.path)).describe_pin(),
         "models": models[::-1],
         "linked": {model.name for model in models},
         "importance": newest,

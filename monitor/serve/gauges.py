@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 STATES = ("starting", "running", *ENDED, "other")
 """The states of a run, by name; ``starting`` is before its first status."""
-SKIPS = ("few_rows", "one_class", "fit_failed", "other")
+SKIPS = ("few_rows", "one_class", "fit_failed", "refused", "other")
 """Why windows make no model."""
 ROWS = ("accepted", "scored", "unlabelled", "late", "rejected")
 """What is counted of the rows of refreshes that are reported."""
@@ -70,6 +70,8 @@ class Gauges(Collector):
         serving, report = core.models.current, core.reports.newest
         if serving is not None:
             yield from of_model(serving)
+        pinned = "1 if a model is pinned: it serves whatever newer ones there are"
+        yield gauge("model_pinned", pinned, int(core.models.pinned is not None))
         if report is not None:
             yield from of_report(report)
             yield from of_newest(list(core.reports.known.values())[-NEWEST:])

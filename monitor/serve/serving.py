@@ -88,6 +88,11 @@ class Models:
     def __post_init__(self) -> None:
         self._named = ModelCache(self.store, ROOM)
 
+    @property
+    def pinned(self) -> Reference | None:
+        """The model that is pinned, as of the last look."""
+        return self._pinned
+
     def look(self) -> list[Change]:
         """Looks at the store: takes up the newest whole model if it is another one.
 

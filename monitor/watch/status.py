@@ -100,6 +100,9 @@ class RunStatus:
         for name, delay in status.delays.items():
             done, _, behind = clean(name).partition(" ")
             parts.append(f"{done} {delay.p95:.1f} s {behind} (p95)")
+        pinned = self.folder.describe_pin()
+        if pinned is not None:
+            parts.append(clean(pinned))
         if running and self.age > QUIET:
             parts.append(f"status is {self.age:,.0f} s old")
         return parts

@@ -499,3 +499,42 @@ def test_who_wants_less_motion_sees_none(
     growing.status("running", 4000)
     expect(page.locator("#pulse")).to_have_text("live")
     assert page.evaluate("document.getAnimations().length") == 0
+
+
+def test_a_model_is_pinned_unpinned_and_rolled_back_from_the_page(
+    browser: Browser, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY, SECRET)
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    *_, older, newest = Store(str(run / "models")).names()
+    with serve(run) as server:
+        page = browser.new_page()
+        page.goto(server.url)
+        page.get_by_label("Key", exact=True).fill(SECRET)
+        page.get_by_role("button", name="Open").click()
+        expect(page.locator("#pin-form")).to_be_visible()
+        expect(page.locator("#pinned")).to_be_hidden()
+        page.locator(f'details[data-model="{older}"] summary').click()
+        page.get_by_label("Why (for the run's record)").fill("<b>odd</b>")
+        page.get_by_role("button", name=f"Pin {older}").click()
+        expect(page.locator("#pin-answer")).to_contain_text(f"{older} serves from")
+        expect(page.locator("#pinned")).to_contain_text(f"{older} is pinned since")
+        expect(page.locator("#pinned")).to_contain_text("<b>odd</b>")  # as text
+        page.get_by_role("button", name="Unpin").click()
+        expect(page.locator("#pinned")).to_be_hidden()
+        page.get_by_role("button", name="Roll back").click()
+        expect(page.locator("#pinned")).to_contain_text(f"{older} is pinned since")
+        page.close()
+    lines = (run / "promotions.ndjson").read_text().splitlines()
+    acts = [(act["what"], act["from"], act["to"]) for act in map(json.loads, lines)]
+    assert acts == [("pin", newest, older), ("unpin", older, None), ("rollback", newest, older)]
+
+
+def test_without_a_key_the_page_offers_no_pin(browser: Browser, whole: Path) -> None:
+    with serve(whole) as server:
+        page = browser.new_page()
+        page.goto(server.url)
+        expect(page.locator("#models-list details").first).to_be_visible()
+        expect(page.locator("#pin-form")).to_be_hidden()
+        page.close()

@@ -82,9 +82,13 @@ def take_pin(drain: Drain, watermark: int, now: float) -> None:
     if asked is not None:
         record = files.join(folder, promotions.RECORD)
         since = to_datetime(floor_to(watermark, drain.every, drain.offset) + drain.every)
-        known = {act.when for act in promotions.read(record) if act.what != "refused"}
+        acts = promotions.read(record)
+        known = {act.when for act in acts if act.what != "refused"}
+        # the model of that refresh is not trained yet, unless one is pinned
+        pinned = promotions.find_pin(acts, promotions.micros(since))
+        changes = {"since": since, "before": None if pinned is None else pinned.name}
         if asked.when not in known:  # else a retry: it was appended, and not yet removed
-            promotions.append(record, asked.model_copy(update={"since": since}))
+            promotions.append(record, asked.model_copy(update=changes))
     files.remove(path)
     files.flush()
 

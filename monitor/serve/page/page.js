@@ -11,7 +11,7 @@ const KEY = "correnteza-key";
 const asksKey = document.documentElement.hasAttribute("data-key");
 const $ = (id) => document.getElementById(id);
 
-const run = { settings: null, status: null, model: null, models: [], since: 0, reports: new Map(), recent: [] };
+const run = { settings: null, status: null, model: null, models: [], since: 0, reports: new Map(), recent: [], pinned: null };
 const link = { state: "wait", retry: 0, ahead: 0, moved: performance.now(), heard: 0 };
 
 // --- Elements and figures
@@ -430,7 +430,38 @@ async function showAlerts() {
 
 // --- Models
 
+/** The act of a user that holds: of those with the latest `since` the newest one. */
+function holding(acts) {
+  const mine = acts.filter((act) => act.what !== "refused");
+  const since = mine.map((act) => act.since).sort().at(-1);
+  return mine.find((act) => act.since === since);
+}
+
+async function showPin() {
+  const act = holding(await ask("/promotions?limit=1000"));
+  run.pinned = act && act.what !== "unpin" ? act.to : null;
+  $("pinned").hidden = !run.pinned;
+  $("pinned").textContent = run.pinned ? `${run.pinned} is pinned since ${when(act.since)}${act.why ? `: ${act.why}` : ""}. It serves until it is unpinned.` : "";
+  $("pin-form").hidden = !asksKey;
+  $("unpin").hidden = !run.pinned;
+}
+
+/** Pins a model, unpins it, or rolls back; the server writes it into the run's record. */
+async function promote(what, model) {
+  const asked = { what, why: $("pin-why").value, ...(model ? { model } : {}) };
+  try {
+    const headers = { "Content-Type": "application/json" };
+    const done = await ask("/promotions", { method: "POST", headers, body: JSON.stringify(asked) });
+    $("pin-answer").replaceChildren(note(done.message));
+    $("pin-why").value = "";
+    doAll(loadModels);
+  } catch (error) {
+    $("pin-answer").replaceChildren(bad(error.status ? error.message : "The server cannot be reached."));
+  }
+}
+
 async function showModels() {
+  await showPin();
   run.models = await ask(`/models?limit=${SHOWN.models}`);
   const old = new Map([...$("models-list").querySelectorAll("details")].map((each) => [each.dataset.model, each]));
   const shown = run.models.map((model) => {
@@ -452,7 +483,8 @@ function summary(model) {
   const m = model.manifest, parts = m ? [`${count(m.rows)} rows`, size(m.bytes), mae] : [];
   const serves = model.name === run.model ? [el("span", { class: "serving" }, "serves now")] : [];
   const damaged = m ? [] : [el("span", { class: "bad" }, "cannot be read")];
-  return [el("h3", {}, model.name), ...serves, ...parts.map((part) => el("span", {}, part)), ...damaged];
+  const pinned = model.name === run.pinned ? [el("span", { class: "serving" }, "pinned")] : [];
+  return [el("h3", {}, model.name), ...serves, ...pinned, ...parts.map((part) => el("span", {}, part)), ...damaged];
 }
 
 function details(model) {
@@ -470,6 +502,11 @@ function details(model) {
     ["Data", el("code", { class: "hash" }, m.fingerprint)], ["SHA-256", el("code", { class: "hash" }, m.sha256)]];
   const rows = parts.map(([name, ...inside]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, ...inside)));
   const place = el("div", {}, note("…"));
+  if (asksKey) {
+    const pin = el("button", { type: "button", class: "pin" }, `Pin ${model.name}`);
+    pin.addEventListener("click", () => promote("pin", model.name));
+    made.append(pin);
+  }
   made.addEventListener("toggle", () => { if (made.open) loadStatistics(model.name, place).catch(complain); }, { once: true });
   made.append(facts, el("h4", {}, "Statistics of its window"), place,
     el("h4", {}, "How it was made"), el("div", { class: "scroll", role: "region", "aria-label": `How ${model.name} was made`, tabindex: 0 },
@@ -718,5 +755,9 @@ async function live() {
 }
 
 $("form").addEventListener("submit", predict);
+$("pin-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  promote(event.submitter?.dataset.act ?? "rollback");
+});
 setInterval(showNow, 1000);
 live();
