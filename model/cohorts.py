@@ -59,6 +59,24 @@ class Cohort(BaseModel):
         given = {"format", *self.model_fields_set}
         return {name: value for name, value in serialize(self).items() if name in given}
 
+    @property
+    def classifies(self) -> bool:
+        """Whether its figures are those of classes."""
+        return "log_loss" in (self.model_extra or {})
+
+    @property
+    def error(self) -> float | None:
+        """The mean absolute error, of classes the log loss; null without a labelled row."""
+        found: float | None = getattr(self, "log_loss") if self.classifies else self.mae  # noqa: B009
+        return found
+
+    @property
+    def baseline_error(self) -> float | None:
+        """The same of the baseline ``mean``, of classes of the class shares."""
+        name = "baseline_log_loss" if self.classifies else "baseline_mae"
+        found: float | None = getattr(self, name, None)
+        return found
+
     def as_json(self) -> bytes:
         """The cohort file's bytes."""
         return (self.model_dump_json(indent=2) + "\n").encode()

@@ -207,6 +207,8 @@ class Metrics(BaseModel):
     unseen: int | None = None
     positive: str | None = None
     confusion: dict[str, dict[str, int]] | None = None
+    confusion_left_out: int | None = None
+    """Labelled rows that are not in ``confusion``, which has the 50 most frequent classes."""
     reliability: dict[str, list[int | float | None]] | None = None
     scores: dict[str, list[int]] | None = None
     raw: dict[str, float | None] | None = None

@@ -44,9 +44,9 @@ class ByQuestion(NamedTuple):
     cohort: Cohort | None = None
 
     @property
-    def mae(self) -> float | None:
-        """The mean absolute error of its answered questions, once it is final."""
-        return None if self.cohort is None or not self.cohort.final else self.cohort.mae
+    def error(self) -> float | None:
+        """The error of its answered questions, of classes the log loss, once it is final."""
+        return None if self.cohort is None or not self.cohort.final else self.cohort.error
 
 
 class Reported(NamedTuple):

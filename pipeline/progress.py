@@ -29,7 +29,7 @@ from monitor.labels import list_counts
 from monitor.questions import QuestionFollower
 from monitor.watch.figures import format_figure as shown
 from monitor.watch.follower import RunFollower
-from monitor.watch.table import BY_LABEL, QUESTION_CELLS, VIEWS, format_error
+from monitor.watch.table import ERRORS, QUESTION_CELLS, VIEWS, error_titles, format_error
 from monitor.watch.view import View
 from transforms import counters
 
@@ -358,9 +358,8 @@ def _table(folder: RunFolder, reports: list[Metrics], follower: RunFollower) -> 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("refresh (UTC)", no_wrap=True)
     classes = any(report.classifies for report in reports)
-    regression = ("MAE" if questions is None else BY_LABEL, "R2")
-    label, quality = ("log loss", "AUC") if classes else regression
-    error = (label,) if questions is None else (label, *QUESTION_CELLS)
+    quality = "AUC" if classes else "R2"
+    error = [ERRORS[classes]] if questions is None else error_titles(ERRORS[classes])
     best = () if classes else ("best",)
     for title in ("rows", "model", *error, quality, *best, "skill", "fit s"):
         table.add_column(title, justify="right", no_wrap=questions is None)

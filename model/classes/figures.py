@@ -9,6 +9,7 @@ error that this may make.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import fsum
@@ -51,6 +52,10 @@ DRAWN = 100
 """Number of bins of scores that a report has, to draw curves from."""
 BINS = 20
 """Number of bins of the calibration error, as equal parts of the scores from 0 to 1."""
+
+CONFUSED = 50
+"""Maximum number of classes in a report's ``confusion``: those of the most rows, which either are
+of the class or were predicted as it. Figures are of all classes."""
 
 Counts = tuple[int, ...]
 
@@ -401,7 +406,7 @@ FIGURES = (
     *("log_loss", "brier", "accuracy", "f1", "precision", "recall"),
     *("roc_auc", "roc_auc_bound", "average_precision", "average_precision_bound"),
     *("labelled", "calibration_error", "baseline_log_loss", "skill", "unseen"),
-    *("positive", "confusion", "reliability", "scores", "raw"),
+    *("positive", "confusion", "confusion_left_out", "reliability", "scores", "raw"),
 )
 """The figures of classification by name, in the order of a report."""
 
@@ -422,9 +427,7 @@ def compute_class_figures(sums: ClassSums) -> dict[str, Any]:
         return empty
     losses, baseline = _describe(sums.losses, sums), sums.baseline / LOSS_UNIT / sums.labelled
     correct = sum(count for known, predicted, count in sums.confusion if known == predicted)
-    confusion: dict[str, dict[str, int]] = {}
-    for known, predicted, count in sums.confusion:
-        confusion.setdefault(known, {})[predicted] = count
+    confusion = _confuse(sums)
     return {
         **empty,
         **losses,
@@ -435,9 +438,25 @@ def compute_class_figures(sums: ClassSums) -> dict[str, Any]:
         "skill": 1 - losses["log_loss"] / baseline if baseline else None,
         "positive": sums.positive or None,
         "confusion": confusion,
+        "confusion_left_out": sums.labelled
+        - sum(sum(mine.values()) for mine in confusion.values()),
         "reliability": sums.losses.reliability.as_dict(),
         "raw": None if sums.raw is None else _describe(sums.raw, sums),
     }
+
+
+def _confuse(sums: ClassSums) -> dict[str, dict[str, int]]:
+    """Rows by class, then by predicted class, of the ``CONFUSED`` most frequent classes."""
+    rows: Counter[str] = Counter()
+    for known, predicted, count in sums.confusion:
+        rows.update({known: count})
+        rows.update({predicted: count})
+    shown = set(sorted(rows, key=lambda name: (-rows[name], name))[:CONFUSED])
+    found: dict[str, dict[str, int]] = {}
+    for known, predicted, count in sums.confusion:
+        if known in shown and predicted in shown:
+            found.setdefault(known, {})[predicted] = count
+    return found
 
 
 def _describe(losses: Losses, sums: ClassSums) -> dict[str, Any]:

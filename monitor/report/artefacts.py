@@ -15,6 +15,7 @@ import numpy as np
 from model.display import DISPLAY
 from model.manifest import Manifest
 from model.metrics import Metrics
+from model.pooling import find_errors
 from model.store import DamagedArtefact, Store
 from monitor.report.history import History
 
@@ -41,9 +42,9 @@ class Model:
     served: list[Metrics] = field(default_factory=list)
 
     @property
-    def served_mae(self) -> float | None:
-        """Its error in the first refresh that it scored."""
-        return self.served[0].mae if self.served else None
+    def served_error(self) -> float | None:
+        """Its error, of classes the log loss, in the first refresh that it scored."""
+        return find_errors(self.served[0])[0] if self.served else None
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def make_page(folder: RunFolder, models: int, show: Callable[[str], None]) -> st
         skips=history.skips(folder),
         newest=scored.newest(folder, run.settings.data_schema),
         state=history.describe_status(run.status, datetime.now(timezone.utc)),
-        glossary=Markup(glossary.as_html()),
+        glossary=Markup(glossary.as_html(classifies)),
         kinds=kinds,
         looked_at=looked_at,
         light=palette.variables(dark=False),
@@ -157,7 +157,7 @@ def template(classifies: bool = False) -> Any:
         when=when,
         common=artefacts.common,
         duration=format_duration,
-        definition=glossary.definition,
+        definition=lambda title: glossary.definition(title, classifies),
         delay=describe_delay,
     )
     return environment.get_template("page.html")
@@ -192,9 +192,12 @@ def over_time(run: History) -> Iterator[Shown]:
     """The pictures of error, skill and rows; nothing is drawn of nothing."""
     reports = run.reports
     if any(report.log_loss is not None for report in reports):
-        note = "By a model trained before; the baseline is the class shares of its window."
+        later = "By label: of the labels that became known in each refresh. "
+        later = later if run.settings.data_schema.has_later_labels else ""
+        note = f"{later}By a model trained before; the baseline is the class shares of its window."
         yield show_picture("Log loss", pictures.log_loss(reports), note)
         note = "1 is exact, 0 no better than the class shares of the window, below 0 worse."
+        note = f"By label. {note}" if later else note
         yield show_picture("Skill", pictures.skill(reports), note)
     if any(report.mae is not None for report in reports):
         note = "By a model trained before; the baseline is the mean target of its window."
@@ -205,7 +208,7 @@ def over_time(run: History) -> Iterator[Shown]:
         if run.settings.data_schema.has_later_labels:
             note = f"By label. {note}"
         yield show_picture("Skill", pictures.skill(reports), note)
-    if any(cohort.mae is not None for cohort in run.cohorts):
+    if any(cohort.error is not None for cohort in run.cohorts):
         note = "By question: of the questions asked in each refresh, whenever their labels came."
         if run.still is not None:
             note = f"{note} {run.still.line().capitalize()}."
@@ -272,7 +275,8 @@ def class_pictures(reports: Sequence[Metrics], threshold: float | None) -> Itera
         yield show_picture("Precision by recall", precision, "Dashed: the share of positives.")
         picture = pictures.threshold(*pooled.scores, threshold)
         yield show_picture("Threshold", picture, "What each threshold would have given.")
-    note = "Each line is a class: which share of its rows was predicted as what."
+    note = "Each line is a class: which share of its rows was predicted as what. At most the 12 "
+    note += "most frequent classes; a refresh's report has 50."
     yield show_picture("Confusion", pictures.confusion(pooled.confusion), note)
 
 

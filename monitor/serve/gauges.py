@@ -40,11 +40,15 @@ ROWS = ("accepted", "scored", "unlabelled", "late", "rejected")
 """What is counted of the rows of refreshes that are reported."""
 POOLED = ("labelled", "mae", "rmse", "r2", "baseline_mae", "skill", "skill_best")
 """What is shown of the newest refreshes together."""
+CLASS_NAMES = {"mae": "log_loss", "baseline_mae": "baseline_log_loss"}
+"""What pooled figures are called where the target is a class."""
 COHORT_FIGURES = (
     *("rows", "answered", "expired", "labelled"),
     *("mae", "rmse", "r2", "baseline_mae", "skill"),
+    *("log_loss", "baseline_log_loss", "brier", "accuracy", "f1", "precision", "recall"),
+    *("roc_auc", "average_precision", "calibration_error", "unseen"),
 )
-"""What is shown of a cohort."""
+"""What is shown of a cohort, if it has it."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 """What a report's figure has to be called to become the name of a metric."""
 
@@ -201,11 +205,12 @@ def of_report(report: Report) -> Iterator[Metric]:
 def of_newest(reports: Iterable[Report]) -> Iterator[Metric]:
     """The figures of the newest 20 refreshes together."""
     try:
-        pooled = pool_newest([Metrics.model_validate(report) for report in reports])
+        found = [Metrics.model_validate(report) for report in reports]
     except ValidationError:  # a later version's
         return
-    for name in POOLED:
-        value = getattr(pooled, name)
+    pooled, names = pool_newest(found), CLASS_NAMES if any(r.classifies for r in found) else {}
+    for field in POOLED:
+        value, name = getattr(pooled, field), names.get(field, field)
         if is_figure(value):
             yield gauge(f"pooled_{name}", f"{name} of the newest 20 refreshes together", value)
 
@@ -228,7 +233,7 @@ def of_questions(questions: QuestionFollower) -> Iterator[Metric]:
         return
     newest = final[-1]
     for name in COHORT_FIGURES:
-        value = getattr(newest, name)
+        value = getattr(newest, name, None)  # extra fields of the task
         if is_figure(value):
             yield gauge(f"cohort_{name}", f"By question: {name} of the newest final refresh", value)
     end = seconds(newest.refresh_end)

@@ -18,9 +18,10 @@ from monitor.labels import BESIDE, describe_labels
 from monitor.questions import ByQuestion
 from monitor.watch.figures import clean, format_figure, times
 
-BY_LABEL, BY_QUESTION = "MAE by label", "MAE by question"
+ERRORS = {False: "MAE", True: "log loss"}
+"""The title of the error, by whether the target is a class."""
 VIEWS = (
-    "by label: of the labels that became known in a refresh, with R2 and skill; "
+    "by label: of the labels that became known in a refresh, as are R2 or AUC, and skill; "
     "by question: of its own questions, when none can be answered any more"
 )
 """What the two views are, where labels have a time of their own."""
@@ -37,7 +38,7 @@ DROPPED = (
     "skill",
     "best",
     "open",
-    BY_QUESTION,
+    *(f"{error} by question" for error in ERRORS.values()),
 )
 """Which columns are left out where there is no room for them, the first one first."""
 
@@ -108,17 +109,31 @@ these, whenever their rows were scored."""
 
 
 QUESTION_CELLS: dict[str, Callable[[ByQuestion], str]] = {
-    BY_QUESTION: lambda asked: format_figure(asked.mae),
+    "by question": lambda asked: format_figure(asked.error),
     "open": lambda asked: "-" if asked.open is None else f"{asked.open:,}",
 }
-"""By its title what a column shows of a refresh's questions, behind the error by label."""
+"""What columns show of a refresh's questions, behind the error by label."""
+
+
+def error_titles(error: str) -> list[str]:
+    """The columns of an error where labels have a time of their own.
+
+    Example:
+        >>> error_titles("MAE")
+        ['MAE by label', 'MAE by question', 'open']
+    """
+    return [f"{error} by label", f"{error} by question", "open"]
 
 
 def line(name: str, report: Metrics) -> str:
     """A refresh as a line of text."""
     found = {t: cell for t, cell in CELLS.items() if t == "drift" or _shows(t, report)}
     if report.answered is not None:
-        found = {BY_LABEL if title == "MAE" else title: cell for title, cell in found.items()}
+        error = ERRORS[report.classifies]
+        found = {
+            error_titles(error)[0] if title == error else title: cell
+            for title, cell in found.items()
+        }
     cells = [f"{title} {cell(report, False)}" for title, cell in found.items()]
     if report.expired is not None:
         cells.append(f"expired {report.expired:,}")
@@ -135,7 +150,8 @@ def cohort_line(name: str, cohort: Cohort) -> str:
     open_ = f"  open {cohort.open:,}" if cohort.open else ""
     return (
         f"{times([name])[0]}  by question: {cohort.rows:,} asked, {cohort.answered:,} answered, "
-        f"{cohort.expired:,} expired{open_}  MAE {format_figure(cohort.mae)}  "
+        f"{cohort.expired:,} expired{open_}  {ERRORS[cohort.classifies]} "
+        f"{format_figure(cohort.error)}  "
         f"skill {format_figure(cohort.skill)}"
     )
 
@@ -157,9 +173,10 @@ def table(
     titles = [
         title for title in CELLS if title not in SOME or any(map(SOME[title], reports.values()))
     ]
-    if by_question is not None and "MAE" in titles:
-        place = titles.index("MAE")
-        titles[place : place + 1] = [BY_LABEL, *QUESTION_CELLS]
+    for error in ERRORS.values() if by_question is not None else ():
+        if error in titles:
+            place = titles.index(error)
+            titles[place : place + 1] = error_titles(error)
     made = _make(reports, titles, False, options.encoding, by_question)
     for left_out in (None, *DROPPED):
         if width(made, console, options) <= options.max_width:
@@ -188,8 +205,10 @@ def _make(
     for at, (name, report) in zip(times(list(reports), short), reports.items(), strict=True):
         shown = {title: cell(report, short) for title, cell in CELLS.items() if title in titles}
         if by_question is not None:
-            shown[BY_LABEL] = CELLS["MAE"](report, short)
-            shown |= {title: cell(by_question[name]) for title, cell in QUESTION_CELLS.items()}
+            asked = [cell(by_question[name]) for cell in QUESTION_CELLS.values()]
+            for error in ERRORS.values():
+                by_label = CELLS[error](report, short)
+                shown |= dict(zip(error_titles(error), (by_label, *asked), strict=True))
         cells = {title: clean(shown[title], encoding) for title in titles}
         made.add_row(at, *(Text(text, _style(title, report)) for title, text in cells.items()))
     return made

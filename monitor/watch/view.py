@@ -9,9 +9,10 @@ from rich.console import Console, ConsoleOptions, OverflowMethod, RenderableType
 from rich.text import Text
 
 from model.display import ENDED
+from model.pooling import find_errors
 from monitor.watch.figures import ASCII_BLOCKS, BLOCKS, clean, format_figure, pack_lines, sparkline
 from monitor.watch.follower import RunFollower, alert_lines
-from monitor.watch.table import BY_LABEL, BY_QUESTION, VIEWS, table
+from monitor.watch.table import ERRORS, VIEWS, error_titles, table
 
 STATES = {"running": "green", "done": "bold green", "failed": "bold red", "stale": "bold red"}
 LABEL = 9
@@ -82,13 +83,16 @@ class View:
         reports = self.seen.reports.kept.values()
         by_question = self.seen.by_question()
         blocks = ASCII_BLOCKS if options.ascii_only else BLOCKS
+        name = ERRORS[any(report.classifies for report in reports)]
+        errors = list(map(find_errors, reports))
         lines = [
-            ("MAE", "cyan", [report.mae for report in reports]),
-            ("baseline", "", [report.baseline_mae for report in reports]),
+            (name, "cyan", [error for error, _ in errors]),
+            ("baseline", "", [baseline for _, baseline in errors]),
         ]
         if by_question is not None:
-            asked = [by_question[name].mae for name in self.seen.reports.kept]
-            lines[0:1] = [(BY_LABEL, *lines[0][1:]), (BY_QUESTION, "cyan", asked)]
+            asked = [by_question[refresh].error for refresh in self.seen.reports.kept]
+            by_label, by_asked, _ = error_titles(name)
+            lines[0:1] = [(by_label, *lines[0][1:]), (by_asked, "cyan", asked)]
         indent = max(LABEL, *(len(label) + 1 for label, *_ in lines))
         for label, style, values in lines:
             caption = f" {_range(values, options.max_width)}"

@@ -19,6 +19,7 @@ from model.cohorts import Cohort
 from model.errors import UserError
 from model.learners import check
 from model.metrics import LABEL_COUNTS, Metrics, compute_metrics, merge, order_sums
+from model.pooling import pool
 from model.schema import Schema
 from model.skipped import Skipped
 from model.validation import Reject
@@ -39,15 +40,29 @@ OPTIONS = (
     *("batch_rows", "keep", "drift_psi", "drift_shift", "strict", "max_rejected", "latest", "seed"),
 )
 """The options of the command line that a backtest takes."""
+COUNTED: list[tuple[str, pa.DataType]] = [
+    ("refresh_start", TIME_TYPE),
+    ("refresh_end", TIME_TYPE),
+    ("model", pa.string()),
+    *((name, pa.int64()) for name in ("rows", "scored", "unlabelled", "late", "rejected")),
+]
 FIGURES = pa.schema(
     [
-        ("refresh_start", TIME_TYPE),
-        ("refresh_end", TIME_TYPE),
-        ("model", pa.string()),
-        *((name, pa.int64()) for name in ("rows", "scored", "unlabelled", "late", "rejected")),
+        *COUNTED,
         *((name, pa.float64()) for name in ("mae", "rmse", "r2", "baseline_mae", "skill")),
         ("labelled", pa.int64()),
         *((name, pa.float64()) for name in ("target_mean", "target_squares", "skill_best")),
+        ("best_baseline", pa.string()),
+    ]
+)
+CLASS_FIGURES = pa.schema(
+    [
+        *COUNTED,
+        *((name, pa.float64()) for name in ("log_loss", "baseline_log_loss", "skill")),
+        *((name, pa.int64()) for name in ("labelled", "unseen")),
+        *((name, pa.float64()) for name in ("brier", "accuracy", "f1", "precision", "recall")),
+        *((name, pa.float64()) for name in ("roc_auc", "average_precision", "calibration_error")),
+        ("skill_best", pa.float64()),
         ("best_baseline", pa.string()),
     ]
 )
@@ -81,8 +96,9 @@ def backtest(
     Args:
         frame: a table of pandas, Polars or Arrow, or with the Arrow PyCapsule interface.
         schema: what the columns mean: the path of a TOML file, its keys, or a ``Schema``.
-        learner: ``forest``, ``ridge``, ``boosting``, ``package.module:Class``, or a regressor
-            of an importable class, which is not fitted itself.
+        learner: ``forest``, ``ridge`` (of classes ``logistic``), ``boosting``,
+            ``package.module:Class``, or a regressor (classifier) of an importable class, which is
+            not fitted itself.
         learner_param: parameters of the learner's constructor.
         time: in the place of a schema: the event time's column.
         target: the column that is to be predicted; all others are features, by their types.
@@ -291,12 +307,12 @@ class Backtest:
 
     @cached_property
     def reports(self) -> pa.Table:
-        """A row a refresh: its times, model, counts and figures.
+        """A row a refresh: its times, model, counts and figures of its task.
 
         If labels have a time of their own, the figures of error are of those that became known in
         the refresh; ``cohorts`` has those of the questions that were asked in it.
         """
-        fields = list(FIGURES)
+        fields = list(CLASS_FIGURES if self.schema.classifies else FIGURES)
         if self.schema.has_label_time:
             fields += [pa.field(name, pa.int64()) for name in LABEL_COUNTS]
         columns = {field.name: [getattr(m, field.name) for m in self.metrics] for field in fields}
@@ -338,14 +354,28 @@ class Backtest:
 
     @cached_property
     def mae(self) -> float | None:
-        """The mean absolute error over all rows with a target that a model has predicted."""
+        """The mean absolute error over all rows with a target that a model has predicted.
+
+        None without any, and where the target is a class.
+        """
+        if self.schema.classifies:
+            return None
         target, made = self._pair_labels()
         return float(np.abs(made - target).mean()) if len(target) else None
 
+    @cached_property
+    def log_loss(self) -> float | None:
+        """The log loss over all rows with a class that a model has predicted.
+
+        None without any, and where the target is a number.
+        """
+        return pool(self.metrics).mae if self.schema.classifies else None
+
     def __repr__(self) -> str:
         rows = format_count(sum(m.rows for m in self.metrics), "row")
-        mae = "no row predicted" if self.mae is None else f"MAE {self.mae:.6g}"
-        return f"<backtest of {rows}: {format_count(len(self.metrics), 'refresh')}, {mae}>"
+        name, error = ("log loss", self.log_loss) if self.schema.classifies else ("MAE", self.mae)
+        shown = "no row predicted" if error is None else f"{name} {error:.6g}"
+        return f"<backtest of {rows}: {format_count(len(self.metrics), 'refresh')}, {shown}>"
 
     def _repr_html_(self) -> str:
         from pipeline.frames.html import backtest_html

@@ -98,6 +98,11 @@ def plan(
     Raises:
         UserError: as ``sweep``.
     """
+    if schema.classifies:
+        raise UserError(
+            "schema: task: windows and learners are compared by errors of numbers: must be "
+            '"regression"; of classes, compare the log_loss of a pipeline.backtest of each'
+        )
     if isinstance(learners, str) or not isinstance(learners, Iterable):
         learners = [learners]
     kinds = [parse_learner(learner) for learner in learners]

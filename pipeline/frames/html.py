@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 SHOWN = 12
 """Maximum number of refreshes whose figures are shown."""
+FIGURES_SHOWN = {"MAE": "mae", "R2": "r2", "best": "skill_best", "skill": "skill"}
+CLASS_SHOWN = {"log loss": "log_loss", "AUC": "roc_auc", "skill": "skill"}
+"""The figures of a refresh that are shown, by their titles."""
 STYLE = "display:inline-block;width:360px;max-width:100%;vertical-align:top;margin:0 1em 1em 0"
 
 
@@ -61,19 +64,17 @@ def backtest_html(result: Backtest) -> str:
     newest = result.metrics[-SHOWN:]
     if len(newest) < len(result.metrics):
         lines.append(f"<p>The last {SHOWN} of {format_count(len(result.metrics), 'refresh')}:</p>")
+    shown = CLASS_SHOWN if result.schema.classifies else FIGURES_SHOWN
     rows = [
         (
             m.refresh_start[:19].replace("T", " "),
             m.rows,
             m.model,
-            m.mae,
-            m.r2,
-            m.skill_best,
-            m.skill,
+            *(getattr(m, name) for name in shown.values()),
         )
         for m in newest
     ]
-    lines.append(table(["refresh (UTC)", "rows", "model", "MAE", "R2", "best", "skill"], rows))
+    lines.append(table(["refresh (UTC)", "rows", "model", *shown], rows))
     if result.skipped:
         reason = escape(result.skipped[-1].reason)
         number = format_count(len(result.skipped), "window")
@@ -87,6 +88,12 @@ def backtest_pictures(result: Backtest) -> dict[str, str]:
         from monitor.report import pictures
     except ImportError:
         return {}
+    if any(metrics.log_loss is not None for metrics in result.metrics):
+        name = "Skill of each refresh: 1 is exact, 0 no better than the class shares"
+        return {
+            "Log loss of each refresh": pictures.log_loss(result.metrics),
+            name: pictures.skill(result.metrics),
+        }
     if not any(metrics.mae is not None for metrics in result.metrics):
         return {}
     return {

@@ -99,7 +99,7 @@ def test_final_refreshes_have_no_open_question_and_the_figures_of_their_cohorts(
         asked = questions.of(start)
         mine = scored[scored["time"].dt.floor("1min") == pd.Timestamp(start)]
         assert asked.open == 0
-        assert asked.mae == pytest.approx((mine["target"] - mine["prediction"]).abs().mean())
+        assert asked.error == pytest.approx((mine["target"] - mine["prediction"]).abs().mean())
 
 
 def test_a_run_that_has_ended_shows_what_is_open_by_its_cohorts(ended: Path) -> None:

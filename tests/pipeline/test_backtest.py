@@ -11,9 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import log_loss
 
 from model.errors import UserError
-from pipeline import backtest
+from pipeline import backtest, sweep
 from tests.kit.job import Job
 
 PLAIN = {"name": "s", "time": "at", "target": "y", "features": {"numeric": ["x", "z"]}}
@@ -297,3 +298,22 @@ def test_labels_that_come_later_may_be_named_without_a_schema() -> None:
     assert found.mae == pytest.approx(errors.mean())
     with pytest.raises(UserError, match="label_time needs wait"):
         backtest(rows, **named, learner="ridge")
+
+
+def test_a_backtest_of_classes_has_their_figures_and_no_mean_absolute_error() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=300)
+    kind = np.where(rng.random(300) < 1 / (1 + np.exp(-2 * x)), "yes", "no")
+    frame = pd.DataFrame({"t": 1_700_000_040 + np.arange(300), "x": x, "y": kind})
+    keys = {"name": "s", "time": "t", "target": "y", "task": "classification"}
+    schema = {**keys, "features": {"numeric": ["x"]}}
+    found = backtest(frame, schema, learner="logistic", window=60)
+    table = found.predictions.to_pandas().dropna(subset=["score"])
+    wanted = log_loss(table["target"] == "yes", table["score"])
+    assert found.log_loss == pytest.approx(wanted, abs=1e-9) and found.mae is None
+    assert f"log loss {wanted:.4g}"[:13] in repr(found)
+    assert "log loss" in found._repr_html_() and "MAE" not in found._repr_html_()
+    assert found.reports["log_loss"].to_pylist() == [one.log_loss for one in found.metrics]
+    assert "mae" not in found.reports.column_names
+    with pytest.raises(UserError, match=r"pipeline\.backtest"):
+        sweep(frame, schema, learners=["logistic"], windows=[60])

@@ -117,16 +117,24 @@ def confusion(cells: Mapping[str, Mapping[str, int]]) -> str:
     axes.grid(visible=False)
     axes.set_xlabel("predicted", fontsize=TEXT, color=SOFT)
     description = "Each line is a class: which share of its rows was predicted as what."
+    more = len(_count(cells)) - len(names)
+    if more:
+        description += f" The {len(names)} most frequent classes; {count(more)} more are not shown."
     return svg(drawing, "confusion", "Classes and what was predicted for them", description)
 
 
 def _frequent(cells: Mapping[str, Mapping[str, int]]) -> Sequence[str]:
+    counts = _count(cells)
+    return sorted(sorted(counts, key=lambda name: (-counts[name], name))[:SHOWN])
+
+
+def _count(cells: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for name, mine in cells.items():
         for other, number in mine.items():
             counts[name] = counts.get(name, 0) + number
             counts[other] = counts.get(other, 0) + number
-    return sorted(sorted(counts, key=lambda name: (-counts[name], name))[:SHOWN])
+    return counts
 
 
 def _unit(axes: Axes, across: str, up: str) -> None:

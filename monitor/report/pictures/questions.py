@@ -19,14 +19,16 @@ UNITS = ((172_800, 86_400, "days"), (7200, 3600, "hours"), (120, 60, "minutes"),
 
 
 def cohorts(found: Sequence[Cohort]) -> str:
-    """The mean absolute error of the questions of each refresh, beside that of the baseline.
+    """The error of the questions of each refresh, beside that of the baseline.
+
+    The error is the mean absolute one, of classes the log loss.
 
     Args:
         found: in the order of time. What is not final is shaded.
     """
     drawing, axes = sheet()
     refreshes = [Period(cohort.refresh_start, cohort.refresh_end) for cohort in found]
-    mae, baseline = floats(c.mae for c in found), floats(c.baseline_mae for c in found)
+    mae, baseline = floats(c.error for c in found), floats(c.baseline_error for c in found)
     shade(axes, refreshes, np.array([not cohort.final for cohort in found]), "not final")
     step(axes, refreshes, baseline, 1, "baseline")
     step(axes, refreshes, mae, 0, "model")
@@ -34,7 +36,8 @@ def cohorts(found: Sequence[Cohort]) -> str:
     over_time(axes, refreshes)
     legend(axes)
     description = f"Model: {range_of(mae)}. Baseline: {range_of(baseline)}."
-    title = "Mean absolute error of the questions of each refresh, beside the baseline"
+    what = "Log loss" if any(c.classifies for c in found) else "Mean absolute error"
+    title = f"{what} of the questions of each refresh, beside the baseline"
     return svg(drawing, "cohorts", title, description)
 
 

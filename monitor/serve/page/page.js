@@ -258,6 +258,13 @@ function modelAge() {
 /** The figures of the run's task. */
 const shownFigures = () => (run.settings.schema.task ? DISPLAY.class_figures : DISPLAY.figures);
 
+/** What a model's card shows first. */
+function shownFacts() {
+  if (!run.settings.schema.task) return DISPLAY.model;
+  const own = DISPLAY.model.filter(([, field]) => !field.startsWith("training."));
+  return [...own.slice(0, -1), ...DISPLAY.class_fit, ...own.slice(-1)];
+}
+
 function showTiles(running) {
   const report = scored(), now = rateNow(), rate = running && now != null ? now : run.status?.rate;
   pairs($("tiles"), [
@@ -317,7 +324,7 @@ function takeReport(report) {
 function showReports(fresh) {
   const byLabel = [...run.reports.values()].some((r) => r.answered != null);
   const columns = [...DISPLAY.counts, ...shownFigures()].map(([title]) => [
-    title === "MAE" && byLabel ? "MAE by label" : title, true, !DISPLAY.on_phones.includes(title)]);
+    ["MAE", "Log loss"].includes(title) && byLabel ? `${title} by label` : title, true, !DISPLAY.on_phones.includes(title)]);
   const wide = columns.map(([, , left]) => left);
   const rows = [...run.reports.values()].slice(-SHOWN.refreshes).reverse().map((r) => el("tr",
     { "data-refresh": r.refresh_start, class: r.refresh_start === fresh && "new" },
@@ -495,7 +502,7 @@ function details(model) {
   }
   const m = model.manifest, facts = el("dl", { class: "facts" });
   const formats = { when, count, figure, text: String, length: (list) => count(list.length) };
-  pairs(facts, DISPLAY.model.map(([title, path, format]) =>
+  pairs(facts, shownFacts().map(([title, path, format]) =>
     [title, formats[format](path.split(".").reduce((found, name) => found?.[name], m))]));
   const codes = (found) => Object.entries(found).map(([key, value]) => el("code", {}, `${key}=${value}`));
   const parts = [["Parameters", ...codes(m.parameters)], ["Versions", ...codes(m.versions)],
@@ -705,7 +712,8 @@ const on = {
     showLead();
     showNow();
     showReports(report.refresh_start);
-    const figures = report.mae == null ? "not scored" : `mean absolute error ${figure(report.mae)}, skill ${figure(report.skill)}`;
+    const error = report.mae ?? report.log_loss, name = run.settings.schema.task ? "log loss" : "mean absolute error";
+    const figures = error == null ? "not scored" : `${name} ${figure(error)}, skill ${figure(report.skill)}`;
     $("news").textContent = `New refresh ${when(report.refresh_start)}: ${count(report.rows)} rows, ${figures}.`;
     doAll(loadModels, loadAlerts, loadSkipped, loadRows, loadQuestions, ...Object.values(pictures));
   },

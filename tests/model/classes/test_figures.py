@@ -197,6 +197,27 @@ def test_models_of_different_classes_merge_by_name() -> None:
     assert figures["f1"] == pytest.approx(wanted, abs=1e-12)
 
 
+def test_confusion_has_the_most_frequent_classes_and_all_figures_are_of_all() -> None:
+    rng = np.random.default_rng(1)
+    known = np.minimum(rng.geometric(0.03, size=5_000) - 1, 119)
+    probabilities = normalize(rng.random((5_000, 120)) + 3 * np.eye(120)[known])
+    names = tuple(f"c{place:03d}" for place in range(120))
+    predicted = probabilities.argmax(axis=1)
+    classified = Classified(names, None, probabilities, predicted, np.full(120, 1 / 120))
+    target = pa.DictionaryArray.from_arrays(pa.array(known.astype(np.int32)), pa.array(names))
+    figures = compute_class_figures(sum_classes(target, classified))
+    rows = np.bincount(known, minlength=120) + np.bincount(predicted, minlength=120)
+    shown = set(sorted(range(120), key=lambda place: (-rows[place], names[place]))[:50])
+    table = metrics.confusion_matrix(known, predicted, labels=range(120))
+    found = {(a, b): n for a, mine in figures["confusion"].items() for b, n in mine.items()}
+    kept = {(names[a], names[b]): table[a, b] for a in shown for b in shown if table[a, b]}
+    assert found == kept
+    assert figures["confusion_left_out"] == 5_000 - sum(kept.values()) > 0
+    assert figures["accuracy"] == pytest.approx((known == predicted).mean())
+    wanted = metrics.f1_score(known, predicted, average="macro", zero_division=0)
+    assert figures["f1"] == pytest.approx(wanted, abs=1e-12)
+
+
 def test_without_a_row_there_is_no_figure() -> None:
     figures = compute_class_figures(ClassSums())
     assert figures.pop("labelled") == figures.pop("unseen") == 0

@@ -36,7 +36,7 @@ def test_a_model_is_reported_by_its_manifest_its_fit_and_what_it_served(run: Pat
         assert model.fit_seconds == timing["fit_seconds"]
         served = [r for r in metrics(run) if r["model"] == model.name]
         assert [json.loads(r.as_json()) for r in model.served] == served
-        assert model.served_mae == (served[0]["mae"] if served else None)
+        assert model.served_error == (served[0]["mae"] if served else None)
     assert [len(model.served) for model in found] == [1, 1, 1, 0]
 
 

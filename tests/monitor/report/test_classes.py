@@ -12,12 +12,17 @@ from model.runs import RunFolder
 from monitor.report.class_figures import pool_classes
 from monitor.report.page import make_page
 from pipeline.__main__ import main
+from pipeline.progress import print_summary
+from tests.kit.serve import client
+from tests.kit.watch import picture, plain, to_plain
 
 SCHEMA = """
 name = "made"
 time = "t"
 target = "y"
 task = "classification"
+label_time = "k"
+wait = "60s"
 [features]
 numeric = ["a"]
 """
@@ -27,11 +32,12 @@ numeric = ["a"]
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = tmp_path_factory.mktemp("classes")
     rng = np.random.default_rng(0)
-    lines = ["t,y,a"]
+    lines = ["t,y,k,a"]
     for i in range(900):
         a = rng.normal()
         name = "<yes>" if rng.random() < 1 / (1 + np.exp(-a)) else "no"
-        lines.append(f"{1_700_000_040 + i / 5:.1f},{name},{a:.4f}")
+        asked = 1_700_000_040 + i / 5
+        lines.append(f"{asked:.1f},{name},{asked + i % 40:.1f},{a:.4f}")
     (folder / "rows.csv").write_text("\n".join(lines) + "\n")
     (folder / "schema.toml").write_text(SCHEMA)
     place = ["--input", str(folder / "rows.csv"), "--schema", str(folder / "schema.toml")]
@@ -44,8 +50,34 @@ def test_the_report_shows_what_probabilities_are_worth(run: RunFolder) -> None:
     page = make_page(run, 50, lambda line: None)
     for title in ("Log loss", "Reliability", "Precision by recall", "Threshold", "Confusion"):
         assert f"<h3>{title}</h3>" in page
-    assert "Mean absolute error" not in page.split('id="glossary-h"')[0]
+    assert "Log loss by question" in page and "<h3>Error by question</h3>" in page
+    assert "log loss" in page and "<dt>Threshold</dt>" in page
+    for other in ("MAE", "Mean absolute error", "RMSE", "R\N{SUPERSCRIPT TWO}"):
+        assert other not in page
     assert "<yes>" not in page
+
+
+def test_terminal_lines_and_gauges_name_the_log_loss_by_label_and_by_question(
+    run: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["watch", run.path]) == 0
+    lines = capsys.readouterr().out
+    cohorts = [json.loads(path.read_text()) for path in Path(run.cohorts).glob("*.json")]
+    losses = [c["log_loss"] for c in cohorts if c["log_loss"] is not None]
+    assert len(losses) == 2
+    for loss in losses:
+        assert f"log loss {loss:.3g}" in lines
+    assert "log loss by label" in lines and "MAE" not in lines
+    text = "\n".join(picture(Path(run.path), plain(170, height=40)))
+    assert "log loss by label" in text and "log loss by question" in text and "MAE" not in text
+    result = plain(170, height=40)
+    print_summary(run, result, run.parse_settings(run.read_settings()).clock)
+    assert "log loss by question" in to_plain(result) and "MAE" not in to_plain(result)
+    with client(Path(run.path)) as api:
+        found = api.get("/metrics").text
+    for name in ("cohort_log_loss", "pooled_log_loss", "refresh_log_loss"):
+        assert f"correnteza_{name} " in found
+    assert "_mae" not in found
 
 
 def test_pooled_counts_are_the_sums_of_the_reports(run: RunFolder) -> None:

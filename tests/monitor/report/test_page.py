@@ -300,7 +300,7 @@ def test_words_are_explained_in_a_glossary_and_at_headings(keyed_html: str) -> N
     page = Page(keyed_html)
     assert "PSI Population stability index: how far the values of a column have moved" in page.words
     titles = {each.get("title") for each in page.all("th")}
-    assert any(title and title.startswith("1 - MAE / baseline.") for title in titles)
+    assert any(title and title.startswith("1 - error / baseline.") for title in titles)
 
 
 def test_alerts_are_counted_beside_the_link_and_listed(mine: Path) -> None:
