@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from examples import answers, flights, own_source, predict
+from examples import answers, circle, flights, own_source, predict
 from model.people import People
 from model.schema import load_schema
 from pipeline.__main__ import main
@@ -71,6 +72,14 @@ def test_labels_apart_are_the_peoples_salaries_but_for_those_that_never_come(
     assert 0.96 < known / len(asked) < 0.99
     assert (delay < 0).sum() == pytest.approx(0.01 * known, abs=2)
     assert len(labels) - known == pytest.approx(0.02 * known, abs=2)
+
+
+@pytest.mark.slow
+def test_the_circle_learns_from_what_it_asked_and_labelled(tmp_path: Path) -> None:
+    before, after = circle.go_round(tmp_path, 2)
+    assert after < 0.8 * before
+    ended = json.loads((tmp_path / "run/ended.json").read_bytes())
+    assert ended["questions"] == ended["answered"] == circle.FEW + 2 * circle.MANY
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +163,7 @@ def test_the_docs_show_the_examples_as_they_are(name: str) -> None:
     assert shown, f"no code block of docs/ stands in examples/{name}"
 
 
-@pytest.mark.parametrize("name", ["predict", "own_source"])
+@pytest.mark.parametrize("name", ["predict", "own_source", "circle"])
 def test_an_example_without_its_argument_shows_how_it_is_called(name: str) -> None:
     command = [sys.executable, "-m", f"examples.{name}"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
