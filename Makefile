@@ -128,7 +128,7 @@ peers: $(PEERS) ## the benchmark's peers, in an environment of their own (Python
 soak: $(TEST) ## ten minutes live on Prism and on Flink (make prism flink-up): is all steady?
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
-chaos: $(TEST) ## kill each part of a live job on Flink ten times (make flink-up): does it show?
+chaos: $(TEST) ## kill each part of a live job on Flink, and a broker, ten times (make flink-up kafka-up)
 	@$(BIN)/python -m tests.end_to_end.chaos $(ARGS)
 
 power-cuts: $(TEST) ## cut the power of runs a hundred times (as root, of a real file system too)

@@ -28,6 +28,7 @@ from model.reach import prepare_file_systems, reach
 from model.schema import Schema, explain
 from model.schemes import check_scheme, local_path
 from model.skipped import Skipped
+from model.topic_status import TopicStatus
 from model.wording import format_count
 
 NAME = "????????T??????Z"
@@ -122,6 +123,7 @@ class Status(BaseModel):
     watermark: AwareDatetime | None = None
     updated: AwareDatetime
     delays: dict[str, Delay] = {}
+    topic: TopicStatus | None = None
 
     @property
     def has_ended(self) -> bool:

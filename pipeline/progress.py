@@ -32,6 +32,7 @@ from monitor.watch.follower import RunFollower
 from monitor.watch.table import ERRORS, QUESTION_CELLS, VIEWS, error_titles, format_error
 from monitor.watch.view import View
 from transforms import counters
+from transforms.sources.topic_state import STATE
 
 INTERVAL = 0.5
 PLAIN_INTERVAL = 5.0
@@ -236,7 +237,8 @@ class Progress:
         for name, seconds in self.delays().items():
             done, behind = name.split()
             parts.append(f"{done} {seconds['p95']:.1f} s {behind} (p95)")
-        return parts
+        topic = STATE.status()
+        return parts if topic is None else parts + topic.summary()
 
     def rate(self, rows: int) -> float:
         """Rows read a second, from the beginning until the last one was read."""
@@ -287,7 +289,7 @@ class Progress:
         watermark = counts.get("watermark")
         if self.state in ("done", "drained"):  # the last item's stamp is its first row's
             watermark = max(self._reported.end(), watermark or 0) or None
-        delays = self.delays()
+        delays, topic = self.delays(), STATE.status()
         self.folder.write_json(
             self.folder.status,
             {
@@ -297,6 +299,7 @@ class Progress:
                 "watermark": None if watermark is None else format_iso(watermark),
                 "updated": format_iso(time.time_ns() // 1000),
                 **({"delays": delays} if delays else {}),
+                **({} if topic is None else {"topic": topic.model_dump()}),
             },
         )
 

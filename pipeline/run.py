@@ -50,6 +50,7 @@ from reading import Plan
 from transforms import counters
 from transforms.join import drop_all_questions
 from transforms.sinks.reports import retain
+from transforms.sources.topic_state import STATE
 
 Resume = Callable[[list[str]], str]
 """Gives the command with which a run goes on, of the options for that."""
@@ -126,6 +127,7 @@ def run_settings(
             folder, lock = lock_folder(folder, settings)
             stack.enter_context(lock)
         counters.reset()
+        STATE.clear()
         known = files_before(folder) if settings.resume else []
         planned, choice = plan_input(settings, err, known)
         settings = choice.settings

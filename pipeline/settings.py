@@ -29,7 +29,13 @@ from model.asof import EPOCH, Cadence, format_iso
 from model.batch import SECOND
 from model.cohorts import Clock
 from model.display import PSI_LARGE
-from model.durations import LONGEST, parse_duration
+from model.durations import (
+    LONGEST,
+    format_millis,
+    parse_duration,
+    parse_fine_duration,
+    to_millis,
+)
 from model.errors import UserError
 from model.manifest import Learner
 from model.people import ANSWERED, CLASSES, parse_delays
@@ -145,6 +151,9 @@ Until = Annotated[str, BeforeValidator(end_of_topic)]
 Delays = Annotated[str, BeforeValidator(delays)]
 Threshold = Annotated[float | None, BeforeValidator(threshold)]
 Duration = Annotated[int, BeforeValidator(parse_duration), Field(le=LONGEST)]
+FineDuration = Annotated[
+    int | float, BeforeValidator(parse_fine_duration), Field(ge=0.001, le=LONGEST)
+]
 Moment = Annotated[str, BeforeValidator(moment)]
 Source = Annotated[str, BeforeValidator(source_name)]
 Runner = Annotated[
@@ -222,9 +231,10 @@ class Settings(BaseModel):
     every: Annotated[Duration, Field(ge=1)] | None = Field(
         None, description="how long a model serves; the window is a multiple (= window)"
     )
-    latency: Annotated[Duration, Field(ge=1)] | None = Field(
+    latency: FineDuration | None = Field(
         None,
-        description="a row is scored so long after at the latest; divides --every (= every)",
+        description="a row is scored so long after at the latest, as 1s or 100ms; divides --every "
+        "(= every)",
     )
     offset: Annotated[Duration, Field(ge=0)] | None = Field(
         None,
@@ -323,21 +333,8 @@ class Settings(BaseModel):
                 f"--window {self.window}s is not a multiple of --every {self.refresh}s: must be 1, "
                 "2, 3, … times --every"
             )
-        if self.refresh and self.refresh % self.serve_window:
-            nearest = ", ".join(f"{d}s" for d in divisors(self.refresh)[-5:])
-            raise ValueError(
-                f"--latency {self.serve_window}s does not divide --every {self.refresh}s: "
-                f"must be a divisor, as {nearest}"
-            )
-        if self.refresh and self.refresh // self.serve_window > MOST_SERVE_WINDOWS:
-            least = next(
-                d for d in divisors(self.refresh) if d * MOST_SERVE_WINDOWS >= self.refresh
-            )
-            raise ValueError(
-                f"--latency {self.serve_window}s divides --every {self.refresh}s into "
-                f"{self.refresh // self.serve_window:,} serve windows: must be <= "
-                f"{MOST_SERVE_WINDOWS:,}, as with --latency {least}s"
-            )
+        if self.refresh != AUTO:
+            self._check_latency()
         if self.resume and self.overwrite:
             raise ValueError("--resume and --overwrite: only one of them may be given")
         if (self.resume or self.overwrite) and self.output is None:
@@ -357,6 +354,26 @@ class Settings(BaseModel):
         elif self.source_param:
             raise ValueError("--source-param goes with --source package.module:factory")
         return self
+
+    def _check_latency(self) -> None:
+        """A serve window divides its refresh, into not too many."""
+        refresh, latency = self.refresh * 1000, to_millis(self.serve_window)
+        unit = 1 if latency % 1000 else 1000
+        allowed = [unit * d for d in divisors(refresh // unit)]
+        given = f"--latency {format_millis(latency)}"
+        if refresh % latency:
+            nearest = sorted(sorted(allowed, key=lambda d: (abs(d - latency), d))[:5])
+            raise ValueError(
+                f"{given} does not divide --every {self.refresh}s: must be a divisor, as "
+                f"{', '.join(map(format_millis, nearest))}"
+            )
+        if refresh // latency > MOST_SERVE_WINDOWS:
+            least = next(d for d in allowed if d * MOST_SERVE_WINDOWS >= refresh)
+            raise ValueError(
+                f"{given} divides --every {self.refresh}s into {refresh // latency:,} serve "
+                f"windows: must be <= {MOST_SERVE_WINDOWS:,}, as with --latency "
+                f"{format_millis(least)}"
+            )
 
     def _check_own(self) -> None:
         if self.schema_file is None and self._schema is None:
@@ -451,8 +468,8 @@ class Settings(BaseModel):
         return self.every or self.window
 
     @property
-    def serve_window(self) -> int:
-        """``latency``, or its default; seconds.
+    def serve_window(self) -> int | float:
+        """``latency``, or its default; seconds, a fraction if they are not whole.
 
         Live, that is the least divisor of the refresh that cuts it into no more than 600.
         """
@@ -488,7 +505,7 @@ class Settings(BaseModel):
         return Cadence(
             window=self.window * SECOND,
             every=self.refresh * SECOND,
-            latency=self.serve_window * SECOND,
+            latency=to_millis(self.serve_window) * 1000,
             lag=self.lag,
             offset=self.begin_offset * SECOND,
         )

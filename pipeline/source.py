@@ -176,7 +176,9 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[PlannedSource,
         )
     span = span_of(people.start, None, settings, folder, busy=lambda refresh: True)
     span = span._replace(until=span.extent.end)
-    rows = live_rows(settings.rate, settings.batch_rows) if settings.live else settings.batch_rows
+    rows = settings.batch_rows
+    if settings.live:
+        rows = live_rows(settings.rate, rows, cadence.latency)
     return PlannedSource(
         PeopleWork(people, span.extent, rows, settings.live),
         PeopleReader(

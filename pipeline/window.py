@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from model.asof import format_iso
+from model.durations import to_millis
 from model.errors import UserError
 from model.wording import format_count, format_duration
 from pipeline.settings import AUTO, DAY, Settings, settings_from
@@ -188,8 +189,8 @@ def _lengths(settings: Settings) -> list[int]:
     if settings.every is not None:
         many = [-(-length // settings.every) * settings.every for length in LENGTHS]
         return sorted(set(many))
-    latency = settings.latency or 1
-    return [length for length in LENGTHS if length % latency == 0]
+    latency = to_millis(settings.latency or 1)
+    return [length for length in LENGTHS if length * 1000 % latency == 0]
 
 
 def _with_window(settings: Settings, window: int) -> Settings:

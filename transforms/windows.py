@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apache_beam.transforms.window import FixedWindows, NonMergingWindowFn, SlidingWindows
+from apache_beam.utils.timestamp import Duration
 
 from model.asof import Cadence
 from model.batch import SECOND
@@ -26,7 +27,7 @@ def refreshes(cadence: Cadence) -> FixedWindows:
 
 def serve_windows(cadence: Cadence) -> FixedWindows:
     """The serve windows."""
-    return FixedWindows(cadence.latency // SECOND, cadence.offset // SECOND)
+    return FixedWindows(Duration(micros=cadence.latency), cadence.offset // SECOND)
 
 
 def training_windows(cadence: Cadence) -> NonMergingWindowFn:

@@ -22,6 +22,7 @@ from model.batch import SECOND
 from model.display import ENDED
 from model.metrics import STREAM_COUNTS, Metrics
 from model.pooling import NEWEST, pool_newest
+from model.topic_status import TopicStatus
 from monitor.questions import QuestionFollower
 from monitor.serve.counts import PREFIX
 from monitor.serve.damage import KINDS as FILES
@@ -68,6 +69,7 @@ class Gauges(Collector):
         core = self._core
         yield from of_looking(core)
         yield from of_run(core)
+        yield from of_topic(core)
         yield from of_totals(core)
         if core.records is not None:
             yield from of_records(core.records)
@@ -135,6 +137,25 @@ def of_run(core: Core) -> Iterator[Metric]:
     if watermark is not None and updated is not None and core.settings.get("live"):
         lag = "How far a live run's event time was behind when its status was written"
         yield gauge("run_watermark_lag_seconds", lag, updated - watermark)
+
+
+def of_topic(core: Core) -> Iterator[Metric]:
+    """How far the run has read its topic, by partition; nothing of a run on anything else."""
+    try:
+        topic = TopicStatus.model_validate(core.status.get("topic"))
+    except ValidationError:  # none, or a later version's
+        return
+    figures = {
+        "lag_rows": "Records of a partition that are not read yet",
+        "lag_seconds": "From the newest record that is read to the newest that is there, seconds",
+        "undecoded_records": "Records of a partition that are no rows of the schema",
+        "idle": "1 if the partition is idle: it does not hold the watermark",
+    }
+    for name, help_ in figures.items():
+        field = name.removesuffix("_records")
+        found = {p: getattr(one, field) for p, one in topic.by_partition.items()}
+        values = {p: float(value) for p, value in found.items() if value is not None}
+        yield by_label(f"topic_{name}", help_, "partition", values)
 
 
 def of_totals(core: Core) -> Iterator[Metric]:

@@ -103,6 +103,8 @@ class RunStatus:
         pinned = self.folder.describe_pin()
         if pinned is not None:
             parts.append(clean(pinned))
+        if status.topic is not None and running:
+            parts += status.topic.summary()
         if running and self.age > QUIET:
             parts.append(f"status is {self.age:,.0f} s old")
         return parts

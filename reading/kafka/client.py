@@ -18,7 +18,7 @@ ANSWER_SECONDS = 20.0
 RECORDS_SECONDS = 60.0
 """Seconds that a range's next records may take."""
 CONSUMED_AT_ONCE = 10_000
-MAX_IDLE_CONSUMERS = 8
+MAX_IDLE_CONSUMERS = 16
 """Maximum number of consumers that a process keeps for its next range."""
 
 
@@ -114,6 +114,15 @@ class Client:
     def ends(self, partitions: Collection[int]) -> dict[int, int]:
         """The offset behind each partition's last record that is committed."""
         return self._offsets(partitions, self._kafka.admin.OffsetSpec.latest())
+
+    def newest(self, partitions: Collection[int]) -> dict[int, int]:
+        """The greatest timestamp of each partition's records, microseconds; none where none is.
+
+        Raises:
+            KafkaError: also by brokers before 3.0, which do not know.
+        """
+        found = self._list(dict.fromkeys(partitions, self._kafka.admin.OffsetSpec.max_timestamp()))
+        return {p: one.timestamp * 1000 for p, one in found.items() if one.timestamp >= 0}
 
     def _offsets(self, partitions: Collection[int], spec: Any) -> dict[int, int]:
         found = self._list(dict.fromkeys(partitions, spec))
@@ -261,10 +270,10 @@ class _Consumer:
     def _fetch(self, reached: int) -> tuple[list[Record], int]:
         """The next records, and the offset up to which all were seen."""
         records = []
-        # Asked for many, the library waits until so many are there.
+        # Asked for many, the library waits until so many are there; without time, it does not.
         messages = self.consumer.consume(1, 1.0)
         if messages and not messages[0].error():
-            messages += self.consumer.consume(CONSUMED_AT_ONCE, 0.005)
+            messages += self.consumer.consume(CONSUMED_AT_ONCE, 0)
         for message in messages:
             error = message.error()
             if error is None:
@@ -297,6 +306,7 @@ class _Consumers:
     def __init__(self, topic: Topic) -> None:
         self.topic = topic
         self._idle: list[_Consumer] = []
+        self._known = 0
         self._lock = threading.Lock()
 
     def take(self, partition: int, start: int) -> _Consumer:
@@ -305,8 +315,9 @@ class _Consumers:
             for place, consumer in enumerate(self._idle):
                 if consumer.at == (partition, start):
                     return self._idle.pop(place)
-            if len(self._idle) == MAX_IDLE_CONSUMERS:
+            if self._idle and self._known >= MAX_IDLE_CONSUMERS:
                 return self._idle.pop(0)
+            self._known += 1
         return _Consumer(self.topic)
 
     def give(self, consumer: _Consumer, at: tuple[int, int] | None) -> None:
@@ -314,6 +325,10 @@ class _Consumers:
         consumer.at = at
         with self._lock:
             self._idle.append(consumer)
+            surplus = self._idle.pop(0) if len(self._idle) > MAX_IDLE_CONSUMERS else None
+            self._known -= surplus is not None
+        if surplus is not None:  # each has threads, and one of a process's 1,024 thread-local keys
+            surplus.consumer.close()
 
 
 @cache

@@ -1,7 +1,8 @@
 """Kills parts of a live job on Flink at random moments, and looks whether anything shows.
 
 ``make chaos`` kills each part ten times; the tests kill each once. A run that was disturbed must
-end with the files of one that was not: the same people, replayed embedded.
+end with the files of one that was not: the same people, replayed embedded. The broker is killed
+under a run on a topic (``broker_chaos``).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import IO
 import psutil
 
 from tests.end_to_end import flink
+from tests.end_to_end.broker_chaos import disturb_broker
 from tests.end_to_end.exactness import Cadence, assert_exact
 from tests.kit.job import ROOT, assert_whole, content, metrics
 
@@ -123,6 +125,8 @@ def jobmanager(live: Live) -> None:
     live.go_on()
 
 
+BROKER = "broker"
+"""The part that is killed under a run on a topic."""
 KILLS = {"taskmanager": taskmanager, "worker": worker, "jobmanager": jobmanager}
 WORDS = {
     "worker": ("--environment_type=EXTERNAL", f"--environment_config=localhost:{POOL_PORT}"),
@@ -206,7 +210,8 @@ def main() -> int:
     """``make chaos``: kills each part so many times, and says what it saw."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=10, help="of each part (10)")
-    parser.add_argument("--parts", nargs="*", choices=list(KILLS), default=list(KILLS))
+    parts = [*KILLS, BROKER]
+    parser.add_argument("--parts", nargs="*", choices=parts, default=parts)
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "chaos")
     given = parser.parse_args()
@@ -224,16 +229,21 @@ def main() -> int:
 def judge(part: str, kills: int, folder: Path, seed: int) -> bool:
     """Disturbs a job and compares it; says how it went."""
     began = time.monotonic()
-    each = {"jobmanager": 100, "taskmanager": 70, "worker": 35}[part]
+    expected = "the undisturbed run's files"
     try:
-        with pool(folder / "pool.log"):
-            run = disturb(part, kills, folder, seed, 8 + kills * each // WINDOW)
-        assert_nothing_shows(run, undisturbed(run, folder / "undisturbed"))
+        if part == BROKER:
+            expected = "no row lost or twice, and the files of its own replay"
+            run = disturb_broker(kills, folder, seed)
+        else:
+            each = {"jobmanager": 100, "taskmanager": 70, "worker": 35}[part]
+            with pool(folder / "pool.log"):
+                run = disturb(part, kills, folder, seed, 8 + kills * each // WINDOW)
+            assert_nothing_shows(run, undisturbed(run, folder / "undisturbed"))
     except AssertionError as error:
         print(f"{part}: FAILED: {error}", flush=True)
         return False
     message = f"{kills} kills, {len(metrics(run))} refreshes, {time.monotonic() - began:.0f} s"
-    print(f"{part}: the undisturbed run's files to the byte ({message})", flush=True)
+    print(f"{part}: {expected} to the byte ({message})", flush=True)
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import time
@@ -17,6 +18,8 @@ import pytest
 from deploy.local.kafka import HOME
 from examples.topic import fill
 from pipeline.runners.prism import find_prism
+from reading.kafka import client
+from reading.kafka.client import read_range
 from tests.end_to_end import flink, kafka
 from tests.end_to_end.kafka import (
     CLIENT,
@@ -74,7 +77,7 @@ class Live:
         ]
         self.process = process(*self.argv)
 
-    def wait_for(self, there: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    def wait_for(self, there: Callable[[], bool], what: str, seconds: float = 240) -> None:
         """Waits until something is there."""
         until = time.monotonic() + seconds
         while not there():
@@ -195,11 +198,14 @@ def test_a_live_run_is_replayed_to_the_byte_with_idle_added_and_late_partitions(
         for i, ride in enumerate(rides)
     ]
     topic = make_topic(4)
-    live = Live(topic, tmp_path / "live", schema, "--runner", "prism")
+    fine = ("--latency", "2500ms")
+    live = Live(topic, tmp_path / "live", schema, "--runner", "prism", *fine)
     live.wait_for((live.folder / "source" / "offsets.json").exists, "the journal")
     producing = Producing(topic, rides, 30, {7_000: lambda: kafka.add_partitions(topic, 5)})
     producing.join()
     live.drain()
+    seen = json.loads((live.folder / "status.json").read_text())["topic"]
+    assert (seen["lag_rows"], seen["partitions"], seen["idle"]) == (0, 5, 5)
     assert sum(one["rows"] for one in reports_of(live.folder)) == len(rides)
     live.replay(tmp_path / "embedded", "--runner", "direct")
     live.replay(tmp_path / "prism", "--runner", "prism")
@@ -268,6 +274,9 @@ def test_what_cannot_be_decoded_is_rejected_with_its_place(schema: Path, tmp_pat
     assert "tombstone" in reasons[f"{topic}/0/200"]
     assert "object" in reasons[f"{topic}/0/300"]
     assert "after the timestamp of its record" in reasons[f"{topic}/0/400"]
+    seen = json.loads((folder / "status.json").read_text())["topic"]
+    one = {"lag_rows": 0, "lag_seconds": 0.0, "undecoded": 4, "idle": False}
+    assert seen == {**one, "idle": 0, "partitions": 1, "by_partition": {"0": one}}
 
 
 def test_aborted_transactions_and_what_compaction_removed_are_no_rows(
@@ -370,3 +379,20 @@ def test_check_says_how_far_the_rows_are_out_of_order(schema: Path) -> None:
     assert f"--disorder {behind} covers them" in result.out
     result = run("check", *argv, "--disorder", behind)
     assert f"none of its first {len(rides):,} rows would be late" in result.out
+
+
+def test_many_ranges_read_at_once_leave_few_consumers(schema: Path) -> None:
+    from reading.kafka.address import parse_topic
+
+    name = make_topic(1)
+    produce(name, make_rides(200, 1))
+    topic = parse_topic(address(name))
+    reading = [read_range(topic, 0, first, first + 5) for first in range(0, 200, 5)]
+    first_ones = [next(one)[0].offset for one in reading]
+    assert first_ones == list(range(0, 200, 5))
+    del reading  # which closes them
+    gc.collect()
+    assert len(client._consumers(topic)._idle) == client.MAX_IDLE_CONSUMERS
+    assert [record.offset for found in read_range(topic, 0, 7, 30) for record in found] == list(
+        range(7, 30)
+    )

@@ -232,7 +232,7 @@ def describe(values: pd.Series) -> dict[str, float | None]:
         (Cadence(180, 60), ["--window", "3m", "--every", "1m"]),
         (Cadence(60, 60, lag=2), ["--lag", "2"]),
         (Cadence(120, 40, lag=3), ["--window", "120", "--every", "40", "--lag", "3"]),
-        (Cadence(60, 60), ["--latency", "20s"]),
+        (Cadence(60, 60), ["--latency", "7500ms"]),
     ],
     ids=["sliding", "lag", "sliding and lag", "latency"],
 )

@@ -31,7 +31,7 @@ LIVE = ("--live", "--runner", "prism", "--learner", "ridge", "--rate", "500", "-
     "options",
     [
         (*RIDGE, "--lag", "2"),
-        (*RIDGE, "--window", "3m", "--every", "1m", "--latency", "10s"),
+        (*RIDGE, "--window", "3m", "--every", "1m", "--latency", "2500ms"),
         (*RIDGE, "--disorder", "20", "--batch-rows", "100"),
         ("--rate", "20", "--refreshes", "3", "--keep", "0"),
     ],

@@ -24,7 +24,7 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "source": ("people", "people"),
     "window": ("10m", 600),
     "every": ("30s", 30),
-    "latency": ("20", 20),
+    "latency": ("100ms", 0.1),
     "refreshes": ("5", 5),
     "rate": ("0.5", 0.5),
     "start": ("2026-03-01T01:00:00+01:00", "2026-03-01T00:00:00Z"),

@@ -205,7 +205,7 @@ SAMPLE = {
     "people": "original",
     "window": "5m",
     "every": "1m",
-    "latency": "30s",
+    "latency": "500ms",
     "lag": "2",
     "windows": "0",
     "refreshes": "0",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -169,7 +170,17 @@ def test_no_time_may_be_longer_than_a_hundred_years(option: str) -> None:
             ["--window 90s", "multiple of --every 60s: must be"],
         ),
         ({"window": 60, "every": 90}, ["--window 60s", "multiple of --every 90s"]),
-        ({"every": 60, "latency": 7}, ["--latency 7s", "--every 60s", "12s, 15s, 20s, 30s, 60s"]),
+        ({"every": 60, "latency": 7}, ["--latency 7s", "--every 60s", "3s, 4s, 5s, 6s, 10s"]),
+        ({"latency": "350ms"}, ["--latency 350ms does not", "240ms, 250ms, 300ms, 375ms, 400ms"]),
+        (
+            {"window": "1h", "latency": "100ms"},
+            ["--latency 100ms", "36,000 serve windows: must be <= 3,600, as with --latency 1s"],
+        ),
+        *(
+            ({"latency": value}, [f"--latency {value}: must be a duration, as 100ms"])
+            for value in ("0.5ms", "1e3ms", "-1ms", "ms", 0.0001, float("nan"), True)
+        ),
+        ({"latency": "0ms"}, ["--latency 0ms", "must be >= 0.001"]),
         ({"latency": 120}, ["--latency 120s", "does not divide", "--every 60s"]),
         (
             {"window": "1d", "latency": 1},
@@ -192,6 +203,16 @@ def test_a_bad_value_names_the_option_the_value_and_what_is_allowed(
 ) -> None:
     message = refusal(**values)
     assert [word for word in argv if word not in message] == []
+
+
+@examples(max_examples=50, deadline=None)
+@given(st.sampled_from([millis for millis in divisors(60_000) if millis >= 17]))
+def test_a_latency_of_milliseconds_is_exact_and_kept_as_seconds(millis: int) -> None:
+    settings = make_settings(latency=f"{millis}ms")
+    assert settings.cadence.latency == millis * 1000
+    kept = json.loads(json.dumps(settings.resolved["latency"]))
+    assert kept * 1000 == millis and isinstance(kept, int) == (millis % 1000 == 0)
+    assert make_settings(latency=kept).cadence == settings.cadence
 
 
 @pytest.mark.parametrize(

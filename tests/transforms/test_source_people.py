@@ -124,7 +124,8 @@ def test_a_live_ticket_is_due_when_its_last_row_exists_and_a_replayed_one_at_onc
     ("rate", "batch_rows", "rows"), [(250, 10_000, 50), (1, 10_000, 1), (1e6, 10_000, 10_000)]
 )
 def test_a_live_batch_has_the_rows_of_200_ms(rate: float, batch_rows: int, rows: int) -> None:
-    assert live_rows(rate, batch_rows) == rows
+    assert live_rows(rate, batch_rows, MINUTE) == rows
+    assert live_rows(1_000, 500, 100_000) == 100
 
 
 def test_people_flow_through_beam_whole() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -27,7 +28,7 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 from typing_extensions import override
 
 from model.asof import floor_to
-from model.batch import Key, Tag, split
+from model.batch import PROBLEM, Key, Tag, split
 from model.schema import Schema
 from reading.kafka.address import Topic
 from reading.kafka.client import Client, KafkaError, read_range
@@ -37,14 +38,17 @@ from reading.kafka.planning import Decision, Position, Range, RangePlanner, Rule
 from reading.kafka.readers import reader_of
 from transforms.elements import OPEN, RawBatch, WorkItem
 from transforms.sources.planner import Drain, take_pin
-from transforms.sources.read import ReadFn, read_planned
+from transforms.sources.read import ReadInOrderFn, read_planned
 from transforms.sources.rows import mark_late
+from transforms.sources.topic_state import STATE
 from transforms.sources.work_items import Extent
 from transforms.stamps import beam_time
 from transforms.versions import OtherVersion, header, strip_header
 
 NEVER = MIN_TIMESTAMP.micros
 """The stamp of a work item of which nothing is known before it is read."""
+STATE_EVERY = 1.0
+"""Seconds between two looks how far the topic has been read."""
 PARTITIONS_EVERY = 10.0
 """Seconds between two looks whether partitions were added."""
 
@@ -169,12 +173,14 @@ class _Watch:
         client: asks the topic.
         ends: by partition the end of its log, and since when it is known.
         partitions_at: when to look next whether partitions were added.
+        noted_at: when to note next how far the topic has been read.
     """
 
     def __init__(self, topic: Topic) -> None:
         self.client = Client(topic)
         self.ends: dict[int, tuple[int, float]] = {}
         self.partitions_at = 0.0
+        self.noted_at = 0.0
 
 
 @cache
@@ -221,6 +227,7 @@ class KafkaPlannerReader(UnboundedReader):
                 return False  # a broker that restarts; nothing is decided meanwhile
             planned = self.ranges.next()
         self._keep_ranges(planned)
+        self._note_state()
         if planned is None:
             return False
         self.current = self._work_item(planned)
@@ -258,6 +265,21 @@ class KafkaPlannerReader(UnboundedReader):
                 self.watch.ends[partition] = ends[partition], now
             elif now - since >= self.plan.idle:
                 self._decide(self.ranges.decide_idle(partition, end))
+
+    def _note_state(self) -> None:
+        """Notes, once a second, what there is to read: for the launcher's status alone."""
+        now = self.now()
+        if now < self.watch.noted_at:
+            return
+        self.watch.noted_at = now + STATE_EVERY
+        positions = self.ranges.positions
+        partitions = sorted(positions)
+        with suppress(KafkaError):
+            stops = self.plan.rules.stops
+            ends = {**self.watch.client.ends(partitions), **stops}
+            idle = {p for p, one in positions.items() if one.idle}
+            STATE.note_ends({p: at for p, (at, _) in self.plan.begin.items()}, ends, idle)
+            STATE.note_newest(self.watch.client.newest(partitions))
 
     def _decide(self, decision: Decision) -> None:
         """Keeps a decision, and then acts on it."""
@@ -364,11 +386,17 @@ class KafkaReader:
         # How many records come at once is chance: batches are cut by their number.
         for records in _in_blocks(blocks, self.batch_rows):
             raw = decode(records, partition, self.schema, self.ahead, read)
+            undecoded = 0
+            if PROBLEM in raw.schema.names:
+                undecoded = raw.num_rows - raw.column(PROBLEM).null_count
+            newest = max(record.time for record in records)
+            STATE.note_read(partition, records[-1].offset + 1, newest, undecoded)
             batch, stamps = mark_late(raw, [item.at] * raw.num_rows)
             tag = Tag(Key(partition, item.start, part), int(stamps.min()), where, line)
             for piece in split(batch, tag, self.latency, stamps, self.offset):
                 yield piece
                 part += 1
+        STATE.note_read(partition, item.stop)
 
 
 def _in_blocks(found: Iterator[list[Any]], rows: int) -> Iterator[list[Any]]:
@@ -398,4 +426,4 @@ class KafkaSource(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
 
     @override
     def expand(self, root: PBegin) -> beam.PCollection[RawBatch]:
-        return read_planned(root, KafkaPlanner(self.plan), ReadFn(self.reader), poll=0.05)
+        return read_planned(root, KafkaPlanner(self.plan), ReadInOrderFn(self.reader), poll=0.05)

@@ -94,9 +94,15 @@ class PeopleReader:
         return Extent(self.begin, item.until).within(batches)
 
 
-def live_rows(rate: float, batch_rows: int) -> int:
-    """Rows of a live batch: those of 200 ms, at least one, at most ``batch_rows``."""
-    return max(1, min(batch_rows, int(rate * LIVE_SECONDS)))
+def live_rows(rate: float, batch_rows: int, latency: int) -> int:
+    """Rows of a live batch: those of 200 ms or a serve window, from one to ``batch_rows``.
+
+    Args:
+        rate: rows per second.
+        batch_rows: rows of a batch, at most.
+        latency: a serve window's length, microseconds.
+    """
+    return max(1, min(batch_rows, int(rate * min(LIVE_SECONDS, latency / SECOND))))
 
 
 PeopleTickets = PeopleWork

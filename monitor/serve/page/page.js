@@ -209,6 +209,7 @@ function showNow() {
     ["Rows read", count(run.status?.rows_read ?? 0)],
     ["Watermark", watermark() ? when(watermark()) : "–"],
     ...lag(running),
+    ...topic(running),
     ["Status of (UTC)", run.status ? when(run.status.updated) : "–"],
     ["Model that serves", run.model ?? "none yet"],
     ["Learner, window", `${run.settings.learner}, ${length(run.settings.window)}`],
@@ -235,6 +236,20 @@ function lag(running) {
   const seconds = (Date.parse(run.status.updated) - Date.parse(run.status.watermark)) / 1000;
   const delays = Object.entries((running && run.status.delays) || {}).map(([name, delay]) => [`${name[0].toUpperCase()}${name.slice(1)}, p95`, duration(delay.p95)]);
   return [["Watermark is behind by", duration(seconds)], ...delays];
+}
+
+/** How far the topic has been read; nothing of a run on anything else. */
+function topic(running) {
+  const known = running && run.status.topic;
+  if (!known) return [];
+  const seconds = known.lag_seconds ? ` (${duration(known.lag_seconds)})` : "";
+  const places = (chosen) => Object.entries(known.by_partition).filter(([, one]) => chosen(one)).map(([name]) => name);
+  const shown = (names) => names.slice(0, 8).join(", ") + (names.length > 8 ? ", …" : "");
+  return [
+    ["Topic: rows to read", count(known.lag_rows) + seconds],
+    ...(known.undecoded ? [["Records not decoded", `${count(known.undecoded)} (partition ${shown(places((one) => one.undecoded))})`]] : []),
+    ...(known.idle ? [["Idle partitions", `${count(known.idle)} of ${count(known.partitions)} (${shown(places((one) => one.idle))})`]] : []),
+  ];
 }
 
 /** How far event time has come in the refresh that is filling. */

@@ -304,6 +304,8 @@ def test_the_run_is_reported_as_operators_need_it(mine: Path) -> None:
     status = json.loads((mine / "status.json").read_text())
     status |= {"state": "running", "updated": "2026-01-01T00:03:10Z", "rows_read": 1234}
     status |= {"watermark": "2026-01-01T00:03:00Z"}
+    partition = {"lag_rows": 7, "lag_seconds": None, "undecoded": 2, "idle": True}
+    status |= {"topic": {"lag_rows": 7, "by_partition": {"3": partition}}}
     (mine / "status.json").write_text(json.dumps(status))
     settings = json.loads((mine / "settings.json").read_text())
     (mine / "settings.json").write_text(json.dumps({**settings, "live": True}))
@@ -329,6 +331,8 @@ def test_the_run_is_reported_as_operators_need_it(mine: Path) -> None:
     assert {"starting", "running", "done", "drained", "interrupted", "failed", "other"} == {*states}
     assert found[f"{prefix}run_rows_read_total",] == 1234
     assert found[f"{prefix}run_watermark_lag_seconds",] == 10
+    of_topic = {k[0].removeprefix(prefix): v for k, v in found.items() if k[1:] == ("3",)}
+    assert of_topic == {"topic_lag_rows": 7, "topic_undecoded_records": 2, "topic_idle": 1}
     assert found[f"{prefix}run_update_age_seconds",] > 0
     assert found[f"{prefix}run_refreshes_total",] == 3
     reports = metrics(mine)

@@ -72,6 +72,13 @@ def test_a_live_runs_lag_and_delays_are_reported(home: Path) -> None:
     assert standing(home, **times, state="done").summary()[1] == "watermark 2026-01-01 00:00:57"
 
 
+def test_what_of_a_topic_is_still_to_read_is_shown_while_the_run_goes_on(home: Path) -> None:
+    topic = {"lag_rows": 1_200, "lag_seconds": 2.5, "undecoded": 3, "idle": 1, "partitions": 4}
+    shown = ["1,200 rows (2.5 s) to read", "3 records not decoded", "1 of 4 partitions idle"]
+    assert standing(home, topic=topic).summary()[-3:] == shown
+    assert "1,200" not in "".join(standing(home, topic=topic, state="done").summary())
+
+
 def test_a_run_that_gives_no_sign_of_life_is_given_up_after_a_while(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
