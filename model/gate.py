@@ -15,6 +15,9 @@ A model serves if the fits have the lesser error, and z is over ``Z``: a window 
 shuffled gets past once in 700. All of these are sums of products, so a ridge that is fitted by
 moments is tried by moments (``try_by_moments``), as if by its rows.
 
+A classifier is tried likewise, by the log loss beside that of the class shares of the half that was
+fitted to, and a z of the same kind (``model.classes.trial``).
+
 The verdict follows from the window and the settings, so a retry, a resumed run and another runner
 reach it too, and no window waits for another.
 """
@@ -28,8 +31,10 @@ import numpy as np
 
 from model import fitting, learners
 from model.arrays import Floats, Matrix
+from model.baselines import MISSED
+from model.classes.trial import LEAST_OTHERS, TrialRows, choose_rows, try_classes
 from model.errors import FitFailed
-from model.manifest import Gate, Learner, Trial
+from model.manifest import ClassTrial, Gate, Learner, Trial
 from model.moments import Moments, fit_ridge
 from model.sample import in_half
 from model.schema import Schema
@@ -39,7 +44,7 @@ from model.wording import format_count
 Kind: TypeAlias = Literal["auto", "trial", "last", "checks", "none"]
 """``--gate``: a trial where it is cheap; a trial; one that the last value is a baseline of, too; no
 trial; nothing at all."""
-CHEAP = frozenset({"ridge", "forest"})
+CHEAP = frozenset({"ridge", "forest", "logistic"})
 """Learners whose trial takes a small part of the time of their fit."""
 Z = 3.0
 """Minimum z of a trial that shows skill: chance alone exceeds it once in 740 windows."""
@@ -83,10 +88,10 @@ def judge(
     name = _find_not_finite(estimator)
     if name is not None:
         return Gate(accepted=False, reason=f"its {name} is not finite")
-    if schema.classifies:
-        return Gate(accepted=True, reason="no trial: models of classes have none")
     if not runs_trial(kind, learner.name):
         return Gate(accepted=True, reason=f"no trial: --gate {kind} has none for {learner.name}")
+    if schema.classifies:
+        return _judge_classes(estimator, data, schema, learner, kind == "last")
     lack = _find_lack(data, schema)
     if lack is not None:
         return Gate(accepted=True, reason=f"no trial: {lack}")
@@ -113,6 +118,62 @@ def _find_lack(data: Normalized, schema: Schema) -> str | None:
     rows = data.rows if _has_halves(data) else len(data.target)
     if rows < least:
         return f"{format_count(rows, 'row')}, where {least:,} are needed"
+    return None
+
+
+def _judge_classes(
+    estimator: Any, data: Normalized, schema: Schema, learner: Learner, by_last: bool
+) -> Gate:
+    def make(rows: int) -> Any:
+        return _make_small(learner, rows, schema.task)
+
+    assert data.hashes is not None
+    counts = data.statistics.categorical(schema.target)
+    rows = choose_rows(data.matrix, data.target, data.hashes, counts, MOST_ROWS, estimator)
+    lack = _find_lack_of_classes(rows, len(data.encoder.names))
+    if lack is not None:
+        return Gate(accepted=True, reason=f"no trial: {lack}")
+    try:
+        with fitting.fit_failures(), np.errstate(over="ignore", invalid="ignore"):
+            sums = try_classes(make, rows)
+    except FitFailed as error:
+        return Gate(accepted=False, reason=f"its trial failed: {error}")
+    trial = sums.figures(_last_loss(data) if by_last else None)
+    return Gate(accepted=(reason := find_class_fault(trial)) is None, reason=reason, trial=trial)
+
+
+def _find_lack_of_classes(rows: TrialRows, columns: int) -> str | None:
+    least = max(LEAST_ROWS, ROWS_A_COLUMN * columns)
+    if len(rows.places) < least:
+        return f"{format_count(len(rows.places), 'row')}, where {least:,} are needed"
+    if rows.others < LEAST_OTHERS:
+        return (
+            f"{format_count(rows.others, 'row')} of other classes than the most frequent one, where"
+            f" {LEAST_OTHERS} are needed"
+        )
+    return None
+
+
+def _last_loss(data: Normalized) -> float | None:
+    """The log loss of being sure of the class of the row before, as ``_last_error``."""
+    if data.known is not None or len(data.target) != data.rows:
+        return None
+    codes = data.target.indices.to_numpy()
+    return MISSED * float(np.mean(codes[1:] != codes[:-1]))
+
+
+def find_class_fault(trial: ClassTrial) -> str | None:
+    """Why a classifier does not serve, by the figures of its trial; None if it does."""
+    where = f"in a trial of {format_count(trial.rows, 'row')}"
+    loss = f"its log loss is {trial.log_loss:.6g}"
+    if trial.log_loss >= trial.shares_log_loss:
+        return f"{where} {loss}, that of the class shares {trial.shares_log_loss:.6g}"
+    if trial.z < Z:
+        return (
+            f"{where} its skill is no more than chance gives: z is {trial.z:.3g}, less than {Z:g}"
+        )
+    if trial.last_log_loss is not None and trial.log_loss >= trial.last_log_loss:
+        return f"{where} {loss}, that of the last class {trial.last_log_loss:.6g}"
     return None
 
 
@@ -205,9 +266,9 @@ def _sum_rows(target: Matrix, gains: Matrix) -> Sums:
     return Sums(len(target), float(squares), float(crossed), float(np.square(gains).sum()))
 
 
-def _make_small(learner: Learner, rows: int) -> Any:
+def _make_small(learner: Learner, rows: int, task: str = "regression") -> Any:
     """A learner for a half; a forest with a tenth of its trees, which shows skill as well."""
-    estimator = learners.make(*learner, rows=rows)
+    estimator = learners.make(*learner, rows=rows, task=task)
     if learner.name == "forest":
         trees = int(fitting.params_of(estimator)["n_estimators"])
         fitting.set_params(estimator, {"n_estimators": min(trees, max(TREES, trees // 10))})

@@ -110,6 +110,26 @@ class Trial(BaseModel):
     z: float
 
 
+class ClassTrial(BaseModel):
+    """Log losses of fits to one half of a window on its other half (``model.classes.trial``).
+
+    Attributes:
+        rows: how many rows both halves have.
+        log_loss, shares_log_loss: of the fits, and of the class shares of the half that was fitted
+            to.
+        last_log_loss: of the class of the row before; null where it is no baseline.
+        z: how many standard errors the fits' gain over these shares is above 0.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    rows: int
+    log_loss: float
+    shares_log_loss: float
+    last_log_loss: float | None = None
+    z: float
+
+
 class Gate(BaseModel):
     """The gate's verdict on a model.
 
@@ -124,7 +144,7 @@ class Gate(BaseModel):
 
     accepted: bool
     reason: str | None = None
-    trial: Trial | None = None
+    trial: Trial | ClassTrial | None = None
 
 
 class Manifest(BaseModel):

@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from model import files
 from model.asof import EPOCH, parse_iso, parse_name
-from model.manifest import Reference, Trial
+from model.manifest import ClassTrial, Reference, Trial
 from model.skipped import Skipped
 
 RECORD, ASKED = "promotions.ndjson", "pin.json"
@@ -57,7 +57,7 @@ class Act(BaseModel):
     to: str | None = None
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     why: str = Field("", max_length=MOST_WHY, pattern=r"^[^\x00-\x1f\x7f]*$")
-    figures: Trial | None = None
+    figures: Trial | ClassTrial | None = None
 
     @field_validator("before", "to")
     @classmethod

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 from model.asof import format_iso
 from model.errors import FitFailed, OneClass
-from model.manifest import Gate, Trial
+from model.manifest import ClassTrial, Gate, Trial
 from model.wording import format_count
 
 FEWEST, ENOUGH = 10, 20
@@ -49,7 +49,7 @@ class Skipped(BaseModel):
     rows: int
     kind: Kind
     reason: str
-    trial: Trial | None = None
+    trial: Trial | ClassTrial | None = None
 
     @model_serializer(mode="wrap")
     def _leave_out_trial(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -78,11 +78,11 @@ def fit_classifier(
     threshold = None if positive is None else 0.5
     if positive is not None and schema.costs is not None:
         threshold = schema.costs.threshold
-    decision = Decision(classes, _columns(estimator, classes), shares, positive, threshold)
+    decision = Decision(classes, find_columns(estimator, classes), shares, positive, threshold)
     if schema.calibration != "none":
         calibrator = _calibrate(make, matrix, places, classes, weights, positive, schema)
         decision = Decision(
-            classes, _columns(estimator, classes), shares, positive, threshold, calibrator
+            classes, find_columns(estimator, classes), shares, positive, threshold, calibrator
         )
     with fitting.fit_failures():
         found = predict_probabilities(estimator, matrix)
@@ -114,14 +114,21 @@ def fit_named(
     names = np.array(classes)[places]
     more = {}
     if weights is not None:
-        fits = load_module("sklearn.utils.validation").has_fit_parameter
-        if not fits(estimator, "sample_weight"):
+        if not takes_weights(estimator):
             raise FitFailed(
                 "the window has more rows than --sample-rows, and the learner takes no "
                 "sample_weight: raise --sample-rows"
             )
         more["sample_weight"] = weights
     return fitting.fit(estimator, matrix, names, parallel=is_forest(estimator), **more)
+
+
+def takes_weights(estimator: Any) -> bool:
+    """Whether a fit weighs its rows."""
+    fits: bool = load_module("sklearn.utils.validation").has_fit_parameter(
+        estimator, "sample_weight"
+    )
+    return fits
 
 
 def weigh(places: Places, classes: tuple[str, ...], counts: Categorical) -> Matrix | None:
@@ -133,7 +140,8 @@ def weigh(places: Places, classes: tuple[str, ...], counts: Categorical) -> Matr
     return (whole / np.maximum(kept, 1))[places]
 
 
-def _columns(estimator: Any, classes: tuple[str, ...]) -> tuple[int, ...]:
+def find_columns(estimator: Any, classes: tuple[str, ...]) -> tuple[int, ...]:
+    """The places of a fitted estimator's own classes among others."""
     known = getattr(estimator, "classes_", None)
     if known is None:
         raise FitFailed("the fitted classifier has no classes_, as scikit-learn's have")
@@ -159,6 +167,6 @@ def _calibrate(
     with fitting.fit_failures():
         found = predict_probabilities(earlier, matrix[cut:])
     raw = np.zeros((len(newer), len(classes)))
-    raw[:, list(_columns(earlier, classes))] = found
+    raw[:, list(find_columns(earlier, classes))] = found
     rest = None if weights is None else weights[cut:]
     return fit_calibrator(schema.calibration, normalize(raw), newer, positive, rest)

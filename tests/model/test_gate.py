@@ -15,7 +15,7 @@ from sklearn.linear_model import Ridge
 
 from model.batch import ID
 from model.gate import Kind, judge, try_by_moments, try_by_rows
-from model.manifest import Gate, Learner, Window
+from model.manifest import Gate, Learner, Trial, Window
 from model.moments import summary
 from model.schema import Features, Schema
 from model.statistics import summarize_batch
@@ -165,7 +165,7 @@ def test_the_last_value_is_a_baseline_if_that_is_asked_for() -> None:
     x = y + np.random.default_rng(5).normal(size=1_000)
     slow = accept(SCHEMA, {"y": y, "a": x, "b": x, "c": x})
     found = verdict(slow, RIDGE, "last")
-    assert not found.accepted and found.trial is not None
+    assert not found.accepted and isinstance(found.trial, Trial)
     assert found.trial.last_rmse == pytest.approx(sqrt(np.square(np.diff(y)).mean()), rel=1e-12)
     assert verdict(slow, RIDGE, "trial").accepted
     assert verdict(batch, RIDGE, "last").accepted and place >= 0

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
+from model.manifest import ClassTrial
 from model.store import Store
 from pipeline import backtest
 from tests.kit.job import Job, content, metrics, models
@@ -180,3 +181,26 @@ def test_a_backtest_refuses_what_the_job_refuses(job: Job, frame: pd.DataFrame) 
     found: Any = backtest(frame, "schema.toml", window="1m", learner="ridge", progress=False)
     kinds = {one.window_end[14:16]: one.kind for one in found.skipped}
     assert kinds == skips("o")
+
+
+def test_models_of_classes_have_a_trial_too(job: Job, home: Path) -> None:
+    frame = rows(400)
+    frame["y"] = np.where(frame["y"] > 1, "yes", "no")
+    frame.to_csv("rows.csv", index=False)
+    schema = 'task = "classification"\n' + SCHEMA
+    (home / "schema.toml").write_text(schema)
+    words = (*WORDS[:-1], "logistic", "--output", "o", "--keep", "0")
+    job.ran(*words)
+    assert serving("o") == SERVED
+    assert skips("o") == {"01": "refused", "04": "refused", "05": "refused", "07": "few_rows"}
+    refused = Store("o/refused").manifest("20240101T000400Z").gate
+    accepted = Store("o/models").manifest("20240101T000200Z").gate
+    assert refused is not None and isinstance(refused.trial, ClassTrial)
+    assert accepted is not None and isinstance(accepted.trial, ClassTrial)
+    assert accepted.trial.log_loss < accepted.trial.shares_log_loss and accepted.trial.z > 3
+    acts = [json.loads(line) for line in Path("o/promotions.ndjson").read_text().splitlines()]
+    assert [act["figures"]["z"] < 3 for act in acts] == [True] * 3
+    found: Any = backtest(frame, "schema.toml", window="1m", learner="logistic", progress=False)
+    assert {one.window_end[14:16]: one.kind for one in found.skipped} == skips("o")
+    first = Store("o/refused").manifest("20240101T000100Z").gate
+    assert first is not None and found.skipped[0].trial == first.trial
