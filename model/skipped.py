@@ -134,7 +134,7 @@ def summarize(skips: Sequence[Skipped], where: str) -> Iterator[str]:
         found = [one for one in skips if one.kind == kind]
         if found:
             windows = format_count(len(found), "window")
-            reason = f": {found[-1].reason}" if kind == "fit_failed" else ""
+            reason = "" if kind == "few_rows" else f": {found[-1].reason}"
             yield f"{windows} {title} made no model{reason} ({where})"
     found = [one for one in skips if one.kind == "refused"]
     if found:

@@ -238,7 +238,8 @@ def plan_input(
         refreshes = 0 if settings.brings_source else settings.refresh_count
         return None, Choice(settings, refreshes, ())
     with show_status(err, "looking through the files") as show:
-        planned = plan_files(settings, show, known)
+        warn = partial(err.print, soft_wrap=True, markup=False, highlight=False)
+        planned = plan_files(settings, show, known, warn)
         return planned, choose(planned, settings)
 
 

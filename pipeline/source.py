@@ -197,7 +197,10 @@ def _ending(span: Span, settings: Settings, folder: RunFolder) -> StreamEnd | No
 
 
 def plan_files(
-    settings: Settings, progress: Callable[[str], None], known: Sequence[KnownFile] = ()
+    settings: Settings,
+    progress: Callable[[str], None],
+    known: Sequence[KnownFile] = (),
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Plan:
     """The plan of the files: their bounds in event time are known before anything runs.
 
@@ -205,6 +208,7 @@ def plan_files(
         settings: all options.
         progress: takes a line, often, on how far the look through the files is.
         known: the files that a run to resume has read, which come first.
+        warn: takes a line on what may be a mistake.
 
     Raises:
         UserError: see ``reading.plan`` and ``reading.plausible``.
@@ -213,7 +217,7 @@ def plan_files(
     reach(settings.input, "--input")
     paths = [file.path for file in known]
     planned = plan(settings.input, settings.row_schema, progress, settings.latest_time, paths)
-    return check_target(check_times(planned, settings.row_schema), settings.row_schema)
+    return check_target(check_times(planned, settings.row_schema), settings.row_schema, warn)
 
 
 def file_source(

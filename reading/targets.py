@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from model.categories import canonical_column
+from model.classes.decision import find_positive_fault
 from model.errors import UserError
 from model.numbers import NumberFormat, format_of, parse_numbers
 from model.schema import Schema
@@ -19,15 +23,23 @@ MOST = 1_000
 """Maximum number of different numbers that may be classes."""
 
 
-def check_target(plan: Plan, schema: Schema) -> Plan:
+def check_target(
+    plan: Plan, schema: Schema, warn: Callable[[str], None] = lambda line: None
+) -> Plan:
     """Refuses an input whose target is of another task than the schema's, by its first rows.
+
+    Args:
+        plan: of the input.
+        schema: of its rows.
+        warn: is given a line if none of these rows is of the positive.
 
     Returns:
         The plan.
 
     Raises:
         UserError: if most targets are text where numbers are regressed; if they are fractions, or
-            more different numbers than there can be classes.
+            more different numbers than there can be classes; if a positive has more than one other
+            class beside it.
     """
     found = _first_targets(plan, schema)
     if found is None or not len(found[0]):
@@ -38,7 +50,27 @@ def check_target(plan: Plan, schema: Schema) -> Plan:
         _check_numbers(values, format_of(field), place)
     elif schema.classes is None:
         _check_classes(values, place)
+    if schema.classifies and schema.positive is not None:
+        _check_positive(values, schema, place, warn)
     return plan
+
+
+def _check_positive(
+    values: pa.Array, schema: Schema, place: str, warn: Callable[[str], None]
+) -> None:
+    names = canonical_column(values).dictionary.to_pylist()
+    fault = find_positive_fault(names, schema)
+    if fault is not None:
+        raise UserError(
+            f"{place}: {fault}: leave positive out, or list two classes in classes, and other "
+            "rows are rejected"
+        )
+    if schema.positive not in names:
+        known = ", ".join(map(show_value, sorted(names)[:3]))
+        warn(
+            f"warning: {place}: none of the first {len(values):,} values is the positive "
+            f"{schema.positive!r}; they are {known}"
+        )
 
 
 def _first_targets(plan: Plan, schema: Schema) -> tuple[pa.Array, pa.Field] | None:

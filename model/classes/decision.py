@@ -150,6 +150,27 @@ def place_positive(classes: tuple[str, ...], schema: Schema) -> int | None:
     return 1 if schema.positive is None else classes.index(schema.positive)
 
 
+def find_positive_fault(seen: Iterable[str], schema: Schema) -> str | None:
+    """What is wrong with a schema's positive, beside the classes of some rows; None if nothing.
+
+    Example:
+        >>> from model.schema import Features
+        >>> schema = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)),
+        ...                 task="classification", positive="yes")
+        >>> find_positive_fault({"no", "maybe"}, schema)
+        "positive goes with 2 classes: 'yes' is one, and there are 2 others, as 'maybe' and 'no'"
+    """
+    if schema.positive is None:
+        return None
+    others = order_classes({*seen} - {schema.positive})
+    if len(others) < 2:
+        return None
+    return (
+        f"positive goes with 2 classes: {schema.positive!r} is one, and there are "
+        f"{len(others):,} others, as {others[0]!r} and {others[1]!r}"
+    )
+
+
 def find_places(values: pa.Array, classes: tuple[str, ...]) -> Places:
     """The place of each row's class among a model's; -1 for another class and for null.
 

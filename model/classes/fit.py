@@ -16,6 +16,7 @@ from model.classes.decision import (
     Places,
     classes_of,
     find_places,
+    find_positive_fault,
     normalize,
     place_positive,
 )
@@ -68,7 +69,7 @@ def fit_classifier(
         FitFailed: if it has too many, or the estimator cannot be fitted, or its probabilities are
             not finite.
     """
-    _check_counts(counts)
+    _check_counts(counts, schema)
     classes = classes_of(counts.values, schema)
     places = find_places(target, classes)
     weights = weigh(places, classes, counts)
@@ -91,7 +92,7 @@ def fit_classifier(
     return FittedClassifier(estimator, decision, decision.classify(found))
 
 
-def _check_counts(counts: Categorical) -> None:
+def _check_counts(counts: Categorical, schema: Schema) -> None:
     known = counts.distinct or len(counts.values)
     if known > MOST:
         raise FitFailed(
@@ -100,7 +101,12 @@ def _check_counts(counts: Categorical) -> None:
     if known < 2:
         [name] = counts.values
         rows = format_count(counts.count, "labelled row")
-        raise OneClass(f"one class: {rows}, all of the class {name!r}")
+        positive = schema.positive
+        never = "" if positive in (None, name) else f", none of the positive {positive!r}"
+        raise OneClass(f"one class: {rows}, all of the class {name!r}{never}")
+    fault = None if schema.classes is not None else find_positive_fault(counts.values, schema)
+    if fault is not None:
+        raise FitFailed(fault)
 
 
 def fit_named(

@@ -222,3 +222,20 @@ def test_a_positive_is_predicted_above_the_threshold_of_the_costs(tmp_path: Path
         assert (row["prediction"] == "yes") == (row["score"] > 0.1)
     raw = folder.reports()[-1].raw
     assert raw is not None and raw["log_loss"] != folder.reports()[-1].log_loss
+
+
+def test_a_positive_beside_more_than_one_other_class_makes_no_model_and_says_why(
+    tmp_path: Path,
+) -> None:
+    folder = run(make_rows(["a", "b", "c"], 1)[: 2 * WINDOW * 5], tmp_path, 'positive = "b"')
+    reason = "positive goes with 2 classes: 'b' is one, and there are 2 others, as 'a' and 'c'"
+    assert [one.kind for one in folder.skips()] == ["fit_failed"] * 2
+    assert all(reason in one.reason for one in folder.skips())
+
+
+def test_a_window_without_the_positive_makes_no_model_and_names_it(tmp_path: Path) -> None:
+    folder = run(make_rows(["a"], 1)[: WINDOW * 5], tmp_path, 'positive = "b"')
+    [skip] = folder.skips()
+    assert skip.kind == "one_class" and skip.reason.endswith(
+        "all of the class 'a', none of the positive 'b'"
+    )
