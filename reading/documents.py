@@ -23,6 +23,7 @@ from reading.streams import open_stream
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _SPACE = b" \t\r\n"
 _ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG = b"0" * 20
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _HEAD = 4 << 20
 """Bytes of a file's beginning by which its layout is known."""
@@ -179,9 +180,20 @@ def read_rows(data: bytes, texts: list[bytes]) -> list[Row]:
     """
     digits = data.translate(_ZEROS)
     # Of integers with more than 64 bits orjson makes floats.
-    long = b"0" * 20 in digits or b"-" + b"0" * 19 in digits
-    read = read_row if long else _read_quickly
+    read = read_row if _has_long_integers(digits) else _read_quickly
     return [read(text) for text in texts]
+
+
+def _has_long_integers(digits: bytes) -> bool:
+    """Whether a text may hold an integer of more than 64 bits; all of its digits are zeros."""
+    if b"-" + _LONG[1:] in digits:
+        return True
+    at = digits.find(_LONG)
+    while at >= 0:
+        if digits[at - 1 : at] != b".":  # else it is a fraction: 0.00012345678901234567
+            return True
+        at = digits.find(_LONG, at + len(_LONG))
+    return False
 
 
 def _read_quickly(text: bytes) -> Row:

@@ -201,13 +201,23 @@ JSON_VALUES = st.recursive(
             [b"7", b"{", b'{"a":1,"a":2}', b'{"a":NaN}', b'{"a":1e400}', b'"\\ud800"']
         )
         | st.integers(2**62, 2**70).map(lambda value: b'{"a":%d}' % value)
-        | st.integers(-(2**70), -(2**62)).map(lambda value: b'{"a":%d}' % value),
+        | st.integers(-(2**70), -(2**62)).map(lambda value: b'{"a":%d}' % value)
+        | st.floats(-1e-3, 1e-3).map(lambda value: b'{"a":%.25f}' % value),
         max_size=5,
     )
 )
 def test_lines_are_read_as_pythons_own_reader_reads_them(lines: list[bytes]) -> None:
     found = documents.read_rows(b"\n".join(lines), lines)
     assert repr(found) == repr([documents.read_row(line) for line in lines])
+
+
+def test_small_fractions_with_many_digits_keep_a_block_quick(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = [b'{"a":0.00012345678901234567,"b":%d}' % number for number in range(100)]
+    expected = [json.loads(line) for line in lines]
+    monkeypatch.setattr(documents, "read_row", None)  # what orjson cannot read
+    assert documents.read_rows(b"\n".join(lines), lines) == expected
 
 
 @pytest.mark.parametrize(
