@@ -389,8 +389,8 @@ class KafkaReader:
             undecoded = 0
             if PROBLEM in raw.schema.names:
                 undecoded = raw.num_rows - raw.column(PROBLEM).null_count
-            newest = max(record.time for record in records)
-            STATE.note_read(partition, records[-1].offset + 1, newest, undecoded)
+            last = records[-1]
+            STATE.note_read(partition, last.offset + 1, last.time, undecoded)
             batch, stamps = mark_late(raw, [item.at] * raw.num_rows)
             tag = Tag(Key(partition, item.start, part), int(stamps.min()), where, line)
             for piece in split(batch, tag, self.latency, stamps, self.offset):
