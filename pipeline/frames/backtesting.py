@@ -185,18 +185,12 @@ def _run(found: Input, path: str, progress: bool | None) -> Backtest:
         rejected.extend(replace(one, where=hide_path(one.where, path)) for one in rejects[:room])
 
     replay, schema = replay_of(settings), settings.row_schema
-    answers = Answers(schema, settings.clock, settings.cadence) if schema.has_label_time else None
-    metrics: list[Metrics] = []
+    book, lost = Book(settings), 0
     pieces: list[pa.Table] = []
-    past = Past()
-    lost = 0
     with bar(found.plan.rows, "backtest", progress) as done:
         for refresh in refreshes(found, take):
             scored = replay.step(refresh)
-            if answers is None:
-                metrics.append(_figures(refresh, scored, settings, past))
-            else:
-                answers.ask(refresh, scored)
+            book.add(refresh, scored)
             pieces.append(_predictions(scored, schema))
             broken = sum(rows for _, rows in refresh.rejected)
             lost += broken
@@ -204,13 +198,44 @@ def _run(found: Input, path: str, progress: bool | None) -> Backtest:
         replay.finish(found.until)
     refuse_rejects(found, lost, rejected)
     messages = tuple(hide_path(line, path) for line in found.messages)
+    until = found.until
+    metrics, answers = book.metrics(until), book.answers
     if answers is None:
         return Backtest(settings, metrics, pieces, replay, rejected, messages)
-    until = found.until
-    metrics = [one.model_copy(update={"files": None}) for one in answers.metrics(until)]
     replay.prune(until - settings.cadence.every)  # the last refresh may hold labels alone
     later = Later(answers.cohorts(until), answers.outcomes(until))
     return Backtest(settings, metrics, pieces, replay, rejected, messages, later)
+
+
+class Book:
+    """The figures of a replay's refreshes.
+
+    Attributes:
+        settings: all options.
+        answers: what becomes of its questions, if labels have a time of their own.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        schema, self.settings = settings.row_schema, settings
+        self.answers: Answers | None = None
+        if schema.has_label_time:
+            self.answers = Answers(schema, settings.clock, settings.cadence)
+        self._metrics: list[Metrics] = []
+        self._past = Past()
+
+    def add(self, refresh: Refresh, scored: list[Scored]) -> None:
+        """Takes in a refresh, later than all before."""
+        if self.answers is not None:
+            self.answers.ask(refresh, scored)
+        else:
+            self._metrics.append(_figures(refresh, scored, self.settings, self._past))
+
+    def metrics(self, until: int) -> list[Metrics]:
+        """The figures of each refresh, of a stream that ends at a time, microseconds."""
+        if self.answers is None:
+            return self._metrics
+        found = self.answers.metrics(until)
+        return [one.model_copy(update={"files": None}) for one in found]
 
 
 class Later(NamedTuple):

@@ -36,6 +36,8 @@ class Combination:
         every: how long a model serves, likewise.
         replay: what trains it.
         predictions: of all rows, by their ids; NaN where there is none.
+        skill_best: 1 - its error / that of the baseline that was the best of the refreshes before
+            each, over the rows that it has predicted; None if there is none.
     """
 
     learner: NamedLearner
@@ -43,6 +45,7 @@ class Combination:
     every: str
     replay: Replay
     predictions: Matrix = field(default_factory=lambda: np.empty(0))
+    skill_best: float | None = None
 
     @property
     def is_static(self) -> bool:

@@ -38,7 +38,7 @@ RESULTS = pa.schema(
     [
         *((name, pa.string()) for name in ("learner", "window", "every")),
         ("rows", pa.int64()),
-        *((name, pa.float64()) for name in ("mae", "rmse", "gain", "least")),
+        *((name, pa.float64()) for name in ("mae", "rmse", "skill_best", "gain", "least")),
         ("models", pa.int64()),
         ("skipped", pa.int64()),
         ("seconds", pa.float64()),
@@ -104,7 +104,8 @@ class Sweep:
     def table(self) -> pa.Table:
         """A row a combination, the one of least error first.
 
-        ``mae`` and ``rmse`` are over the rows that all have predicted; ``gain`` is how much less
+        ``mae`` and ``rmse`` are over the rows that all have predicted; ``skill_best`` is 1 - its
+        error / that of the best simple baseline (``Combination``); ``gain`` is how much less
         error it has than the static model of the same learner, as a share; ``least`` the share of
         the periods in which it had the least error of all; ``seconds`` those of its fits and
         predictions. Those that made no model in time are at the end, without figures.
@@ -134,6 +135,7 @@ class Sweep:
         }
         if errors is not None:
             row |= {"mae": float(errors.mean()), "rmse": float(np.sqrt(np.square(errors).mean()))}
+            row |= {"skill_best": combination.skill_best}
             row |= {"gain": self._gain(combination, errors), "least": least}
         return row
 

@@ -110,6 +110,7 @@ COLUMNS = {
     "every": "every",
     "mae": "MAE",
     "rmse": "RMSE",
+    "skill_best": "best",
     "gain": "less error than static",
     "least": "periods with the least error",
     "models": "models",

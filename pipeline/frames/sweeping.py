@@ -11,8 +11,9 @@ from model.arrays import Matrix
 from model.batch import column, event_times, row_ids
 from model.errors import UserError
 from model.labels import find_events
+from model.pooling import pool_skill_best
 from model.validation import Reject
-from pipeline.frames.backtesting import OPTIONS, check_options, refuse_rejects
+from pipeline.frames.backtesting import OPTIONS, Book, check_options, refuse_rejects
 from pipeline.frames.combinations import LEARNERS, Plans, plan
 from pipeline.frames.comparison import Sweep
 from pipeline.frames.guess import SchemaLike, read_frame
@@ -107,11 +108,16 @@ def run(plans: Plans, done: Callable[[int], None], say: Callable[[str], str] = s
         rejected: list[Reject] = []
         for combination in combinations:
             combination.predictions = np.full(rows, np.nan)
+        books = [Book(found.settings) for _ in combinations]
         for refresh in refreshes(found, rejected.extend):
             _note(refresh, found, times, target)
-            for combination in combinations:
-                _keep(combination.replay.step(refresh), combination.predictions)
+            for combination, book in zip(combinations, books, strict=True):
+                scored = combination.replay.step(refresh)
+                book.add(refresh, scored)
+                _keep(scored, combination.predictions)
                 done(sum(batch.num_rows for batch in refresh.batches))
+        for combination, book in zip(combinations, books, strict=True):
+            combination.skill_best = pool_skill_best(book.metrics(found.until))
         try:
             refuse_rejects(found, len(rejected), rejected)
         except UserError as error:

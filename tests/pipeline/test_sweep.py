@@ -41,6 +41,15 @@ def test_every_combination_is_a_backtest_to_the_last_digit() -> None:
             theirs = alone.predictions["prediction"].to_numpy()
             mine = found.predictions[f"ridge {window} every {every}"].to_numpy()
             np.testing.assert_array_equal(mine, theirs)
+            where = found.table.to_pandas().set_index(["window", "every"])
+            pairs = [
+                (one.labelled, one.mae, getattr(one.baselines, one.best_baseline))
+                for one in alone.metrics
+                if one.best_baseline is not None
+            ]
+            count, mae, best = np.array(pairs, float).T
+            expected = 1 - (count * mae).sum() / (count * best).sum()
+            assert where.loc[(window, every), "skill_best"] == pytest.approx(expected, rel=1e-12)
 
 
 def test_all_and_static_are_what_plain_scikit_learn_shows() -> None:
