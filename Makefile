@@ -109,6 +109,7 @@ bench-check: $(TEST) ## has the embedded job become slower than benchmarks/recor
 
 bench-alerts: $(TEST) ## how often alerts are false, and how soon true ones come
 	@$(BIN)/python -m benchmarks.alerts $(ARGS)
+	@$(BIN)/python -m benchmarks.real_alerts
 
 bench-classes: $(TEST) $(FLIGHTS) $(LEARNERS) ## are the figures of classes scikit-learn's, on bundled and made streams?
 	@PYTHONPATH=$(FLIGHTS) $(BIN)/python -m benchmarks.classes $(ARGS)

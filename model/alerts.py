@@ -254,7 +254,8 @@ def find_error(memory: Memory, rules: AlertRules) -> Change | None:
     usual = float(np.median(mae[: -GAP - 1]))
     found: Change | None = None
     chance = _probability(rules, 2)
-    for one in find_surprises(times, np.log(mae)[:, None], rules.every, chance, (1,)):
+    sizes = np.log(mae)[:, None]
+    for one in find_surprises(times, sizes, rules.every, chance, (1,), wanders=True):
         bound = float(np.exp(one.bound))
         if mae[-1] > WORSE * usual:
             size = float(np.log(mae[-1] / usual))

@@ -20,6 +20,10 @@ with probability p, where n is the number of past values and k that of the exces
 divided by a mean that is estimated from k of them, is F-distributed with 2 and 2k degrees of
 freedom. For the lighter tails of a normal distribution it is rarer. Few past values give a wide
 bound. p follows from the wished number of refreshes without a false alarm.
+
+Excesses that follow each other say little more than one. So of an error, whose size wanders, k but
+in k / (n p) is the number of their runs (Ferro and Segers 2003, "Inference for clusters of extreme
+values").
 """
 
 from __future__ import annotations
@@ -44,6 +48,8 @@ RECENT = tuple(range(GAP + 1, 9))
 TAIL = 10
 """One past value in this number is an excess; ``LEAST_TAIL`` are at least."""
 LEAST_TAIL = 7
+LEAST_RUNS = 3
+"""Minimum number of runs of excesses that a bound takes there to be."""
 FLOOR = 0.25
 """Minimum mean excess, in robust standard deviations of the past values. A normal variable's mean
 excess is about half of one."""
@@ -93,6 +99,7 @@ def find_surprises(
     probability: float,
     sides: Sequence[int] = (1, -1),
     at_once: bool = False,
+    wanders: bool = False,
 ) -> list[Surprise]:
     """The figures whose newest value is beyond its bound.
 
@@ -103,6 +110,7 @@ def find_surprises(
         probability: of a false alarm, for one figure in one refresh.
         sides: 1 where too large a value is news, -1 where too small a one is.
         at_once: whether one odd refresh is news.
+        wanders: whether large values come in runs, each of which counts as one.
 
     Example:
         >>> times = np.arange(40) * DAY
@@ -125,7 +133,7 @@ def find_surprises(
         series = values - anchor
         if not at_once:
             series = median_of_three(series)
-        for figure, side, bound in find_beyond(series, share, sides):
+        for figure, side, bound in find_beyond(series, share, sides, wanders):
             usual = float(anchor[-1, figure])
             if anchor is anchors[0]:
                 usual = float(np.median(values[: -GAP - 1, figure]))
@@ -188,7 +196,7 @@ def median_of_three(values: Matrix) -> Matrix:
 
 
 def find_beyond(
-    series: Matrix, probability: float, sides: Sequence[int]
+    series: Matrix, probability: float, sides: Sequence[int], wanders: bool = False
 ) -> list[tuple[int, int, float]]:
     """The series whose newest value is beyond its bound: (place, side, bound)."""
     past, now = series[: -GAP - 1], series[-1]
@@ -200,14 +208,21 @@ def find_beyond(
             known = past[:, figure] * side
             known = known[~np.isnan(known)]
             if len(known) >= READY - GAP:
-                bound = max(compute_bound(known, probability), float(highest[figure]))
+                bound = max(compute_bound(known, probability, wanders), float(highest[figure]))
                 if now[figure] * side > bound:
                     found.append((figure, side, side * bound))
     return found
 
 
-def compute_bound(past: npt.NDArray[np.float64], probability: float) -> float:
+def compute_bound(
+    past: npt.NDArray[np.float64], probability: float, wanders: bool = False
+) -> float:
     """What a value exceeds with a probability, by its past values: see the module.
+
+    Args:
+        past: in the order of time.
+        probability: that the next value is beyond the bound.
+        wanders: whether a run of excesses counts as one.
 
     Example:
         >>> past = np.random.default_rng(0).exponential(size=100_000)
@@ -221,4 +236,9 @@ def compute_bound(past: npt.NDArray[np.float64], probability: float) -> float:
     middle = ordered[n // 2]
     spread = NORMAL * float(np.median(np.abs(past - middle)))
     mean = max(float(excess.mean() - base), FLOOR * spread)
-    return float(base + mean * k * ((k / (n * probability)) ** (1 / k) - 1))
+    number = k
+    if wanders:
+        beyond = past > base
+        runs = int(np.count_nonzero(beyond[1:] & ~beyond[:-1])) + int(beyond[0])
+        number = max(LEAST_RUNS, runs)
+    return float(base + mean * number * ((k / (n * probability)) ** (1 / number) - 1))

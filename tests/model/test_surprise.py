@@ -80,3 +80,11 @@ def test_a_jump_shows_in_a_figure_that_wanders_and_in_one_that_has_days() -> Non
 def test_few_refreshes_and_constant_figures_are_no_news() -> None:
     assert find_surprises(np.arange(READY) * HOUR, np.zeros((READY, 1)), HOUR, 0.5) == []
     assert find_surprises(np.arange(60) * HOUR, np.ones((60, 4)), HOUR, 0.5) == []
+
+
+def test_excesses_that_follow_each_other_count_as_one_and_widen_the_bound() -> None:
+    past = np.random.default_rng(0).exponential(size=200)
+    clustered = np.sort(past)  # the same values, and all excesses in one run
+    assert compute_bound(clustered, 1e-4) == compute_bound(past, 1e-4)
+    assert compute_bound(clustered, 1e-4, wanders=True) > compute_bound(past, 1e-4, wanders=True)
+    assert compute_bound(past, 1e-4, wanders=True) > compute_bound(past, 1e-4)
