@@ -7,7 +7,15 @@ from typing import Annotated, Any
 import numpy as np
 import pyarrow as pa
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+)
 
 from model.batch import TIME_TYPE
 from model.carried import to_keys
@@ -30,7 +38,7 @@ class Label(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str | int = Field(description="the id that /predict was given, or has given")
+    id: StrictStr | StrictInt = Field(description="the id that /predict was given, or has given")
     target: Annotated[float, Field(ge=-GREATEST, le=GREATEST, allow_inf_nan=False)]
     time: str | None = Field(None, description="when it became known, ISO 8601; now by default")
 

@@ -1,23 +1,29 @@
 """Recording: answered questions, and labels that come in, as files that a job reads.
 
 What is recorded goes into a queue, which a thread empties into Parquet files: a file a minute, or
-one for 10,000 rows. An answer never waits for a disk: if the queue is full, rows are not recorded,
-which is counted. Files are named by the time and the process that wrote them, so that servers may
-share a folder, and a job that reads them in order of their names finds new ones behind the others.
+one for 10,000 rows. An answer never waits for a disk: if too many rows wait, or the disk does not
+take them, rows are not recorded, which is counted. Files are named by the time and the process that
+wrote them, so that servers may share a folder, and a job that reads them in order of their names
+finds new ones behind the others. They appear whole: what a server that is killed has not written
+yet is not there.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
+from secrets import token_hex
+from typing import NamedTuple
 from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model import files
@@ -27,20 +33,29 @@ from model.schema import Schema
 
 ROWS, SECONDS = 10_000, 60.0
 """A file has so many rows at the most but for one request's, and is written after so long."""
-WAITING = 1_000
-"""Maximum number of requests whose rows wait to be written."""
+GRACE = 0.5
+"""Seconds after a minute until its file is written: what was answered in it may be on its way."""
+WAITING = 1_000_000
+"""Maximum number of rows that wait to be written."""
 QUESTIONS, LABELS = "questions", "labels"
 
 
 class Recorder:
     """Writes rows into files of a folder, in a thread of its own.
 
-    Attributes:
+    A file holds rows of one minute of the clock, so that a run that reads those that are there ends
+    with a minute, and goes on with the next ones.
+
+    Args:
         folder: where.
         limit: bytes of all files in it, at the most; then nothing more is recorded.
+        clock: seconds since the epoch.
+        seconds: how long the minutes are.
+
+    Attributes:
         recorded: rows that were taken.
-        lost: rows that were not, since too many waited or the limit was reached.
-        failure: why nothing more is recorded; "" if all is well.
+        lost: rows that were not, as too many waited, the limit was reached, or the disk failed.
+        failure: why rows are not recorded; "" if all is well.
     """
 
     def __init__(
@@ -54,11 +69,14 @@ class Recorder:
         self.limit = limit
         self.clock = clock
         self.seconds = seconds
-        self.recorded = self.lost = self.written = 0
+        self.recorded = self.lost = self.written = self.bytes = 0
         self.failure = ""
-        self.bytes = sum(files.list_sizes(folder, "*.parquet").values())
-        self._check_limit()
-        self._queue: queue.Queue[pa.Table | None] = queue.Queue(WAITING)
+        self._full = False
+        self._process = f"{os.getpid()}-{uuid4().hex[:8]}"  # in containers all have the same number
+        self._measured = -math.inf
+        self._measure()
+        self._waiting = 0
+        self._queue: queue.SimpleQueue[_Part | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="record", daemon=True)
         self._lock = threading.Lock()
 
@@ -72,71 +90,109 @@ class Recorder:
             self._queue.put(None)
             self._thread.join(30)
 
-    def take(self, rows: pa.Table) -> bool:
-        """Takes rows to be written; False if they are not recorded. It does not wait."""
-        taken = not self.failure
-        if taken:
-            try:
-                self._queue.put_nowait(rows)
-            except queue.Full:
-                taken = False
+    def take(self, rows: pa.Table, at: float | None = None) -> bool:
+        """Takes rows to be written; False if they are not recorded. It does not wait.
+
+        Args:
+            rows: in the columns of the folder's files.
+            at: the time of the rows, seconds since the epoch; now by default.
+        """
+        number = rows.num_rows
         with self._lock:
+            taken = not self._full and self._waiting + number <= WAITING
             if taken:
-                self.recorded += rows.num_rows
+                self.recorded += number
+                self._waiting += number
             else:
-                self.lost += rows.num_rows
+                self.lost += number
+        if taken:
+            self._queue.put(_Part(self.clock() if at is None else at, rows))
         return taken
 
     def _run(self) -> None:
-        parts: list[pa.Table] = []
-        due = 0.0
-        ended = False
+        parts: list[_Part] = []
+        number, ended = 0, False
         while not ended:
-            wait = max(0.0, due - time.monotonic()) if parts else None
+            due = self._minute_after(parts[0]) if parts else math.inf
+            left = max(0.0, due + GRACE - self.clock())
+            wait = min(left, self.seconds + GRACE) if parts else None  # a clock may be set back
             try:
                 part = self._queue.get(timeout=wait)
             except queue.Empty:
-                part = None
-            else:
-                ended = part is None
-                if part is not None:
-                    due = due if parts else time.monotonic() + self.seconds
-                    parts.append(part)
-                    if sum(each.num_rows for each in parts) < ROWS and time.monotonic() < due:
-                        continue
-            if parts:
+                before = [part for part in parts if part.at < due]
+                self._write(before)
+                parts = [part for part in parts if part.at >= due]
+                number = sum(part.rows.num_rows for part in parts)
+                continue
+            ended = part is None
+            if part is not None:
+                parts.append(part)
+                number += part.rows.num_rows
+            if ended or number >= ROWS:
                 self._write(parts)
-                parts = []
+                parts, number = [], 0
 
-    def _write(self, parts: list[pa.Table]) -> None:
-        rows = pa.concat_tables(parts)
-        sink = pa.BufferOutputStream()
-        pq.write_table(rows, sink, compression="zstd")
-        data = sink.getvalue().to_pybytes()
-        moment = datetime.fromtimestamp(self.clock(), timezone.utc)
-        name = f"{moment:%Y%m%dT%H%M%S%fZ}-{os.getpid()}-{self.written:06d}.parquet"
-        if self.failure or self.bytes + len(data) > self.limit:
-            self._lose(rows.num_rows, f"{self.folder}: has {self.bytes:,} bytes, --record-bytes")
+    def _minute_after(self, part: _Part) -> float:
+        return (part.at // self.seconds + 1) * self.seconds
+
+    def _write(self, parts: list[_Part]) -> None:
+        """Writes a file of some rows; what cannot be written is lost, and counted."""
+        if not parts:
             return
+        number = sum(part.rows.num_rows for part in parts)
         try:
-            files.write_whole(files.join(self.folder, name), data)
-            files.flush()
+            self._measure()
+            written = not self._full and self._try_write(parts)
         except OSError as error:
-            self._lose(rows.num_rows, f"{self.folder}: cannot be written: {error.strerror}")
-            return
+            self.failure = f"{self.folder}: cannot be written: {error.strerror or error}"
+            written = False
+        except Exception as error:  # the thread must live: else all that comes is lost
+            self.failure = f"{self.folder}: cannot be written: {error}"
+            written = False
+        with self._lock:
+            self._waiting -= number
+            if not written:
+                self.recorded -= number
+                self.lost += number
+
+    def _try_write(self, parts: list[_Part]) -> bool:
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.concat_tables([part.rows for part in parts]), sink, compression="zstd")
+        data = sink.getvalue().to_pybytes()
+        if self.bytes + len(data) > self.limit:
+            self._fill()
+            return False
+        moment = datetime.fromtimestamp(self.clock(), timezone.utc)
+        name = f"{moment:%Y%m%dT%H%M%S%fZ}-{self._process}-{self.written:06d}.parquet"
+        files.write_whole(files.join(self.folder, name), data)
+        files.flush()
         self.written += 1
         self.bytes += len(data)
-        self._check_limit()
-
-    def _lose(self, rows: int, failure: str) -> None:
-        self.failure = self.failure or failure
-        with self._lock:
-            self.recorded -= rows
-            self.lost += rows
-
-    def _check_limit(self) -> None:
         if self.bytes >= self.limit:
-            self.failure = f"{self.folder}: has {self.bytes:,} bytes, --record-bytes"
+            self._fill()
+        else:
+            self.failure = ""
+        return True
+
+    def _measure(self) -> None:
+        """Takes the size of all files, now and then: other servers may share the folder."""
+        if time.monotonic() < self._measured + SECONDS:
+            return
+        self.bytes = sum(files.list_sizes(self.folder, "*.parquet").values())
+        self._measured = time.monotonic()
+        if self.bytes >= self.limit:
+            self._fill()
+
+    def _fill(self) -> None:
+        self._full = True
+        self.failure = f"{self.folder}: has {self.bytes:,} bytes, --record-bytes"
+
+
+class _Part(NamedTuple):
+    """The rows of a request, and their time, seconds since the epoch."""
+
+    at: float
+    rows: pa.Table
 
 
 class Records:
@@ -183,8 +239,9 @@ class Records:
         """The keys of questions, with a new one in the place of each that is null."""
         if not keys.null_count:
             return keys
-        new = [uuid4().hex if key is None else key for key in keys.to_pylist()]
-        return pa.array(new, pa.string())
+        new = token_hex(16 * len(keys))  # one call: 10,000 of uuid4's take 20 milliseconds
+        made = pa.array([new[place : place + 32] for place in range(0, len(new), 32)], pa.string())
+        return pc.coalesce(keys.cast(pa.string()), made)
 
     def keep(self, rows: pa.RecordBatch, keys: pa.Array, prediction: pa.Array, model: str) -> None:
         """Records answered questions, asked now.
@@ -196,7 +253,8 @@ class Records:
             model: the name of the model that has answered.
         """
         schema, number = self.schema, rows.num_rows
-        now = np.full(number, int(self.questions.clock() * 1_000_000))
+        at = self.questions.clock()
+        now = np.full(number, int(at * 1_000_000))
         columns = {
             str(schema.id): keys,
             schema.time: pa.array(now).cast(TIME_TYPE),
@@ -206,4 +264,4 @@ class Records:
         made = {"prediction": prediction, "model": pa.repeat(pa.scalar(model), number)}
         for name, values in made.items():
             columns[f"{name}_" if name in columns else name] = values
-        self.questions.take(pa.table(columns))
+        self.questions.take(pa.table(columns), at)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,9 +18,9 @@ import pytest
 from model.errors import UserError
 from monitor.serve.core import open_core
 from monitor.serve.options import Options
-from monitor.serve.recording import WAITING, Recorder
+from monitor.serve.recording import ROWS, WAITING, Recorder
 from pipeline.__main__ import main
-from tests.kit.serve import client, problem_of, until
+from tests.kit.serve import client, problem_of, serve, until
 
 SCHEMA = """\
 name = "orders"
@@ -161,8 +164,109 @@ def test_rows_are_in_one_file_until_a_minute_is_over(tmp_path: Path) -> None:
 
 def test_what_waits_is_bounded_and_no_answer_waits_for_it(tmp_path: Path) -> None:
     recorder = Recorder(str(tmp_path), 1 << 20)  # not started: nothing is written
-    taken = [recorder.take(pa.table({"a": [1]})) for _ in range(WAITING + 5)]
-    assert taken.count(False) == recorder.lost == 5
+    rows = pa.table({"a": range(WAITING // 4)})
+    taken = [recorder.take(rows) for _ in range(5)]
+    assert taken == [True] * 4 + [False]
+    assert (recorder.recorded, recorder.lost) == (WAITING, WAITING // 4)
+
+
+def test_a_file_has_rows_of_one_minute_or_ten_thousand(tmp_path: Path) -> None:
+    recorder = Recorder(str(tmp_path), 1 << 20, clock=lambda: 1.0, seconds=0.3)
+    for number, at in enumerate((0.5, 0.61, 0.85, 0.92, 1.1)):  # the minutes end at 0.6, 0.9, 1.2
+        assert recorder.take(pa.table({"a": [number]}), at)
+    recorder.start()
+    found = until(lambda: sorted(tmp_path.glob("*")) if recorder.written == 3 else [])
+    parts = [pq.read_table(path).column("a").to_pylist() for path in found]
+    assert parts == [[0], [1, 2], [3, 4]]
+    assert recorder.take(pa.table({"a": range(ROWS)}), 1.3)
+    assert until(lambda: recorder.written == 4)
+    recorder.stop()
+
+
+def test_a_disk_that_fails_loses_rows_that_are_counted_until_it_works_again(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    recorder = Recorder(str(folder), 1 << 20, seconds=0.1)
+    recorder.start()
+    folder.write_text("not a folder")
+    assert recorder.take(pa.table({"a": [1]}))
+    assert until(lambda: recorder.lost == 1)
+    assert recorder.failure.startswith(f"{folder}: cannot be written: ")
+    folder.unlink()
+    assert recorder.take(pa.table({"a": [2]}))
+    [path] = until(lambda: [*folder.glob("*.parquet")])
+    assert pq.read_table(path).column("a").to_pylist() == [2]
+    recorder.stop()
+    assert (recorder.recorded, recorder.lost, recorder.failure) == (1, 1, "")
+
+
+def test_servers_that_share_a_folder_and_a_moment_write_files_of_their_own(tmp_path: Path) -> None:
+    recorders = [Recorder(str(tmp_path), 1 << 20, clock=lambda: 0.0) for _ in range(2)]
+    for number, recorder in enumerate(recorders):
+        recorder.start()
+        assert recorder.take(pa.table({"a": [number]}))
+        recorder.stop()
+    found = [pq.read_table(path).column("a").to_pylist() for path in tmp_path.glob("*")]
+    assert sorted(found) == [[0], [1]]
+    size = sum(path.stat().st_size for path in tmp_path.glob("*"))
+    assert Recorder(str(tmp_path), size).failure.endswith("--record-bytes")
+
+
+@pytest.mark.parametrize(
+    ("key", "kept"),
+    [
+        ("../../etc/passwd", "../../etc/passwd"),
+        ("a\x00b\n\u202e", "a\x00b\n\u202e"),
+        ("x" * 100_000, "x" * 100_000),
+        (10**30, str(10**30)),
+        (" 7 ", "7"),
+        ("\u0065\u0301", "\u00e9"),
+    ],
+    ids=["path", "control", "long", "great", "spaces", "accent"],
+)
+def test_any_id_comes_back_and_is_kept_for_questions_as_for_labels(
+    orders: Path, tmp_path: Path, key: Any, kept: str
+) -> None:
+    row = {"order": key, "weight": 1, "town": "Uppsala"}
+    with client(orders / "run", record=str(tmp_path / "kept")) as api:
+        assert api.post("/predict", json=row).json()["keys"] == [kept]
+        assert api.post("/labels", json={"id": key, "target": 1}).status_code == 202
+    for name in ("questions", "labels"):
+        [path] = (tmp_path / "kept" / name).glob("*")
+        assert pq.read_table(path).column("order").to_pylist() == [kept]
+
+
+@pytest.mark.parametrize("key", ["\\ud800", True, 1.5, ["a"], {"a": 1}])
+def test_what_is_no_id_is_refused_for_questions_and_labels(
+    orders: Path, tmp_path: Path, key: Any
+) -> None:
+    text = json.dumps(key).replace("\\\\", "\\")
+    asked = f'{{"order": {text}, "weight": 1, "town": "Uppsala"}}'
+    with client(orders / "run", record=str(tmp_path / "kept")) as api:
+        headers = {"Content-Type": "application/json"}
+        answers = [
+            api.post("/predict", content=asked, headers=headers),
+            api.post("/labels", content=f'{{"id": {text}, "target": 1}}', headers=headers),
+        ]
+    assert [answer.status_code in (400, 422) for answer in answers] == [True, True]
+    assert not [*tmp_path.glob("kept/*/*")]
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_has_left_whole_files(orders: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    rows = [{"weight": 1, "town": "Uppsala"}] * ROWS
+
+    def ask(url: str) -> None:
+        with suppress(httpx.HTTPError):  # the server is gone
+            httpx.post(f"{url}/predict", json=rows, timeout=60)
+
+    with serve(orders / "run", "--record", kept) as served, ThreadPoolExecutor(4) as pool:
+        for _ in range(12):
+            pool.submit(ask, served.url)
+        until(lambda: [*kept.glob("questions/2*")], 60)
+        served.running.kill()
+    names = [*kept.glob("questions/2*")]
+    assert names and all(pq.read_table(path).num_rows % ROWS == 0 for path in names)
 
 
 def test_a_run_whose_rows_have_no_id_is_not_recorded(run: Path, tmp_path: Path) -> None:
