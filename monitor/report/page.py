@@ -23,6 +23,7 @@ from model.manifest import Manifest
 from model.metrics import Metrics
 from model.runs import RunFolder
 from model.store import Store
+from model.task_keys import Costs
 from model.wording import format_duration
 from monitor.labels import BESIDE, describe_delay
 from monitor.report import (
@@ -41,6 +42,7 @@ from monitor.report.columns import Described
 from monitor.report.history import History
 from monitor.report.pictures import palette, texts
 from monitor.report.pictures.canvas import printable
+from monitor.report.pictures.classes import SHOWN as MOST_CLASSES
 from monitor.report.pictures.overtime import floats, spans
 from monitor.report.series import Points
 
@@ -93,7 +95,7 @@ def make_page(folder: RunFolder, models: int, show: Callable[[str], None]) -> st
         over_time=[*over_time(run), *costs(run, manifests)],
         predictions=[
             *predictions(points, refreshes),
-            *class_pictures(run.reports, threshold_of(manifests)),
+            *class_pictures(run, threshold_of(manifests)),
         ],
         drifts=list(drifts(run.reports)),
         features=list(features(run, described)),
@@ -260,13 +262,32 @@ def threshold_of(manifests: Mapping[str, Manifest]) -> float | None:
     return list(manifests.values())[-1].threshold if manifests else None
 
 
-def class_pictures(reports: Sequence[Metrics], threshold: float | None) -> Iterator[Shown]:
+def describe_threshold(threshold: float | None, costs: Costs | None) -> str:
+    """Where the newest model's threshold is from.
+
+    Example:
+        >>> describe_threshold(0.05, Costs(fp=1, fn=19))
+        " Dashed: 0.05, the newest model's: fp / (fp + fn) with fp 1 and fn 19."
+    """
+    if threshold is None:
+        return ""
+    shown = f" Dashed: {texts.figure(threshold)}, the newest model's"
+    if costs is None:
+        return f"{shown}."
+    fp, fn = texts.figure(costs.fp), texts.figure(costs.fn)
+    return f"{shown}: fp / (fp + fn) with fp {fp} and fn {fn}."
+
+
+def class_pictures(run: History, threshold: float | None) -> Iterator[Shown]:
     """The pictures of classes and their probabilities, of all refreshes together."""
-    found = [report for report in reports if report.confusion]
+    found = [report for report in run.reports if report.confusion]
     if not found:
         return
     pooled = pool_classes(found)
-    note = "By probability: where the line is below the dashed one, predictions were too sure."
+    note = (
+        "By probability: below the dashed line the class came more rarely than predicted, above it "
+        "more often. The larger a point, the more rows."
+    )
     yield show_picture("Reliability", pictures.reliability(*pooled.reliability), note)
     if pooled.scores is not None and pooled.scores[0].any() and pooled.scores[1].any():
         roc, precision = pictures.curves(*pooled.scores)
@@ -274,9 +295,12 @@ def class_pictures(reports: Sequence[Metrics], threshold: float | None) -> Itera
         yield show_picture("Receiver operating characteristic", roc, note)
         yield show_picture("Precision by recall", precision, "Dashed: the share of positives.")
         picture = pictures.threshold(*pooled.scores, threshold)
-        yield show_picture("Threshold", picture, "What each threshold would have given.")
-    note = "Each line is a class: which share of its rows was predicted as what. At most the 12 "
-    note += "most frequent classes; a refresh's report has 50."
+        note = f"What each threshold would have given for the class {found[-1].positive}."
+        note += describe_threshold(threshold, run.settings.data_schema.costs)
+        yield show_picture("Threshold", picture, note)
+    note = "Each line is a class: which share of its rows was predicted as what."
+    if len(pooled.confusion) > MOST_CLASSES:
+        note += f" The {MOST_CLASSES} most frequent classes."
     yield show_picture("Confusion", pictures.confusion(pooled.confusion), note)
 
 

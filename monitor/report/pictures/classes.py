@@ -14,6 +14,8 @@ from monitor.report.pictures.texts import count, figure
 
 Values = npt.NDArray[np.float64]
 TALL = 230
+DOT = 90.0
+"""The area of the point of the bin with the most rows, square points."""
 SHOWN = 12
 """Maximum number of classes in the picture of confusion: the most frequent."""
 
@@ -29,7 +31,10 @@ def reliability(rows: Values, scores: Values, shares: Values) -> str:
     drawing, axes = sheet(TALL, legend_rows=0)
     there = rows > 0
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle="--")
-    axes.plot(scores[there], shares[there], color=LINES[0], linewidth=1.5, marker="o", markersize=3)
+    axes.plot(scores[there], shares[there], color=LINES[0], linewidth=1)
+    # A point's area goes by its rows: one of few rows may lie anywhere.
+    areas = DOT * rows[there] / rows.max() + 4
+    axes.scatter(scores[there], shares[there], areas, color=LINES[0], clip_on=False, zorder=3)
     _unit(axes, "predicted probability", "share that came")
     gap = float((rows[there] * np.abs(scores[there] - shares[there])).sum() / rows.sum())
     many = count(int(rows.sum()))
@@ -140,5 +145,7 @@ def _count(cells: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
 def _unit(axes: Axes, across: str, up: str) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_xlabel(across, fontsize=TEXT, color=SOFT)
     axes.set_ylabel(up, fontsize=TEXT, color=SOFT)

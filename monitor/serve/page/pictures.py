@@ -136,7 +136,7 @@ def predictions(core: Core, run: History) -> Iterator[Shown]:
 
     yield from page.predictions(*scored.points(core.folder))
     manifests = artefacts.manifests(core.models.store)
-    yield from page.class_pictures(run.reports, page.threshold_of(manifests))
+    yield from page.class_pictures(run, page.threshold_of(manifests))
 
 
 def features(core: Core, run: History) -> Iterator[Shown]:
