@@ -22,6 +22,7 @@ from rich.console import Console
 from model import files
 from model.arrays import Matrix
 from model.artefact import Artefact
+from model.classes.decision import Decision
 from model.errors import UserError
 from model.manifest import Manifest
 from model.runs import RunFolder
@@ -87,7 +88,7 @@ def main(argv: list[str]) -> int:
         out.print(
             register(artefact, manifest, name, folder, given.mlflow, registered), soft_wrap=True
         )
-        _print_calendar(artefact.schema, out)
+        _print_notes(artefact, out)
         return 0
     data, predict = convert(artefact, given.to)
     try:
@@ -96,7 +97,7 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--to {given.to}: cannot be written: {error.strerror}") from error
     out.print(f"{name} -> {given.to} ({len(data):,} bytes)", soft_wrap=True)
     out.print(compare(artefact, folder, predict), soft_wrap=True)
-    _print_calendar(artefact.schema, out)
+    _print_notes(artefact, out)
     return 0
 
 
@@ -117,9 +118,34 @@ def describe_calendar(schema: Schema) -> str:
     )
 
 
-def _print_calendar(schema: Schema, out: Console) -> None:
+def describe_decision(decision: Decision, method: str) -> str:
+    """A line on what of a classifier's predictions an export leaves to its user; empty if nothing.
+
+    Example:
+        >>> decision = Decision(("no", "yes"), (0, 1), np.array([0.9, 0.1]), 1, 0.05)
+        >>> print(describe_decision(decision, "none"))
+        the positive yes is to be predicted where its probability is above 0.05 (docs/export.md)
+    """
+    lines = []
+    if decision.calibrator is not None:
+        lines.append(f"its probabilities are those before calibration ({method})")
+    if decision.positive is not None and decision.threshold not in (None, 0.5):
+        name = decision.classes[decision.positive]
+        lines.append(
+            f"the positive {name} is to be predicted where its probability is above "
+            f"{decision.threshold:g}"
+        )
+    return f"{'; '.join(lines)} (docs/export.md)" if lines else ""
+
+
+def _print_notes(artefact: Artefact, out: Console) -> None:
+    schema = artefact.schema
     if schema.calendar:
         out.print(describe_calendar(schema), soft_wrap=True)
+    if artefact.decision is not None:
+        line = describe_decision(artefact.decision, schema.calibration)
+        if line:
+            out.print(line, soft_wrap=True, markup=False)
 
 
 def _find(store: Store, name: str) -> str:
@@ -139,7 +165,7 @@ def convert(
     """
     ending = os.path.splitext(path)[1].lower()
     if ending == ".onnx" and artefact.decision is not None:
-        raise UserError(f"--to {path}: a classifier is written as .joblib alone")
+        raise UserError(f"--to {path}: a classifier cannot be exported as ONNX: must be a .joblib")
     if ending == ".onnx":
         graph = to_onnx.to_onnx(artefact)
         return graph, lambda columns: to_onnx.run_onnx(graph, columns)
