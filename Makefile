@@ -103,6 +103,7 @@ departures: $(FLIGHTS) ## flights that are answered when they land: how much doe
 bench: $(TEST) ## the job on each runner beside a plain loop and peers (make prism flink-up peers)
 	@$(BIN)/python -m benchmarks $(ARGS)
 	@$(BIN)/python -m benchmarks.startup
+	@$(BIN)/python -m benchmarks.kafka
 
 bench-check: $(TEST) ## has the embedded job become slower than benchmarks/recorded.json?
 	@$(BIN)/python -m benchmarks --check benchmarks/recorded.json $(ARGS)
