@@ -14,7 +14,7 @@ from transforms.elements import (
     OutcomeRows,
     WrittenFile,
 )
-from transforms.sinks.tables import Written, add_file_shard, parquet_bytes
+from transforms.sinks.tables import Written, cut_by_shard, parquet_bytes
 from transforms.stamps import last_time
 from transforms.writing import WriteFn, write_file
 
@@ -41,7 +41,7 @@ class WriteOutcomes(beam.PTransform[beam.PCollection[OutcomeRows], Written]):
         write = beam.ParDo(WriteFn(write_outcomes, self.folder, self.end))
         return (
             answered
-            | "Shard" >> beam.Map(add_file_shard, self.shards).with_output_types(keyed)
+            | "Shard" >> beam.FlatMap(cut_by_shard, self.shards).with_output_types(keyed)
             | "Group" >> beam.GroupByKey()
             | "Write" >> write.with_output_types(WrittenFile)
         )

@@ -28,7 +28,7 @@ from transforms.elements import (
     ScoredBatch,
     WrittenFile,
 )
-from transforms.sinks.tables import Scored, Written, add_file_shard, nullable, parquet_bytes
+from transforms.sinks.tables import Scored, Written, cut_by_shard, nullable, parquet_bytes
 from transforms.stamps import last_time
 from transforms.windows import refreshes
 from transforms.writing import WriteFn, write_file
@@ -128,7 +128,7 @@ class WritePredictions(beam.PTransform[Scored, Written]):
         self.shards = shards
 
     def expand(self, scored: Scored) -> Written:
-        shard = beam.Map(add_file_shard, self.shards)
+        shard = beam.FlatMap(cut_by_shard, self.shards)
         if self.schema.labels is not None:  # labels look for predictions by the key
             shard = beam.FlatMap(shard_predictions, self.shards)
         shard = shard.with_output_types(tuple[int, PredictionRows])
