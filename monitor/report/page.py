@@ -210,6 +210,7 @@ def over_time(run: History) -> Iterator[Shown]:
         if run.settings.data_schema.has_later_labels:
             note = f"By label. {note}"
         yield show_picture("Skill", pictures.skill(reports), note)
+    yield from of_spread(run)
     if any(cohort.error is not None for cohort in run.cohorts):
         note = "By question: of the questions asked in each refresh, whenever their labels came."
         if run.still is not None:
@@ -222,6 +223,18 @@ def over_time(run: History) -> Iterator[Shown]:
     if any(report.unlabelled for report in reports):
         note = "Rows without a target, percent; they are scored, not trained on."
         yield show_picture("Unlabelled rows", pictures.unlabelled(reports), note)
+
+
+def of_spread(run: History) -> Iterator[Shown]:
+    """The pictures of how the errors of numbers are spread."""
+    reports, column = run.reports, run.settings.data_schema.figures.by
+    if any(r.absolute_error is not None and r.absolute_error.p50 is not None for r in reports):
+        note = "Half of the rows of each refresh, and nine tenths, have no greater error."
+        yield show_picture("Half and nine tenths of the errors", pictures.quantiles(reports), note)
+    if column is not None and any(r.groups is not None and r.groups.values for r in reports):
+        note = "Of the values with the most rows, over the refreshes in which they were among ten."
+        title = f"Mean absolute error by {printable(column)}"
+        yield show_picture(title, pictures.by_value(reports, column), note)
 
 
 def of_labels(run: History) -> Iterator[Shown]:

@@ -1,6 +1,7 @@
 """The pictures: figures go in, SVG comes out; the report and the server's dashboard show them."""
 
 from monitor.report.pictures.classes import confusion, curves, reliability, threshold
+from monitor.report.pictures.errors import by_value, quantiles
 from monitor.report.pictures.features import categorical, importance, numeric
 from monitor.report.pictures.overtime import (
     drift,
@@ -20,6 +21,7 @@ from monitor.report.pictures.points import (
 from monitor.report.pictures.questions import cohorts, delays, labels, questions
 
 __all__ = [
+    "by_value",
     "categorical",
     "cohorts",
     "confusion",
@@ -33,6 +35,7 @@ __all__ = [
     "nulls",
     "numeric",
     "predicted_against_actual",
+    "quantiles",
     "questions",
     "reliability",
     "residuals",

@@ -71,12 +71,13 @@ def commonest(columns: Sequence[Categorical]) -> list[str]:
     return sorted(totals, key=lambda value: (-totals[value], value))[:COMMON]
 
 
-def importance(weights: Mapping[str, float], description: str) -> str:
+def importance(weights: Mapping[str, float], description: str, picture: str = "importance") -> str:
     """How much a model goes by each feature, in bars, the greatest first.
 
     Args:
         weights: by the name of the feature, or of the column; 0 or more, at least one.
         description: of what the weights are.
+        picture: its name.
     """
     most = sorted(weights, key=lambda name: (-weights[name], name))[:SHOWN]
     values: Values = np.array([weights[name] for name in most])
@@ -93,7 +94,8 @@ def importance(weights: Mapping[str, float], description: str) -> str:
     axes.set_ylim(0.7 - len(most), 0.6)
     axes.set_xlim(0, max(values.max(), 1e-300))
     names = "; ".join(f"{plain(n)} {figure(float(v))}" for n, v in zip(most, values, strict=True))
-    return svg(drawing, "importance", f"Feature importance: {description}", names)
+    title = f"Feature importance: {description}" if picture == "importance" else description
+    return svg(drawing, picture, title, names)
 
 
 def _id(name: str) -> str:

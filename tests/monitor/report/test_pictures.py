@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from matplotlib.dates import date2num
 
 from model.asof import EPOCH, GREATEST, LEAST
-from model.metrics import Metrics
+from model.metrics import ErrorQuantiles, GroupedFigures, Metrics, ValueFigures
 from model.statistics import Categorical, Numeric
 from monitor.report import pictures
 from monitor.report.pictures.canvas import BOTTOM, HEIGHT, LONGEST
@@ -30,7 +30,23 @@ from monitor.report.series import LAST_DAY, Points, count_days
 from tests.kit.job import ROOT
 from tests.kit.report import MARKUP, corners, description, parse, paths, report, texts
 
+
+def of_value(value: str | None, labelled: int, mae: float) -> ValueFigures:
+    return ValueFigures(value=value, labelled=labelled, mae=mae, baseline_mae=None, skill=None)
+
+
 REPORTS = [report(0), report(1, 4.0, late=3), report(2, 2.0), report(5, 8.0, rejected=50)]
+SPREAD = [
+    one.model_copy(
+        update={
+            "absolute_error": ErrorQuantiles(p50=1.0, p90=3.0),
+            "groups": GroupedFigures(
+                values=(of_value("a", 2, 1.0 + n), of_value(None, 1, 9.0)), others=0, other=None
+            ),
+        }
+    )
+    for n, one in enumerate(REPORTS[:2])
+]
 SPANS = spans(REPORTS)
 RNG = np.random.default_rng(0)
 POINTS = Points(target := RNG.normal(size=2_000), target + RNG.normal(size=2_000) / 2)
@@ -42,6 +58,8 @@ VALUES = [
 ALL: dict[str, Callable[[], str]] = {
     "error": lambda: pictures.error(REPORTS),
     "skill": lambda: pictures.skill(REPORTS),
+    "quantiles": lambda: pictures.quantiles(SPREAD),
+    "by-value": lambda: pictures.by_value(SPREAD, "c"),
     "rows": lambda: pictures.rows(REPORTS),
     "predicted": lambda: pictures.predicted_against_actual(POINTS),
     "residuals": lambda: pictures.residuals(POINTS),
@@ -342,3 +360,7 @@ def test_the_columns_with_most_nulls_are_drawn() -> None:
 def test_days_are_those_of_matplotlib(micros: int) -> None:
     time = EPOCH + timedelta(microseconds=micros)
     assert count_days(time.isoformat()) == min(LAST_DAY, float(date2num(time)))
+
+
+def test_errors_of_values_are_pooled_by_their_rows() -> None:
+    assert description(pictures.by_value(SPREAD, "c")).endswith("null 9; a 1.5")
