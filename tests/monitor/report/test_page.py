@@ -95,12 +95,12 @@ def test_all_pictures_are_there(html: str) -> None:
     titles = re.findall(r"<h3>([^<]+)</h3><p>", html)
     errors = ["Mean absolute error", "Skill", "Half and nine tenths of the errors"]
     assert titles[:6] == [*errors, "Rows", "Seconds a fit", "Bytes a model"]
-    assert titles[5:8] == [
+    assert titles[6:9] == [
         "Predicted against actual",
         "Residuals",
         "Residuals against predicted",
     ]
-    features = [title for title in titles[8:] if title != "Drift"]
+    features = [title for title in titles[9:] if title != "Drift"]
     assert features == ["Feature importance", "salario", "idade", "idh", "estado", "cargo"]
     assert html.count("<svg") == len(titles) == html.count('role="img"')
 
