@@ -213,12 +213,14 @@ def sum_answers(asked: Asked, schema: Schema) -> Sums:
         asked: the questions and their predictions.
         schema: of them, with ``label_time``.
     """
-    target = column(asked.rows, schema.target)
     delays = Delays.of(label_times(asked.rows) - event_times(asked.rows))
-    labels = LabelCounts(answered=len(target), delays=delays)
+    labels = LabelCounts(answered=asked.rows.num_rows, delays=delays)
+    if schema.classifies:
+        sums = sum_class_batch(asked.rows.column(schema.target), 0, asked.classified, None)
+        return sums._replace(rows=0, scored=0, unlabelled=0, labels=labels)
     if asked.prediction is None:
         return Sums(labels=labels)
-    split = schema.figures.by
+    target, split = column(asked.rows, schema.target), schema.figures.by
     named = None if split is None else name_rows(asked.rows, [split])
     figures = sum_errors(target, asked.prediction, asked.baseline, asked.season, named)
     return Sums(labels=labels, figures=figures)

@@ -35,6 +35,8 @@ class LabelSchema(Schema):
             time=labels.time,
             target=labels.target,
             features=Features(),
+            task=schema.task,
+            classes=schema.classes,
             id=labels.id,
             time_format=schema.time_format,
             time_zone=schema.time_zone,

@@ -10,7 +10,7 @@ the latest. Whether the question takes it, or was answered before, is settled la
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,8 @@ from model.schema import Schema
 OPEN, EARLY, OVER, ORPHAN = range(4)
 """Kinds of offers: of a label that a question is open to; of one that came before its question; of
 one that came when the question's wait was over; of one for which there is no question."""
-Floats = npt.NDArray[np.float64]
+Targets: TypeAlias = npt.NDArray[np.float64] | npt.NDArray[np.object_]
+"""Numbers, or names of classes."""
 
 
 class Labels(NamedTuple):
@@ -44,7 +45,7 @@ class Labels(NamedTuple):
     hashes: Hashes
     times: Ints
     ids: Ints
-    targets: Floats
+    targets: Targets
 
     @classmethod
     def of(cls, parts: list[pa.RecordBatch], schema: Schema) -> Labels:
@@ -60,11 +61,21 @@ class Labels(NamedTuple):
         rows = concat([part.select([ID, TIME, KEY, schema.target]) for part in parts])
         rows = rows.take(pa.array(np.lexsort((row_ids(rows), event_times(rows)))))
         keys = rows.column(KEY)
-        times, targets = event_times(rows), column(rows, schema.target)
-        return cls(keys, hash_keys(keys), times, row_ids(rows), targets)
+        targets = _targets(rows, schema)
+        return cls(keys, hash_keys(keys), event_times(rows), row_ids(rows), targets)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def _targets(rows: pa.RecordBatch, schema: Schema) -> Targets:
+    """What labels say: numbers, or the names of classes as Python strings."""
+    if not schema.classifies:
+        return column(rows, schema.target)
+    values = rows.column(schema.target)
+    names: npt.NDArray[np.object_] = np.array(values.dictionary.to_pylist(), dtype=object)
+    places: Ints = values.indices.to_numpy()
+    return names[places]
 
 
 class Offers(NamedTuple):
@@ -85,7 +96,7 @@ class Offers(NamedTuple):
     at: Ints
     time: Ints
     label: Ints
-    target: Floats
+    target: Targets
     kind: Ints
     question: Ints
     refresh: Ints

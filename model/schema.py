@@ -115,12 +115,16 @@ class Csv(Section):
         return self
 
 
+MISSING = 'must be "drop" or a number, what no answer means when wait is over'
+"""What ``missing`` must be, for messages."""
+
+
 class Labels(Section):
     """The columns of a stream of labels, where labels do not stand in the rows of the questions.
 
     Attributes:
         id: the column with the key of the question that a label answers, as the schema's ``id``.
-        target: the column with the target, a number.
+        target: the column with the target, a number; a class under classification.
         time: the column with the time at which the label became known, written as ``time`` is.
         missing: what it means that no label has come when a question's wait is over: ``drop``,
             that nothing is known; or the target that the question had.
@@ -136,7 +140,7 @@ class Labels(Section):
     id: str = Field(min_length=1)
     target: str = Field(min_length=1)
     time: str = Field(min_length=1)
-    missing: Literal["drop"] | float = "drop"
+    missing: float | str = "drop"
     format: TopicFormat | None = None
 
     @model_validator(mode="after")
@@ -151,9 +155,11 @@ class Labels(Section):
     @field_validator("missing", mode="before")
     @classmethod
     def _check_missing(cls, missing: object) -> object:
-        number = isinstance(missing, int | float) and not isinstance(missing, bool)
-        if missing != "drop" and not (number and abs(float(str(missing))) <= 1e150):
-            raise ValueError('must be "drop" or a number, what no answer means when wait is over')
+        if isinstance(missing, bool):  # a class
+            return read_class(missing)
+        number = isinstance(missing, int | float) and abs(float(str(missing))) <= 1e150
+        if not number and not isinstance(missing, str):
+            raise ValueError(MISSING)
         return missing
 
     @property
@@ -162,9 +168,9 @@ class Labels(Section):
         return (self.time, self.target, self.id)
 
     @property
-    def fill(self) -> float | None:
+    def fill(self) -> float | str | None:
         """The target of a question without a label; None if that is not known."""
-        return None if isinstance(self.missing, str) else float(self.missing)
+        return None if self.missing == "drop" else self.missing
 
 
 class Schema(Section):
@@ -391,11 +397,8 @@ class Schema(Section):
                 )
 
     def _check_label_stream(self) -> None:
-        if self.classifies:
-            raise ValueError(
-                'labels: goes with task = "regression": the labels of classes must be a column of '
-                "the rows, with label_time"
-            )
+        if self.labels is not None and self.labels.fill is not None:
+            self._check_fill(self.labels.fill)
         if self.label_time is not None:
             raise ValueError(
                 "labels: goes without label_time: labels are a column of the rows, or a stream of "
@@ -404,6 +407,22 @@ class Schema(Section):
         for name, example in (("id", 'id = "flight"'), ("wait", 'wait = "2d"')):
             if getattr(self, name) is None:
                 raise ValueError(f"labels: needs {name}, as {example}")
+
+    def _check_fill(self, fill: float | str) -> None:
+        """Checks that what no answer means is a target."""
+        if not self.classifies:
+            if isinstance(fill, str):
+                raise ValueError(f"labels.missing: {MISSING}")
+        elif self.classes is not None and read_class(fill) not in self.classes:
+            raise ValueError(
+                f'labels.missing: must be "drop" or one of the classes {", ".join(self.classes)}'
+            )
+
+    @property
+    def fill(self) -> float | str | None:
+        """The target of a question without a label, as a label has it; None: it is not known."""
+        found = None if self.labels is None else self.labels.fill
+        return read_class(found) if self.classifies and found is not None else found
 
     def _check_carried(self) -> None:
         if self.id in (self.time, self.target, *self.read_numeric, self.label_time or self.time):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from model.labels import Ints, Mask, StreamCounts
-from model.offers import EARLY, OPEN, ORPHAN, OVER, Floats, Offers
+from model.offers import EARLY, OPEN, ORPHAN, OVER, Offers, Targets
 
 
 class Answers(NamedTuple):
@@ -30,7 +30,7 @@ class Answers(NamedTuple):
     question: Ints
     refresh: Ints
     time: Ints
-    target: Floats
+    target: Targets
 
 
 class Settled(NamedTuple):
@@ -116,7 +116,7 @@ def _settle_single(offers: Offers, now: Mask) -> _Taken:
 
 def _settle_shared(offers: Offers, now: Mask) -> _Taken:
     """Of labels some of which are offered for several questions: one after the other."""
-    answered: dict[int, float] = {}
+    answered: dict[int, float | str] = {}
     taken: list[int] = []
     duplicates = conflicts = reused = 0
     columns = (offers.question.tolist(), offers.target.tolist(), offers.choices.tolist())

@@ -207,7 +207,9 @@ def _find_incomplete(
 ) -> None:
     """Notes the labels without a target, or without the key of their question."""
     target, keys = columns[3], columns[-1]
-    empty = np.isnan(target.to_numpy(zero_copy_only=False))
+    empty = (
+        target.is_null() if schema.classifies else np.isnan(target.to_numpy(zero_copy_only=False))
+    )
     places = {schema.target: (empty, "the target"), str(schema.id): (keys.is_null(), "the id")}
     for name, (mask, role) in places.items():
         lacking = np.asarray(mask, np.bool_)
@@ -246,6 +248,8 @@ def _numbers(raw: pa.RecordBatch, name: str, reasons: dict[int, str], clean: boo
 
 def _classes(raw: pa.RecordBatch, schema: Schema, reasons: dict[int, str], clean: bool) -> pa.Array:
     """The target as classes; notes the rows whose class is none of the schema's."""
+    if schema.labels is not None:  # a stream of their own
+        return pa.nulls(raw.num_rows, CATEGORY_TYPE)
     found = _categories(raw, schema.target, reasons)
     if schema.classes is None:
         return found

@@ -146,10 +146,11 @@ def score_labels(
     answers = inputs | "Answers" >> ScoreAnswers(labels.joining, folder.outcomes)
     windows = labels.joining.windows
     joining = labels.joining
-    known = answers["known"] | "KnownRefresh" >> beam.WindowInto(windows)
-    compare = CompareLast(folder.known, joining.cadence, joining.clock, joining.end)
-    last = known | "Last" >> compare
-    errors = (labels.settled["sums"], answers["sums"], labels.counts, last)
+    errors = [labels.settled["sums"], answers["sums"], labels.counts]
+    if not joining.schema.classifies:
+        known = answers["known"] | "KnownRefresh" >> beam.WindowInto(windows)
+        compare = CompareLast(folder.known, joining.cadence, joining.clock, joining.end)
+        errors.append(known | "Last" >> compare)
     errors = errors | "Errors" >> beam.Flatten()
     name = beam.FlatMap(name_model, labels.joining).with_output_types(tuple[int, CohortPart])
     models = scored | "NameModel" >> name

@@ -86,7 +86,11 @@ def _sum_classes(scored: ScoredBatch, schema: Schema, before: Before) -> Sums:
         profile="" if inference is None else inference.profile,
         before=None if schema.has_later_labels else before,
     )
-    return keep_question_sums(sums) if schema.has_label_time else sums
+    if schema.has_later_labels:
+        sums = keep_question_sums(sums)
+    if schema.labels is not None:  # as above
+        sums = sums._replace(unlabelled=0)
+    return sums
 
 
 def sum_rejected(rejects: Rejects) -> tuple[int, KeyedSums]:

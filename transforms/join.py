@@ -31,6 +31,7 @@ from model import files
 from model.answers import Asked, Outcome, answered_columns, outcome_rows, sum_answers
 from model.asof import Cadence, format_name, parse_name
 from model.batch import ID, LATE, TIME, TIME_TYPE, Key, Tag, event_times, label_times, row_ids
+from model.classes.columns import class_column_names
 from model.cohorts import Clock, CohortPart
 from model.ending import StreamEnd
 from model.label_stream import LabelSchema
@@ -276,7 +277,7 @@ def settle_labels(grouped: Grouped, joining: Joining, window: IntervalWindow) ->
         table = _read_table(question_path(joining.labels, at, shard))
         offers[at] = Offers.of_table(table)
     settled = settle(offers, refresh)
-    fill = None if joining.schema.labels is None else joining.schema.labels.fill
+    fill = joining.schema.fill
     counts, missing = settled.counts, 0
     for asked in met.refreshes(QUESTIONS):
         file = QuestionFile(question_path(joining.questions, asked, shard), asked)
@@ -331,7 +332,7 @@ def _count_expired(
 
 
 def _answer(
-    rows: pa.RecordBatch, found: Answers, over: Ints, fill: float | None, joining: Joining
+    rows: pa.RecordBatch, found: Answers, over: Ints, fill: float | str | None, joining: Joining
 ) -> tuple[pa.RecordBatch, pa.Array]:
     """Questions with their answers, in the order of their row ids, and when each was asked.
 
@@ -349,14 +350,19 @@ def _answer(
         raise ValueError("a file of questions lacks one that a label was offered for")
     wait = np.minimum(event_times(rows)[over] + joining.clock.wait, 2**63 - 1)
     places = np.concatenate([places, over])
-    target = np.concatenate([found.target, np.full(len(over), 0.0 if fill is None else fill)])
+    kind = object if joining.schema.classifies else np.float64
+    filled = np.full(len(over), 0.0 if fill is None else fill, dtype=kind)
+    target = np.concatenate([found.target.astype(kind, copy=False), filled])
     # an early label counts at its question's time
     known = np.maximum(found.time, event_times(rows)[places[: len(found.time)]])
     known = np.concatenate([known, wait])
     by_id = np.argsort(ids[places])
     taken = rows.take(pa.array(places[by_id]))
     label_time = pa.array(known[by_id]).cast(TIME_TYPE)
-    joined = joined_rows(taken, pa.array(target[by_id]), label_time, joining.joined)
+    targets = pa.array(target[by_id])
+    if joining.schema.classifies:
+        targets = targets.cast(pa.string()).dictionary_encode()
+    joined = joined_rows(taken, targets, label_time, joining.joined)
     return joined, taken.column(ASKED)
 
 
@@ -400,8 +406,9 @@ class ScoreAnswersFn(beam.DoFn):
                 yield TimestampedValue((0, KeyedSums(key, sums)), last_time(window))
                 tag = Tag(key, refresh, "", 0)
                 parts.append(OutcomeRows(tag, outcome_rows(asked, joining.joined)))
-                known = AnsweredTargets(tag, _known_targets(asked, refresh, joining))
-                yield TaggedOutput(KNOWN, TimestampedValue(known, last_time(window)))
+                if not joining.schema.classifies:
+                    known = AnsweredTargets(tag, _known_targets(asked, refresh, joining))
+                    yield TaggedOutput(KNOWN, TimestampedValue(known, last_time(window)))
         if parts:
             for written in write_outcomes((shard, parts), self.outcomes, joining.end, window):
                 yield TaggedOutput(WRITTEN, written)
@@ -438,7 +445,7 @@ def find_predictions(rows: pa.RecordBatch, path: str, schema: Schema) -> Asked:
     Raises:
         UserError: if a row has no prediction there.
     """
-    columns = ["id", "prediction", "model", *baseline_names(schema)]
+    columns = ["id", "prediction", "model", *baseline_names(schema), *class_column_names(schema)]
     try:
         table = _read_table(path, columns)
     except FileNotFoundError:

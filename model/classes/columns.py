@@ -61,7 +61,7 @@ def share_maps(classified: Classified | None, rows: int) -> pa.Array:
 
 def keeps_raw(schema: Schema) -> bool:
     """Whether predictions keep the probabilities before calibration, until labels are known."""
-    return schema.classifies and schema.has_label_time and schema.calibration != "none"
+    return schema.classifies and schema.has_later_labels and schema.calibration != "none"
 
 
 def baseline_columns(classified: Classified | None, rows: int, schema: Schema) -> list[pa.Array]:
