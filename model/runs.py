@@ -55,6 +55,7 @@ WRITTEN = (
     *(f"outcomes/{NAME}/*.parquet", f"cohorts/{NAME}.json"),
     *(f"questions/{NAME}/*.parquet", f"labels/{NAME}/*.parquet"),
     *("source/offsets.json", f"source/{NAME}.json", "source/idle/*.json"),
+    *("source/labels/offsets.json", f"source/labels/{NAME}.json", "source/labels/idle/*.json"),
     *(f"predictions/{NAME}/*.parquet", f"rejected/{NAME}/*.ndjson", "rejected/undated/*.ndjson"),
 )
 """All files of a run but for its lock, as globs."""

@@ -220,7 +220,7 @@ class Settings(BaseModel):
     labels: str | None = Field(
         None,
         min_length=1,
-        description="glob of files of labels, if the schema has [labels]: as --input",
+        description="glob of files of labels, or a topic, if the schema has [labels]: as --input",
     )
     schema_file: str | None = Field(None, description="TOML that says what the columns mean")
     window: Annotated[int, BeforeValidator(window_length), Field(le=LONGEST)] = Field(
@@ -582,12 +582,9 @@ class Settings(BaseModel):
         schema = self._schema
         if schema is None:
             schema = self._people if self.schema_file is None else load_schema(self.schema_file)
-        if schema.format != TopicFormat() and not self.reads_topic:
+        own = schema.labels is not None and schema.labels.format is not None
+        if (own or schema.format != TopicFormat()) and not self.reads_topic:
             raise UserError("schema: format: goes with a topic: --input kafka://HOST:PORT/TOPIC")
-        if schema.label_time is not None and self.reads_topic:
-            raise UserError(
-                "schema: label_time: a topic's labels cannot come later yet: leave label_time out"
-            )
         if schema.label_time is not None and self.resume and self.predictions == "none":
             raise UserError(
                 "--resume: --predictions none: a run whose labels have a time goes on with the "
@@ -605,10 +602,19 @@ class Settings(BaseModel):
                     '"flight", target = "arr_delay", time = "arrived"'
                 )
             return
-        if not self.reads_files:
-            raise UserError("schema: labels: a stream of labels goes with --input, a glob of files")
+        if not self.reads_files and not self.reads_topic:
+            raise UserError(
+                "schema: labels: a stream of labels goes with --input: files or a topic"
+            )
         if self.labels is None:
-            raise UserError("schema: labels: needs --labels, a glob of files of labels")
+            raise UserError("schema: labels: needs --labels, a glob of files of labels or a topic")
+        if is_kafka(self.labels) != self.reads_topic:
+            raise UserError(
+                "--input, --labels: one is a topic and the other is files: both must be topics, or "
+                "both files"
+            )
+        if self.reads_topic:
+            parse_topic(self.labels, option="--labels")
         if self.predictions == "none":
             raise UserError(
                 "--predictions none: labels are compared with the predictions that were made when "

@@ -8,9 +8,11 @@ import numpy as np
 
 from model.batch import PROBLEM, SECOND, event_times
 from model.errors import UserError
+from model.label_stream import LabelSchema
+from model.schema import Schema
 from model.wording import format_count, format_duration
 from pipeline.settings import Settings
-from reading.kafka.address import parse_topic
+from reading.kafka.address import Topic, parse_topic
 from reading.kafka.client import Client, KafkaError, read_range
 from reading.kafka.decode import decode
 from reading.kafka.planning import Rules
@@ -28,16 +30,23 @@ def describe_topic(settings: Settings) -> Iterator[str]:
     Raises:
         UserError: if no broker answers, there is no such topic, or it may not be read.
     """
+    schema, config = settings.row_schema, settings.kafka_config
     try:
-        yield from _describe(settings)
+        yield from _describe(parse_topic(str(settings.input), config), schema, settings)
     except KafkaError as error:
         raise UserError(f"--input: {error}") from error
+    if schema.labels is None:
+        return
+    labels = parse_topic(str(settings.labels), config, "--labels")
+    try:
+        yield from _describe(labels, LabelSchema.of(schema), settings)
+    except KafkaError as error:
+        raise UserError(f"--labels: {error}") from error
 
 
-def _describe(settings: Settings) -> Iterator[str]:
-    topic = parse_topic(str(settings.input), settings.kafka_config)
-    check_format(settings.row_schema, settings.kafka_config)
-    read = reader_of(settings.row_schema, settings.kafka_config)
+def _describe(topic: Topic, schema: Schema, settings: Settings) -> Iterator[str]:
+    check_format(schema, settings.kafka_config)
+    read = reader_of(schema, settings.kafka_config)
     client = Client(topic)
     begins = client.begins(client.partitions())
     ends = client.ends(sorted(begins))
@@ -45,13 +54,14 @@ def _describe(settings: Settings) -> Iterator[str]:
     records = format_count(sum(ends.values()) - sum(begins.values()), "record")
     yield f"kafka://{topic.servers}/{topic.name}: {partitions}, up to {records}"
     cadence = settings.cadence
-    rules = Rules(cadence.latency, cadence.offset)
+    step = cadence.every if isinstance(schema, LabelSchema) else cadence.latency
+    rules = Rules(step, cadence.offset)
     rows, problems, behind = 0, [], 0
     for partition, begin in begins.items():
         stop = min(ends[partition], begin + -(-ROWS // len(begins)))
         clock: int | None = None
         for found in read_range(topic, partition, begin, stop):
-            batch = decode(found, partition, settings.row_schema, cadence.every, read)
+            batch = decode(found, partition, schema, cadence.every, read)
             rows += batch.num_rows
             if PROBLEM in batch.schema.names:
                 problems += [one for one in batch.column(PROBLEM).to_pylist() if one is not None]

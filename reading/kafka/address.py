@@ -58,8 +58,13 @@ def is_kafka(text: str | None) -> bool:
     return text is not None and text.startswith(SCHEME)
 
 
-def parse_topic(text: str, config: str | None = None) -> Topic:
+def parse_topic(text: str, config: str | None = None, option: str = "--input") -> Topic:
     """The topic that a text names.
+
+    Args:
+        text: as ``FORM`` says.
+        config: a file of properties.
+        option: for messages.
 
     Raises:
         UserError: if it names none.
@@ -70,10 +75,10 @@ def parse_topic(text: str, config: str | None = None) -> Topic:
     """
     servers, slash, name = text.removeprefix(SCHEME).partition("/")
     if "@" in servers:
-        raise UserError("--input kafka://...: a password goes into the file of --kafka-config")
+        raise UserError(f"{option} kafka://...: a password goes into the file of --kafka-config")
     wrong = [server for server in servers.split(",") if not SERVER.fullmatch(server)]
     if not is_kafka(text) or wrong or not slash or not TOPIC.fullmatch(name):
-        raise UserError(f"--input {text}: {FORM}")
+        raise UserError(f"{option} {text}: {FORM}")
     return Topic(servers, name, config)
 
 

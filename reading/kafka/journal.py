@@ -3,6 +3,7 @@
 * ``offsets.json``: where each partition began, and where it ends if that was decided at the launch;
 * ``<refresh start>.json``: by partition the offsets [from, to) that were planned while the
   watermark stood in that refresh, written at its end;
+* ``labels/``: the same of a topic of labels;
 * ``idle/<n>.json``: that a partition became idle, or came back; written before it is acted on.
 """
 
@@ -32,10 +33,19 @@ class Offsets(BaseModel):
     Attributes:
         begin: each partition's first offset.
         end: the offset at which each partition ends; None if that was not decided.
+        until: the time at which the run ends, if labels have a time and it was decided.
     """
 
     begin: dict[int, int] = Field(min_length=1)
     end: dict[int, int] | None = None
+    until: AwareDatetime | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """The content of the file; ``until`` is there only if it was decided."""
+        found: dict[str, object] = {"begin": self.begin, "end": self.end}
+        if self.until is not None:
+            found["until"] = format_iso((self.until - EPOCH) // timedelta(microseconds=1))
+        return found
 
 
 class _Decided(BaseModel):
@@ -51,9 +61,16 @@ class Journal:
 
     Attributes:
         path: ``source/`` in it.
+        within: the folder, made if need be, below which it lies; None: ``path`` itself.
     """
 
     path: str
+    within: str | None = None
+
+    @property
+    def labels(self) -> Journal:
+        """The journal of the topic of labels, in the same folder."""
+        return Journal(files.join(self.path, "labels"), within=self.path)
 
     @property
     def offsets(self) -> str:
@@ -62,7 +79,7 @@ class Journal:
 
     def write_offsets(self, offsets: Offsets) -> None:
         """Keeps where the run begins and ends; it is on the disk when this returns."""
-        self._write("offsets.json", {"format": FORMAT, **offsets.model_dump()})
+        self._write("offsets.json", {"format": FORMAT, **offsets.as_json()})
 
     def read_offsets(self) -> Offsets | None:
         """Where the run began; None if nothing says so.
@@ -114,7 +131,8 @@ class Journal:
 
     def _write(self, name: str, content: Mapping[str, object]) -> None:
         path = files.join(self.path, *name.split("/"))
-        files.write_whole(path, (json.dumps(content, indent=2) + "\n").encode(), within=self.path)
+        text = json.dumps(content, indent=2) + "\n"
+        files.write_whole(path, text.encode(), within=self.within or self.path)
         files.flush()
 
 

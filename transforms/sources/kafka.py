@@ -29,6 +29,8 @@ from typing_extensions import override
 
 from model.asof import floor_to
 from model.batch import PROBLEM, Key, Tag, split
+from model.ending import StreamEnd, read_end, write_end
+from model.label_stream import LabelSchema
 from model.schema import Schema
 from reading.kafka.address import Topic
 from reading.kafka.client import Client, KafkaError, read_range
@@ -67,6 +69,9 @@ class Plan:
             None: none is decided to be idle.
         drain: how the source is asked to end early.
         live: whether partitions may grow: else all is there, up to ``rules.stops``.
+        ending: where the stream ends, and the file that says so; None: labels have no time.
+        follows: whether it is a stream of labels, which ends where ``drain.path`` says that the
+            questions end, and asks for no pins.
     """
 
     topic: Topic
@@ -77,6 +82,8 @@ class Plan:
     idle: float | None
     drain: Drain
     live: bool
+    ending: StreamEnd | None = None
+    follows: bool = False
 
 
 class KafkaMark(CheckpointMark):
@@ -215,7 +222,7 @@ class KafkaPlannerReader(UnboundedReader):
         if self.ended:
             return False
         self._mind_drain()
-        if self.ranges.watermark is not None:
+        if self.ranges.watermark is not None and not self.plan.follows:
             take_pin(self.plan.drain, self.ranges.watermark, self.now())
         planned = self.ranges.next()
         if planned is None:
@@ -269,7 +276,7 @@ class KafkaPlannerReader(UnboundedReader):
     def _note_state(self) -> None:
         """Notes, once a second, what there is to read: for the launcher's status alone."""
         now = self.now()
-        if now < self.watch.noted_at:
+        if now < self.watch.noted_at or self.plan.follows:  # the status is of the questions' topic
             return
         self.watch.noted_at = now + STATE_EVERY
         positions = self.ranges.positions
@@ -310,12 +317,33 @@ class KafkaPlannerReader(UnboundedReader):
         drain = self.plan.drain
         if self.until != OPEN or not drain.is_requested(self.now()):
             return
-        clocks = [one.clock for one in self.ranges.positions.values() if one.clock is not None]
-        if not clocks:
-            self.until = NEVER
+        if self.plan.follows:
+            self.until = OPEN if (until := read_end(drain.path)) is None else until
             return
+        clocks = [one.clock for one in self.ranges.positions.values() if one.clock is not None]
         # A row may lie up to a refresh after its partition's clock.
-        self.until = floor_to(max(clocks), drain.every, drain.offset) + 2 * drain.every
+        reached = floor_to(max(clocks), drain.every, drain.offset) if clocks else None
+        self.until = NEVER if reached is None else reached + 2 * drain.every
+        ending = self.plan.ending
+        if ending is not None and ending.path is not None:
+            self.until = self._decide_end(ending, ending.path)
+
+    def _decide_end(self, ending: StreamEnd, path: str) -> int:
+        """The end of a stream that is drained, in its file; one that was decided before stands."""
+        until = read_end(path)
+        if until is None:
+            until = max(self.until, 0)  # of a topic without a record, in which nothing was asked
+            until = until if ending.until is None else min(until, ending.until)
+            write_end(path, until)
+        return until
+
+    def _write_end(self) -> None:
+        """Writes where the stream ends, if labels have a time, before the watermark passes it."""
+        ending = self.plan.ending
+        if ending is None or ending.path is None or ending.until is None:
+            return
+        if read_end(ending.path) is None:
+            write_end(ending.path, ending.until)
 
     def _work_item(self, planned: Range) -> WorkItem:
         return WorkItem(
@@ -341,6 +369,7 @@ class KafkaPlannerReader(UnboundedReader):
     @override
     def get_watermark(self) -> Timestamp:
         if self.ended:
+            self._write_end()
             return MAX_TIMESTAMP
         watermark = self.ranges.watermark
         return MIN_TIMESTAMP if watermark is None else beam_time(watermark)
@@ -383,6 +412,7 @@ class KafkaReader:
         line = -first_id(partition)
         blocks = read_range(self.topic, partition, item.start, item.stop)
         read = reader_of(self.schema, self.topic.config)
+        are_labels = isinstance(self.schema, LabelSchema)
         # How many records come at once is chance: batches are cut by their number.
         for records in _in_blocks(blocks, self.batch_rows):
             raw = decode(records, partition, self.schema, self.ahead, read)
@@ -390,13 +420,15 @@ class KafkaReader:
             if PROBLEM in raw.schema.names:
                 undecoded = raw.num_rows - raw.column(PROBLEM).null_count
             last = records[-1]
-            STATE.note_read(partition, last.offset + 1, last.time, undecoded)
+            if not are_labels:
+                STATE.note_read(partition, last.offset + 1, last.time, undecoded)
             batch, stamps = mark_late(raw, [item.at] * raw.num_rows)
             tag = Tag(Key(partition, item.start, part), int(stamps.min()), where, line)
             for piece in split(batch, tag, self.latency, stamps, self.offset):
                 yield piece
                 part += 1
-        STATE.note_read(partition, item.stop)
+        if not are_labels:
+            STATE.note_read(partition, item.stop)
 
 
 def _in_blocks(found: Iterator[list[Any]], rows: int) -> Iterator[list[Any]]:
@@ -417,13 +449,18 @@ class KafkaSource(beam.PTransform[PBegin, beam.PCollection[RawBatch]]):
     Attributes:
         plan: what of it is read.
         reader: what reads a range.
+        labels: the source of the labels, if they are a stream of their own.
     """
 
-    def __init__(self, plan: Plan, reader: KafkaReader) -> None:
+    def __init__(self, plan: Plan, reader: KafkaReader, labels: KafkaSource | None = None) -> None:
         super().__init__()
         self.plan = plan
         self.reader = reader
+        self.labels = labels
 
     @override
     def expand(self, root: PBegin) -> beam.PCollection[RawBatch]:
-        return read_planned(root, KafkaPlanner(self.plan), ReadInOrderFn(self.reader), poll=0.05)
+        read = ReadInOrderFn(self.reader)
+        if self.plan.follows:
+            read.counted = "labels read"
+        return read_planned(root, KafkaPlanner(self.plan), read, poll=0.05)
