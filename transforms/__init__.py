@@ -15,6 +15,7 @@ The files in the order of the graph (``pipeline/graph.py``); ``elements`` has th
 | ``predict`` | ``Predict`` | ``ScoringBatch`` | ``ScoredBatch`` |
 | ``join`` | ``SettleLabels``, ``ScoreAnswers`` | questions, labels | answers, scored |
 | ``labels`` | ``TrackQuestions`` | ``ScoredBatch`` | sums, outcomes, cohorts at label time |
+| ``last`` | ``CompareLast`` | answered targets | sums of the baseline ``last`` |
 | ``evaluate`` | ``Evaluate`` | ``ScoredBatch``, ``Rejects`` | ``Metrics`` a refresh |
 | ``sinks``, ``alerts`` | ``Write...`` | what is written below the run's folder | ``WrittenFile`` |
 

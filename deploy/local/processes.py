@@ -68,11 +68,15 @@ class Processes:
     def alive(self, role: str) -> set[int]:
         """The pids of a role: by their marks, and by the pid file if it names one of ours."""
         found = commands()
-        pids = self.find_role(role, found)
         try:
             noted = int((self.run / f"{role}.pid").read_text())
         except (FileNotFoundError, ValueError):
-            return pids
+            return self.find_role(role, found)
+        if found.get(noted, "").startswith("["):
+            # A program that only just starts has no command line yet; ps shows its name instead.
+            time.sleep(0.1)
+            found = commands()
+        pids = self.find_role(role, found)
         return pids | {noted} if str(self.home) in found.get(noted, "") else pids
 
     def start(self, role: str, argv: list[str], environment: dict[str, str], out: Path) -> None:

@@ -23,7 +23,7 @@ OPTIONS = st.fixed_dictionaries(
     optional={
         "window": st.sampled_from(["2m", "10m", 240]),
         "every": st.sampled_from(["60", "30s"]),
-        "latency": st.sampled_from(["10", "15s", "100ms"]),
+        "latency": st.sampled_from(["10", "15s", "500ms"]),  # of 10m, and that is the most
         "refreshes": st.integers(0, 99),
         "rate": st.sampled_from([0.5, 100]),
         "start": st.sampled_from(["2026-03-01", "2026-03-01T01:00:00+01:00"]),
