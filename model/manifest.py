@@ -19,7 +19,6 @@ from model.asof import format_name, parse_iso
 from model.drift import Profile
 from model.labels import LabelDelay
 from model.statistics import Categorical, Numeric
-from model.wording import format_count
 
 PACKAGES = ("scikit-learn", "numpy", "joblib", "pyarrow", "apache-beam")
 
@@ -187,7 +186,7 @@ class Manifest(BaseModel):
     def _leave_out_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = serialize(self)
         if not self.other:
-            del written["other"]
+            written.pop("other", None)  # it may be excluded
         if self.newest_label_time is None:
             del written["newest_label_time"], written["label_delay"]
         if self.task is None:
@@ -204,22 +203,50 @@ class Manifest(BaseModel):
 
 OF_CLASSES = ("task", "classes", "threshold", "calibration")
 """The fields of a manifest that are there only if the model predicts a class."""
-MUCH = 0.05
-"""A greater share of rows whose value has no column of its own is reported."""
+MOST_COLUMNS = 1_000
+"""Maximum number of columns of a categorical feature: that of ``max_categories``."""
 
 
 def describe_other(manifest: Manifest) -> list[str]:
-    """A line for each feature many of whose values share the column ``other``."""
+    """A line for each feature of whose values some share the column ``other``."""
     lines = []
     for name, other in manifest.other.items():
-        share = other.rows / manifest.rows
-        if share > MUCH:
-            lines.append(
-                f"column {name!r}: {share:.0%} of the newest model's rows count as other, since "
-                f"{format_count(other.values, 'value')} of it have no column of their own: "
-                "[features.encoders] in the schema has max_categories and target encoding"
-            )
+        column = manifest.statistics.get(name)
+        if not isinstance(column, Categorical):
+            continue
+        distinct = column.distinct or len(column.values)
+        found = share_other(
+            name, distinct, distinct - other.values, other.rows / max(manifest.rows, 1)
+        )
+        lines.append(f"{found}; {keep_all(distinct, manifest.task)}")
     return lines
+
+
+def share_other(name: str, distinct: int, columns: int, share: float) -> str:
+    """What of a categorical feature has no column of its own, without what to do about it.
+
+    Args:
+        name: of the feature.
+        distinct: number of its values.
+        columns: number of those that have a column of their own.
+        share: of the rows whose value is none of these.
+
+    Example:
+        >>> share_other("to", 105, 64, 0.031)
+        "column 'to': 105 values, the 64 most frequent are columns, 3.1 % of rows fall into other"
+    """
+    percent = f"{100 * share:.1f} %" if share >= 0.0005 else "less than 0.1 %"
+    which = f"the {columns:,} most frequent are columns"
+    return f"column {name!r}: {distinct:,} values, {which}, {percent} of rows fall into other"
+
+
+def keep_all(distinct: int, task: str | None) -> str:
+    """Which encoder keeps all values of a feature; a class has no mean, so no target encoding."""
+    if task is None or task == "regression":
+        return 'encoder = "target" keeps all'
+    if distinct <= MOST_COLUMNS:
+        return f"max_categories = {distinct} keeps all"
+    return f"max_categories = {MOST_COLUMNS} keeps more"
 
 
 def find_leak(manifest: Manifest) -> str | None:

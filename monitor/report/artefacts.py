@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from model.display import DISPLAY
-from model.manifest import Manifest
+from model.manifest import Manifest, describe_other
 from model.metrics import Metrics
 from model.pooling import find_errors
 from model.store import DamagedArtefact, Store
@@ -40,6 +40,11 @@ class Model:
     damage: str | None
     fit_seconds: float | None = None
     served: list[Metrics] = field(default_factory=list)
+
+    @property
+    def other(self) -> list[str]:
+        """What of its categorical features has no column of its own, a line each."""
+        return [] if self.manifest is None else describe_other(self.manifest)
 
     @property
     def served_error(self) -> float | None:

@@ -13,11 +13,11 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from model import files
-from model.manifest import Fit, Gate, Manifest
+from model.manifest import Fit, Gate, Manifest, describe_other
 from model.store import DamagedArtefact
 from monitor.serve.serving import Models
 
-LEFT_OUT = {"statistics", "profile"}
+LEFT_OUT = {"statistics", "profile", "other"}
 
 
 class Brief(BaseModel):
@@ -36,6 +36,7 @@ class Brief(BaseModel):
     sha256: str
     bytes: int
     gate: Gate | None = Field(None, description="the gate's verdict; absent without a gate")
+    into_other: list[str] = Field([], description="a line a feature of many values")
 
 
 class Listed(BaseModel):
@@ -96,4 +97,7 @@ class Listing:
 
 def brief_of(manifest: Manifest) -> Brief:
     """A manifest in short."""
-    return Brief.model_validate(manifest.model_dump(exclude=LEFT_OUT))
+    found = manifest.model_dump(exclude=LEFT_OUT)
+    if lines := describe_other(manifest):
+        found["into_other"] = lines
+    return Brief.model_validate(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from model.store import Store
+from monitor.serve.listing import brief_of
 from pipeline.runners.prism import find_prism
 from tests.kit.job import Job, content
 
@@ -90,12 +92,16 @@ def test_a_resumed_run_has_the_same_files(job: Job) -> None:
     assert content("o") == before
 
 
-def test_the_end_of_a_run_and_its_report_say_what_counts_as_other(job: Job) -> None:
+def test_the_end_of_a_run_its_report_and_its_page_have_what_falls_into_other(job: Job) -> None:
     write()
     shown = job.ran(*argv_of("ridge"), "--output", "o").out
-    assert "column 'kind': " in shown
-    assert "of the newest model's rows count as other, since 1 value of it" in shown
-    assert "column 'shop'" not in shown
+    manifest = Store("o/models").manifest(Store("o/models").names()[-1])
+    share = 100 * manifest.other["kind"].rows / manifest.rows
+    line = (
+        "column 'kind': 4 values, the 3 most frequent are columns, "
+        f'{share:.1f} % of rows fall into other; encoder = "target" keeps all'
+    )
+    assert line in shown and "column 'shop'" not in shown
     job.ran("report", "o", "--to", "report.html")
-    other = Store("o/models").manifest(Store("o/models").names()[-1]).other["kind"]
-    assert f"kind: {other.rows} rows (values: 1)" in Path("report.html").read_text()
+    assert line in unescape(Path("report.html").read_text())
+    assert brief_of(manifest).into_other == [line]

@@ -269,12 +269,16 @@ def test_an_exported_pipeline_predicts_the_models_digits(learner: str) -> None:
         to_onnx(artefact)
 
 
-def test_a_line_says_what_of_a_feature_counts_as_other_if_it_is_much() -> None:
+def test_a_line_names_what_of_a_feature_has_no_column_of_its_own() -> None:
     batch = rows(400)
     data = normalize(batch, summarize_batch(batch, RICH), RICH, WINDOW)
     manifest = train(data, RICH, Learner("ridge", {}, 1))[1]
     c = pd.Series(batch.column("c").to_pylist()).value_counts()
-    [line] = describe_other(manifest)
-    assert line.startswith(f"column 'c': {c.iloc[2:].sum() / 400:.0%} of the newest model's rows")
-    few = manifest.model_copy(update={"rows": manifest.other["c"].rows * 20})
-    assert describe_other(few) == []
+    start = f"column 'c': {len(c)} values, the 2 most frequent are columns, "
+    share = f"{100 * c.iloc[2:].sum() / 400:.1f} % of rows fall into other; "
+    assert describe_other(manifest) == [start + share + 'encoder = "target" keeps all']
+    of_classes = manifest.model_copy(update={"task": "classification"})
+    [line] = describe_other(of_classes)
+    assert line.endswith(f"; max_categories = {len(c)} keeps all")
+    rare = manifest.model_copy(update={"rows": manifest.other["c"].rows * 2_001})
+    assert ", less than 0.1 % of rows fall into other; " in describe_other(rare)[0]

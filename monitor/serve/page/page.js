@@ -520,7 +520,8 @@ function details(model) {
   pairs(facts, shownFacts().map(([title, path, format]) =>
     [title, formats[format](path.split(".").reduce((found, name) => found?.[name], m))]));
   const codes = (found) => Object.entries(found).map(([key, value]) => el("code", {}, `${key}=${value}`));
-  const parts = [["Parameters", ...codes(m.parameters)], ["Versions", ...codes(m.versions)],
+  const other = m.into_other ? [["Falls into other", ...m.into_other.map((line) => el("div", {}, line))]] : [];
+  const parts = [["Parameters", ...codes(m.parameters)], ...other, ["Versions", ...codes(m.versions)],
     ["Data", el("code", { class: "hash" }, m.fingerprint)], ["SHA-256", el("code", { class: "hash" }, m.sha256)]];
   const rows = parts.map(([name, ...inside]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, ...inside)));
   const place = el("div", {}, note("…"));
