@@ -9,25 +9,33 @@ the latest. Whether the question takes it, or was answered before, is settled la
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from model import files
 from model.batch import ID, KEY, TIME, column, concat, event_times, row_ids
 from model.cohorts import Clock
+from model.kept import Kept
 from model.labels import Ints, Mask
 from model.questions import Hashes, Index, hash_keys
 from model.schema import Schema
 
-OPEN, EARLY, OVER, ORPHAN = range(4)
+OPEN, EARLY, OVER, ORPHAN = range(4)  # the first two are offers of an answer
 """Kinds of offers: of a label that a question is open to; of one that came before its question; of
 one that came when the question's wait was over; of one for which there is no question."""
 Targets: TypeAlias = npt.NDArray[np.float64] | npt.NDArray[np.object_]
 """Numbers, or names of classes."""
+REFRESHES = b"refreshes"
+"""The key of a file's metadata with the refreshes of the questions, as JSON."""
+KEPT_OFFERS = 64 << 20
+"""Maximum number of bytes of offers that a process keeps in memory, 64 each."""
 
 
 class Labels(NamedTuple):
@@ -120,14 +128,81 @@ class Offers(NamedTuple):
         columns: Any = (values[places] for values in self)
         return Offers(*columns)
 
-    def as_table(self) -> pa.Table:
-        """As the columns of a file."""
-        return pa.table(self._asdict())
+    def as_bytes(self) -> bytes:
+        """As a Parquet file, whose metadata has the refreshes of the questions."""
+        with_question = self.refresh[self.kind != ORPHAN]
+        refreshes = json.dumps(np.unique(with_question).tolist()).encode()
+        table = pa.table(self._asdict()).replace_schema_metadata({REFRESHES: refreshes})
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="lz4", use_dictionary=False, write_statistics=False)
+        data: bytes = sink.getvalue().to_pybytes()
+        return data
 
-    @classmethod
-    def of_table(cls, table: pa.Table) -> Offers:
-        """The offers in the columns of a file."""
-        return cls(*(table.column(name).to_numpy() for name in cls._fields))
+    def shared_refreshes(self) -> set[int]:
+        """The refreshes of the questions of labels that are offered for several."""
+        return set(np.unique(self.refresh[self.choices > 1]).tolist())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return sum(values.nbytes for values in self)
+
+
+class OfferFile:
+    """A file of the offers of a refresh and a shard.
+
+    Attributes:
+        path: of the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def refreshes(self) -> frozenset[int]:
+        """The refreshes of the questions that labels are offered for."""
+        return _refreshes.get(self.path, self._read_refreshes)
+
+    def read(self) -> Offers:
+        """The offers, from memory if they were needed lately."""
+        return _offers.get(self.path, self._read)
+
+    def keep(self, offers: Offers) -> None:
+        """Keeps what was just written, so that this process need not read it."""
+        _offers.put(self.path, offers)
+
+    def _read_refreshes(self) -> frozenset[int]:
+        metadata = pq.read_schema(pa.BufferReader(files.read_whole(self.path))).metadata or {}
+        if REFRESHES in metadata:
+            return frozenset(json.loads(metadata[REFRESHES]))
+        return frozenset(self.read().refresh.tolist())  # of a job of an older version
+
+    def _read(self) -> Offers:
+        table = pq.read_table(pa.BufferReader(files.read_whole(self.path)))
+        return Offers(*(table.column(name).to_numpy() for name in Offers._fields))
+
+
+_offers: Kept[Offers] = Kept(KEPT_OFFERS)
+_refreshes: Kept[frozenset[int]] = Kept(1 << 20)
+
+
+def read_offers(found: Mapping[int, OfferFile], wanted: set[int]) -> dict[int, Offers]:
+    """The offers by which the questions of some refreshes are settled, by their own refresh.
+
+    Most files need not be read: labels come soon, and questions wait long. Where a label is offered
+    for several questions, it is all of them that count, and what was offered for those.
+
+    Args:
+        found: all files of the horizon.
+        wanted: the refreshes of the questions.
+    """
+    read: dict[int, Offers] = {}
+    while True:
+        needed = [at for at, file in found.items() if at not in read and file.refreshes() & wanted]
+        if not needed:
+            return read
+        for at in needed:
+            read[at] = found[at].read()
+            wanted = wanted | read[at].shared_refreshes()
 
 
 class _Pairs(NamedTuple):
@@ -183,12 +258,13 @@ def _find_pairs(labels: Labels, questions: Iterable[Index]) -> _Pairs:
     order = np.argsort(labels.hashes, kind="stable")  # neighbours are looked for together
     hashes = labels.hashes[order]
     for index in questions:
+        if not len(index.hashes):
+            continue
         low = np.searchsorted(index.hashes, hashes, "left")
-        counts = np.searchsorted(index.hashes, hashes, "right") - low
-        hits = np.flatnonzero(counts)
+        hits = np.flatnonzero(index.hashes[np.minimum(low, len(index.hashes) - 1)] == hashes)
         if not len(hits):
             continue
-        many = counts[hits]
+        many = np.searchsorted(index.hashes, hashes[hits], "right") - low[hits]
         label = np.repeat(order[hits], many)
         begins = np.cumsum(many) - many
         place = np.repeat(low[hits] - begins, many) + np.arange(many.sum())

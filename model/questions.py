@@ -9,9 +9,9 @@ keys, beside the least and the greatest one.
 from __future__ import annotations
 
 import base64
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
+from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +33,7 @@ from model.batch import (
     row_ids,
 )
 from model.cohorts import Clock
+from model.kept import Kept
 from model.labels import Ints, Mask
 from model.sample import splitmix64
 from model.schema import Schema
@@ -46,8 +47,11 @@ FIRST_OVER, LAST_OVER = b"first_over", b"last_over"
 and the last of its waits are over, microseconds."""
 BITS, PROBES = 10, 4
 """A filter has so many bits a key, of which a key sets so many: 1 % of other keys seem to be in."""
-KEPT_ROWS = 4_000_000
-"""Maximum number of questions whose keys a process keeps in memory, 40 bytes each."""
+KEPT_KEYS, KEPT_QUESTIONS = 192 << 20, 96 << 20
+"""Maximum number of bytes of keys (some 50 a question), and of questions, that a process keeps in
+memory, since each is looked for again in the next refresh."""
+SLICE = 64
+"""So many hashes are looked for in a filter first: where many labels come, one of them is there."""
 
 
 def hash_keys(keys: pa.Array) -> Hashes:
@@ -64,11 +68,14 @@ def hash_keys(keys: pa.Array) -> Hashes:
     begins = np.frombuffer(places, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     sizes = np.diff(begins)
     text = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
-    words = np.lib.stride_tricks.sliding_window_view(np.append(text, np.zeros(8, np.uint8)), 8)
+    padded = np.append(text, np.zeros(8, np.uint8))
+    words: Hashes = np.ndarray(
+        len(text) + 1, "<u8", padded, strides=(1,)
+    )  # one begins at each byte
     hashes = splitmix64(sizes)
     rows, at = np.flatnonzero(sizes > 0), 0
     while len(rows):
-        word = words[begins[:-1][rows] + at].copy().view("<u8")[:, 0]
+        word = words[begins[:-1][rows] + at]
         beyond = np.maximum(8 - (sizes[rows] - at), 0).astype(np.uint64) * np.uint64(8)
         word = word << beyond  # what lies behind the text's end does not count
         hashes[rows] = splitmix64((hashes[rows] ^ word).view(np.int64))
@@ -133,12 +140,12 @@ def cut_by_key(
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The rows of a batch by the shard of their key, each shard's in their order."""
     found = shard_keys(hash_keys(rows.column(key)), shards)
-    for shard in range(shards):
-        places = np.flatnonzero(found == shard)
-        if len(places) == rows.num_rows:
-            yield shard, rows
-        elif len(places):
-            yield shard, rows.take(pa.array(places))
+    cuts = np.cumsum(np.bincount(found, minlength=shards))
+    if shards > 1:  # small integers: a radix sort
+        rows = rows.take(pa.array(np.argsort(found.astype(np.uint16), kind="stable")))
+    for shard, (low, high) in enumerate(pairwise([0, *cuts.tolist()])):
+        if low < high:
+            yield shard, rows.slice(low, high - low)
 
 
 def add_asked(rows: pa.RecordBatch, stamp: int) -> pa.RecordBatch:
@@ -153,18 +160,20 @@ def add_asked(rows: pa.RecordBatch, stamp: int) -> pa.RecordBatch:
 
 
 class WaitingFile(NamedTuple):
-    """A file of questions, as bytes, and when their waits are over, microseconds."""
+    """A file of questions, as bytes, how many they are, and its index."""
 
     data: bytes
     rows: int
+    keys: Index
 
 
-def write_questions(parts: list[pa.RecordBatch], clock: Clock) -> WaitingFile:
+def write_questions(parts: list[pa.RecordBatch], clock: Clock, refresh: int) -> WaitingFile:
     """The questions of a refresh and a shard as a file: sorted by (key, time, row id).
 
     Args:
         parts: accepted rows with ``ASKED``, in any order.
         clock: when they can be answered.
+        refresh: the start of the refresh in which they were asked.
     """
     rows = concat(parts)
     order = pc.sort_indices(
@@ -174,7 +183,8 @@ def write_questions(parts: list[pa.RecordBatch], clock: Clock) -> WaitingFile:
     keys = rows.column(KEY)
     least, greatest = pc.min_max(keys).as_py().values()
     over = times_over(rows, clock)
-    bits = Filter.of(hash_keys(keys.drop_null())).bits
+    index = Index.of(rows, refresh)
+    bits = Filter.of(index.hashes).bits
     table = pa.Table.from_batches([rows]).replace_schema_metadata(
         {
             FILTER: base64.b64encode(bits.tobytes()),
@@ -185,7 +195,7 @@ def write_questions(parts: list[pa.RecordBatch], clock: Clock) -> WaitingFile:
     sink = pa.BufferOutputStream()
     texts = [f.name for f in rows.schema if not pa.types.is_primitive(f.type) and f.name != KEY]
     pq.write_table(table, sink, compression="lz4", use_dictionary=texts)
-    return WaitingFile(sink.getvalue().to_pybytes(), rows.num_rows)
+    return WaitingFile(sink.getvalue().to_pybytes(), rows.num_rows, index)
 
 
 def times_over(rows: pa.RecordBatch, clock: Clock) -> Ints:
@@ -210,6 +220,11 @@ class Index(NamedTuple):
     times: Ints
     asked: Ints
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return int(self.keys.nbytes) + 4 * self.hashes.nbytes
+
     @classmethod
     def of(cls, rows: pa.RecordBatch, refresh: int) -> Index:
         """The index of accepted rows with ``ASKED``; those without a key are left out."""
@@ -224,6 +239,43 @@ class Index(NamedTuple):
         )
 
 
+class Questions(NamedTuple):
+    """The questions of a file and their row ids, sorted.
+
+    Attributes:
+        rows: the questions.
+        order: their places in the order of their row ids.
+        ids: the row ids, sorted.
+    """
+
+    rows: pa.RecordBatch
+    order: Ints
+    ids: Ints
+
+    @classmethod
+    def of(cls, rows: pa.RecordBatch) -> Questions:
+        """Questions by row id."""
+        ids = row_ids(rows)
+        order = np.argsort(ids)
+        return cls(rows, order, ids[order])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return int(self.rows.nbytes) + self.order.nbytes + self.ids.nbytes
+
+    def find(self, ids: Ints) -> Ints:
+        """The places of the questions of some row ids.
+
+        Raises:
+            ValueError: if one is not there.
+        """
+        places = np.minimum(np.searchsorted(self.ids, ids), max(len(self.ids) - 1, 0))
+        if not np.array_equal(self.ids[places], ids):
+            raise ValueError("a file of questions lacks one that a label was offered for")
+        return self.order[places]
+
+
 class QuestionFile:
     """A file of questions that has been written.
 
@@ -235,22 +287,39 @@ class QuestionFile:
     def __init__(self, path: str, refresh: int) -> None:
         self.path = path
         self.refresh = refresh
-        source = path if files.is_local(path) else pa.BufferReader(files.read_whole(path))
-        self.file = pq.ParquetFile(source, memory_map=True)
+
+    @cached_property
+    def file(self) -> pq.ParquetFile:
+        """The file, opened when it is needed."""
+        local = files.is_local(self.path)
+        source = self.path if local else pa.BufferReader(files.read_whole(self.path))
+        return pq.ParquetFile(source, memory_map=True)
 
     def may_hold(self, hashes: Hashes) -> bool:
         """Whether a question with one of some hashes may be in the file."""
-        bits = np.frombuffer(base64.b64decode(self._metadata[FILTER]), np.uint8)
-        return bool(Filter(bits).may_hold(hashes).any())
+        if _indices.holds(self.path):
+            return True  # to look in the keys costs less
+        bits = Filter(np.frombuffer(base64.b64decode(self._metadata[FILTER]), np.uint8))
+        return any(bits.may_hold(part).any() for part in (hashes[:SLICE], hashes[SLICE:]))
 
     def may_be_over(self, start: int, end: int) -> bool:
         """Whether the wait of a question may be over from ``start`` to before ``end``."""
-        first, last = (int(self._metadata[name]) for name in (FIRST_OVER, LAST_OVER))
+        first, last = _extents.get(self.path, self._find_extent)
         return first < end and last >= start
+
+    def _find_extent(self) -> tuple[int, int]:
+        return int(self._metadata[FIRST_OVER]), int(self._metadata[LAST_OVER])
 
     def index(self) -> Index:
         """The keys, from memory if they were needed lately."""
-        return _indices.get(self)
+        return _indices.get(self.path, self._read_index)
+
+    def _read_index(self) -> Index:
+        return Index.of(self.read([KEY, ID, TIME, ASKED]), self.refresh)
+
+    def questions(self) -> Questions:
+        """All columns, from memory if they were needed lately."""
+        return _questions.get(self.path, lambda: Questions.of(self.read()))
 
     def read(self, columns: list[str] | None = None) -> pa.RecordBatch:
         """The questions, by key; all columns, or some."""
@@ -269,31 +338,14 @@ def whole_batch(table: pa.Table) -> pa.RecordBatch:
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
-class _Indices:
-    """The indices that were needed last; safe for many threads."""
-
-    def __init__(self, rows: int = KEPT_ROWS) -> None:
-        self._most, self._rows = rows, 0
-        self._kept: OrderedDict[tuple[str, object], Index] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, file: QuestionFile) -> Index:
-        """The index of a file."""
-        key = file.path, files.version(file.path)
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        index = Index.of(file.read([KEY, ID, TIME, ASKED]), file.refresh)
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key], self._rows = index, self._rows + len(index.ids)
-            while self._rows > self._most and len(self._kept) > 1:
-                self._rows -= len(self._kept.popitem(last=False)[1].ids)
-        return index
+_indices: Kept[Index] = Kept(KEPT_KEYS)
+_questions: Kept[Questions] = Kept(KEPT_QUESTIONS)
+_extents: Kept[tuple[int, int]] = Kept(1 << 20)
 
 
-_indices = _Indices()
+def keep_index(path: str, index: Index) -> None:
+    """Keeps the index of a file that was just written, so that this process need not read it."""
+    _indices.put(path, index)
 
 
 def question_path(folder: str, refresh: int, shard: int) -> str:

@@ -9,13 +9,13 @@ from the offers since it was asked: no state is kept, and any refresh can be set
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from model.labels import Ints, Mask, StreamCounts
-from model.offers import EARLY, OPEN, ORPHAN, OVER, Offers, Targets
+from model.offers import EARLY, ORPHAN, OVER, Offers, Targets
 
 
 class Answers(NamedTuple):
@@ -64,12 +64,68 @@ def settle(offers: Mapping[int, Offers], start: int) -> Settled:
             before it that count still (``model.questions.horizon``).
         start: of the refresh.
     """
-    parts = list(offers.items())
-    found = Offers.concat(each for _, each in parts)
-    masks = [np.full(len(each.at), at == start) for at, each in parts]
-    mine = np.concatenate([np.zeros(0, np.bool_), *masks])
-    live = np.flatnonzero((found.kind == OPEN) | (found.kind == EARLY))
-    order = live[np.lexsort((found.label[live], found.time[live], found.at[live]))]
+    live = {at: each.take(each.kind <= EARLY) for at, each in offers.items()}
+    mine = offers.get(start, Offers.none())
+    over = mine.take(mine.kind == OVER)
+    now = live.pop(start, Offers.none())
+    before = np.sort(np.concatenate([now.question[:0], *(each.question for each in live.values())]))
+    # Most labels are the only ones of their question: these need no order
+    plain = ~_is_in(now.question, _find_busy(now, live.values(), before, over))
+    taken = now.take(plain)
+    rest = _settle_in_order({**live, start: now.take(~plain)}, start, over)
+    fresh = Offers.concat([taken, rest.fresh])
+    fresh = fresh.take(np.lexsort((fresh.question, fresh.refresh)))
+    known = np.concatenate([before, taken.question, rest.fresh.question])
+    if len(rest.untaken):
+        known = known[~_is_in(known, rest.untaken)]
+    return Settled(
+        Answers(fresh.question, fresh.refresh, fresh.time, fresh.target),
+        rest.counts._replace(orphans=int(np.count_nonzero(mine.kind == ORPHAN))),
+        np.sort(known),
+    )
+
+
+def _find_busy(now: Offers, live: Iterable[Offers], before: Ints, over: Offers) -> Ints:
+    """The questions that have to be looked at label by label, sorted.
+
+    Those for which several labels are offered, or a label that is offered for several.
+    """
+    ordered = np.sort(now.question)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    shared = [each.question[each.choices > 1] for each in (now, *live)]
+    again = now.question[_is_in(now.question, before)]
+    return np.unique(np.concatenate([twice, again, over.question, *shared]))
+
+
+class _InOrder(NamedTuple):
+    """What became of labels that were looked at one after the other.
+
+    Attributes:
+        fresh: offers of the refresh that are taken.
+        untaken: the questions that are offered a label and have no answer, sorted.
+        counts: of the other labels of the refresh.
+    """
+
+    fresh: Offers
+    untaken: Ints
+    counts: StreamCounts
+
+
+def _settle_in_order(offers: Mapping[int, Offers], start: int, over: Offers) -> _InOrder:
+    """Settles labels in the order of time.
+
+    Args:
+        offers: for questions that are open, by refresh; of this one only those that need order.
+        start: of the refresh.
+        over: labels of the refresh that came when their question's wait was over.
+    """
+    needed = [offers[start].question, over.question]
+    needed += [each.question[each.choices > 1] for each in offers.values()]
+    busy = np.unique(np.concatenate(needed))
+    chosen = {at: each.take(_is_in(each.question, busy)) for at, each in offers.items()}
+    found = Offers.concat(chosen.values())
+    mine = np.concatenate([np.full(len(each.at), at == start) for at, each in chosen.items()])
+    order = np.lexsort((found.label, found.time, found.at))
     offered, now = found.take(order), mine[order]
     shared = np.isin(offered.question, offered.question[offered.choices > 1])
     single, several = np.flatnonzero(~shared), np.flatnonzero(shared)
@@ -77,10 +133,22 @@ def settle(offers: Mapping[int, Offers], start: int) -> Settled:
     many = _settle_shared(offered.take(several), now[several])
     taken = np.concatenate([single[one.taken], several[many.taken]])
     answers = offered.take(taken)
-    by_question = np.argsort(answers.question)
-    known = answers.question[by_question]
-    over = found.take((found.kind == OVER) & mine)
-    truth = dict(zip(known.tolist(), answers.target[by_question].tolist(), strict=True))
+    late, duplicates, conflicts = _compare_late(over, answers)
+    return _InOrder(
+        answers.take(now[taken]),
+        np.setdiff1d(offered.question, answers.question),
+        StreamCounts(
+            duplicates=one.duplicates + many.duplicates + duplicates,
+            conflicts=one.conflicts + many.conflicts + conflicts,
+            id_reused=many.reused,
+            label_late=late,
+        ),
+    )
+
+
+def _compare_late(over: Offers, answers: Offers) -> tuple[int, int, int]:
+    """Of labels after the wait: those of questions without an answer, duplicates, conflicts."""
+    truth = dict(zip(answers.question.tolist(), answers.target.tolist(), strict=True))
     late = duplicates = conflicts = 0
     for question, target in zip(over.question.tolist(), over.target.tolist(), strict=True):
         if question not in truth:
@@ -89,19 +157,7 @@ def settle(offers: Mapping[int, Offers], start: int) -> Settled:
             duplicates += 1
         else:
             conflicts += 1
-    fresh = answers.take(now[taken])
-    fresh = fresh.take(np.lexsort((fresh.question, fresh.refresh)))
-    return Settled(
-        Answers(fresh.question, fresh.refresh, fresh.time, fresh.target),
-        StreamCounts(
-            duplicates=one.duplicates + many.duplicates + duplicates,
-            conflicts=one.conflicts + many.conflicts + conflicts,
-            orphans=int(np.count_nonzero((found.kind == ORPHAN) & mine)),
-            id_reused=many.reused,
-            label_late=late,
-        ),
-        known,
-    )
+    return late, duplicates, conflicts
 
 
 def _settle_single(offers: Offers, now: Mask) -> _Taken:

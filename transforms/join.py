@@ -30,22 +30,25 @@ from apache_beam.utils.timestamp import Timestamp
 from model import files
 from model.answers import Asked, Outcome, answered_columns, outcome_rows, sum_answers
 from model.asof import Cadence, format_name, parse_name
-from model.batch import ID, LATE, TIME, TIME_TYPE, Key, Tag, event_times, label_times, row_ids
+from model.batch import LATE, TIME_TYPE, Key, Tag, event_times, label_times, row_ids
 from model.classes.columns import class_column_names
 from model.cohorts import Clock, CohortPart
 from model.ending import StreamEnd
+from model.kept import Kept
 from model.label_stream import LabelSchema
 from model.labels import Ints, LabelCounts, StreamCounts
 from model.last_known import answered_targets
 from model.metrics import Sums
-from model.offers import Labels, Offers, find_offers
+from model.offers import Labels, OfferFile, Offers, find_offers, read_offers
 from model.questions import (
     ASKED,
     QuestionFile,
+    Questions,
     add_asked,
     cut_by_key,
     horizon,
     joined_rows,
+    keep_index,
     question_path,
     times_over,
     write_questions,
@@ -77,6 +80,8 @@ QUESTIONS, LABELS, PREDICTIONS, ANSWERED = "questions", "labels", "predictions",
 SUMS, PARTS, WRITTEN, KNOWN = "sums", "parts", "written", "known"
 QUESTION_SUMS, SETTLED_SUMS, EXPIRED_SUMS, ANSWER_SUMS, LABEL_SUMS, REJECTED_SUMS = range(-6, 0)
 """Partitions of the keys of sums that are of no batch, by which they are added in a fixed order."""
+KEPT_PREDICTIONS = 32 << 20
+"""Maximum number of bytes of predictions that a process keeps in memory."""
 Keyed = tuple[int, JoinInput]
 
 
@@ -142,9 +147,10 @@ def keep_questions(
     refresh = window.start.micros
     if not joining.end.includes(window.end.micros):
         return
-    written = write_questions([part.rows for part in parts], joining.clock)
+    written = write_questions([part.rows for part in parts], joining.clock, refresh)
     names = format_name(refresh), f"{shard:05d}.parquet"
     write_file(joining.questions, names, written.data)
+    keep_index(question_path(joining.questions, refresh, shard), written.keys)
     yield from joining.references(QUESTIONS, refresh, shard, written.rows, window)
     model = "" if joining.is_due(refresh) else _find_model(joining, refresh, shard)
     part = CohortPart(Key(QUESTION_SUMS, refresh, shard), written.rows, model, ())
@@ -258,10 +264,9 @@ def offer_labels(
     offers = find_offers(labels, indices, refresh, joining.clock)
     if not len(offers.at):
         return
-    sink = pa.BufferOutputStream()
-    pq.write_table(offers.as_table(), sink, compression="lz4", use_dictionary=False)
     names = format_name(refresh), f"{shard:05d}.parquet"
-    write_file(joining.labels, names, sink.getvalue().to_pybytes())
+    write_file(joining.labels, names, offers.as_bytes())
+    OfferFile(question_path(joining.labels, refresh, shard)).keep(offers)
     yield from joining.references(LABELS, refresh, shard, len(offers.at), window)
 
 
@@ -272,32 +277,27 @@ def settle_labels(grouped: Grouped, joining: Joining, window: IntervalWindow) ->
     if not joining.end.includes(end):
         return
     met = Meeting.of(inputs)
-    offers = {}
-    for at in met.refreshes(LABELS):
-        table = _read_table(question_path(joining.labels, at, shard))
-        offers[at] = Offers.of_table(table)
+    files_of = {at: _question_file(joining, at, shard) for at in met.refreshes(QUESTIONS)}
+    due = {at for at, file in files_of.items() if file.may_be_over(refresh, end)}
+    offers = _read_offers(met, due, joining, shard, refresh)
     settled = settle(offers, refresh)
     fill = joining.schema.fill
     counts, missing = settled.counts, 0
-    for asked in met.refreshes(QUESTIONS):
-        file = QuestionFile(question_path(joining.questions, asked, shard), asked)
+    for asked in sorted(due.union(np.unique(settled.answers.refresh).tolist())):
+        questions = files_of[asked].questions()
         found = _select(settled.answers, asked)
         over = np.zeros(0, np.int64)
-        if file.may_be_over(refresh, end):
-            times = file.read([ID, TIME, ASKED])
-            ends = times_over(times, joining.clock)
-            over = find_over(row_ids(times), ends, settled.known, refresh, end)
-        if not len(found.question) and not len(over):
-            continue
+        if asked in due:
+            ends = times_over(questions.rows, joining.clock)
+            over = find_over(row_ids(questions.rows), ends, settled.known, refresh, end)
         expired = len(over) if fill is None else 0
         if expired:
             yield from _count_expired(expired, asked, shard, joining, window)
-        filled = len(over) - expired
-        missing += filled
-        if not len(found.question) and not filled:
+            over = over[:0]
+        missing += len(over)
+        if not len(found.question) and not len(over):
             continue
-        over = over[: len(over) * (fill is not None)]
-        rows, asked_at = _answer(file.read(), found, over, fill, joining)
+        rows, asked_at = _answer(questions, found, over, fill, joining)
         stamp = last_time(window)
         tag = Tag(Key(refresh, asked, shard), refresh, "", 0)
         yield TimestampedValue(AcceptedBatch(tag, rows), stamp)
@@ -310,6 +310,30 @@ def settle_labels(grouped: Grouped, joining: Joining, window: IntervalWindow) ->
         sums = Sums(labels=LabelCounts(label_late=counts.label_late, stream=counts))
         keyed = 0, KeyedSums(Key(SETTLED_SUMS, refresh, shard), sums)
         yield TaggedOutput(SUMS, TimestampedValue(keyed, last_time(window)))
+
+
+def _question_file(joining: Joining, asked: int, shard: int) -> QuestionFile:
+    return QuestionFile(question_path(joining.questions, asked, shard), asked)
+
+
+def _read_offers(
+    met: Meeting, due: set[int], joining: Joining, shard: int, refresh: int
+) -> dict[int, Offers]:
+    """The offers of a refresh, and those before by which the same questions are settled.
+
+    Args:
+        met: what meets in the refresh.
+        due: the refreshes of which questions may be over in this one.
+        joining: what the steps share.
+        shard: of the questions.
+        refresh: the start of the refresh.
+    """
+    found = {
+        at: OfferFile(question_path(joining.labels, at, shard)) for at in met.refreshes(LABELS)
+    }
+    mine = found.get(refresh)
+    read = read_offers(found, due if mine is None else due | mine.refreshes())
+    return read if mine is None else {**read, refresh: mine.read()}  # orphans have no question
 
 
 def _select(answers: Answers, asked: int) -> Answers:
@@ -332,22 +356,19 @@ def _count_expired(
 
 
 def _answer(
-    rows: pa.RecordBatch, found: Answers, over: Ints, fill: float | str | None, joining: Joining
+    questions: Questions, found: Answers, over: Ints, fill: float | str | None, joining: Joining
 ) -> tuple[pa.RecordBatch, pa.Array]:
     """Questions with their answers, in the order of their row ids, and when each was asked.
 
     Args:
-        rows: of the questions' file.
+        questions: of a refresh and shard.
         found: the answers that have come.
         over: the places of rows that are answered by ``fill``, since no label has come.
         fill: the schema's ``missing``.
         joining: what the steps share.
     """
-    ids = row_ids(rows)
-    order = np.argsort(ids)
-    places = order[np.searchsorted(ids[order], found.question)]
-    if not np.array_equal(ids[places], found.question):
-        raise ValueError("a file of questions lacks one that a label was offered for")
+    rows, ids = questions.rows, row_ids(questions.rows)
+    places = questions.find(found.question)
     wait = np.minimum(event_times(rows)[over] + joining.clock.wait, 2**63 - 1)
     places = np.concatenate([places, over])
     kind = object if joining.schema.classifies else np.float64
@@ -447,13 +468,16 @@ def find_predictions(rows: pa.RecordBatch, path: str, schema: Schema) -> Asked:
     """
     columns = ["id", "prediction", "model", *baseline_names(schema), *class_column_names(schema)]
     try:
-        table = _read_table(path, columns)
+        table = _predictions.get(path, lambda: _read_table(path, columns))
     except FileNotFoundError:
         table = prediction_layout(schema).empty_table().select(columns)
     return match_predictions(rows, table, path, schema)
 
 
-def _read_table(path: str, columns: list[str] | None = None) -> pa.Table:
+_predictions: Kept[pa.Table] = Kept(KEPT_PREDICTIONS)
+
+
+def _read_table(path: str, columns: list[str]) -> pa.Table:
     return pq.read_table(pa.BufferReader(files.read_whole(path)), columns=columns)
 
 

@@ -17,7 +17,7 @@ from model.batch import ID, KEY, LATE, TIME, TIME_TYPE
 from model.cohorts import Clock
 from model.label_stream import LabelSchema
 from model.offers import Labels as LabelRows
-from model.offers import Offers, find_offers
+from model.offers import OfferFile, Offers, find_offers, read_offers
 from model.questions import (
     ASKED,
     Filter,
@@ -126,6 +126,25 @@ def by_refresh(at: list[int]) -> dict[int, list[int]]:
     return found
 
 
+class KeptOffers(OfferFile):
+    """Offers that lie in no file."""
+
+    def __init__(self, offers: Offers) -> None:
+        super().__init__("")
+        self.offers = offers
+
+    def refreshes(self) -> frozenset[int]:
+        return frozenset(self.offers.refresh[self.offers.question >= 0].tolist())
+
+    def read(self) -> Offers:
+        return self.offers
+
+
+def _is_due(rows: pa.RecordBatch, clock: Clock, refresh: int) -> bool:
+    """Whether the wait of a question is over in a refresh."""
+    return bool(np.isin(times_over(rows, clock) // EVERY, [refresh]).any())
+
+
 def join(
     questions: Questions,
     labels: LabelList,
@@ -140,7 +159,7 @@ def join(
     files = {f: question_rows(questions, shuffle(rows)) for f, rows in asked.items()}
     indices = {f: Index.of(rows, f * EVERY) for f, rows in files.items()}
     last = max([*asked, *known], default=0) + ahead + 2
-    offers: dict[int, Offers] = {}
+    offers: dict[int, OfferFile] = {}
     answered: dict[int, tuple[int, float]] = {}
     expired: dict[int, int] = {}
     counts: Counter[tuple[str, int]] = Counter()
@@ -149,8 +168,12 @@ def join(
         parts = [label_rows(labels, shuffle(known[r])) for r in (t - 1, t) if r in known]
         found = LabelRows.of(parts, schema)
         mine = [indices[f] for f in seen if f in indices]
-        offers[t * EVERY] = find_offers(found, mine, t * EVERY, clock)
-        settled = settle({r * EVERY: offers[r * EVERY] for r in seen if r >= 0}, t * EVERY)
+        offers[t * EVERY] = KeptOffers(find_offers(found, mine, t * EVERY, clock))
+        due = {f * EVERY for f in seen if f in files and _is_due(files[f], clock, t)}
+        near = {r * EVERY: offers[r * EVERY] for r in seen if r >= 0}
+        mine_now = offers[t * EVERY]
+        read = read_offers(near, due | mine_now.refreshes())
+        settled = settle({**read, t * EVERY: mine_now.read()}, t * EVERY)
         answers = settled.answers
         for q, f, y in zip(answers.question, answers.refresh, answers.target, strict=True):
             assert q not in answered
@@ -260,7 +283,7 @@ def test_a_file_of_questions_is_the_same_whatever_order_they_come_in(
 ) -> None:
     asked = [("b", 5, 0), ("a", 1, 0), (None, 2, 0), ("a", 0, 4)]
     parts = [question_rows(asked, [row]) for row in range(4)][::order]
-    written = write_questions(parts, Clock(EVERY, 30))
+    written = write_questions(parts, Clock(EVERY, 30), 0)
     path = tmp_path / "00000.parquet"
     path.write_bytes(written.data)
     file = QuestionFile(str(path), 0)
@@ -270,13 +293,17 @@ def test_a_file_of_questions_is_the_same_whatever_order_they_come_in(
     assert file.may_hold(hash_keys(pa.array(["a"])))
     assert file.may_be_over(30, 31)
     assert not file.may_be_over(36, 40)
-    assert written.data == write_questions(parts[::-1], Clock(EVERY, 30)).data
+    assert written.data == write_questions(parts[::-1], Clock(EVERY, 30), 0).data
 
 
-def test_offers_are_read_back_as_they_were_written() -> None:
-    rows = LabelRows.of([label_rows([("a", 3, 1.0)], [0])], LabelSchema.of(SCHEMA))
-    index = Index.of(question_rows([("a", 1, 0)], [0]), 0)
+def test_offers_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    labels = [("a", 3, 1.0), ("b", 4, 1.0)]
+    rows = LabelRows.of([label_rows(labels, [0, 1])], LabelSchema.of(SCHEMA))
+    index = Index.of(question_rows([("a", 1, 0)], [0]), 20)
     offers = find_offers(rows, [index], 0, Clock(EVERY, 7))
-    again = Offers.of_table(offers.as_table())
-    assert all(np.array_equal(a, b) for a, b in zip(offers, again, strict=True))
-    assert len(again.at) == 1
+    path = tmp_path / "00000.parquet"
+    path.write_bytes(offers.as_bytes())
+    file = OfferFile(str(path))
+    assert all(np.array_equal(a, b) for a, b in zip(offers, file.read(), strict=True))
+    assert len(offers.at) == 1
+    assert file.refreshes() == {20}
