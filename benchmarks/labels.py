@@ -4,7 +4,8 @@ The same questions twice: with their targets in the row (figures only, as ``pyth
 and with labels that come up to five refreshes later: 2 % twice, 1 % before their question, 3 %
 never. Each side in a process of its own, in turn. What counts is added work, as there, in seconds
 and in CPU seconds, and the ratio of the two. ``--wait`` makes questions stay open for more
-refreshes. Ends with 1 if a share is not reached.
+refreshes. Predictions are written on both sides, for labels need them; ``--predictions none`` leaves
+them out of the side without labels. Ends with 1 if a share is not reached.
 """
 
 from __future__ import annotations
@@ -138,10 +139,11 @@ class Side(NamedTuple):
     argv: list[str]
 
 
-def find_sides(stream: Stream, wait: int) -> tuple[Side, Side]:
+def find_sides(stream: Stream, given: argparse.Namespace) -> tuple[Side, Side]:
     """Without a stream of labels, and with one."""
-    plain, apart = stream.schemas(wait)
-    without = ["--input", str(stream.whole), "--schema", str(plain), "--predictions", "none"]
+    plain, apart = stream.schemas(given.wait)
+    without = ["--input", str(stream.whole), "--schema", str(plain)]
+    without += ["--predictions", given.predictions]
     with_ = ["--input", str(stream.questions), "--labels", str(stream.labels)]
     return Side("without", without), Side("labels", [*with_, "--schema", str(apart)])
 
@@ -208,7 +210,7 @@ def compare(learner: str, given: argparse.Namespace, folder: Path, tell: Console
         for place in (0, 1):
             runs = []
             for stream in streams:
-                side = find_sides(stream, given.wait)[place]
+                side = find_sides(stream, given)[place]
                 runs.append(measure(side, learner, stream, folder, options))
             found[place].append(Pair(*runs))
             last = found[place][-1].large
@@ -245,6 +247,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=SIZES["ridge"][2], help="of the ridge's file")
     parser.add_argument("--wait", type=int, default=DELAY, metavar="N", help="in refreshes (5)")
     parser.add_argument("--repeat", type=int, default=3, help="how often each is measured (3)")
+    outputs = ("parquet", "none")
+    parser.add_argument("--predictions", choices=outputs, default="parquet", help="without labels")
     parser.add_argument("--runner", choices=("direct", "prism", "flink"), default="direct")
     given = parser.parse_args(argv)
     unknown = set(given.learners) - set(SHARES)

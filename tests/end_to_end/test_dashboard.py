@@ -212,7 +212,7 @@ def test_the_figures_are_those_of_the_report(
 def test_pictures_grow_with_the_run(browser: Browser, growing: Growing, server: Served) -> None:
     opened = Opened(browser, server.url)
     page = opened.ready()
-    rows = page.locator("[data-pictures=over-time] svg desc").nth(2)
+    rows = page.locator("[data-pictures=over-time] svg desc").filter(has_text="in time")
     assert rows.text_content() == "3,600 in time, 0 late, 0 rejected."
     growing.report(REFRESHES[3])
     expect(rows).to_have_text("4,800 in time, 0 late, 0 rejected.", timeout=15_000)
