@@ -4,8 +4,8 @@ The same questions twice: with their targets in the row (figures only, as ``pyth
 and with labels that come up to five refreshes later: 2 % twice, 1 % before their question, 3 %
 never. Each side in a process of its own, in turn. What counts is added work, as there, in seconds
 and in CPU seconds, and the ratio of the two. ``--wait`` makes questions stay open for more
-refreshes. Predictions are written on both sides, for labels need them; ``--predictions none`` leaves
-them out of the side without labels. Ends with 1 if a share is not reached.
+refreshes. Predictions are written on both sides, for labels need them; ``--predictions none``
+leaves them out of the side without labels. Ends with 1 if a share is not reached.
 """
 
 from __future__ import annotations
