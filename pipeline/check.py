@@ -32,6 +32,7 @@ from monitor.console import consoles, show_status
 from monitor.program import as_called
 from pipeline import runners
 from pipeline.arguments import parse
+from pipeline.category_check import describe_categories
 from pipeline.folder import RUNS, TRIAL, clear
 from pipeline.runners import requirements
 from pipeline.runners.requirements import Requirement
@@ -121,6 +122,9 @@ def main(argv: list[str]) -> int:
             err.print(warning, soft_wrap=True)
     if settings.reads_topic:
         for line in describe_topic(settings):
+            out.print(line, soft_wrap=True)
+    if settings.reads_files:
+        for line in describe_categories(settings):
             out.print(line, soft_wrap=True)
     return (show_one if chosen else show_all)(settings, beam_options, out, err)
 

@@ -117,6 +117,32 @@ def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[
         )
 
 
+def read_first(pattern: str, schema: Schema, rows: int) -> Iterator[pa.RecordBatch]:
+    """Reads the first rows of the input; no more of its files than these take.
+
+    Args:
+        pattern: as for ``plan``.
+        schema: of the rows.
+        rows: how many, at least 1; a compressed file is scanned whole.
+
+    Yields:
+        Raw batches without a tag.
+
+    Raises:
+        UserError: as ``plan``, of the files that were looked at.
+        OSError: if a file cannot be read any more.
+    """
+    guess = None
+    for file in sorted(find(pattern)[0], key=lambda file: file.path):
+        file, spans, guess = _scan(file, schema, file.path, None, guess, rows)
+        for span in spans:
+            for batch in read(file, _chunk_of(span), schema, min(rows, _AGREEMENT_ROWS)):
+                yield batch.slice(0, rows)
+                rows -= batch.num_rows
+                if rows <= 0:
+                    return
+
+
 def add_times(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     """A raw batch with the times of its other columns, written as this plan takes times to be."""
     found = {READ + name: name for name in schema.calendar_sources if name != schema.time}
@@ -137,10 +163,12 @@ def _scan(
     place: str,
     progress: Callable[[str], None] | None,
     guess: TimeGuess | None,
+    most: int | None = None,
 ) -> tuple[File, list[ScannedChunk], TimeGuess | None]:
     """The file with what its beginning shows, the chunks of its rows, and how times are written.
 
-    That is guessed by the first file that has any, once for all files.
+    That is guessed by the first file that has any, once for all files. With ``most`` no more
+    chunks are looked for as soon as these hold so many rows.
     """
     spans = []
     rows = 0
@@ -173,6 +201,8 @@ def _scan(
             rows += span.rows
             if progress:
                 progress(f"looking through {place}: {rows:,} rows")
+            if most is not None and rows >= most:
+                break
         _check_folders(file, spans, schema)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{file.path}: cannot be read: {first_line(error)}") from error

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -335,3 +337,26 @@ def test_a_trial_that_is_refused_shows_why() -> None:
     ended = trial(make_settings(), ["--qwxyz"], QUIET)
     assert not ended.fired
     assert "unknown option --qwxyz" in ended.message
+
+
+@pytest.mark.parametrize("task", ["", 'task = "classification"\n'])
+def test_what_of_a_feature_of_files_has_no_column_is_reported(
+    job: Job, no_prism: None, home: Path, task: str
+) -> None:
+    frame = pd.DataFrame({"t": 1.7e9 + np.arange(3_000), "y": np.arange(3_000) % 2, "k": "few"})
+    frame["c"] = [f"v{n % 97 if n % 10 else 0}" for n in range(3_000)]
+    frame["d"] = frame["c"]
+    frame.to_csv("in.csv", index=False)
+    counts = frame["c"].value_counts()
+    features = '[features]\ncategorical = ["c", "d", "k"]\n'
+    encoders = "[features.encoders]\nd = { max_categories = 1_000 }\n"
+    schema = f'name = "s"\ntime = "t"\ntarget = "y"\ntime_format = "s"\n{task}'
+    (home / "s.toml").write_text(schema + features + encoders)
+    result = job.ran("check", "--input", "in.csv", "--schema", "s.toml", *nowhere())
+    share = 100 * counts.iloc[64:].sum() / 3_000
+    encoder = f"max_categories = {len(counts)}" if task else 'encoder = "target"'
+    lines = [line for line in result.out.splitlines() if "fall into other" in line]
+    assert lines == [
+        f"first 3,000 rows: column 'c': {len(counts)} values, the 64 most frequent are columns, "
+        f"{share:.1f} % of rows fall into other; {encoder} keeps all"
+    ]
