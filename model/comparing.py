@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from model.durations import LONGEST, parse_duration
+from model.durations import LONGEST, check_duration, parse_duration
 from model.section import Section
 
 SLOTS = 24
@@ -40,7 +40,15 @@ class BaselineKeys(Section):
     @field_validator("season", mode="before")
     @classmethod
     def _read_season(cls, season: object) -> object:
-        return None if season is None else parse_duration(season)
+        if season is None:
+            return None
+        seconds = check_duration(parse_duration(season), SLOTS)
+        if seconds % SLOTS:
+            raise ValueError(
+                f"must be a duration that {SLOTS} slots divide into whole seconds, as 1d, 12h or "
+                f"{-(-seconds // SLOTS) * SLOTS}s"
+            )
+        return seconds
 
 
 class FigureKeys(Section):

@@ -34,6 +34,23 @@ def parse_duration(value: object) -> int:
     return int(match[1]) * UNITS[match[2]]
 
 
+def check_duration(seconds: int, least: int = 1) -> int:
+    """A duration, if it is within bounds.
+
+    Raises:
+        ValueError: if it is shorter than the least, or longer than ``LONGEST``.
+
+    Example:
+        >>> check_duration(0)
+        Traceback (most recent call last):
+        ...
+        ValueError: must be a duration from 1s to 36525d, as 1d
+    """
+    if not least <= seconds <= LONGEST:
+        raise ValueError(f"must be a duration from {least}s to {LONGEST // UNITS['d']}d, as 1d")
+    return seconds
+
+
 def parse_fine_duration(value: object) -> int | float:
     """A duration of whole milliseconds as seconds: a float only if they are not whole.
 

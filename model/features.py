@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, model_validator
 
 from model.section import Section
 
@@ -42,18 +42,24 @@ class CalendarFeature(NamedTuple):
     wave: str = ""
 
 
-def _check_parts(source: str, parts: object) -> tuple[str, ...]:
+def _check_parts(parts: object) -> tuple[str, ...]:
     if isinstance(parts, str) or not isinstance(parts, (list, tuple)) or not parts:
-        raise ValueError(f"{source} must be a list of parts, {CALENDAR_EXAMPLE}")
+        raise ValueError(f"must be a list of parts, {CALENDAR_EXAMPLE}")
     for part in parts:
         if not isinstance(part, str) or part.removesuffix(CYCLIC) not in PERIODS:
             raise ValueError(
-                f"{source}: {part!r} is not part of the calendar: must be one of "
-                f"{', '.join(PERIODS)}, or one with {CYCLIC!r} behind it"
+                f"{part!r} is not part of the calendar: must be one of {', '.join(PERIODS)}, or "
+                f"one with {CYCLIC!r} behind it"
             )
         if parts.count(part) > 1:
-            raise ValueError(f"{source}: {part!r} is named twice: it must be named once")
+            raise ValueError(f"{part!r} is named twice: it must be named once")
     return tuple(parts)
+
+
+def _validate_table(value: Mapping[Any, Any], kind: Any) -> tuple[tuple[str, Any], ...]:
+    """The values of a table by key; a problem has the key in its place, not the number of it."""
+    table = {str(name): each for name, each in value.items()}
+    return tuple(TypeAdapter(dict[str, kind]).validate_python(table).items())
 
 
 def _read_calendar(value: object) -> object:
@@ -62,7 +68,7 @@ def _read_calendar(value: object) -> object:
         value = dict(value)
     if not isinstance(value, Mapping):
         raise ValueError(f"must be a table of columns with their parts, {CALENDAR_EXAMPLE}")
-    return tuple((str(name), _check_parts(name, parts)) for name, parts in value.items())
+    return _validate_table(value, Annotated[tuple[str, ...], BeforeValidator(_check_parts)])
 
 
 def _write_calendar(value: tuple[tuple[str, tuple[str, ...]], ...]) -> dict[str, list[str]]:
@@ -96,12 +102,19 @@ class ColumnEncoder(Section):
     @model_validator(mode="before")
     @classmethod
     def _read_name(cls, value: object) -> object:
-        return {"encoder": value} if isinstance(value, str) else value
+        if isinstance(value, str):
+            return {"encoder": value}
+        if not isinstance(value, Mapping | ColumnEncoder):
+            raise ValueError('must be as "target" or { max_categories = 16 }')
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> ColumnEncoder:
         if self.max_categories is not None and self.encoder == "target":
-            raise ValueError('max_categories: encoder = "target" has a mean of every value')
+            raise ValueError(
+                'max_categories goes with encoder = "onehot" (encoder = "target" has a mean of '
+                "every value): leave one of them out"
+            )
         return self
 
 
@@ -114,7 +127,7 @@ def _read_encoders(value: object) -> object:
             'must be a table of features with their encoders, as airport = "target" or '
             "carrier = { max_categories = 16, add_indicator = true }"
         )
-    return tuple((str(name), encoder) for name, encoder in value.items())
+    return _validate_table(value, ColumnEncoder)
 
 
 def _write_encoders(value: tuple[tuple[str, ColumnEncoder], ...]) -> dict[str, dict[str, Any]]:

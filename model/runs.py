@@ -24,8 +24,9 @@ from model.cohorts import Clock, Cohort
 from model.display import ENDED
 from model.errors import UserError
 from model.metrics import STREAM_COUNTS, Metrics
+from model.problems import explain
 from model.reach import prepare_file_systems, reach
-from model.schema import Schema, explain
+from model.schema import Schema
 from model.schemes import check_scheme, local_path
 from model.skipped import Skipped
 from model.topic_status import TopicStatus

@@ -6,7 +6,6 @@ A schema is a small TOML file (see ``Schema``). Columns that it does not name ar
 from __future__ import annotations
 
 import codecs
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from model.comparing import BaselineKeys, FigureKeys
-from model.durations import LONGEST, parse_duration
+from model.durations import LONGEST, check_duration, parse_duration
 from model.errors import UserError
 from model.features import CalendarFeature, ColumnEncoder, Features, calendar_features
+from model.problems import explain
 from model.section import Section
 from model.task_keys import Costs, check_keys, read_class, read_classes
 from model.topic_format import TopicFormat
@@ -116,7 +116,9 @@ class Csv(Section):
 
 
 MISSING = 'must be "drop" or a number, what no answer means when wait is over'
-"""What ``missing`` must be, for messages."""
+"""What ``missing`` must be under regression, for messages."""
+MISSING_OF_ANY = 'must be "drop" or a target, a number or a class: what no answer means'
+"""What ``missing`` must be."""
 
 
 class Labels(Section):
@@ -159,7 +161,7 @@ class Labels(Section):
             return read_class(missing)
         number = isinstance(missing, int | float) and abs(float(str(missing))) <= 1e150
         if not number and not isinstance(missing, str):
-            raise ValueError(MISSING)
+            raise ValueError(MISSING_OF_ANY)
         return missing
 
     @property
@@ -255,7 +257,7 @@ class Schema(Section):
     @field_validator("wait", mode="before")
     @classmethod
     def _read_wait(cls, wait: object) -> object:
-        return None if wait is None else parse_duration(wait)
+        return None if wait is None else check_duration(parse_duration(wait))
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -313,10 +315,12 @@ class Schema(Section):
     def _check_comparing(self) -> None:
         given = [("baseline.by", name) for name in self.baseline.by]
         given += [("figures.by", self.figures.by)] if self.figures.by else []
-        if self.classifies and (self.figures.by or self.baseline.season):
-            raise ValueError(
-                "baseline.season, figures: must be left out where the target is a class"
-            )
+        for key, has in (
+            ("baseline.season", self.baseline.season),
+            ("figures.by", self.figures.by),
+        ):
+            if self.classifies and has:
+                raise ValueError(f"{key}: must be left out where the target is a class")
         for key, column in given:
             if column not in (*self.categorical, *self.passed):
                 raise ValueError(
@@ -325,8 +329,11 @@ class Schema(Section):
                 )
         if self.labels is not None and self.figures.by and self.figures.by not in self.keep:
             raise ValueError("figures.by: must be in keep, too, where labels are a stream")
-        if len(set(self.baseline.by)) < len(self.baseline.by):
-            raise ValueError("baseline.by: a column is named twice: each must be named once")
+        for column in self.baseline.by:
+            if self.baseline.by.count(column) > 1:
+                raise ValueError(
+                    f"baseline.by: column {column!r} is named twice: it must be named once"
+                )
 
     def _check_calendar(self) -> None:
         known = {self.target, self.id, self.label_time, *self.read_numeric, *self.categorical}
@@ -678,29 +685,3 @@ def as_schema(schema: Schema | Mapping[str, Any] | str | Path) -> Schema:
     if isinstance(schema, Mapping):
         return schema_of(dict(schema), "schema")
     return load_schema(str(schema))
-
-
-def _as_list(value: object) -> str:
-    return f'["{value}"]' if isinstance(value, str) else '["a", "b"]'
-
-
-def explain(error: ValidationError) -> str:
-    """One line for a validation error: each place, what was wrong with it, and the value."""
-    messages = []
-    for problem in error.errors():
-        place = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "missing":
-            message = "is missing"
-        elif problem["type"] == "extra_forbidden":
-            message = "is not a known key"
-        elif problem["type"] == "tuple_type":
-            message = (
-                f"must be a list, as {_as_list(problem['input'])} (it is {problem['input']!r})"
-            )
-        elif place:
-            # an address that holds a password is not shown
-            shown = re.sub(r"//\S*@", "//(hidden)@", repr(problem["input"]))
-            message += f" (it is {shown})"
-        messages.append(f"{place}: {message}" if place else message)
-    return "; ".join(messages)

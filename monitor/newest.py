@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 from pydantic import ValidationError
 
 from model import files
+from model.problems import explain
 from model.runs import NAME
-from model.schema import explain
 from model.store import is_name
 
 T = TypeVar("T")

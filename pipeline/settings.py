@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from model import gate as gating
-from model import moments
+from model import moments, problems
 from model.alerts import RUN_LENGTH, AlertRules, Thresholds
 from model.asof import EPOCH, Cadence, format_iso
 from model.batch import SECOND
@@ -66,23 +66,6 @@ EARLIEST, LATEST = (
 )
 OWN = "own"
 """The source of a run whose source was given as an object (``pipeline.own.run_on``)."""
-BOUNDS = {
-    "greater_than": (">", "gt"),
-    "greater_than_equal": (">=", "ge"),
-    "less_than": ("<", "lt"),
-    "less_than_equal": ("<=", "le"),
-}
-REQUIREMENTS = {
-    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "must be a whole number"),
-    **dict.fromkeys(("float_parsing", "float_type"), "must be a number"),
-    **dict.fromkeys(("bool_parsing", "bool_type"), "must be true or false"),
-    "finite_number": "must be a finite number",
-    "string_type": "must be text",
-    "string_too_short": "must not be empty",
-    "dict_type": "must be a table of name = value",
-    "extra_forbidden": "is not an option",
-}
-"""How pydantic's problems read here; see its documentation, "Validation Errors"."""
 RENAMED = {"windows": "refreshes"}
 """Options of the release before, which this one accepts with a warning; and their names now."""
 MOST_SERVE_WINDOWS = 3_600
@@ -729,14 +712,12 @@ def requirement(problem: ErrorDetails) -> str:
         >>> requirement({"type": "float_parsing", "loc": ("rate",), "msg": "", "input": "x"})
         'must be a number'
     """
-    kind, context = problem["type"], problem.get("ctx", {})
-    if kind in BOUNDS:
-        sign, key = BOUNDS[kind]
-        bound = context[key]
-        return f"must be {sign} {f'{bound:g}' if isinstance(bound, float) else bound}"
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        return "is not an option"
     if kind == "literal_error":
-        return f"must be one of {context['expected']}"
-    return REQUIREMENTS.get(kind, problem["msg"].removeprefix("Value error, "))
+        return f"must be one of {problem['ctx']['expected']}"
+    return problems.requirement(problem)
 
 
 def option(field: str) -> str:

@@ -17,8 +17,8 @@ from model.display import STALE
 from model.errors import UserError
 from model.metrics import Metrics
 from model.pooling import Pooled, pool, pool_newest
+from model.problems import explain
 from model.runs import RunFolder, RunSettings, Status
-from model.schema import explain
 from model.skipped import Skipped
 from model.wording import format_duration
 from monitor.labels import LabelFigures

@@ -19,8 +19,9 @@ from pydantic_core import to_json
 from model import files
 from model.batch import to_plain
 from model.metrics import STREAM_COUNTS
+from model.problems import explain
 from model.runs import RunFolder, parse_json
-from model.schema import Schema, explain
+from model.schema import Schema
 from monitor.newest import NewestFiles
 from monitor.serve.damage import Damaged
 

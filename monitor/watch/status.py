@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from model.display import QUIET, STALE
 from model.errors import UserError
+from model.problems import explain
 from model.runs import RunFolder, Status
-from model.schema import explain
 from model.wording import format_count
 from monitor.watch.figures import clean
 

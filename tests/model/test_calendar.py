@@ -278,8 +278,8 @@ def test_a_schema_says_which_columns_follow_the_calendar() -> None:
     [
         ({"t": ["hours"]}, {}, "'hours' is not part of the calendar: must be one of hour, minute"),
         ({"t": ["hour:sin"]}, {}, "'hour:sin' is not part of the calendar"),
-        ({"t": "hour"}, {}, r"t must be a list of parts, as departed = \[\"hour\""),
-        ({"t": []}, {}, "t must be a list of parts"),
+        ({"t": "hour"}, {}, r"calendar.t: must be a list of parts, as departed = \[\"hour\""),
+        ({"t": []}, {}, "features.calendar.t: must be a list of parts"),
         ({"t": ["hour", "hour"]}, {}, "'hour' is named twice: it must be named once"),
         (["t"], {}, "features.calendar: must be a table of columns with their parts"),
         ({"y": ["hour"]}, {}, "column 'y' has another role: must be the time"),

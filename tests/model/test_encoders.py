@@ -225,10 +225,10 @@ def test_encoders_survive_their_json_and_need_rows() -> None:
     [
         ({"z": "target"}, "'z' must be one of the features: x, c, k"),
         ({"x": "target"}, r"'x' is numeric: must be as \{ add_indicator = true \}"),
-        ({"c": "hash"}, "features.encoders.*'onehot' or 'target'"),
-        ({"c": {"encoder": "target", "max_categories": 3}}, 'max_categories: encoder = "target"'),
-        ({"c": {"max_categories": 0}}, "greater than or equal to 1"),
-        ({"c": {"smooth": 1}}, "is not a known key"),
+        ({"c": "hash"}, 'features.encoders.c.encoder: must be "onehot" or "target"'),
+        ({"c": {"encoder": "target", "max_categories": 3}}, "encoders.c: max_categories goes with"),
+        ({"c": {"max_categories": 0}}, "features.encoders.c.max_categories: must be >= 1"),
+        ({"c": {"smooth": 1}}, "features.encoders.c.smooth: is not a known key"),
         (["c"], "must be a table of features with their encoders"),
     ],
 )

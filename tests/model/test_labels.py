@@ -292,7 +292,7 @@ APART = '[labels]\nid = "k"\ntarget = "y"\ntime = "known"\n'
         ('label_time = "k"', "label_time needs wait"),
         ('wait = "2d"', "wait needs label_time"),
         ('label_time = "k"\nwait = "soon"', "wait: must be a duration in whole seconds"),
-        ('label_time = "k"\nwait = 0', "wait: Input should be greater than or equal to 1"),
+        ('label_time = "k"\nwait = 0', "wait: must be a duration from 1s to 36525d"),
         ('label_time = "t"\nwait = "2d"', "column 't' has two roles"),
         ('label_time = "x"\nwait = "2d"', "column 'x' has two roles"),
         ('label_time = "k"\nwait = "2d"\nid = "k"', "id: column 'k' has another role"),
