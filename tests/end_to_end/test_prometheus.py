@@ -42,6 +42,12 @@ tests:
         values: '0+20x30'
       - series: 'correnteza_refresh_skill{job="correnteza",instance="a"}'
         values: '0.5x10 -0.5x20'
+      - series: 'correnteza_run_every_seconds{job="correnteza",instance="a"}'
+        values: '60x30'
+      - series: 'correnteza_topic_lag_seconds{job="correnteza",instance="a",partition="0"}'
+        values: '0x30'
+      - series: 'correnteza_topic_lag_seconds{job="correnteza",instance="a",partition="1"}'
+        values: '180x10 200x20'
     alert_rule_test:
       - {eval_time: 10m, alertname: CorrentezaRunSilent, exp_alerts: []}
       - eval_time: 20m
@@ -64,6 +70,13 @@ tests:
           - exp_labels: {severity: warning, job: correnteza, instance: a}
             exp_annotations:
               summary: The models of a err more than the mean does (skill -0.50).
+      - {eval_time: 20m, alertname: CorrentezaTopicBehind, exp_alerts: []}
+      - eval_time: 22m
+        alertname: CorrentezaTopicBehind
+        exp_alerts:
+          - exp_labels: {severity: warning, job: correnteza, instance: a}
+            exp_annotations:
+              summary: The run of a is 3m 20s behind its topic.
       - eval_time: 20m
         alertname: CorrentezaRejects
         exp_alerts:
@@ -88,7 +101,7 @@ def promtool(*argv: str, folder: Path = MONITORING) -> str:
 
 
 def test_the_rules_and_the_configuration_are_prometheus_own() -> None:
-    assert "SUCCESS: 14 rules found" in promtool("check", "rules", "alerts.yml")
+    assert "SUCCESS: 15 rules found" in promtool("check", "rules", "alerts.yml")
     assert "is valid prometheus config" in promtool("check", "config", "prometheus.yml")
 
 
