@@ -80,8 +80,9 @@ def predict(estimator: Any, matrix: Matrix) -> Matrix:
     """
     if _is_ridge(estimator):
         limit_blas()
-        # Not a product by BLAS, whose digits depend on which rows are multiplied together.
-        found: Matrix = np.einsum("ij,j->i", matrix, estimator.coef_)
+        # Not a product by BLAS, whose digits depend on which rows are multiplied together; and rows
+        # that lie in one piece, for columns that do are added in another order.
+        found: Matrix = np.einsum("ij,j->i", np.ascontiguousarray(matrix), estimator.coef_)
         found += estimator.intercept_
         return found
     threads = min(count_cores(), len(matrix) // ROWS_A_THREAD)

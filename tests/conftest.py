@@ -1,6 +1,6 @@
 """With REQUIRE_ALL=1 a skipped test fails the run.
 
-With ``--dist loadgroup`` all tests with "flink" in their names run on one worker.
+With ``--dist loadgroup`` all tests with "flink" or "kafka" in their names run on one worker.
 
 With CI set, hypothesis takes its own profile "ci": the same examples every time, no deadline.
 """
@@ -33,15 +33,18 @@ def pytest_terminal_summary(
         terminalreporter.write_line(line, red=True)
 
 
-class FlinkApart(LoadScopeScheduling):
-    """Sends the tests that share the Flink cluster to one worker, the others anywhere.
+class SharedApart(LoadScopeScheduling):
+    """Sends the tests that share the Flink cluster or the broker to one worker, the others anywhere.
+
+    Some of them kill what others need, and one needs both.
 
     (xdist's own groups go by a node id that it changes, which pytest 9.2 no longer lets it do.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "flink" if "flink" in nodeid.lower() else nodeid
+        shared = ("flink", "kafka")
+        return "shared" if any(name in nodeid.lower() for name in shared) else nodeid
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FlinkApart | None:
-    return FlinkApart(config, log) if config.getvalue("dist") == "loadgroup" else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> SharedApart | None:
+    return SharedApart(config, log) if config.getvalue("dist") == "loadgroup" else None

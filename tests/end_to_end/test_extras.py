@@ -239,4 +239,4 @@ def test_an_mlflow_registry_has_the_model_its_figures_and_its_hash(
         "print(json.dumps(model.predict_columns({n: rows[n] for n in 'xzc'}).tolist()))\n"
     )
     done = subprocess.run([job[0], "-c", code], check=True, **kept)
-    assert json.loads(done.stdout) == made
+    assert json.loads(done.stdout) == pytest.approx(made, rel=1e-12)
