@@ -34,7 +34,7 @@ def pytest_terminal_summary(
 
 
 class SharedApart(LoadScopeScheduling):
-    """Sends the tests that share the Flink cluster or the broker to one worker, the others anywhere.
+    """Sends the tests that share Flink or the broker to one worker, the others anywhere.
 
     Some of them kill what others need, and one needs both.
 
