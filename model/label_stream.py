@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from model.schema import Features, Schema
 
+REJECTS = "labels-"
+"""What the names of the files of rejected labels begin with, in the folder of all rejects."""
+
 
 class LabelSchema(Schema):
     """The schema of the rows of a stream of labels: a time, a target and the key of a question.

@@ -275,6 +275,7 @@ class StreamCounts(NamedTuple):
         label_behind: labels that came when the watermark of their stream had passed their time.
         labels_rejected: rows of their stream that are no label.
         missing: questions that were answered by the value of ``missing``, since no label came.
+        labels_read: all rows of their stream, also those that are no label.
     """
 
     duplicates: int = 0
@@ -285,6 +286,7 @@ class StreamCounts(NamedTuple):
     label_behind: int = 0
     labels_rejected: int = 0
     missing: int = 0
+    labels_read: int = 0
 
     def merge(self, other: StreamCounts) -> StreamCounts:
         """The counts of both.
@@ -294,6 +296,22 @@ class StreamCounts(NamedTuple):
             3
         """
         return StreamCounts(*map(add, self, other))
+
+    def count_open(self, answered: int) -> int:
+        """Of the labels that were read, those of which it is not certain yet what they are.
+
+        A question may still come for them, or came too long before them: that is certain one
+        refresh after them.
+
+        Args:
+            answered: questions that have an answer, also from ``missing``.
+
+        Example:
+            >>> StreamCounts(labels_read=10, orphans=2, missing=1).count_open(answered=8)
+            1
+        """
+        further = self.duplicates + self.conflicts + self.orphans + self.label_late
+        return self.labels_read - (answered - self.missing) - further - self.labels_rejected
 
 
 class LabelCounts(NamedTuple):

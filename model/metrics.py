@@ -240,6 +240,8 @@ class Metrics(BaseModel):
     """Rows of the stream of labels that are no label."""
     missing: int | None = None
     """Of the answered, those that the schema's ``missing`` has answered, since no label came."""
+    labels_read: int | None = None
+    """Rows of the stream of labels, also those that are no label."""
 
     @model_serializer(mode="wrap")
     def _leave_out_others(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -267,7 +269,9 @@ class Metrics(BaseModel):
 
 LABEL_COUNTS = ("answered", "expired", "label_late")
 """The figures of a refresh that are there only if labels have a time of their own."""
-STREAM_COUNTS = tuple(name for name in StreamCounts._fields if name != "label_late")
+STREAM_COUNTS = tuple(
+    name for name in StreamCounts._fields if name not in ("label_late", "labels_read")
+)
 """Further figures of it that are there only if labels are a stream of their own."""
 OF_REGRESSION = frozenset(
     {
@@ -278,7 +282,12 @@ OF_REGRESSION = frozenset(
     }
 )
 """The figures of regression, which other tasks do not have."""
-SPARSE = OF_REGRESSION | {"labelled", *LABEL_COUNTS, *STREAM_COUNTS, *FIGURES, "baseline_accuracy"}
+SPARSE = OF_REGRESSION | {
+    *("labelled", "labels_read", "baseline_accuracy"),
+    *LABEL_COUNTS,
+    *STREAM_COUNTS,
+    *FIGURES,
+}
 """The fields that are written only if they were given."""
 
 
@@ -399,7 +408,7 @@ def compute_metrics(
     known: dict[str, Any] = dict(zip(LABEL_COUNTS, counts, strict=True)) if by_label else {}
     if apart:
         stream = labels.stream or StreamCounts()
-        known |= {name: getattr(stream, name) for name in STREAM_COUNTS}
+        known |= {name: getattr(stream, name) for name in (*STREAM_COUNTS, "labels_read")}
     of_task = no_sums(task) if sums.figures is None else sums.figures
     return Metrics(
         refresh_start=format_iso(start),

@@ -437,11 +437,16 @@ class RunFolder:
             return None
 
     def count_labels(self) -> dict[str, int]:
-        """What else came in the stream of labels of a run that has ended; empty without one."""
+        """What else came in the stream of labels of a run that has ended; empty without one.
+
+        ``labels_read`` and ``labels_open`` are not known of a run of an older version.
+        """
         try:
             written = parse_json(files.read_whole(self.ended))
             counted = ("label_late", *STREAM_COUNTS)
-            return {name: int(written[name]) for name in counted}
+            names = ("labels_read", *counted, "labels_open")
+            there = [name for name in names if name in counted or name in written]
+            return {name: int(written[name]) for name in there}
         except (OSError, ValueError, KeyError):
             return {}
 

@@ -19,6 +19,8 @@ TEXTS = {
     "id_reused": "with another open question of their id",
     "label_behind": "behind the watermark",
     "labels_rejected": "rejected",
+    "labels_read": "read",
+    "labels_open": "open",
     "missing": "missing, filled in",
 }
 """How they read in a line: as nouns, or so; the others are called as their fields are."""
@@ -74,8 +76,8 @@ def describe_labels(counts: Mapping[str, int]) -> Iterator[str]:
     """What came in a stream of labels beside the answers, in a line; none if nothing did.
 
     Example:
-        >>> list(describe_labels({"duplicates": 2, "orphans": 1200, "missing": 0}))
-        ['labels: 2 duplicates, 1,200 orphans']
+        >>> list(describe_labels({"labels_read": 1900, "orphans": 1200, "missing": 0}))
+        ['labels: 1,900 read, 1,200 orphans']
     """
     found = list_counts(counts)
     if found:

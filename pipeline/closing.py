@@ -10,6 +10,7 @@ from rich.console import Console
 
 from model import files
 from model.errors import UserError
+from model.label_stream import REJECTS
 from model.manifest import describe_other
 from model.runs import NAME, RunFolder
 from model.schema import Schema
@@ -30,17 +31,19 @@ LONGEST = 200
 
 
 class Rejected(NamedTuple):
-    """What of a run's rows was rejected.
+    """What of a run's rows, or of its labels, was rejected.
 
     Attributes:
         read: rows of the whole run.
         rejected: how many of them.
         reasons: the commonest, a line each with an example.
+        noun: what they are called.
     """
 
     read: int
     rejected: int
     reasons: tuple[str, ...] = ()
+    noun: str = "row"
 
     @property
     def share(self) -> float:
@@ -62,11 +65,28 @@ def count_rejected(folder: RunFolder, progress: Progress, resumed: bool) -> Reje
         reports = folder.reports()
         rejected = sum(report.rejected for report in reports)
         read = sum(report.rows for report in reports) + rejected
-    return Rejected(read, rejected, tuple(_reasons(folder)) if rejected else ())
+    return Rejected(read, rejected, tuple(_reasons(folder, False)) if rejected else ())
+
+
+def count_rejected_labels(folder: RunFolder) -> Rejected:
+    """What of the labels of a run that has ended was rejected, if they are a stream of their own.
+
+    Args:
+        folder: the run's.
+    """
+    counts = folder.count_labels()
+    rejected = counts.get("labels_rejected", 0)
+    # of a run of an older version, in which labels were not counted as read, none is judged
+    read = counts.get("labels_read", 0)
+    return Rejected(read, rejected, tuple(_reasons(folder, True)) if rejected else (), "label")
 
 
 def print_closing(
-    folder: RunFolder, progress: Progress, out: Console, rejected: Rejected | None = None
+    folder: RunFolder,
+    progress: Progress,
+    out: Console,
+    rejected: Rejected | None = None,
+    labels: Rejected | None = None,
 ) -> None:
     """Prints what was done and where it is.
 
@@ -75,6 +95,7 @@ def print_closing(
         progress: how it went.
         out: where to print.
         rejected: the rows that were rejected; None: as ``progress`` counts them.
+        labels: the labels that were; None: no label was.
     """
     counts = progress.counts()
     read, count = counts.get("rows read", 0), counts.get("rows rejected", 0)
@@ -90,6 +111,13 @@ def print_closing(
         out.print(questions.line(), soft_wrap=True)
     for line in describe_labels(folder.count_labels()):
         out.print(line, soft_wrap=True)
+    if labels is not None and labels.rejected:
+        files_of = files.join(folder.rejected, "*", f"{REJECTS}*.ndjson")
+        count_of = format_count(labels.rejected, "rejected label")
+        out.print(f"{count_of}: see {files_of}", soft_wrap=True)
+        if not _is_loud(labels):
+            for reason in labels.reasons:
+                out.print(reason, soft_wrap=True)
     for line in _describe_other(folder):
         out.print(line, soft_wrap=True)
     skips = folder.skips()
@@ -125,7 +153,7 @@ def rejection_lines(rejected: Rejected, most: float) -> Iterator[str]:
     """
     if not _is_loud(rejected) and rejected.share <= most:
         return
-    rows = f"{rejected.rejected:,} of {format_count(rejected.read, 'row')}"
+    rows = f"{rejected.rejected:,} of {format_count(rejected.read, rejected.noun)}"
     line = f"{rows} ({rejected.share:.0%}) were rejected"
     if rejected.share > most:
         yield f"error: {line}, more than --max-rejected {most:g}:"
@@ -147,20 +175,20 @@ def _is_loud(rejected: Rejected) -> bool:
     return rejected.share > HALF
 
 
-def _reasons(folder: RunFolder) -> Iterator[str]:
+def _reasons(folder: RunFolder, labels: bool) -> Iterator[str]:
     try:
         schema = Schema.model_validate(folder.read_settings()["schema"])
-        found, looked_at = count_reasons(folder, schema)
+        found, looked_at = count_reasons(folder, schema, labels)
     except (UserError, OSError, ValueError, KeyError):  # the folder was changed meanwhile
         return
     for kind in found[:REASONS]:
-        yield _line(kind)
+        yield _line(kind, "label" if labels else "row")
     if looked_at == MOST:
         yield f"  (of the newest {MOST:,} rejects)"
 
 
-def _line(kind: RejectKind) -> str:
+def _line(kind: RejectKind, noun: str) -> str:
     example = clean(kind.example)
     if len(example) > LONGEST:
         example = example[: LONGEST - 1] + "…"
-    return f"  {format_count(kind.rows, 'row')}: as {clean(kind.where)}: {example}"
+    return f"  {format_count(kind.rows, noun)}: as {clean(kind.where)}: {example}"

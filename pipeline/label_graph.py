@@ -16,7 +16,7 @@ from apache_beam.pvalue import PBegin
 
 from model.cohorts import Clock, CohortPart
 from model.ending import StreamEnd
-from model.label_stream import LabelSchema
+from model.label_stream import REJECTS, LabelSchema
 from model.runs import RunFolder
 from pipeline.settings import Settings
 from transforms.elements import AcceptedBatch, KeyedSums, Rejects, ScoredBatch, WrittenFile
@@ -121,7 +121,7 @@ def read_labels(
         rejected | "CountRejects" >> beam.Map(count_rejected_labels).with_output_types(keyed),
     )
     rejects = rejected | "LabelRejects" >> WriteRejects(
-        folder.rejected, settings.cadence, prefix="labels-"
+        folder.rejected, settings.cadence, prefix=REJECTS
     )
     counted = counts | "Counts" >> beam.Flatten()
     in_refresh = counted | "CountRefresh" >> beam.WindowInto(refreshes(settings.cadence))

@@ -28,12 +28,18 @@ from monitor.alerts import AlertWatch
 from monitor.console import consoles, show_status
 from pipeline import runners
 from pipeline.arguments import parse
-from pipeline.closing import count_rejected, print_closing, rejection_lines
+from pipeline.closing import (
+    count_rejected,
+    count_rejected_labels,
+    print_closing,
+    rejection_lines,
+)
 from pipeline.folder import find_folder, lock_folder, open_folder
 from pipeline.graph import build
 from pipeline.inputs import KnownFile, files_before, files_setting
 from pipeline.integrity import check_whole
 from pipeline.kafka_source import TopicRun, kafka_source, open_journal
+from pipeline.label_ids import explain_orphans
 from pipeline.own_source import OwnSource, call_factory, own_source
 from pipeline.program import resume_command
 from pipeline.progress import Progress, print_summary
@@ -159,7 +165,7 @@ def run_settings(
             return RunResult(launch(pipeline, launched, out, err), folder, False)
         controller = runners.make_controller(settings, beam_options, folder, show)
         progress = Progress(folder, err, choice.refreshes, settings.open_clock)
-        code = execute(pipeline, controller, progress, resume, out)
+        code = execute(pipeline, controller, progress, resume, out, source)
         return RunResult(code, folder, execution.is_embedded(pipeline), controller.error)
 
 
@@ -262,9 +268,23 @@ def make_source(
 
 
 def execute(
-    pipeline: Any, controller: RunController, progress: Progress, resume: Resume, out: Console
+    pipeline: Any,
+    controller: RunController,
+    progress: Progress,
+    resume: Resume,
+    out: Console,
+    source: Any = None,
 ) -> int:
-    """Runs a pipeline to its end, and reports how it ended; gives the exit code."""
+    """Runs a pipeline to its end, and reports how it ended; gives the exit code.
+
+    Args:
+        pipeline: the job.
+        controller: how it is run.
+        progress: shows how it gets on.
+        resume: gives the command with which it goes on.
+        out: where its last lines go.
+        source: of its rows, by which orphans among labels are explained; None: they are not.
+    """
     folder = controller.folder
     enable_garbage_collection()
     hook = controller.settings.webhook
@@ -302,17 +322,22 @@ def execute(
         return exit_code(stopped)
     prune(controller.settings, folder)
     rejected = count_rejected(folder, progress, controller.settings.resume)
-    print_closing(folder, progress, out, rejected)
+    labels = count_rejected_labels(folder)
+    print_closing(folder, progress, out, rejected, labels)
     if controller.draining:
         out.print("drained; go on with:")
         out.print(resume(controller.resume_options), soft_wrap=True)
-    lines = list(rejection_lines(rejected, controller.settings.max_rejected))
-    for line in lines:
+    most, code = controller.settings.max_rejected, 0
+    for each in (rejected, labels):
+        lines = list(rejection_lines(each, most))
+        for line in lines:
+            show(line)
+        if each.share > most and not code:
+            controller.error = lines[0].removeprefix("error: ").removesuffix(":")
+            code = 1
+    for line in explain_orphans(folder, source, controller.settings.row_schema):
         show(line)
-    if rejected.share <= controller.settings.max_rejected:
-        return 0
-    controller.error = lines[0].removeprefix("error: ").removesuffix(":")
-    return 1
+    return code
 
 
 GARBAGE = 100_000

@@ -261,7 +261,8 @@ def plan_labels(settings: Settings, folder: RunFolder, progress: Callable[[str],
     """The plan of the files of labels.
 
     Raises:
-        UserError: as ``plan_files``; if a file that the run has read has changed.
+        UserError: as ``plan_files``, also of their target; if a file that the run has read has
+            changed.
     """
     assert settings.labels is not None
     reach(settings.labels, "--labels")
@@ -270,7 +271,8 @@ def plan_labels(settings: Settings, folder: RunFolder, progress: Callable[[str],
     paths = [file.path for file in known]
     planned = plan(settings.labels, schema, progress, settings.latest_time, paths)
     check_known(planned, known, folder)
-    return check_times(planned, schema)
+    targets = schema.model_copy(update={"positive": settings.row_schema.positive})
+    return check_target(check_times(planned, schema), targets)
 
 
 def _label_source(

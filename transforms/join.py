@@ -204,15 +204,17 @@ def shard_labels(batch: AcceptedBatch, joining: Joining) -> Iterator[Timestamped
 
 
 def count_labels(batch: AcceptedBatch) -> tuple[int, KeyedSums]:
-    """How many labels of a batch are behind the watermark of their stream."""
-    counts = StreamCounts(label_behind=batch.rows.column(LATE).true_count)
+    """How many labels a batch has, and how many are behind the watermark of their stream."""
+    behind = batch.rows.column(LATE).true_count
+    counts = StreamCounts(label_behind=behind, labels_read=batch.rows.num_rows)
     sums = Sums(labels=LabelCounts(stream=counts))
     return 0, KeyedSums(batch.tag.key._replace(partition=LABEL_SUMS), sums)
 
 
 def count_rejected_labels(rejects: Rejects) -> tuple[int, KeyedSums]:
     """How many rows of a batch are not labels."""
-    counts = StreamCounts(labels_rejected=len(rejects.items))
+    rejected = len(rejects.items)
+    counts = StreamCounts(labels_rejected=rejected, labels_read=rejected)
     sums = Sums(labels=LabelCounts(stream=counts))
     return 0, KeyedSums(rejects.tag.key._replace(partition=REJECTED_SUMS), sums)
 

@@ -10,10 +10,12 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from model import files
 from model.errors import UserError
+from model.label_stream import REJECTS, LabelSchema
 from model.runs import RunFolder
 from model.schema import Schema
 
@@ -43,17 +45,26 @@ class RejectKind:
     where: str
 
 
-def count_reasons(folder: RunFolder, schema: Schema) -> tuple[list[RejectKind], int]:
+def count_reasons(
+    folder: RunFolder, schema: Schema, labels: bool | None = None
+) -> tuple[list[RejectKind], int]:
     """The rejects of a run by reason, the most frequent first, and how many were looked at.
+
+    Args:
+        folder: the run's.
+        schema: of its rows.
+        labels: whether only rejected labels count, of a stream of their own, or only other rows;
+            None: all do.
 
     Raises:
         UserError: if a file of rejects holds anything else.
     """
     found: dict[str, RejectKind] = {}
     number = 0
-    for number, reject in enumerate(_newest_first(folder), 1):
+    schemas = {False: schema, True: schema if schema.labels is None else LabelSchema.of(schema)}
+    for number, (is_label, reject) in enumerate(_newest_first(folder, labels), 1):
         reason_text, where = str(reject.get("reason")), str(reject.get("where"))
-        reason = without_value(reason_text, schema)
+        reason = without_value(reason_text, schemas[is_label])
         kind = found.setdefault(
             reason, RejectKind(reason, 0, reason_text[:LONGEST], where[:LONGEST])
         )
@@ -83,10 +94,13 @@ def without_value(reason: str, schema: Schema) -> str:
     return JSON_PLACE.sub("", reason)[:LONGEST]
 
 
-def _newest_first(folder: RunFolder) -> Iterator[dict[str, Any]]:
-    """All rejects; those without a readable time at the end."""
+def _newest_first(folder: RunFolder, labels: bool | None) -> Iterator[tuple[bool, dict[str, Any]]]:
+    """Whether each reject is a label, and the reject; those without a readable time at the end."""
     for path in folder.reject_files():
-        yield from _lines(path)
+        is_label = PurePath(path).name.startswith(REJECTS)
+        if labels is None or labels == is_label:
+            for reject in _lines(path):
+                yield is_label, reject
 
 
 def _lines(path: str) -> Iterator[dict[str, Any]]:

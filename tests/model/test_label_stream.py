@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from model.batch import ID, KEY, LATE, TIME, TIME_TYPE
 from model.cohorts import Clock
 from model.label_stream import LabelSchema
+from model.labels import StreamCounts
 from model.offers import Labels as LabelRows
 from model.offers import OfferFile, Offers, find_offers, read_offers
 from model.questions import (
@@ -74,6 +75,9 @@ def replay(questions: Questions, labels: LabelList, wait: int) -> Fates:
             pending.append((time + EVERY, time, row, key, target, max(before)[1]))
         else:
             counts["orphans", (time + EVERY) // EVERY] += 1
+            counts["labels_open", time // EVERY] += 1  # what it is shows a refresh later
+    for at, time, *_ in pending:
+        counts.update(("labels_open", refresh) for refresh in range(time // EVERY, at // EVERY))
     for at, time, _, key, target, only in sorted(pending):
         mine = [q for q in asked[key] if q[0] <= time <= q[2] + wait]
         choices = [row for _, row, _ in sorted(mine, reverse=True)] if only is None else [only]
@@ -163,6 +167,7 @@ def join(
     answered: dict[int, tuple[int, float]] = {}
     expired: dict[int, int] = {}
     counts: Counter[tuple[str, int]] = Counter()
+    total = StreamCounts()
     for t in range(last):
         seen = range(t - ahead, t + 1)
         parts = [label_rows(labels, shuffle(known[r])) for r in (t - 1, t) if r in known]
@@ -181,6 +186,9 @@ def join(
             answered[int(q)] = (t, float(y))
         for name, count in settled.counts._asdict().items():
             counts[name, t] += count
+        total = total.merge(settled.counts._replace(labels_read=len(known.get(t, ()))))
+        counts["labels_open", t] = total.count_open(len(answered))
+        assert counts["labels_open", t] >= 0
         for f in seen:
             if f in files:
                 ids, over = files[f].column(ID).to_numpy(), times_over(files[f], clock)
@@ -230,13 +238,13 @@ def test_of_two_open_questions_the_newer_one_takes_the_label() -> None:
 def test_an_early_label_counts_at_its_questions_time() -> None:
     answered, _, counts = join([("a", 12, 0)], [("a", 8, 2.0), ("a", 9, 2.0)], 30)
     assert answered == {0: (1, 2.0)}
-    assert counts == {("duplicates", 1): 1}
+    assert counts == {("duplicates", 1): 1, ("labels_open", 0): 2}
 
 
 def test_a_label_after_the_wait_is_late_and_without_a_question_an_orphan() -> None:
     _, expired, counts = join([("a", 0, 0)], [("a", 8, 1.0), ("b", 8, 1.0)], 7)
     assert expired == {0: 0}
-    assert counts == {("label_late", 1): 1, ("orphans", 1): 1}
+    assert counts == {("label_late", 1): 1, ("orphans", 1): 1, ("labels_open", 0): 2}
 
 
 @settings(deadline=None)

@@ -8,6 +8,7 @@ import apache_beam as beam
 from apache_beam.transforms.window import TimestampedValue
 
 from model import files, promotions
+from model.labels import StreamCounts
 from model.metrics import STREAM_COUNTS, Metrics
 from transforms.windows import ALL_OF_TIME
 
@@ -63,7 +64,10 @@ def total_questions(metrics: str) -> dict[str, int]:
     """What became of all questions of a run, by its reports.
 
     Questions = answered + open + expired. Where labels are a stream of their own, what else came
-    in it, too.
+    in it, too: labels read = answered - missing + duplicates + conflicts + orphans + label_late +
+    labels_rejected + labels_open. Those that are open came in the last refresh: whether a question
+    comes for them, or came long before them, is certain one refresh later. Labels read are not
+    known of a run that an older version began.
     """
     paths = files.list_files(metrics, "*.json")
     reports = [Metrics.model_validate_json(files.read_whole(path)) for path in paths]
@@ -74,6 +78,10 @@ def total_questions(metrics: str) -> dict[str, int]:
     late = sum(report.label_late or 0 for report in reports)
     apart = [report for report in reports if report.duplicates is not None]
     stream = {name: sum(getattr(report, name) or 0 for report in apart) for name in STREAM_COUNTS}
+    read = [report.labels_read for report in apart if report.labels_read is not None]
+    if apart and len(read) == len(apart):
+        counts = StreamCounts(**stream, label_late=late, labels_read=sum(read))
+        stream |= {"labels_read": sum(read), "labels_open": counts.count_open(answered)}
     return {
         **{"questions": questions, "answered": answered, "open": still, "expired": expired},
         "label_late": late,

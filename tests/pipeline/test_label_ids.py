@@ -1,0 +1,129 @@
+"""Labels that are rejected, or of no question: how a run ends, and what it shows of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from model.batch import SECOND
+from model.cohorts import Clock
+from pipeline.label_ids import FirstRows, SeenIds, describe_mismatch, warn_of_ids
+from tests.kit.job import Job, Told
+
+SCHEMA = """\
+name = "s"
+time = "t"
+target = "y"
+id = "k"
+wait = "5m"
+[features]
+numeric = ["x"]
+[labels]
+id = "k"
+target = "y"
+time = "known"
+"""
+ARGV = ("--input", "asked.csv", "--labels", "known.csv", "--schema", "s.toml", "--learner", "ridge")
+COUNT = 240
+
+
+def write(ids: list[str], targets: list[str] | None = None, later: int = 90) -> pd.DataFrame:
+    """Questions of four minutes, a second apart, with keys from 0; and labels with some ids."""
+    asked = pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(range(COUNT), unit="s")
+    known = asked + pd.Timedelta(seconds=later)
+    form = "%Y-%m-%dT%H:%M:%SZ"
+    questions = pd.DataFrame({"t": asked.strftime(form), "k": range(COUNT), "x": range(COUNT)})
+    questions.to_csv("asked.csv", index=False)
+    targets = [str(n % 7) for n in range(COUNT)] if targets is None else targets
+    labels = pd.DataFrame({"known": known.strftime(form), "k": ids, "y": targets})
+    labels.to_csv("known.csv", index=False)
+    Path("s.toml").write_text(SCHEMA)
+    return labels
+
+
+def run(job: Job, *argv: str) -> Told:
+    return job(*ARGV, "--output", "o", *argv)
+
+
+def check_sum() -> dict[str, int]:
+    """The totals, in which every label that was read counts once."""
+    ended: dict[str, int] = json.loads(Path("o/ended.json").read_bytes())
+    others = ("duplicates", "conflicts", "orphans", "label_late", "labels_rejected", "labels_open")
+    assert ended["labels_read"] == COUNT
+    assert ended["answered"] - ended["missing"] + sum(ended[name] for name in others) == COUNT
+    return ended
+
+
+def test_rejected_labels_count_as_rejected_rows_do(job: Job) -> None:
+    bad = 100  # not most, or the file is refused at once
+    targets = ["inf"] * bad + [str(n % 7) for n in range(COUNT - bad)]
+    write([str(n) for n in range(COUNT)], targets)
+    result = run(job, "--max-rejected", "0.4")
+    assert result.code == 1
+    assert result.error == (
+        "error: 100 of 240 labels (42%) were rejected, more than --max-rejected 0.4:"
+    )
+    assert result.err.splitlines()[-1].startswith("  100 labels: as known.csv:")
+    assert "100 rejected labels: see o/rejected/*/labels-*.ndjson" in result.out.splitlines()
+    assert len([*Path("o/rejected").glob("*/labels-*.ndjson")]) > 0
+    assert check_sum()["labels_rejected"] == bad
+    assert run(job, "--max-rejected", "0.5", "--overwrite").code == 0
+
+
+def test_text_where_numbers_are_predicted_is_an_error_at_the_start(job: Job) -> None:
+    write([str(n) for n in range(COUNT)], ["late"] * COUNT)
+    result = run(job)
+    assert result.code != 0
+    assert result.error.startswith("error: known.csv: column 'y' (the target): 240 of the first")
+    assert not Path("o/metrics").exists()
+
+
+def test_labels_whose_ids_are_spelled_otherwise_are_shown_with_an_example(job: Job) -> None:
+    write([f"{n:06d}" for n in range(COUNT)])
+    result = run(job)
+    ended = check_sum()
+    assert ended["answered"] == 0
+    last = pd.Timestamp("2026-01-01T00:05:00Z")  # what is known from here on is open
+    known = pd.to_datetime(pd.read_csv("known.csv")["known"])
+    assert ended["labels_open"] == int((known >= last).sum())
+    assert ended["orphans"] == int((known < last).sum())
+    [line] = [line for line in result.err.splitlines() if line.startswith("warning: ")]
+    assert line == (
+        f"warning: {ended['orphans']} of {ended['orphans']} labels (100%) are orphans, of no "
+        "question: ids are compared as text, and a label has '000000' where a question has '0': "
+        "write both alike"
+    )
+
+
+def seen(questions: list[tuple[str, int]], labels: list[tuple[str, int]]) -> SeenIds:
+    """First rows, of ids and seconds."""
+    columns = [pd.DataFrame(rows, columns=["id", "time"]) for rows in (questions, labels)]
+    rows = [FirstRows(one["id"].tolist(), one["time"].to_numpy() * SECOND) for one in columns]
+    return SeenIds(*rows)
+
+
+@pytest.mark.parametrize(
+    ("label", "question"),
+    [("0042", "42"), ("42", "0042"), ("UA42", "ua42"), (" 42", "42"), ("42.0", "42")],
+)
+def test_ids_are_alike_whatever_zeros_spaces_and_letters(label: str, question: str) -> None:
+    line = describe_mismatch(seen([("7", 0), (question, 0)], [(label, 0)]))
+    assert f"a label has {label!r} where a question has {question!r}" in line
+
+
+def test_ids_that_are_others_are_not_taken_for_other_spellings() -> None:
+    line = describe_mismatch(seen([("420", 0)], [("42", 0)]))
+    assert "1 of the first 1 labels have an id that none of the first 1 questions has" in line
+    assert "'42'; a question has '420'" in line
+
+
+def test_check_warns_of_labels_more_than_a_refresh_before_their_question() -> None:
+    clock = Clock(60 * SECOND, 600 * SECOND)
+    rows = seen([("a", 3600), ("b", 3600)], [("a", 3599), ("b", 0)])
+    [line] = warn_of_ids(rows, clock)
+    assert "1 of the first 2 labels are known more than a refresh before" in line
+    assert "as 'b': 1970-01-01T00:00:00Z, asked 1970-01-01T01:00:00Z" in line
+    assert list(warn_of_ids(seen([("a", 0)], [("a", 1)]), clock)) == []
