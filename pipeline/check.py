@@ -34,6 +34,7 @@ from pipeline import runners
 from pipeline.arguments import parse
 from pipeline.category_check import describe_categories
 from pipeline.folder import RUNS, TRIAL, clear
+from pipeline.label_check import check_labels
 from pipeline.runners import requirements
 from pipeline.runners.requirements import Requirement
 from pipeline.settings import Settings
@@ -114,11 +115,16 @@ def main(argv: list[str]) -> int:
     learners.check(*settings.regressor, settings.width, settings.row_schema.task)
     chosen = "runner" in settings.model_fields_set
     out, err = consoles()
+    apart = settings.row_schema.labels is not None
     clock = settings.open_clock
+    warnings: tuple[str, ...] = ()
+    if apart and settings.reads_files:
+        with show_status(err, "looking through the files") as show:
+            found = check_labels(settings, beam_options, show)
+        clock, warnings = found.settings.open_clock, found.warnings
     if clock is not None and clock.every:  # with --window auto it is not known yet
-        out.print(describe_wait(clock), soft_wrap=True)
-        warning = warn_of_wait(clock)
-        if warning is not None:
+        out.print(describe_wait(clock, apart), soft_wrap=True)
+        for warning in filter(None, (warn_of_wait(clock, apart), *warnings)):
             err.print(warning, soft_wrap=True)
     if settings.reads_topic:
         for line in describe_topic(settings):

@@ -14,17 +14,26 @@ ROW_BYTES = 100
 """Bytes of a row that waits for its label, with four features; see docs/labels.md."""
 
 
-def describe_wait(clock: Clock) -> str:
+def describe_wait(clock: Clock, apart: bool = False) -> str:
     """What waits for labels, and how much memory that takes, in one line.
+
+    Args:
+        clock: when questions can be answered.
+        apart: whether labels are a stream of their own, for which questions wait in files.
 
     Example:
         >>> describe_wait(Clock(every=60 * SECOND, wait=3600 * SECOND))
         'wait = 1 hour: questions stay open for up to 60 refreshes; 1,000,000 open ones take about 100 MB, and each batch 30 kB for each refresh in which labels of it become known'
     """  # noqa: E501
     refreshes = count_refreshes(clock)
-    return (
+    line = (
         f"wait = {format_duration(clock.wait // SECOND)}: questions stay open for up to "
-        f"{format_count(refreshes, 'refresh')}; 1,000,000 open ones take about {ROW_BYTES} MB, and "
+        f"{format_count(refreshes, 'refresh')}; "
+    )
+    if apart:
+        return f"{line}they wait in files, of which each refresh looks at those of one wait"
+    return (
+        f"{line}1,000,000 open ones take about {ROW_BYTES} MB, and "
         f"each batch {PIECE_BYTES // 1000} kB for each refresh in which labels of it become known"
     )
 
@@ -34,15 +43,24 @@ def count_refreshes(clock: Clock) -> int:
     return -(-clock.wait // clock.every)
 
 
-def warn_of_wait(clock: Clock) -> str | None:
+def warn_of_wait(clock: Clock, apart: bool = False) -> str | None:
     """The warning of a wait that spans too many refreshes; None of another.
+
+    Args:
+        clock: when questions can be answered.
+        apart: whether labels are a stream of their own, for which questions wait in files.
 
     Example:
         >>> warn_of_wait(Clock(every=60 * SECOND, wait=3600 * SECOND))
     """
     if count_refreshes(clock) <= MOST_REFRESHES:
         return None
+    cost = (
+        "each refresh looks at files of all of them"
+        if apart
+        else "batches are cut into a piece for each"
+    )
     return (
         f"warning: wait spans {count_refreshes(clock):,} refreshes, more than {MOST_REFRESHES}: "
-        "batches are cut into a piece for each; choose a longer --every, or a shorter wait"
+        f"{cost}; choose a longer --every, or a shorter wait"
     )

@@ -127,3 +127,20 @@ def test_check_warns_of_labels_more_than_a_refresh_before_their_question() -> No
     assert "1 of the first 2 labels are known more than a refresh before" in line
     assert "as 'b': 1970-01-01T00:00:00Z, asked 1970-01-01T01:00:00Z" in line
     assert list(warn_of_ids(seen([("a", 0)], [("a", 1)]), clock)) == []
+
+
+def test_check_warns_of_ids_of_label_times_and_of_a_long_wait(job: Job) -> None:
+    write([f"{n:06d}" for n in range(COUNT)])
+    result = job("check", *ARGV, "--every", "1s", "--window", "1m")
+    assert result.code == 0
+    warnings = [line for line in result.err.splitlines() if line.startswith("warning: ")]
+    assert warnings[0].startswith("warning: wait spans 300 refreshes, more than 200: each refresh")
+    assert "a label has '000000' where a question has '0'" in warnings[1]
+    assert len(warnings) == 2
+    write([str(n) for n in range(COUNT)], later=-3600)
+    result = job("check", *ARGV, "--window", "1m")
+    [warning] = [line for line in result.err.splitlines() if line.startswith("warning: ")]
+    assert "240 of the first 240 labels are known more than a refresh before" in warning
+    assert "wait = 5 minutes: questions stay open for up to 5 refreshes; they wait in files" in (
+        result.out
+    )
