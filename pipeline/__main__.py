@@ -37,7 +37,10 @@ def main(argv: list[str] | None = None) -> int:
     from model.errors import UserError
     from pipeline.logs import configure_logging
 
-    configure_logging()  # before anything of Beam is imported
+    # Before anything of Beam is imported. gRPC restarts its threads in each child that this process
+    # starts, which then may abort before it becomes another program (grpc/grpc#43055).
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    configure_logging()
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # for --learner package.module:factory
     try:

@@ -12,6 +12,8 @@ import os
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # as in pipeline/__main__.py
+
 
 def _skipped(config: pytest.Config) -> int:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
