@@ -108,9 +108,10 @@ bench: $(TEST) ## the job on each runner beside a plain loop and peers (make pri
 bench-check: $(TEST) ## has the embedded job become slower than benchmarks/recorded.json?
 	@$(BIN)/python -m benchmarks --check benchmarks/recorded.json $(ARGS)
 
-bench-alerts: $(TEST) ## how often alerts are false, and how soon true ones come
+bench-alerts: $(TEST) ## how often alerts are false, how soon true ones come, and what the gate refuses
 	@$(BIN)/python -m benchmarks.alerts $(ARGS)
 	@$(BIN)/python -m benchmarks.real_alerts
+	@PYTHONPATH=$(FLIGHTS) $(BIN)/python -m benchmarks.real_gate
 
 bench-classes: $(TEST) $(FLIGHTS) $(LEARNERS) ## are the figures of classes scikit-learn's, on bundled and made streams?
 	@PYTHONPATH=$(FLIGHTS) $(BIN)/python -m benchmarks.classes $(ARGS)
