@@ -269,7 +269,8 @@ class Settings(BaseModel):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="share of rejected rows beyond which a run that has ended fails (exit code 1)",
+        description="share of rejected rows, or labels, beyond which a run that has ended fails "
+        "(exit code 1)",
     )
     sample_rows: int = Field(1_000_000, ge=1, description="a window trains on so many at most")
     batch_rows: int = Field(10_000, ge=1, le=10_000_000, description="rows of a batch, at most")

@@ -109,6 +109,9 @@ def test_labels_of_a_topic_meet_their_questions_as_those_of_a_file(tmp_path: Pat
     ended = json.loads((tmp_path / "topic" / "ended.json").read_bytes())
     assert ended["questions"] == len(questions)
     assert ended["questions"] == ended["answered"] + ended["open"] + ended["expired"]
+    of_files = json.loads((tmp_path / "file" / "ended.json").read_bytes())
+    assert (ended["labels_read"], ended["labels_rejected"]) == (len(labels), 1)
+    assert (of_files["labels_read"], of_files["labels_rejected"]) == (len(labels), 1)
 
 
 @needs_prism

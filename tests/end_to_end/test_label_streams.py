@@ -81,7 +81,23 @@ def rows() -> pd.DataFrame:
     return delayed(streams.make_stream(windows=14, rows_a_window=40))
 
 
-def check(folder: Path, expected: Expected) -> None:
+def check_labels(folder: Path, rows: pd.DataFrame) -> None:
+    """All labels that were known before the end count once; those are open that came too late in
+    the last refresh, since a question might still come for them."""
+    ended = json.loads((folder / "ended.json").read_bytes())
+    until = pd.Timestamp(json.loads((folder / "until.json").read_bytes())["until"])
+    known = rows["known"] < until
+    too_late = rows["known"] > rows["at"] + pd.Timedelta(seconds=WAIT.wait)
+    every = json.loads((folder / "settings.json").read_bytes())["every"]
+    last = rows["known"] >= until - pd.Timedelta(seconds=every)
+    assert ended["labels_read"] == int(known.sum())
+    assert ended["labels_open"] == int((known & too_late & last).sum())
+    others = ("duplicates", "conflicts", "orphans", "label_late", "labels_rejected", "labels_open")
+    found = ended["answered"] - ended["missing"] + sum(ended[name] for name in others)
+    assert found == ended["labels_read"]
+
+
+def check(folder: Path, expected: Expected, rows: pd.DataFrame) -> None:
     """Reports, cohorts and models are those of the same labels in the rows."""
     for part, wanted in (("metrics", expected.reports), ("cohorts", expected.cohorts)):
         found = read_json(folder, part)
@@ -96,6 +112,7 @@ def check(folder: Path, expected: Expected) -> None:
     check_last(folder, expected)
     check_models(folder, expected)
     check_totals(folder, expected)
+    check_labels(folder, rows)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +139,7 @@ def test_labels_apart_have_the_figures_of_labels_in_the_rows(
     options = ["--batch-rows", "50", "--keep", "0", *options]
     assert main(arguments(folder, sources, *options, more=more)) == 0
     expected = replay_labels(rows, streams.MADE, WAIT, cadence, Ridge, latency=latency, by=by)
-    check(folder, expected)
+    check(folder, expected, rows)
     check_rows(folder, expected, rows.assign(at=pd.NaT))  # no prediction shows a target
     assert not [*folder.glob("questions/*/*"), *folder.glob("labels/*/*")]
 
@@ -162,6 +179,9 @@ def test_further_labels_and_labels_of_no_question_are_counted_and_change_nothing
     assert counts["labels_rejected"] == 7
     ended = json.loads((after / "ended.json").read_bytes())
     assert {key: ended[key] for key in counts} == counts
+    alone = json.loads((before / "ended.json").read_bytes())
+    assert ended["labels_read"] == alone["labels_read"] + len(more)
+    assert ended["labels_open"] == alone["labels_open"]
     for refresh, report in one.items():
         for key in ("rows", "answered", "expired", "mae", "r2", "model"):
             assert two[refresh][key] == report[key]
@@ -190,6 +210,7 @@ def test_no_answer_makes_a_label_when_the_wait_is_over(rows: pd.DataFrame, tmp_p
     end = int(until.timestamp())
     expected = replay_labels(filled, streams.MADE, WAIT, MINUTE, Ridge, end=end)
     check_missing(folder, expected)
+    check_labels(folder, rows)
     reports = read_json(folder, "metrics").values()
     closed = rows["at"] + wait < until
     assert sum(report["missing"] for report in reports) == int((over & closed).sum())
@@ -224,7 +245,7 @@ def test_the_end_of_the_refreshes_ends_both_clocks(rows: pd.DataFrame, tmp_path:
     first = int(rows["at"].min().timestamp()) // 60 * 60
     expected = replay_labels(rows, streams.MADE, WAIT, MINUTE, Ridge, end=first + 9 * 60)
     assert any(not cohort["final"] and cohort["open"] for cohort in expected.cohorts.values())
-    check(folder, expected)
+    check(folder, expected, rows)
 
 
 @pytest.mark.slow
@@ -266,7 +287,7 @@ def test_a_drain_ends_both_clocks_and_the_run_goes_on_there(
     folder = drained(tmp_path / "parts", sources, 3, *options)
     end = int(pd.Timestamp(json.loads((folder / "until.json").read_bytes())["until"]).timestamp())
     assert int(ordered["at"].min().timestamp()) < end < int(ordered["at"].max().timestamp())
-    check(folder, replay_labels(ordered, streams.MADE, WAIT, MINUTE, Ridge, end=end))
+    check(folder, replay_labels(ordered, streams.MADE, WAIT, MINUTE, Ridge, end=end), ordered)
     assert main([*arguments(folder, sources, *options), "--resume"]) == 0
     whole, parts = dict(contents(tmp_path / "whole")), dict(contents(folder))
     assert [path for path in whole if parts.get(path) != whole[path]] == []
