@@ -46,3 +46,9 @@ class LabelSchema(Schema):
             csv=schema.csv,
             format=schema.format if labels.format is None else labels.format,
         )
+
+    def with_positive(self, schema: Schema) -> LabelSchema:
+        """The same with the positive of the questions, unless that is what no answer means."""
+        if schema.fill == schema.positive:
+            return self
+        return self.model_copy(update={"positive": schema.positive})

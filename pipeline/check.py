@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -38,6 +39,7 @@ from pipeline.label_check import check_labels
 from pipeline.runners import requirements
 from pipeline.runners.requirements import Requirement
 from pipeline.settings import Settings
+from pipeline.target_check import check_target_rows
 from pipeline.topic_check import describe_topic
 from pipeline.waiting import describe_wait, warn_of_wait
 
@@ -130,6 +132,9 @@ def main(argv: list[str]) -> int:
         for line in describe_topic(settings):
             out.print(line, soft_wrap=True)
     if settings.reads_files:
+        if not apart:  # else the files have been looked through
+            warn = partial(err.print, soft_wrap=True, markup=False, highlight=False)
+            check_target_rows(settings, warn)
         for line in describe_categories(settings):
             out.print(line, soft_wrap=True)
     return (show_one if chosen else show_all)(settings, beam_options, out, err)

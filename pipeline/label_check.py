@@ -42,7 +42,7 @@ def check_labels(
     prepare_file_systems([settings.input, settings.labels], beam_options)
     warnings: list[str] = []
     questions = plan_files(settings, show, warn=warnings.append)
-    labels = plan_labels(settings, RunFolder(settings.output or ""), show)
+    labels = plan_labels(settings, RunFolder(settings.output or ""), show, warnings.append)
     chosen = choose(questions, settings).settings
     seen = read_ids(questions, labels, settings.row_schema)
     return LabelCheck(chosen, (*warnings, *warn_of_ids(seen, chosen.clock)))

@@ -264,7 +264,8 @@ def make_source(
         return *own_source(made, settings, folder), None
     if planned is None:
         return *people_source(settings, folder), None
-    return *file_source(settings, folder, print, planned, known), None
+    warn = partial(print, file=sys.stderr)
+    return *file_source(settings, folder, print, planned, known, warn), None
 
 
 def execute(

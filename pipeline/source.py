@@ -226,6 +226,7 @@ def file_source(
     progress: Callable[[str], None],
     planned: Plan | None = None,
     known: Sequence[KnownFile] = (),
+    warn: Callable[[str], None] = lambda line: None,
 ) -> tuple[PlannedSource, Span]:
     """Files as a source; they are planned, unless they have been.
 
@@ -234,13 +235,13 @@ def file_source(
             is reported.
     """
     schema = settings.row_schema
-    planned = planned or plan_files(settings, progress, known)
+    planned = planned or plan_files(settings, progress, known, warn)
     check_known(planned, known, folder)
     if known and not settings.resume:
         check_none_new(planned, known, folder)
     labels = None
     if schema.labels is not None:
-        labels = plan_labels(settings, folder, progress)
+        labels = plan_labels(settings, folder, progress, warn)
     span = _file_span(planned, settings, folder, known, labels)
     cadence = settings.cadence
     reader = FileReader(
@@ -257,7 +258,12 @@ def file_source(
     ), span
 
 
-def plan_labels(settings: Settings, folder: RunFolder, progress: Callable[[str], None]) -> Plan:
+def plan_labels(
+    settings: Settings,
+    folder: RunFolder,
+    progress: Callable[[str], None],
+    warn: Callable[[str], None] = lambda line: None,
+) -> Plan:
     """The plan of the files of labels.
 
     Raises:
@@ -271,8 +277,9 @@ def plan_labels(settings: Settings, folder: RunFolder, progress: Callable[[str],
     paths = [file.path for file in known]
     planned = plan(settings.labels, schema, progress, settings.latest_time, paths)
     check_known(planned, known, folder)
-    targets = schema.model_copy(update={"positive": settings.row_schema.positive})
-    return check_target(check_times(planned, schema), targets)
+    return check_target(
+        check_times(planned, schema), schema.with_positive(settings.row_schema), warn
+    )
 
 
 def _label_source(

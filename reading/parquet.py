@@ -73,7 +73,10 @@ def begin(file: File, schema: Schema) -> File:
     for name in schema.calendar_sources:
         _check_type(file, columns.field(name), is_time(columns.field(name).type), TIMES)
     for name in schema.numbers:
-        _check_type(file, columns.field(name), is_number(columns.field(name).type), NUMBERS)
+        field, allowed = columns.field(name), NUMBERS
+        if name == schema.target and is_category(field.type):
+            allowed += '; if it is a class, set task = "classification" in the schema'
+        _check_type(file, field, is_number(field.type), allowed)
     for name in schema.categories:
         _check_type(file, columns.field(name), is_category(columns.field(name).type), CATEGORIES)
     if schema.id is not None:

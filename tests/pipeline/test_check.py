@@ -360,3 +360,29 @@ def test_what_of_a_feature_of_files_has_no_column_is_reported(
         f"first 3,000 rows: column 'c': {len(counts)} values, the 64 most frequent are columns, "
         f"{share:.1f} % of rows fall into other; {encoder} keeps all"
     ]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_check_warns_of_a_positive_that_no_row_has_and_of_a_target_of_another_task(
+    job: Job, home: Path, apart: bool
+) -> None:
+    frame = pd.DataFrame({"t": 1.7e9 + np.arange(200), "y": ["NO", "YES"] * 100, "x": 1.0})
+    frame["k"] = np.arange(200)
+    frame.to_csv("in.csv", index=False)
+    argv = ["check", "--input", "in.csv", "--schema", "s.toml", *nowhere()]
+    schema = 'name = "s"\ntime = "t"\ntarget = "y"\ntime_format = "s"\n{}\n'
+    schema += '[features]\nnumeric = ["x"]\n'
+    if apart:
+        frame.drop(columns=["y"]).to_csv("in.csv", index=False)
+        frame[["t", "y", "k"]].to_csv("labels.csv", index=False)
+        argv += ["--labels", "labels.csv"]
+        schema = schema.replace("{}", '{}\nid = "k"\nwait = "1d"')
+        schema += '[labels]\nid = "k"\ntarget = "y"\ntime = "t"\n'
+    classes = 'task = "classification"\nclasses = ["NO", "yes"]\npositive = "yes"'
+    (home / "s.toml").write_text(schema.format(classes))
+    message = "none of the first 200 values is the positive 'yes'; they are 'NO', 'YES'"
+    assert message in job.ran(*argv).err
+    (home / "s.toml").write_text(schema.format(""))
+    result = job(*argv)
+    assert result.code == 2
+    assert "not numbers, as 'NO', 'YES': if it is a class, set task" in result.err
