@@ -48,6 +48,18 @@ class FirstRows(NamedTuple):
     ids: list[str]
     times: Ints
 
+    @classmethod
+    def none(cls) -> FirstRows:
+        """No rows."""
+        return cls([], np.zeros(0, np.int64))
+
+    def add(self, raw: pa.RecordBatch, schema: Schema) -> FirstRows:
+        """With those rows of a raw batch that fit a schema, and have an id."""
+        rows, _ = validate(with_tag(raw, Tag(Key(0, 0, 0), 0, "", 0)), schema)
+        rows = rows.filter(rows.column(KEY).is_valid())
+        ids = rows.column(KEY).cast(pa.string()).to_pylist()
+        return FirstRows([*self.ids, *ids], np.concatenate([self.times, event_times(rows)]))
+
 
 class SeenIds(NamedTuple):
     """The first rows of questions and labels."""
@@ -82,21 +94,13 @@ def ids_of_source(source: object, schema: Schema) -> SeenIds | None:
 
 
 def _first_rows(plan: Plan, schema: Schema) -> FirstRows:
-    ids: list[str] = []
-    times = [np.zeros(0, np.int64)]
+    found = FirstRows.none()
     for chunk in plan.chunks:
-        file = plan.files[chunk.file]
-        for batch in read(file, chunk, schema, ROWS):
-            tag = Tag(Key(chunk.file, chunk.start, 0), 0, file.path, 0)
-            rows, _ = validate(with_tag(batch.slice(0, ROWS - len(ids)), tag), schema)
-            rows = rows.filter(rows.column(KEY).is_valid())
-            ids += rows.column(KEY).cast(pa.string()).to_pylist()
-            times.append(event_times(rows))
-            if len(ids) >= ROWS:
-                break
-        if len(ids) >= ROWS:
-            break
-    return FirstRows(ids, np.concatenate(times))
+        for batch in read(plan.files[chunk.file], chunk, schema, ROWS):
+            found = found.add(batch.slice(0, ROWS - len(found.ids)), schema)
+            if len(found.ids) >= ROWS:
+                return found
+    return found
 
 
 def simplify_id(text: str) -> str:
@@ -177,7 +181,7 @@ def explain_orphans(folder: RunFolder, source: object, schema: Schema) -> list[s
     if not list(describe_orphans(orphans, labels, None)):
         return []
     seen = None
-    with suppress(UserError, OSError):  # a file has changed meanwhile
+    with suppress(UserError, OSError, ValueError):  # a file has changed meanwhile
         seen = ids_of_source(source, schema)
     return list(describe_orphans(orphans, labels, seen))
 

@@ -11,6 +11,7 @@ from model.errors import UserError
 from model.label_stream import LabelSchema
 from model.schema import Schema
 from model.wording import format_count, format_duration
+from pipeline.label_ids import FirstRows, SeenIds, warn_of_ids
 from pipeline.settings import Settings
 from reading.kafka.address import Topic, parse_topic
 from reading.kafka.client import Client, KafkaError, read_range
@@ -31,20 +32,25 @@ def describe_topic(settings: Settings) -> Iterator[str]:
         UserError: if no broker answers, there is no such topic, or it may not be read.
     """
     schema, config = settings.row_schema, settings.kafka_config
+    seen: list[FirstRows] = []
     try:
-        yield from _describe(parse_topic(str(settings.input), config), schema, settings)
+        yield from _describe(parse_topic(str(settings.input), config), schema, settings, seen)
     except KafkaError as error:
         raise UserError(f"--input: {error}") from error
     if schema.labels is None:
         return
     labels = parse_topic(str(settings.labels), config, "--labels")
     try:
-        yield from _describe(labels, LabelSchema.of(schema), settings)
+        yield from _describe(labels, LabelSchema.of(schema), settings, seen)
     except KafkaError as error:
         raise UserError(f"--labels: {error}") from error
+    yield from warn_of_ids(SeenIds(*seen), settings.clock)
 
 
-def _describe(topic: Topic, schema: Schema, settings: Settings) -> Iterator[str]:
+def _describe(
+    topic: Topic, schema: Schema, settings: Settings, seen: list[FirstRows]
+) -> Iterator[str]:
+    """Lines on a topic; the ids of its first rows are added to those seen, with ``[labels]``."""
     check_format(schema, settings.kafka_config)
     read = reader_of(schema, settings.kafka_config)
     client = Client(topic)
@@ -57,12 +63,15 @@ def _describe(topic: Topic, schema: Schema, settings: Settings) -> Iterator[str]
     step = cadence.every if isinstance(schema, LabelSchema) else cadence.latency
     rules = Rules(step, cadence.offset)
     rows, problems, behind = 0, [], 0
+    ids, joins = FirstRows.none(), settings.row_schema.labels is not None
     for partition, begin in begins.items():
         stop = min(ends[partition], begin + -(-ROWS // len(begins)))
         clock: int | None = None
         for found in read_range(topic, partition, begin, stop):
             batch = decode(found, partition, schema, cadence.every, read)
             rows += batch.num_rows
+            if joins:
+                ids = ids.add(batch, schema)
             if PROBLEM in batch.schema.names:
                 problems += [one for one in batch.column(PROBLEM).to_pylist() if one is not None]
             times = event_times(batch)
@@ -74,6 +83,7 @@ def _describe(topic: Topic, schema: Schema, settings: Settings) -> Iterator[str]
             if dated.any():
                 behind = max(behind, int((floors - times)[dated].max()))
             clock = int(clocks[-1])
+    seen.append(ids)
     if problems:
         yield f"{len(problems):,} of its first {rows:,} rows would be rejected, as: {problems[0]}"
     needed = -(-behind // SECOND)

@@ -167,3 +167,18 @@ def test_labels_of_files_for_the_questions_of_a_topic_are_refused(tmp_path: Path
     argv = ("--schema", stream_schema(tmp_path), *JOB, "--until", "now", "--output", tmp_path / "a")
     result = run("--input", address("questions"), "--labels", tmp_path / "labels.ndjson", *argv)
     assert result.code == 2 and "both must be topics, or both files" in result.error
+
+
+def test_check_shows_that_labels_of_a_topic_spell_their_ids_otherwise(tmp_path: Path) -> None:
+    questions, labels = make_streams(200)
+    spelled = []
+    for label in labels:
+        row = orjson.loads(label.value or b"")
+        spelled.append(label._replace(value=orjson.dumps({**row, "ride": f"{row['ride']:09d}"})))
+    given: list[str] = []
+    for option, records in (("--input", questions), ("--labels", spelled)):
+        topic = make_topic(2)
+        produce(topic, records)
+        given += [option, address(topic)]
+    result = run("check", *given, "--schema", stream_schema(tmp_path), "--window", "20s")
+    assert "ids are compared as text, and a label has '0000000" in result.out, result.err
