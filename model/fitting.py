@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,11 +47,48 @@ def fit(
     with ExitStack() as during:
         if _is_forest(estimator) if parallel is None else parallel:
             set_params(estimator, {"n_jobs": during.enter_context(cores.share())})
+            during.enter_context(_FILTERS)
         during.enter_context(one_thread())
         during.enter_context(finite())
         with fit_failures():
             estimator.fit(matrix, target, **more)
     return set_params(estimator, alone)
+
+
+class _WarningFilters:
+    """Keeps the process's warning filters while scikit-learn's forests work in threads.
+
+    Each tree sets ``warnings.filters`` and puts them back, which is not safe in threads: now and
+    then all are gone for good, and from there on each tree of each forest warns of that. The first
+    thread to enter keeps them, and the last one to leave restores them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._kept = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._kept.enter_context(warnings.catch_warnings())
+                warnings.showwarning = partial(_show_others, warnings.showwarning)
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._kept.close()
+
+
+def _show_others(show: Callable[..., None], message: Any, *args: Any, **more: Any) -> None:
+    """Shows a warning, unless it is that of a tree that has found no filters."""
+    if "sklearn.utils.parallel.delayed" not in str(message):
+        show(message, *args, **more)
+
+
+_FILTERS = _WarningFilters()
 
 
 @contextmanager
@@ -86,7 +126,7 @@ def predict(estimator: Any, matrix: Matrix) -> Matrix:
         found += estimator.intercept_
         return found
     threads = min(count_cores(), len(matrix) // ROWS_A_THREAD)
-    with one_thread(), finite():
+    with _FILTERS, one_thread(), finite():
         if threads < 1 or not _is_forest(estimator):
             return np.asarray(estimator.predict(matrix), dtype=np.float64).reshape(len(matrix))
         mine, *others = np.array_split(matrix, threads)
