@@ -94,6 +94,7 @@ class Live:
         """Waits until all that has come is read, and drains the run."""
         idle = self.folder / "source" / "idle"
         self.wait_for(lambda: self._all_idle(idle), "an idle topic")
+        time.sleep(3)  # a decision is written before it is acted on
         self.process.send_signal(signal.SIGINT)
         result = finish(self.process)
         assert result.code == 0, result.err
