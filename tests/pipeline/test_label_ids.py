@@ -37,7 +37,7 @@ def write(ids: list[str], targets: list[str] | None = None, later: int = 90) -> 
     form = "%Y-%m-%dT%H:%M:%SZ"
     questions = pd.DataFrame({"t": asked.strftime(form), "k": range(COUNT), "x": range(COUNT)})
     questions.to_csv("asked.csv", index=False)
-    targets = [str(n % 7) for n in range(COUNT)] if targets is None else targets
+    targets = [str(n % 7 + 0.5) for n in range(COUNT)] if targets is None else targets
     labels = pd.DataFrame({"known": known.strftime(form), "k": ids, "y": targets})
     labels.to_csv("known.csv", index=False)
     Path("s.toml").write_text(SCHEMA)
@@ -59,7 +59,7 @@ def check_sum() -> dict[str, int]:
 
 def test_rejected_labels_count_as_rejected_rows_do(job: Job) -> None:
     bad = 100  # not most, or the file is refused at once
-    targets = ["inf"] * bad + [str(n % 7) for n in range(COUNT - bad)]
+    targets = ["inf"] * bad + [str(n % 7 + 0.5) for n in range(COUNT - bad)]
     write([str(n) for n in range(COUNT)], targets)
     result = run(job, "--max-rejected", "0.4")
     assert result.code == 1
