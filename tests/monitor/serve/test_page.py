@@ -34,7 +34,9 @@ FILES = ("/", "/page.css", "/page.js", "/icon.svg")
 REFRESHES = [f"20260101T000{minute}00Z" for minute in range(3)]
 """The refreshes of the run."""
 GROUPS = {
-    "over-time": ["Mean absolute error", "Skill", "Rows"],
+    "over-time": [
+        *("Mean absolute error", "Skill", "Half and nine tenths of the errors", "Rows"),
+    ],
     "drift": ["Drift"],
     "predictions": ["Predicted against actual", "Residuals", "Residuals against predicted"],
     "features": ["Feature importance", "salario", "idade", "idh", "estado", "cargo"],
