@@ -11,8 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from model.batch import SECOND
+
+Time = TypeVar("Time", int, npt.NDArray[np.int64])
+"""A time, or an array of times; microseconds."""
 
 NAME = "%Y%m%dT%H%M%SZ"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -48,8 +55,8 @@ class Cadence:
         """The start of the refresh in which a time lies."""
         return floor_to(time, self.every, self.offset)
 
-    def serve_window_of(self, time: int) -> int:
-        """The start of the serve window in which a time lies."""
+    def serve_window_of(self, time: Time) -> Time:
+        """The start of the serve window in which a time lies, or of each of several."""
         return floor_to(time, self.latency, self.offset)
 
     def serve_windows(self, refresh: int) -> range:
@@ -57,7 +64,7 @@ class Cadence:
         return range(refresh, refresh + self.every, self.latency)
 
 
-def floor_to(time: int, step: int, offset: int = 0) -> int:
+def floor_to(time: Time, step: int, offset: int = 0) -> Time:
     """Rounds a time down to a multiple of ``step``, and ``offset``, such as its refresh's start.
 
     Example:
@@ -91,6 +98,11 @@ def to_datetime(time: int) -> datetime:
     greatest datetime.
     """
     return EPOCH + timedelta(microseconds=min(max(time, LEAST), GREATEST))
+
+
+def from_datetime(at: datetime) -> int:
+    """A datetime as a time in microseconds: the inverse of ``to_datetime``."""
+    return (at - EPOCH) // timedelta(microseconds=1)
 
 
 def format_iso(time: int) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 
 from model.baselines import Before, Link
-from model.classes.decision import Classified
+from model.classes.decision import Classified, class_names
 from model.classes.figures import ClassSums, sum_classes
 from model.drift import Histogram
 from model.metrics import Sums
@@ -51,6 +50,4 @@ def sum_class_batch(
 
 def _link(target: pa.Array, before: Before, scored: bool) -> tuple[Link, ...]:
     labelled = target.is_valid().to_numpy(zero_copy_only=False)
-    places = target.indices.drop_null().to_numpy()
-    names = np.array(target.dictionary.to_pylist(), dtype=object)
-    return before.links(names[places], labelled, scored)
+    return before.links(class_names(target.drop_null()), labelled, scored)

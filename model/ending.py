@@ -8,11 +8,10 @@ fires only when it is there, and is left out. A label that is known from there o
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import NamedTuple
 
 from model import files
-from model.asof import EPOCH, format_iso, parse_iso
+from model.asof import format_iso, from_datetime, parse_iso
 
 
 class StreamEnd(NamedTuple):
@@ -51,8 +50,7 @@ NO_END = StreamEnd()
 def read_end(path: str) -> int | None:
     """The end in a file, microseconds; None if there is none that can be read."""
     try:
-        until = parse_iso(str(json.loads(files.read_whole(path))["until"]))
-        return (until - EPOCH) // timedelta(microseconds=1)
+        return from_datetime(parse_iso(str(json.loads(files.read_whole(path))["until"])))
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # decided anew
         return None
 

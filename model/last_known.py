@@ -129,8 +129,11 @@ def newest_targets(answered: pa.RecordBatch, cadence: Cadence) -> pa.Table:
     """
     known = answered.filter(pc.is_valid(answered.column("entity")))
     times = known.column("known").to_numpy()
-    slots = (times - cadence.offset) // cadence.latency * cadence.latency + cadence.offset
-    columns = [pa.array(slots), known.column("entity"), known.column("target")]
+    columns = [
+        pa.array(cadence.serve_window_of(times)),
+        known.column("entity"),
+        known.column("target"),
+    ]
     table = pa.Table.from_arrays(columns, schema=KNOWN)
     return _newest(table, table.column("known").to_numpy())
 

@@ -8,14 +8,13 @@ They lie in ``summaries/`` of the run's folder; of refreshes that an older versi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
 
 from model.arrays import Matrix
-from model.asof import EPOCH, parse_iso
+from model.asof import from_datetime, parse_iso
 from model.drift import Drift, name_prediction
 from model.metrics import Metrics
 from model.surprise import DAY, Times
@@ -121,7 +120,7 @@ def remember(metrics: Metrics) -> Memory:
                 value = getattr(shift, what)
                 if value is not None:
                     figures[name, what] = float(value)
-    start = (parse_iso(metrics.refresh_start) - EPOCH) // timedelta(microseconds=1)
+    start = from_datetime(parse_iso(metrics.refresh_start))
     return Memory(tuple(figures), np.array([start], np.int64), np.array([[*figures.values()]]))
 
 

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from model import files
 from model.batch import ID, KEY, TIME, column, concat, event_times, row_ids
+from model.classes.decision import class_names
 from model.cohorts import Clock
 from model.kept import Kept
 from model.labels import Ints, Mask
@@ -80,10 +81,7 @@ def _targets(rows: pa.RecordBatch, schema: Schema) -> Targets:
     """What labels say: numbers, or the names of classes as Python strings."""
     if not schema.classifies:
         return column(rows, schema.target)
-    values = rows.column(schema.target)
-    names: npt.NDArray[np.object_] = np.array(values.dictionary.to_pylist(), dtype=object)
-    places: Ints = values.indices.to_numpy()
-    return names[places]
+    return class_names(rows.column(schema.target))
 
 
 class Offers(NamedTuple):

@@ -13,14 +13,13 @@ write, the act is appended at once.
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from model import files
-from model.asof import EPOCH, parse_iso, parse_name
+from model.asof import from_datetime, parse_iso, parse_name
 from model.manifest import ClassTrial, Reference, Trial
 from model.skipped import Skipped
 
@@ -137,7 +136,9 @@ def tidy(path: str) -> None:
     if not acts:
         return
     once = {act.as_json(): act for act in acts}
-    ranked = sorted(once, key=lambda line: (micros(once[line].since), once[line].what != "refused"))
+    ranked = sorted(
+        once, key=lambda line: (from_datetime(once[line].since), once[line].what != "refused")
+    )
     files.write_whole(path, b"".join(ranked), within=path)
 
 
@@ -161,8 +162,8 @@ def find_act(acts: list[Act], refresh: int | None = None) -> Act | None:
     """
     mine = [act for act in acts if act.what != "refused"]
     if refresh is not None:
-        mine = [act for act in mine if micros(act.since) <= refresh]
-    newest = max(mine, key=lambda act: micros(act.since), default=None)
+        mine = [act for act in mine if from_datetime(act.since) <= refresh]
+    newest = max(mine, key=lambda act: from_datetime(act.since), default=None)
     if newest is None:
         return None
     # of acts that hold from one refresh on, the last one
@@ -184,11 +185,6 @@ def describe_pin(acts: list[Act], asked: Act | None = None) -> str | None:
     if asked is not None:
         parts.append(f"{asked.what} {asked.to or ''}".strip() + " waits for the next refresh")
     return "; ".join(parts) or None
-
-
-def micros(at: datetime) -> int:
-    """A time in microseconds."""
-    return (at - EPOCH) // timedelta(microseconds=1)
 
 
 def find_protected(folder: str) -> set[str]:

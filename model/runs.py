@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from pydantic_core import from_json
 
 from model import files, promotions
 from model.alerts import Alert, from_ndjson
-from model.asof import EPOCH, parse_iso, parse_name
+from model.asof import from_datetime, parse_iso, parse_name
 from model.batch import SECOND
 from model.cohorts import Clock, Cohort
 from model.display import ENDED
@@ -285,7 +285,7 @@ class RunFolder:
             before = parse_iso(str(parse_json(files.read_whole(self.pruned))["before"]))
         except (FileNotFoundError, ValueError, KeyError):
             return -(2**63)
-        return (before - EPOCH) // timedelta(microseconds=1)
+        return from_datetime(before)
 
     def _part(self, name: str) -> str:
         return files.join(self.path, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from model import files, promotions
-from model.asof import newest_window_end, parse_iso, parse_name, to_datetime
+from model.asof import from_datetime, newest_window_end, parse_iso, parse_name, to_datetime
 from model.batch import SECOND
 from model.display import ENDED
 from model.errors import UserError
@@ -113,7 +113,7 @@ def _find_since(folder: RunFolder, acts: list[Act]) -> datetime:
 
 def _find_before(folder: RunFolder, store: Store, acts: list[Act], since: datetime) -> str | None:
     """The model that would serve at a time: the pinned one, or the newest by the as-of rule."""
-    start = promotions.micros(since)
+    start = from_datetime(since)
     pinned = promotions.find_pin(acts, start)
     if pinned is not None:
         return pinned.name

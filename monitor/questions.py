@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -20,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model import files
-from model.asof import EPOCH, format_iso, format_name, parse_iso, parse_name
+from model.asof import format_iso, format_name, from_datetime, parse_iso, parse_name
 from model.batch import SECOND, to_micros
 from model.cohorts import Clock, Cohort
 from model.labels import Delays
@@ -69,7 +68,7 @@ class Reported(NamedTuple):
     @property
     def micros(self) -> int:
         """Its refresh's start, microseconds."""
-        return (parse_iso(self.start) - EPOCH) // timedelta(microseconds=1)
+        return from_datetime(parse_iso(self.start))
 
 
 def follow_reports(reports: Iterable[Metrics]) -> Iterator[Reported]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 
 from model import promotions
-from model.asof import EPOCH, parse_name, to_datetime
+from model.asof import from_datetime, parse_name, to_datetime
 from model.batch import LABEL, SECOND, event_times, to_micros
 from model.ending import StreamEnd, read_end
 from model.errors import UserError
@@ -252,11 +251,7 @@ def _run_of(settings: Settings, stream: _Stream) -> TopicRun:
     if settings.resume:
         kept = stream.journal.read_offsets()
         if kept is not None:
-            end = (
-                _end_of(settings)
-                if kept.until is None
-                else (kept.until - EPOCH) // timedelta(microseconds=1)
-            )
+            end = _end_of(settings) if kept.until is None else from_datetime(kept.until)
             return TopicRun(kept, end=end)
     if settings.replay is not None:
         return _replayed(settings, isinstance(stream.schema, LabelSchema))
@@ -272,10 +267,6 @@ def _run_of(settings: Settings, stream: _Stream) -> TopicRun:
     if not isinstance(stream.schema, LabelSchema):
         end = _end_by_refreshes(settings, client, begin)
     return TopicRun(Offsets(begin=begin, end=stops), end=end)
-
-
-def _micros(time: datetime) -> int:
-    return (time - EPOCH) // timedelta(microseconds=1)
 
 
 def _at_time(client: Client, partitions: Sequence[int], time: int) -> dict[int, int]:

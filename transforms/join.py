@@ -452,8 +452,7 @@ def _known_targets(asked: Asked, refresh: int, joining: Joining) -> pa.RecordBat
     """The targets of questions that are all answered in a refresh."""
     stamps = asked.rows.column(ASKED).to_numpy()
     known = np.maximum(np.maximum(label_times(asked.rows), stamps), refresh)
-    latency, offset = joining.cadence.latency, joining.cadence.offset
-    slots = (stamps - offset) // latency * latency + offset
+    slots = joining.cadence.serve_window_of(stamps)
     return answered_targets(asked, known, slots, np.arange(len(stamps)), joining.joined)
 
 

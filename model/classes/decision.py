@@ -171,6 +171,17 @@ def find_positive_fault(seen: Iterable[str], schema: Schema) -> str | None:
     )
 
 
+def class_names(values: pa.Array) -> npt.NDArray[np.object_]:
+    """The classes of rows as Python strings, shape (rows,).
+
+    Args:
+        values: dictionary<int32, string>, without null.
+    """
+    names: npt.NDArray[np.object_] = np.array(values.dictionary.to_pylist(), dtype=object)
+    places: Places = values.indices.to_numpy()
+    return names[places]
+
+
 def find_places(values: pa.Array, classes: tuple[str, ...]) -> Places:
     """The place of each row's class among a model's; -1 for another class and for null.
 

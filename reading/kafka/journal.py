@@ -12,14 +12,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import PurePath
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
 
 from model import files
-from model.asof import EPOCH, format_iso, format_name
+from model.asof import format_iso, format_name, from_datetime
 from model.errors import UserError
 from model.store import is_name
 from reading.kafka.planning import Decision
@@ -44,7 +43,7 @@ class Offsets(BaseModel):
         """The content of the file; ``until`` is there only if it was decided."""
         found: dict[str, object] = {"begin": self.begin, "end": self.end}
         if self.until is not None:
-            found["until"] = format_iso((self.until - EPOCH) // timedelta(microseconds=1))
+            found["until"] = format_iso(from_datetime(self.until))
         return found
 
 
@@ -141,7 +140,7 @@ def _read_decision(path: str) -> Decision:
         read = TypeAdapter(_Decided).validate_json(files.read_whole(path))
     except ValidationError as error:
         raise _damaged(path, error) from error
-    time = None if read.time is None else (read.time - EPOCH) // timedelta(microseconds=1)
+    time = None if read.time is None else from_datetime(read.time)
     return Decision(read.partition, read.offset, read.state, time)
 
 

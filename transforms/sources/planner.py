@@ -24,7 +24,7 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from typing_extensions import override
 
 from model import files, promotions
-from model.asof import floor_to, to_datetime
+from model.asof import floor_to, from_datetime, to_datetime
 from model.ending import StreamEnd, read_end, write_end
 from transforms.elements import OPEN, WorkItem
 from transforms.sources.work_items import (
@@ -85,7 +85,7 @@ def take_pin(drain: Drain, watermark: int, now: float) -> None:
         acts = promotions.read(record)
         known = {act.when for act in acts if act.what != "refused"}
         # the model of that refresh is not trained yet, unless one is pinned
-        pinned = promotions.find_pin(acts, promotions.micros(since))
+        pinned = promotions.find_pin(acts, from_datetime(since))
         changes = {"since": since, "before": None if pinned is None else pinned.name}
         if asked.when not in known:  # else a retry: it was appended, and not yet removed
             promotions.append(record, asked.model_copy(update=changes))
