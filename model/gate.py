@@ -164,16 +164,34 @@ def _last_loss(data: Normalized) -> float | None:
 
 def find_class_fault(trial: ClassTrial) -> str | None:
     """Why a classifier does not serve, by the figures of its trial; None if it does."""
-    where = f"in a trial of {format_count(trial.rows, 'row')}"
-    loss = f"its log loss is {trial.log_loss:.6g}"
-    if trial.log_loss >= trial.shares_log_loss:
-        return f"{where} {loss}, that of the class shares {trial.shares_log_loss:.6g}"
+    shares, last = trial.shares_log_loss, trial.last_log_loss
+    return _describe_fault(
+        trial, ("log loss", trial.log_loss), ("the class shares", shares), ("the last class", last)
+    )
+
+
+def _describe_fault(
+    trial: Trial | ClassTrial,
+    error: tuple[str, float],
+    usual: tuple[str, float],
+    last: tuple[str, float | None],
+) -> str | None:
+    """Why a model does not serve; None if it does.
+
+    Args:
+        trial: of the model.
+        error: what its error is called, and its error.
+        usual: what is predicted by the targets' mean or shares alone, and its error.
+        last: the same by the row before; None where that is no baseline.
+    """
+    where = f"in a trial of {format_count(trial.rows, 'row')} its"
+    missed = f"{where} {error[0]} is {error[1]:.6g}, that of"
+    if error[1] >= usual[1]:
+        return f"{missed} {usual[0]} {usual[1]:.6g}"
     if trial.z < Z:
-        return (
-            f"{where} its skill is no more than chance gives: z is {trial.z:.3g}, less than {Z:g}"
-        )
-    if trial.last_log_loss is not None and trial.log_loss >= trial.last_log_loss:
-        return f"{where} {loss}, that of the last class {trial.last_log_loss:.6g}"
+        return f"{where} skill is no more than chance gives: z is {trial.z:.3g}, less than {Z:g}"
+    if last[1] is not None and error[1] >= last[1]:
+        return f"{missed} {last[0]} {last[1]:.6g}"
     return None
 
 
@@ -199,17 +217,10 @@ def _try(data: Normalized, learner: Learner, by_last: bool) -> Gate:
 
 def find_fault(trial: Trial) -> str | None:
     """Why a model does not serve, by the figures of its trial; None if it does."""
-    where = f"in a trial of {format_count(trial.rows, 'row')}"
-    error = f"its RMSE is {trial.rmse:.6g}"
-    if trial.rmse >= trial.mean_rmse:
-        return f"{where} {error}, that of the mean {trial.mean_rmse:.6g}"
-    if trial.z < Z:
-        return (
-            f"{where} its skill is no more than chance gives: z is {trial.z:.3g}, less than {Z:g}"
-        )
-    if trial.last_rmse is not None and trial.rmse >= trial.last_rmse:
-        return f"{where} {error}, that of the last value {trial.last_rmse:.6g}"
-    return None
+    mean, last = trial.mean_rmse, trial.last_rmse
+    return _describe_fault(
+        trial, ("RMSE", trial.rmse), ("the mean", mean), ("the last value", last)
+    )
 
 
 class Sums(NamedTuple):
