@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import joblib
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
@@ -40,22 +41,31 @@ class Window(NamedTuple):
 
 def windows(path: str, window_rows: int) -> Iterator[Window]:
     """The windows of a file, by the rows' event times; one row group is in memory at a time."""
-    length = window_rows * 1_000_000 // RATE
+    with pq.ParquetFile(path) as file:
+        tables = (file.read_row_group(group) for group in range(file.num_row_groups))
+        yield from cut_windows(tables, window_rows * 1_000_000 // RATE)
+
+
+def cut_windows(tables: Iterable[pa.Table], length: int) -> Iterator[Window]:
+    """The windows of rows in the order of time.
+
+    Args:
+        tables: the rows, in parts.
+        length: of a window, in units of their column of times.
+    """
     pieces: list[Window] = []
     current = None
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group)
-            slots = table["time"].cast("int64").to_numpy() // length
-            features = np.column_stack([table[name].to_numpy() for name in FEATURES])
-            target = table["y"].to_numpy()
-            cuts = [0, *(np.flatnonzero(np.diff(slots)) + 1).tolist(), len(slots)]
-            for low, high in pairwise(cuts):
-                if pieces and slots[low] != current:
-                    yield join_pieces(pieces)
-                    pieces = []
-                current = slots[low]
-                pieces.append(Window(features[low:high], target[low:high]))
+    for table in tables:
+        slots = table["time"].cast("int64").to_numpy() // length
+        features = np.column_stack([table[name].to_numpy() for name in FEATURES])
+        target = table["y"].to_numpy()
+        cuts = [0, *(np.flatnonzero(np.diff(slots)) + 1).tolist(), len(slots)]
+        for low, high in pairwise(cuts):
+            if pieces and slots[low] != current:
+                yield join_pieces(pieces)
+                pieces = []
+            current = slots[low]
+            pieces.append(Window(features[low:high], target[low:high]))
     if pieces:
         yield join_pieces(pieces)
 
@@ -88,11 +98,11 @@ def fit(window: Window, learner: str) -> tuple[StandardScaler, Any]:
     return scaler, estimator
 
 
-def loop(path: str, learner: str, window_rows: int, folder: Path) -> list[float]:
-    """The whole loop; gives the MAE of each window but the first."""
+def loop(found: Iterable[Window], learner: str, folder: Path) -> list[float]:
+    """Scores each window by the model of the one before, and fits its own; gives the MAEs."""
     maes: list[float] = []
     model: tuple[StandardScaler, Any] | None = None
-    for number, window in enumerate(windows(path, window_rows)):
+    for number, window in enumerate(found):
         if model is not None:
             scaler, estimator = model
             prediction = estimator.predict(scaler.transform(window.features))
@@ -104,4 +114,4 @@ def loop(path: str, learner: str, window_rows: int, folder: Path) -> list[float]
 
 if __name__ == "__main__":
     file, name, size, out = sys.argv[1:]
-    print(json.dumps(loop(file, name, int(size), Path(out))))
+    print(json.dumps(loop(windows(file, int(size)), name, Path(out))))

@@ -11,17 +11,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
-import joblib
-import numpy as np
 import pyarrow as pa
 import pyarrow.json
-from sklearn.metrics import mean_absolute_error
 
-from benchmarks.data import FEATURES, RATE
-from benchmarks.loop import Window, fit, join_pieces
+from benchmarks.data import RATE
+from benchmarks.loop import cut_windows, loop
 
 AT_ONCE = 10_000
 
@@ -45,44 +41,11 @@ def batches(servers: str, topic: str) -> Iterator[pa.Table]:
     consumer.close()
 
 
-def windows(found: Iterator[pa.Table], window_rows: int) -> Iterator[Window]:
-    """The windows of a topic, by the rows' event times."""
-    length = window_rows * 1_000 // RATE
-    pieces: list[Window] = []
-    current = None
-    for table in found:
-        slots = table["time"].to_numpy() // length
-        features = np.column_stack([table[name].to_numpy() for name in FEATURES])
-        target = table["y"].to_numpy()
-        cuts = [0, *(np.flatnonzero(np.diff(slots)) + 1).tolist(), len(slots)]
-        for low, high in pairwise(cuts):
-            if pieces and slots[low] != current:
-                yield join_pieces(pieces)
-                pieces = []
-            current = slots[low]
-            pieces.append(Window(features[low:high], target[low:high]))
-    if pieces:
-        yield join_pieces(pieces)
-
-
-def loop(found: Iterator[Window], folder: Path) -> list[float]:
-    """Scores each window by the model of the one before, and fits its own; gives the MAEs."""
-    maes: list[float] = []
-    model = None
-    for number, window in enumerate(found):
-        if model is not None:
-            scaler, estimator = model
-            prediction = estimator.predict(scaler.transform(window.features))
-            maes.append(float(mean_absolute_error(window.target, prediction)))
-        model = fit(window, "ridge")
-        joblib.dump(model, folder / f"{number:06d}.joblib")
-    return maes
-
-
 if __name__ == "__main__":
     servers, topic, size, *folder = sys.argv[1:]
     read = batches(servers, topic)
     if folder:
-        print(json.dumps(loop(windows(read, int(size)), Path(folder[0]))))
+        found = cut_windows(read, int(size) * 1_000 // RATE)
+        print(json.dumps(loop(found, "ridge", Path(folder[0]))))
     else:
         print(sum(table.num_rows for table in read))

@@ -11,7 +11,7 @@ from sklearn.metrics import mean_absolute_error
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import data
-from benchmarks.loop import loop, regressor
+from benchmarks.loop import loop, regressor, windows
 from benchmarks.peers import PEERS, Peer, Sizes
 from benchmarks.peers.run import PYTHON, Told, check, command, expected_work, read
 
@@ -77,7 +77,7 @@ def test_a_file_is_cut_into_one_a_window_the_later_the_younger(file: Path) -> No
 
 
 def test_the_plain_loop_counts_as_plain_arrays_do(file: Path, tmp_path: Path) -> None:
-    maes = loop(str(file), "ridge", WINDOW, tmp_path)
+    maes = loop(windows(str(file), WINDOW), "ridge", tmp_path)
     wanted = plain(file, "ridge")
     found = expected_work(ROWS, WINDOW, maes)
     assert found[:3] == wanted[:3] and found.mae == pytest.approx(wanted.mae, rel=1e-9)

@@ -8,16 +8,17 @@ dropped. One key lives on one worker, so a second worker would have nothing to d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 from bytewax import operators as op
 from bytewax.connectors.stdio import StdOutSink
 from bytewax.dataflow import Dataflow
-from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from bytewax.inputs import FixedPartitionedSource, Source, StatefulSourcePartition
 from bytewax.operators import windowing
 from bytewax.run import cli_main
 
@@ -79,8 +80,14 @@ def as_window(collected: list[Row]) -> Window:
     return Window(np.ascontiguousarray(values[:, 2:]), values[:, 1].copy())
 
 
-def dataflow(work: Work) -> Dataflow:
-    """Source, window, model, and at the end what was done."""
+def dataflow(work: Work, source: Source, decode: Callable[[Any], Row] | None = None) -> Dataflow:
+    """Source, window, model, and at the end what was done.
+
+    Args:
+        work: what there is to do.
+        source: of rows, or of what becomes rows.
+        decode: makes a row of an item of the source; None: they are rows.
+    """
     clock = windowing.EventClock(
         event_time, timedelta(0), now_getter=lambda: EPOCH, to_system_utc=lambda _: None
     )
@@ -92,7 +99,9 @@ def dataflow(work: Work) -> Dataflow:
         return turn, turn.done.line()
 
     flow = Dataflow("peer")
-    stream = op.input("read", flow, ParquetSource(work.input))
+    stream = op.input("read", flow, source)
+    if decode is not None:
+        stream = op.map("decode", stream, decode)
     keyed = op.key_on("key", stream, lambda _: "all")
     windows = windowing.collect_window("window", keyed, clock, windower, ordered=False)
     lines = op.stateful_map("train", windows.down, step)
@@ -102,4 +111,5 @@ def dataflow(work: Work) -> Dataflow:
 
 
 if __name__ == "__main__":
-    cli_main(dataflow(parse_work(__doc__)))
+    work = parse_work(__doc__)
+    cli_main(dataflow(work, ParquetSource(work.input)))
