@@ -19,7 +19,7 @@ from string import Template
 from uuid import uuid4
 
 from deploy.local.install import check_java, copy_jars, install_whole
-from deploy.local.parameters import ROOT
+from deploy.local.parameters import ROOT, read_parameters
 from deploy.local.processes import Processes, answers
 
 HOME = ROOT / ".tools" / "kafka"
@@ -61,8 +61,7 @@ class Parameters:
 
 def from_environment() -> Parameters:
     """The parameters that the environment sets; an unset or empty one keeps its default."""
-    named = {name: os.environ.get(name.upper(), "") for name in Parameters.__dataclass_fields__}
-    return Parameters(**{name: value for name, value in named.items() if value})
+    return read_parameters(Parameters)
 
 
 def up(parameters: Parameters) -> None:
@@ -112,13 +111,7 @@ def start(parameters: Parameters) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     argv = [*_java(parameters, f"-Xmx{parameters.kafka_memory}"), "kafka.Kafka"]
     BROKER.start("broker", [*argv, str(HOME / "server.properties")], dict(os.environ), log)
-    began = time.monotonic()
-    while not is_up(parameters):
-        ended = not BROKER.alive("broker")
-        if ended or time.monotonic() - began > LIMIT:
-            how = "ended at once" if ended else f"does not answer after {LIMIT:.0f} s"
-            raise SystemExit(f"error: the broker {how}: see {_short(log)}")
-        time.sleep(0.2)
+    BROKER.wait_for("broker", lambda: is_up(parameters), log, LIMIT)
 
 
 def is_up(parameters: Parameters) -> bool:

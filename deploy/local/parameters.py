@@ -6,9 +6,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".tools" / "flink"
 """Everything that is installed, logged and kept; nothing is written elsewhere."""
@@ -71,14 +76,24 @@ def from_environment() -> Parameters:
         >>> from_environment().flink_slots
         '2'
     """
-    given = {name: os.environ.get(name.upper(), "") for name in asdict(Parameters())}
-    for name, value in given.items():
-        counted = name.endswith("_port") or name == "flink_slots"
-        if value and counted and not (value.isdigit() and 1 <= int(value) <= 65535):
-            raise SystemExit(f"error: {name.upper()}={value}: a number from 1 to 65535 is allowed")
-    if given["beam_flink_runner"] and given["beam_flink_runner"].count(":") != 1:
+    found = read_parameters(Parameters)
+    if found.beam_flink_runner.count(":") != 1:
         raise SystemExit(
-            f"error: BEAM_FLINK_RUNNER={given['beam_flink_runner']}: artifact:version is allowed, "
+            f"error: BEAM_FLINK_RUNNER={found.beam_flink_runner}: artifact:version is allowed, "
             f"as {Parameters.beam_flink_runner}"
         )
-    return Parameters(**{name: value for name, value in given.items() if value})
+    return found
+
+
+def read_parameters(kind: type[T]) -> T:
+    """Parameters of a kind, a dataclass of texts: each from the environment, or its default.
+
+    Raises:
+        SystemExit: if a port, or a number of slots, is none.
+    """
+    given = {field.name: os.environ.get(field.name.upper(), "") for field in fields(kind)}
+    for name, value in given.items():
+        counted = name.endswith(("_port", "_slots"))
+        if value and counted and not (value.isdigit() and 1 <= int(value) <= 65535):
+            raise SystemExit(f"error: {name.upper()}={value}: a number from 1 to 65535 is allowed")
+    return kind(**{name: value for name, value in given.items() if value})

@@ -11,11 +11,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.parameters import HOME
+from deploy.local.parameters import HOME, ROOT
 
 PATIENCE = 15.0
 """Seconds that a process has to end by itself before it is killed."""
@@ -93,6 +93,20 @@ class Processes:
                 start_new_session=True,
             )
         (self.run / f"{role}.pid").write_text(f"{process.pid}\n")
+
+    def wait_for(self, role: str, is_up: Callable[[], bool], log: Path, seconds: float) -> None:
+        """Waits until a process that was started answers.
+
+        Raises:
+            SystemExit: if it does not in time, or has ended; names its log.
+        """
+        began = time.monotonic()
+        while not is_up():
+            ended = not self.alive(role)
+            if ended or time.monotonic() - began > seconds:
+                how = "ended at once" if ended else f"does not answer after {seconds:.0f} s"
+                raise SystemExit(f"error: the {role} {how}: see {log.relative_to(ROOT)}")
+            time.sleep(0.2)
 
     def stop(self, roles: Iterable[str] | None = None) -> dict[str, int]:
         """Ends the processes of some roles, or of all, at first gently.

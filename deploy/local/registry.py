@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.install import check_java, install_whole, run_downloader
-from deploy.local.parameters import ROOT
+from deploy.local.parameters import ROOT, read_parameters
 from deploy.local.processes import Processes, answers
 
 HOME = ROOT / ".tools" / "registry"
@@ -50,8 +50,7 @@ class Parameters:
 
 def from_environment() -> Parameters:
     """The parameters that the environment sets; an unset or empty one keeps its default."""
-    named = {name: os.environ.get(name.upper(), "") for name in Parameters.__dataclass_fields__}
-    return Parameters(**{name: value for name, value in named.items() if value})
+    return read_parameters(Parameters)
 
 
 def is_up(parameters: Parameters) -> bool:
@@ -99,13 +98,7 @@ def start(parameters: Parameters) -> None:
     argv = ["java", REGISTRY.mark, f"-Xmx{parameters.registry_memory}"]
     argv += ["-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={parameters.registry_port}"]
     REGISTRY.start("registry", [*argv, "-jar", str(jar)], dict(os.environ), log)
-    began = time.monotonic()
-    while not is_up(parameters):
-        ended = not REGISTRY.alive("registry")
-        if ended or time.monotonic() - began > LIMIT:
-            how = "ended at once" if ended else f"does not answer after {LIMIT:.0f} s"
-            raise SystemExit(f"error: the registry {how}: see {log.relative_to(ROOT)}")
-        time.sleep(0.2)
+    REGISTRY.wait_for("registry", lambda: is_up(parameters), log, LIMIT)
 
 
 def down() -> None:
