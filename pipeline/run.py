@@ -133,7 +133,7 @@ def run_settings(
             folder, lock = lock_folder(folder, settings)
             stack.enter_context(lock)
         counters.reset()
-        STATE.clear()
+        STATE.begin()
         known = files_before(folder) if settings.resume else []
         planned, choice = plan_input(settings, err, known)
         settings = choice.settings

@@ -23,7 +23,7 @@ def test_the_lag_is_what_is_there_less_what_is_read_in_rows_and_in_their_own_tim
     assert (found.lag_rows, found.lag_seconds, found.undecoded) == (40, 10.0, 3)
     assert found.by_partition["0"].lag_rows == 40
     assert (found.by_partition["1"].lag_rows, found.by_partition["1"].lag_seconds) == (0, 0.0)
-    state.clear()
+    state.begin()
     assert state.status() is None
 
 

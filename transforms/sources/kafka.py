@@ -276,7 +276,8 @@ class KafkaPlannerReader(UnboundedReader):
     def _note_state(self) -> None:
         """Notes, once a second, what there is to read: for the launcher's status alone."""
         now = self.now()
-        if now < self.watch.noted_at or self.plan.follows:  # the status is of the questions' topic
+        # The status is of the questions' topic.
+        if not STATE.is_shown or now < self.watch.noted_at or self.plan.follows:
             return
         self.watch.noted_at = now + STATE_EVERY
         positions = self.ranges.positions

@@ -24,9 +24,14 @@ class _Partition:
 
 
 class TopicState:
-    """What is known of a topic's partitions; safe for many threads."""
+    """What is known of a topic's partitions; safe for many threads.
+
+    Attributes:
+        is_shown: whether this process shows it: that of a worker apart does not.
+    """
 
     def __init__(self) -> None:
+        self.is_shown = False
         self._lock = threading.Lock()
         self._partitions: dict[int, _Partition] = {}
 
@@ -75,8 +80,9 @@ class TopicState:
                 one.time = time if one.time is None else max(one.time, time)
             one.undecoded += undecoded
 
-    def clear(self) -> None:
-        """Begins anew."""
+    def begin(self) -> None:
+        """Begins anew, in a process that shows it."""
+        self.is_shown = True
         with self._lock:
             self._partitions.clear()
 
@@ -116,4 +122,4 @@ def _seconds_behind(one: _Partition) -> float | None:
 
 
 STATE = TopicState()
-"""Of this process; the command line clears it before a run."""
+"""Of this process; the command line begins it before a run."""
