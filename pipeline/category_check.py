@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,20 @@ ROWS = 100_000
 LEAST = np.iinfo(np.int64).min
 
 
+@contextmanager
+def reading_input(settings: Settings) -> Iterator[None]:
+    """While it lasts the input is read, which can be reached.
+
+    Raises:
+        UserError: if it cannot be reached, or read.
+    """
+    reach(str(settings.input), "--input")
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"--input {settings.input}: cannot be read: {first_line(error)}") from error
+
+
 def describe_categories(settings: Settings) -> Iterator[str]:
     """A line for each feature of whose values some have no column of their own.
 
@@ -39,11 +54,8 @@ def describe_categories(settings: Settings) -> Iterator[str]:
     }
     if not columns:
         return
-    reach(str(settings.input), "--input")
-    try:
+    with reading_input(settings):
         rows, counts = count_values(read_first(str(settings.input), schema, ROWS), schema, columns)
-    except OSError as error:
-        raise UserError(f"--input {settings.input}: cannot be read: {first_line(error)}") from error
     for name, most in columns.items():
         values = counts[name]
         if len(values) > most:

@@ -156,13 +156,17 @@ def describe_orphans(orphans: int, labels: int, seen: SeenIds | None) -> Iterato
         >>> list(describe_orphans(300, 600, None))
         []
     """  # noqa: E501
-    if not labels or orphans / labels <= HALF:
+    if not _are_most(orphans, labels):
         return
     rows = f"{orphans:,} of {format_count(labels, 'label')} ({orphans / labels:.0%})"
     hint = "compare id and time in [labels] with those of the questions"
     if seen is not None:
         hint = describe_mismatch(seen)
     yield f"warning: {rows} are orphans, of no question: {hint}"
+
+
+def _are_most(orphans: int, labels: int) -> bool:
+    return orphans > HALF * labels
 
 
 def explain_orphans(folder: RunFolder, source: object, schema: Schema) -> list[str]:
@@ -178,7 +182,7 @@ def explain_orphans(folder: RunFolder, source: object, schema: Schema) -> list[s
     left_out = counts.get("labels_rejected", 0) + counts.get("labels_open", 0)
     labels = counts.get("labels_read", 0) - left_out
     orphans = counts.get("orphans", 0)
-    if not list(describe_orphans(orphans, labels, None)):
+    if not _are_most(orphans, labels):
         return []
     seen = None
     with suppress(UserError, OSError, ValueError):  # a file has changed meanwhile

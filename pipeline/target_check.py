@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from model.errors import UserError
-from model.reach import reach
-from model.wording import first_line
+from pipeline.category_check import reading_input
 from pipeline.settings import Settings
 from reading.targets import check_first_target
 
@@ -21,9 +19,5 @@ def check_target_rows(settings: Settings, warn: Callable[[str], None]) -> None:
     Raises:
         UserError: if there are no files, one cannot be read, or the target is of another task.
     """
-    pattern = str(settings.input)
-    reach(pattern, "--input")
-    try:
-        check_first_target(pattern, settings.row_schema, warn)
-    except OSError as error:
-        raise UserError(f"--input {pattern}: cannot be read: {first_line(error)}") from error
+    with reading_input(settings):
+        check_first_target(str(settings.input), settings.row_schema, warn)
