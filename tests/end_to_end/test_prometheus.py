@@ -191,6 +191,6 @@ def test_no_rule_fires_for_a_run_that_has_ended_well(scraping: str) -> None:
     with urlopen(f"{scraping}/api/v1/rules") as answer:
         body = json.load(answer)
     rules = [rule for group in body["data"]["groups"] for rule in group["rules"]]
-    assert {rule["health"] for rule in rules} <= {"ok", "unknown"} and len(rules) == 14
+    assert {rule["health"] for rule in rules} <= {"ok", "unknown"} and len(rules) == 15
     firing = [rule["name"] for rule in rules if rule["state"] == "firing"]
     assert set(firing) <= {"CorrentezaDrift"}

@@ -30,7 +30,7 @@ OPERATIONS = [
     ("post", "/predict"),
     *(("get", f"/{name}") for name in ("health", "status", "models", "models/{name}")),
     *(("get", f"/{name}") for name in ("refreshes", "windows", "data", "normalized")),
-    *(("get", f"/{name}") for name in ("metrics", "skipped", "promotions")),
+    *(("get", f"/{name}") for name in ("metrics", "skipped", "promotions", "questions")),
     ("post", "/promotions"),
     *(("get", f"/{name}") for name in ("alerts", "form", "pictures/{group}")),
 ]
