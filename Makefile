@@ -70,9 +70,10 @@ fast: $(TEST)
 	@echo "== fast tests and doctests"
 	@$(BIN)/python -m pytest -q -n 2 -m "not slow" --cov --cov-report=
 
+# Those on Flink and Kafka run on one of the three workers, and wait half of the time.
 slow: $(TEST)
 	@echo "== slow tests"
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m slow --cov --cov-append --cov-report=
+	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup -m slow --cov --cov-append --cov-report=
 
 # What is installed here is what the lock has for this Python. NumPy's stubs of 3.11 and later are beyond
 # Python 3.10's grammar, so there its arrays count as Any.
