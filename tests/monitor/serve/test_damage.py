@@ -132,7 +132,6 @@ def test_no_damaged_file_is_an_error_of_the_servers(file: str, data: str, mine: 
         f"models/{NAMES[2]}/model.joblib",
     ],
 )
-@pytest.mark.timeout(60)
 def test_what_is_no_file_is_not_waited_for(file: str, kind: str, mine: Path) -> None:
     path = mine / file
     path.unlink()
