@@ -2,8 +2,8 @@
 
 With ``--dist loadgroup`` all tests with "flink" or "kafka" in their names run on one worker.
 
-Hypothesis has no deadline, and where no test may be skipped it tries the same examples every time: a
-slow machine, or an example that nobody has seen before, fails no change that is not at fault.
+Hypothesis has no deadline, and where no test may be skipped it tries the same examples every time:
+neither a slow machine nor an example that nobody has seen before fails a change that is right.
 """
 
 from __future__ import annotations

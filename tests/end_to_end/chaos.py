@@ -36,7 +36,7 @@ LIVE = (
 )
 BATCH = RATE // 5
 """Rows of a live batch: those of 200 ms."""
-POOL_PORT = 50_321
+POOL_PORT = 32_321
 
 
 class Live:

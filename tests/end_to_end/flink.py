@@ -38,7 +38,7 @@ needs_flink = [
 def mend() -> None:
     """Starts what has died of the cluster, and waits until all of it answers."""
     argv = [sys.executable, "-m", "deploy.local", "up"]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -109,7 +109,7 @@ def make_topic(partitions: int = 4, **config: str) -> str:
     topic = NewTopic(
         name, partitions, 1, config={k.replace("_", "."): v for k, v in config.items()}
     )
-    make_admin().create_topics([topic])[name].result(20)
+    make_admin().create_topics([topic])[name].result(120)
     return name
 
 
@@ -126,7 +126,7 @@ def add_partitions(topic: str, count: int) -> None:
     from confluent_kafka.cimpl import NewPartitions
 
     made = make_admin().create_partitions([NewPartitions(topic, count)])
-    made[topic].result(20)
+    made[topic].result(120)
     time.sleep(2)  # producers learn of it
 
 
@@ -150,7 +150,7 @@ def send(producer: Any, topic: str, records: Sequence[Record]) -> None:
     """Sends records, and waits until the broker has them."""
     for record in records:
         producer.produce(topic, record.value, partition=record.partition, timestamp=record.time)
-    assert producer.flush(60) == 0
+    assert producer.flush(240) == 0
 
 
 class Producing:
@@ -190,7 +190,7 @@ class Producing:
 
     def join(self) -> None:
         """Waits until all is produced."""
-        self._thread.join(self.seconds + 90)
+        self._thread.join(self.seconds + 300)
         assert self.error is None and self.sent == len(self.records), self.error
 
 

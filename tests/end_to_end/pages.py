@@ -110,7 +110,7 @@ class Shell:
             self._shell.stdin.write("kill $(jobs -p) 2>/dev/null; wait; exit\n")
             self._shell.stdin.close()
         self._shell.stdout.close()
-        self._shell.wait(60)
+        self._shell.wait(300)
         shutil.rmtree(self._programs)
 
     def write(self, block: Block) -> None:
@@ -144,7 +144,7 @@ class Shell:
 
     def _wait(self) -> None:
         """Waits until the server has printed its address, whose port takes 8000's place."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             with suppress(FileNotFoundError):
                 found = re.search(

@@ -33,7 +33,7 @@ def run_check(*argv: str) -> Told:
     while running.poll() is None:
         seen |= children(running)
         time.sleep(0.2)
-    assert seen and psutil.wait_procs(list(seen), timeout=10)[1] == []
+    assert seen and psutil.wait_procs(list(seen), timeout=120)[1] == []
     return finish(running)
 
 

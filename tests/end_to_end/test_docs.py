@@ -120,7 +120,6 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", RUN)
 def test_a_page_runs_from_its_top_to_its_end(page: str, shell: Shell, run: Path) -> None:
     if any(block.mark.startswith("after: a run") for block in blocks(page)):

@@ -32,7 +32,7 @@ LIVE = (
     *("--live", "--refreshes", "0", "--on-interrupt", "drain", "--learner", "ridge", "--keep", "0"),
     *("--window", str(EVERY), "--latency", "1", "--rate", str(RATE)),
 )
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds in which reports must come."""
 RUNNERS = [
     pytest.param(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pandas as pd
 import pytest
 
 from tests.end_to_end.extras import learners_path, mlflow_bin, variables
+from tests.kit.ports import find_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SCHEMA = """\
@@ -162,17 +162,11 @@ def test_what_onnx_cannot_hold_is_refused_in_a_line(folder: Path) -> None:
     assert done.stderr.count("\n") == 1 and not (folder / "no.onnx").exists()
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real MLflow server with an empty registry."""
     home = tmp_path_factory.mktemp("mlflow")
-    port = free_port()
+    port = find_port()
     argv = [str(mlflow_bin() / "python"), "-m", "mlflow", "server", "--workers", "1"]
     argv += ["--port", str(port)]
     argv += ["--backend-store-uri", f"sqlite:///{home}/registry.db"]
@@ -184,7 +178,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         for _ in range(240):
             try:
-                urllib.request.urlopen(f"{uri}/health", timeout=5).close()
+                urllib.request.urlopen(f"{uri}/health", timeout=60).close()
                 break
             except OSError:
                 assert server.poll() is None, (home / "log").read_text()
@@ -192,7 +186,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield uri
     finally:
         server.terminate()
-        server.wait(60)
+        server.wait(300)
 
 
 def test_an_mlflow_registry_has_the_model_its_figures_and_its_hash(

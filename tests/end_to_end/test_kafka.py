@@ -77,7 +77,7 @@ class Live:
         ]
         self.process = process(*self.argv)
 
-    def wait_for(self, there: Callable[[], bool], what: str, seconds: float = 240) -> None:
+    def wait_for(self, there: Callable[[], bool], what: str, seconds: float = 600) -> None:
         """Waits until something is there."""
         until = time.monotonic() + seconds
         while not there():
@@ -286,13 +286,13 @@ def test_aborted_transactions_and_what_compaction_removed_are_no_rows(
     rides = make_rides(4_000, 1)
     topic = make_topic(1)
     producer = kafka.make_producer(transactional_id=topic)
-    producer.init_transactions(30)
+    producer.init_transactions(120)
     for first, commit in zip(range(0, 4_000, 500), [True, False] * 4, strict=True):
         producer.begin_transaction()
         for ride in rides[first : first + 500]:
             producer.produce(topic, ride.value, partition=0, timestamp=ride.time)
-        assert producer.flush(30) == 0
-        (producer.commit_transaction if commit else producer.abort_transaction)(30)
+        assert producer.flush(120) == 0
+        (producer.commit_transaction if commit else producer.abort_transaction)(120)
     folder = tmp_path / "run"
     argv = ("--schema", schema, *JOB, "--until", "now", "--output", folder)
     result = run("--input", address(topic), *argv)
@@ -336,7 +336,7 @@ def test_a_run_whose_records_retention_has_removed_is_not_resumed(
     last.unlink()
     (folder / "ended.json").unlink()
     [removed] = kafka.make_admin().delete_records([TopicPartition(topic, 0, 5_900)]).values()
-    removed.result(20)
+    removed.result(120)
     result = run(*argv, "--output", folder, "--resume")
     assert result.code == 2 and "retention has removed it" in result.error
 

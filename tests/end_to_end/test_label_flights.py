@@ -106,7 +106,6 @@ def test_flights_of_several_files_have_the_figures_of_a_loop_over_both_clocks(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_tour_prints_the_lines_that_the_docs_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert departures.main([]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -52,7 +52,10 @@ def test_the_notebook_reads_a_run_and_predicts_with_its_newest_model(tmp_path: P
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(LAST))
     client = NotebookClient(
-        notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}}
+        notebook,
+        timeout=900,
+        startup_timeout=300,
+        resources={"metadata": {"path": str(NOTEBOOK.parent)}},
     )
     client.execute(env={**os.environ, "RUN": str(run)})
     assert_same(json.loads(output_of(notebook.cells[-1])), run)
@@ -66,7 +69,10 @@ def test_a_notebook_runs_the_job_and_a_pipeline_of_beams(tmp_path: Path) -> None
     notebook = nbformat.read(RUNS, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(RUNS_LAST))
     client = NotebookClient(
-        notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parents[1])}}
+        notebook,
+        timeout=900,
+        startup_timeout=300,
+        resources={"metadata": {"path": str(NOTEBOOK.parents[1])}},
     )
     client.execute(env={**os.environ, "OUTPUT": str(tmp_path / "run")})
     found = json.loads(output_of(notebook.cells[-1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,16 +22,29 @@ LIVE = (
     *("--live", "--refreshes", "0", "--on-interrupt", "drain", "--learner", "ridge", "--keep", "1"),
     *("--window", "2", "--latency", "1", "--rate", "200", "--runner", "prism", "--output", "o"),
 )
-PATIENCE = 90.0
+PATIENCE = 300.0
 """Seconds in which reports must come."""
 
 
-def wait_for(run: Path, reports: int) -> None:
-    """Waits until a run has so many reports."""
+def wait_for(run: Path, reports: int, since: str = "") -> None:
+    """Waits until a run has so many reports, of refreshes that begin at a time or later."""
     until = time.monotonic() + PATIENCE
-    while len(metrics(run)) < reports:
+    while sum(report["refresh_start"] >= since for report in metrics(run)) < reports:
         assert time.monotonic() < until, f"no reports in {PATIENCE} s"
         time.sleep(0.1)
+
+
+def wait_for_act(run: Path, what: str) -> None:
+    """Waits until a run has taken up an act, and reported two refreshes for which it holds."""
+    until = time.monotonic() + PATIENCE
+    found: list[str] = []
+    while not found:
+        assert time.monotonic() < until, f"no {what} in {PATIENCE} s"
+        time.sleep(0.1)
+        with suppress(FileNotFoundError, ValueError):  # it is just being written
+            acts = map(json.loads, (run / "promotions.ndjson").read_text().splitlines())
+            found = [act["since"] for act in acts if act["what"] == what]
+    wait_for(run, 2, found[-1])
 
 
 def assert_served(run: Path) -> None:
@@ -57,10 +71,10 @@ def test_a_pin_of_a_live_run_holds_from_the_first_refresh_that_has_not_begun(
         pinned = metrics(run)[-1]["model"]
         said = job.ran("models", "pin", "o", pinned)
         assert "waits in pin.json" in said.out
-        wait_for(run, len(metrics(run)) + 4)
+        wait_for_act(run, "pin")
         assert metrics(run)[-1]["model"] == pinned
         job.ran("models", "unpin", "o")
-        wait_for(run, len(metrics(run)) + 4)
+        wait_for_act(run, "unpin")
         running.send_signal(signal.SIGINT)
         result = finish(running)
     finally:

@@ -111,7 +111,7 @@ def test_what_make_setup_installs_reports_and_serves(run: Path, tmp_path: Path) 
         url = re.findall(r"http://\S+", server.stdout.readline())[0]
         asked = correnteza("serve", "ask", url, "--count", "3", "--pace", "0")
         server.send_signal(signal.SIGINT)
-        _, err = server.communicate(timeout=30)
+        _, err = server.communicate(timeout=300)
     assert (asked.code, asked.err) == (0, "") and len(asked.out.splitlines()) == 5
     lines = [json.loads(line) for line in err.splitlines()]
     assert {"time", "level", "event"} <= set(lines[0])

@@ -63,7 +63,7 @@ def test_live_windows_are_reported_while_the_job_runs_and_ctrl_c_ends_it_cleanly
 ) -> None:
     run = tmp_path / "run"
     running = process(*LIVE, "--refreshes", "0", "--output", run)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while len(list(run.glob("metrics/*.json"))) < 3:
         assert running.poll() is None and time.monotonic() < deadline, running.communicate()
         time.sleep(0.2)
@@ -71,7 +71,7 @@ def test_live_windows_are_reported_while_the_job_runs_and_ctrl_c_ends_it_cleanly
     assert any("prism" in child.name() for child in started)
     running.send_signal(signal.SIGINT)
     result = finish(running)
-    assert psutil.wait_procs(started, timeout=10)[1] == []
+    assert psutil.wait_procs(started, timeout=120)[1] == []
     assert result.code == 130 and "interrupted" in result.err
     assert json.loads((run / "status.json").read_text())["state"] == "interrupted"
     scored = [json.loads(path.read_text())["scored"] for path in run.glob("metrics/*.json")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 
 from pipeline.__main__ import main
 from tests.kit.job import ROOT, SMALL
+from tests.kit.ports import find_port
 from tests.kit.serve import Served, serve, until
 
 pytestmark = pytest.mark.slow
@@ -127,9 +127,7 @@ def scraping(server: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     config = (MONITORING / "prometheus.yml").read_text()
     config = config.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}").replace("15s", "1s")
     (folder / "prometheus.yml").write_text(config)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{find_port()}"
     argv = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
     with (folder / "log").open("wb") as log:
         running = subprocess.Popen(
@@ -159,8 +157,8 @@ def up(url: str) -> bool:
 
 
 def test_a_server_is_scraped_and_its_run_is_seen(scraping: str, server: Served) -> None:
-    until(lambda: up(scraping), 60)
-    until(lambda: query(scraping, "correnteza_run_rows_read_total"), 30)
+    until(lambda: up(scraping))
+    until(lambda: query(scraping, "correnteza_run_rows_read_total"))
     [state] = query(scraping, "correnteza_run_state == 1")
     assert state["metric"]["state"] == "done"
     [rows] = query(scraping, "sum(correnteza_run_rows_total{kind=~'accepted|rejected'})")
@@ -169,7 +167,7 @@ def test_a_server_is_scraped_and_its_run_is_seen(scraping: str, server: Served) 
 
 
 def test_every_question_of_the_dashboard_is_answered(scraping: str) -> None:
-    until(lambda: up(scraping), 60)
+    until(lambda: up(scraping))
     time.sleep(3)  # two scrapes, for rates
     dashboard = json.loads((MONITORING / "dashboard.json").read_text())
     for panel in dashboard["panels"]:
@@ -186,7 +184,7 @@ def test_what_the_server_shows_is_clean(server: Served, tmp_path: Path) -> None:
 
 
 def test_no_rule_fires_for_a_run_that_has_ended_well(scraping: str) -> None:
-    until(lambda: up(scraping), 60)
+    until(lambda: up(scraping))
     time.sleep(3)
     with urlopen(f"{scraping}/api/v1/rules") as answer:
         body = json.load(answer)

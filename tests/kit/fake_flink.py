@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,10 +130,3 @@ def serving() -> Iterator[FakeFlink]:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield flink
         server.shutdown()
-
-
-def find_closed_port() -> int:
-    """A port of this machine at which nothing answers."""
-    with socket.create_server(("localhost", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port

@@ -26,7 +26,7 @@ from pipeline.__main__ import main
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 120
+SECONDS = 600
 """A process that is waited for has so long to end."""
 SMALL = ("--refreshes", "3", "--rate", "20", "--learner", "ridge")
 SCHEMA = """\

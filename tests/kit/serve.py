@@ -82,7 +82,7 @@ def expected(folder: Path, name: str, columns: dict[str, list[Any]] = PEOPLE) ->
 @contextmanager
 def client(folder: Path | str, **options: Any) -> Iterator[TestClient]:
     """A client of a server in this process."""
-    result = {"poll": 0.02, **options}
+    result = {"poll": 0.02, "timeout": 120.0, **options}
     with TestClient(make_app(open_core(Options(str(folder), **result))), base_url=URL) as made:
         yield made
 
@@ -96,7 +96,7 @@ def problem_of(answer: Any, status: int, code: str) -> dict[str, Any]:
     return body
 
 
-def until(holds: Any, seconds: float = 10.0) -> Any:
+def until(holds: Any, seconds: float = 120.0) -> Any:
     """What a call gives as soon as it is true."""
     end = time.monotonic() + seconds
     while not (found := holds()):
@@ -158,7 +158,7 @@ class Served:
         """Stops it; its exit code. A second time it is nothing."""
         if self.running.poll() is None:
             self.running.send_signal(by)
-        return self.running.wait(60)
+        return self.running.wait(120)
 
     @property
     def log(self) -> list[dict[str, Any]]:

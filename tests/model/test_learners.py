@@ -199,7 +199,7 @@ def test_forests_that_grow_at_once_share_the_cores_and_are_no_more_than_these(
             growing.append(self)
             together.append(len(growing))
             if len(together) <= 2:
-                both.wait(timeout=10)
+                both.wait(timeout=120)
             super().fit(*given)
             growing.remove(self)
             return self
@@ -246,7 +246,7 @@ class Watched:
 
     def fit(self, matrix: Any, target: Any) -> None:
         self.started.set()
-        assert self.go_on.wait(30)
+        assert self.go_on.wait(120)
         self.threads = {pool["num_threads"] for pool in threadpool_info()}
 
 
@@ -255,9 +255,9 @@ def test_a_fit_has_one_thread_to_its_end_though_another_fit_ends_before() -> Non
     first, second = Watched(gates[0], gates[1]), Watched(gates[2], gates[3])
     fits = [threading.Thread(target=fit, args=(w, *data(5))) for w in (first, second)]
     fits[0].start()
-    assert gates[0].wait(30)
+    assert gates[0].wait(120)
     fits[1].start()
-    assert gates[2].wait(30)
+    assert gates[2].wait(120)
     gates[1].set()
     fits[0].join()
     gates[3].set()

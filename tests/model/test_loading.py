@@ -49,5 +49,5 @@ def test_a_learner_is_made_while_another_thread_opens_a_model_of_its_package(
         made = threads.submit(learners.make, LEARNER, {}, 0)
         time.sleep(0.2)  # the package is being loaded
         opened = threads.submit(load_bytes, model)
-        assert type(made.result(timeout=10)) is type(opened.result(timeout=10).estimator)
+        assert type(made.result(timeout=120)) is type(opened.result(timeout=120).estimator)
     forget()

@@ -134,7 +134,7 @@ def test_the_rows_of_a_file_are_asked_for_and_unknown_targets_are_not_counted(
 def test_rows_are_asked_for_at_a_pace(url: str, job: Job) -> None:
     began = time.monotonic()
     job.ran("ask", url, "--count", 6, "--pace", 10, "--batch", 2)
-    assert 0.4 <= time.monotonic() - began < 3  # the last two leave after 0.4 s
+    assert time.monotonic() - began >= 0.4  # then the last two leave
 
 
 def test_ctrl_c_ends_it_with_the_closing_line(

@@ -69,7 +69,7 @@ def test_a_connection_that_the_server_has_closed_meanwhile_is_opened_again() -> 
 
 
 def test_a_server_that_is_busy_is_asked_again() -> None:
-    with serving((503, BUSY, True), (503, BUSY, True), (200, GOOD, False)) as (client, taken):
+    with serving((503, BUSY, True), (503, BUSY, False), (200, GOOD, False)) as (client, taken):
         assert client.predict(ROWS) == Prediction("m", [1.5])
     assert [rows for _, rows in taken] == [ROWS] * 3
 

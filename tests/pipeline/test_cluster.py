@@ -11,7 +11,7 @@ from urllib3.util import Retry
 
 from pipeline.logs import configure_logging
 from pipeline.runners.cluster import Cluster, Unreachable
-from tests.kit.fake_flink import find_closed_port
+from tests.kit.ports import find_port
 
 OVERVIEW = b'{"slots-available": 3, "slots-total": 8}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(OVERVIEW), OVERVIEW)
@@ -43,7 +43,7 @@ class OneAnswer:
 
 
 def test_a_cluster_that_is_just_starting_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = find_closed_port()
+    port = find_port()
     servers: list[OneAnswer] = []
 
     def start(retry: Retry, response: object = None) -> None:
@@ -59,7 +59,7 @@ def test_a_cluster_that_is_just_starting_is_tried_again(monkeypatch: pytest.Monk
 def test_a_request_that_the_cluster_has_heard_is_not_sent_again(
     body: dict[str, bool] | None,
 ) -> None:
-    server = OneAnswer(find_closed_port(), b"")
+    server = OneAnswer(0, b"")
     port = server.listener.getsockname()[1]
     with pytest.raises(Unreachable, match=f"127.0.0.1:{port} does not answer as Flink does: "):
         Cluster(f"127.0.0.1:{port}").get("/jobs/7/savepoints", body)
@@ -73,7 +73,7 @@ def test_a_cluster_that_is_not_there_is_described_in_a_line(
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     configure_logging()
-    page = f"http://127.0.0.1:{find_closed_port()}"
+    page = f"http://127.0.0.1:{find_port()}"
     with pytest.raises(Unreachable) as raised:
         Cluster(page).slots()
     assert capsys.readouterr().err == ""

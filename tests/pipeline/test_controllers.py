@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from model.runs import RunFolder
 from pipeline.runners import controllers
 from pipeline.runners.cluster import Cluster
 from pipeline.runners.controllers import FlinkController, RunController
-from tests.kit.fake_flink import FakeFlink, FakeJob, find_closed_port, serving
+from tests.kit.fake_flink import FakeFlink, FakeJob, serving
 from tests.kit.job import make_settings
+from tests.kit.ports import find_port
 from transforms.versions import OtherVersion
 
 NAME = "correnteza-a"
@@ -200,9 +200,14 @@ def test_a_job_that_meets_bytes_of_another_version_is_given_up_and_can_be_cancel
 def test_a_job_that_starts_only_after_ctrl_c_is_waited_for_and_cancelled(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
-    controller = flink_controller(cluster, tmp_path, messages)
     job = FakeJob(NAME)
-    threading.Timer(0.7, cluster.jobs.append, [job]).start()
+
+    def start(line: str) -> None:
+        messages.append(line)
+        cluster.jobs.append(job)
+
+    controller = flink_controller(cluster, tmp_path, messages)
+    controller.show = start
     controller.on_cancel()
     assert job.state == "CANCELED"
     assert messages == ["waiting until Flink has started the job, to cancel it"]
@@ -243,7 +248,7 @@ def test_a_cluster_that_is_away_for_a_while_does_not_end_the_run(
 ) -> None:
     controller = flink_controller(cluster, tmp_path, messages)
     start_job(cluster, controller, checkpoint="file:/c/b/chk-1")
-    controller.cluster = Cluster(f"localhost:{find_closed_port()}")
+    controller.cluster = Cluster(f"localhost:{find_port()}")
     controller._job = None  # what knows the cluster by its old address
     controller.tick()
     controller.on_cancel()

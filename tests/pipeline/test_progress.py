@@ -61,7 +61,7 @@ def reported(folder: RunFolder, refreshes: int, first: int = 0, sums: Sums = NO_
 
 def test_the_line_counts_rows_windows_and_refreshes(home: Path) -> None:
     watched = Progress(RunFolder("o"), console())
-    assert watched.line().endswith("0 s  0 rows read (0/s)")
+    assert watched.line().endswith(" s  0 rows read (0/s)")
     for name, number in {
         "rows read": 12_000,
         "models trained": 2,
@@ -135,7 +135,7 @@ def test_of_workers_elsewhere_the_new_reports_show_what_is_done(
     folder = RunFolder("o")
     reported(folder, 3, sums=ELSEWHERE)  # an earlier run's, which is resumed
     watched = Progress(folder, console())
-    assert watched.line().endswith("0 s  0 rows read (0/s)")
+    assert watched.line().endswith(" s  0 rows read (0/s)")
     reported(folder, 2, first=3, sums=ELSEWHERE)
     assert " 2,100 rows read (" in watched.line()
     assert watched.line().endswith(", 1,800 rows scored, 2 refreshes reported")
@@ -191,7 +191,7 @@ def test_the_line_is_shown_now_and_then_and_status_is_kept(
     with Progress(RunFolder("o"), output) as watched:
         counters.count("rows read", 77)
         while status("o")["rows_read"] < 77 or "77 rows read" not in to_plain(output):
-            assert watched.seconds < 10
+            assert watched.seconds < 120
     assert "77 rows read" in to_plain(output)
 
 

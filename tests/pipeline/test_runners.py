@@ -17,8 +17,9 @@ from pipeline import runners
 from pipeline.runners import flink, prism
 from pipeline.runners.controllers import FlinkController, RunController
 from pipeline.runners.requirements import Requirement
-from tests.kit.fake_flink import FakeFlink, find_closed_port, serving
+from tests.kit.fake_flink import FakeFlink, serving
 from tests.kit.job import Job, make_settings
+from tests.kit.ports import find_port
 
 FILES = {"input": "a.csv", "schema_file": "s.toml"}
 GOOGLE = ("--project=my-project", "--region=europe-west1", "--temp_location=gs://my-bucket/tmp")
@@ -190,14 +191,14 @@ def test_a_checkpoint_to_start_from_goes_with_its_runs_folder(
 def test_a_job_server_that_is_not_there_is_refused_with_what_starts_one(
     cluster: FakeFlink,
 ) -> None:
-    endpoint = f"localhost:{find_closed_port()}"
+    endpoint = f"localhost:{find_port()}"
     message = refusal(*cluster.words, f"--job_endpoint={endpoint}", runner="flink")
     assert message.startswith(f"no job server of Beam's answers at {endpoint} (")
     assert message.endswith("make flink-up starts one here; another: --job_endpoint=HOST:PORT")
 
 
 def test_a_cluster_that_is_not_there_is_refused_with_what_starts_one(cluster: FakeFlink) -> None:
-    page = f"localhost:{find_closed_port()}"
+    page = f"localhost:{find_port()}"
     message = refusal(*cluster.words, f"--flink_master={page}", runner="flink")
     assert message.startswith(f"http://{page} does not answer as Flink does: ")
     assert message.endswith("make flink-up starts one; another: --flink_master=HOST:PORT")

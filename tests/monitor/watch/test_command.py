@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from model import files
 from model.alerts import describe_alerts
 from model.errors import UserError
 from model.runs import RunFolder
-from monitor.watch import command, status
+from monitor.watch import status
 from monitor.watch.follower import Update
 from monitor.watch.watched import WatchedRun
 from tests.kit.job import Job, metrics, models
@@ -75,23 +73,23 @@ def test_a_killed_run_is_shown_as_such_and_one_that_ended_alone_is_done(
 def test_a_run_that_goes_on_is_followed_until_it_ends(
     mine: Path, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "INTERVAL", 0.01)
     waiting = mine.with_name("waiting")
     (mine / "metrics").rename(waiting)
     (mine / "metrics").mkdir()
     (mine / "ended.json").unlink()
     change(mine / "status.json", state="running", updated=now())
 
-    def goes_on() -> None:
-        for path in sorted(waiting.glob("*.json"), reverse=True):
-            time.sleep(0.1)
-            path.rename(mine / "metrics" / path.name)
-        change(mine / "status.json", state="drained")
+    later = sorted(waiting.glob("*.json"))
 
-    writer = threading.Thread(target=goes_on)
-    writer.start()
+    def go_on(seconds: float) -> None:  # in the pause after each look
+        if later:
+            path = later.pop()
+            path.rename(mine / "metrics" / path.name)
+        else:
+            change(mine / "status.json", state="drained")
+
+    monkeypatch.setattr("monitor.watch.command.time.sleep", go_on)
     lines = job.ran("watch", mine).out.splitlines()
-    writer.join()
     assert lines[1] == "no report yet: the first comes when its refresh has ended"
     starts = [result["refresh_start"][11:19] for result in metrics(mine)]
     assert [line.split()[1] for line in lines[2:-1]] == starts[::-1]
