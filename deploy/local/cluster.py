@@ -26,7 +26,7 @@ from deploy.local.processes import FLINK, answers
 CONF, LOG = HOME / "conf", HOME / "log"
 PARAMETERS = FLINK.run / "parameters.json"
 TEMPLATE = ROOT / "deploy" / "flink" / "config.yaml"
-LIMIT = 90.0
+LIMIT = 300.0
 """A process has so many seconds to answer."""
 SHOW_EVERY = 5.0
 OPENED = ("lang", "nio", "util", "net")
@@ -224,7 +224,9 @@ def _taskmanagers(parameters: Parameters) -> list[dict[str, Any]] | None:
     """What the page tells of registered TaskManagers; None if it is not there."""
     # Without a proxy of the user's: this is about this machine.
     try:
-        with build_opener(ProxyHandler({})).open(f"{parameters.page}/taskmanagers", timeout=3) as r:
+        with build_opener(ProxyHandler({})).open(
+            f"{parameters.page}/taskmanagers", timeout=30
+        ) as r:
             answer: list[dict[str, Any]] = json.load(r)["taskmanagers"]
     except (OSError, ValueError, KeyError, TypeError):
         return None

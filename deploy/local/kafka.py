@@ -26,7 +26,7 @@ HOME = ROOT / ".tools" / "kafka"
 FILES = ROOT / "deploy" / "kafka"
 BROKER = Processes(HOME, f"-Dcorrenteza.kafka={HOME}", {"broker": "kafka.Kafka"})
 USER = "correnteza"
-LIMIT = 60.0
+LIMIT = 300.0
 """Seconds that the broker has to answer."""
 
 

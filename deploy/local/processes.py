@@ -122,7 +122,7 @@ class Processes:
         self._signal(there, signal.SIGTERM)
         self._wait(there, PATIENCE)
         self._signal(there, signal.SIGKILL)
-        self._wait(there, PATIENCE)
+        self._wait(there, 4 * PATIENCE)
         left = {role: pids for role in roles if (pids := self.alive(role))}
         if left:
             raise SystemExit(f"error: still running after kill -9: {left}")
@@ -159,7 +159,7 @@ FLINK = Processes(
 def answers(port: str) -> bool:
     """Whether anything listens on a port of this machine."""
     try:
-        with socket.create_connection(("localhost", int(port)), timeout=1):
+        with socket.create_connection(("localhost", int(port)), timeout=10):
             return True
     except OSError:
         return False

@@ -19,7 +19,7 @@ from deploy.local.processes import Processes, answers
 
 HOME = ROOT / ".tools" / "registry"
 REGISTRY = Processes(HOME, f"-Dcorrenteza.registry={HOME}", {"registry": "apicurio-registry-app"})
-LIMIT = 120.0
+LIMIT = 300.0
 """Seconds that the registry has to answer."""
 
 

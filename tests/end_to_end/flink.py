@@ -28,7 +28,9 @@ WORDS = (
 needs_flink = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not all(cluster.healthy(role, PARAMETERS) for role in FLINK.roles),
+        # Where no test may be skipped it fails if Flink is down, and not if it is busy just now.
+        os.environ.get("REQUIRE_ALL") != "1"
+        and not all(cluster.healthy(role, PARAMETERS) for role in FLINK.roles),
         reason="Flink is not up: make flink-up",
     ),
 ]

@@ -1,4 +1,7 @@
-"""Classes live on Flink: a run that a kill has met has the files of the embedded runner."""
+"""Classes that are known later, live on Flink, with a kill amid open questions.
+
+All files are the embedded runner's, alerts and what later ones need of refreshes among them.
+"""
 
 from __future__ import annotations
 
@@ -29,4 +32,5 @@ def test_a_taskmanager_that_is_killed_leaves_no_trace_in_a_run_of_classes(tmp_pa
     argv = [*job, "--start", settings["start"], "--output", str(tmp_path / "replayed")]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert any(live.folder.glob("summaries/*.json"))
     assert_same(live.folder, tmp_path / "replayed")

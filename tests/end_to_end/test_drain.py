@@ -1,6 +1,6 @@
 """``--on-interrupt drain``: Ctrl-C ends a live run with its refresh; ``--resume`` goes on there.
 
-On both runners that stream.
+On Prism; on Flink it is a run with labels that is drained (``test_labels_flink``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 
 from pipeline.runners.prism import find_prism
-from tests.end_to_end import flink
 from tests.end_to_end.exactness import Cadence, assert_exact, predictions
 from tests.kit.job import (
     Told,
@@ -34,16 +33,9 @@ LIVE = (
 )
 PATIENCE = 300.0
 """Seconds in which reports must come."""
-RUNNERS = [
-    pytest.param(
-        ("--runner", "prism"),
-        id="prism",
-        marks=[
-            pytest.mark.slow,
-            pytest.mark.skipif(find_prism() is None, reason="Prism is not at hand: make prism"),
-        ],
-    ),
-    pytest.param(flink.WORDS, id="flink", marks=flink.needs_flink),
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_prism() is None, reason="Prism is not at hand: make prism"),
 ]
 
 
@@ -77,12 +69,9 @@ def assert_drained(result: Told, run: Path) -> pd.Timestamp:
     return ends[-1]
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
-def test_a_live_run_is_drained_to_whole_refreshes_and_goes_on_there(
-    runner: tuple[str, ...], home: Path
-) -> None:
+def test_a_live_run_is_drained_to_whole_refreshes_and_goes_on_there(home: Path) -> None:
     run = home / "run"
-    message = drain(run, *runner, "--output", str(run))
+    message = drain(run, "--runner", "prism", "--output", str(run))
     end = assert_drained(message, run)
     again = drain(run, *resume_options(message)[len(LIVE) :])
     assert assert_drained(again, run) >= end + pd.Timedelta(seconds=2 * EVERY)

@@ -23,6 +23,7 @@ from tests.end_to_end.streams import MADE, make_stream, parquet_files, schema_fi
 from tests.kit.job import content, finish, process
 
 RIDGE = ("--learner", "ridge", "--keep", "0")
+REFRESHES = 80
 SLIDING = ("--window", "3m", "--every", "1m", "--latency", "20s", "--lag", "2")
 RUNNERS = {"prism": ("--runner", "prism"), "flink": WORDS}
 ON = [
@@ -46,19 +47,19 @@ class Case(NamedTuple):
 
 
 def late_people(folder: Path) -> Case:
-    """200 refreshes of sliding windows, with rows out of order and late."""
-    argv = (*RIDGE, *SLIDING, "--refreshes", "200", "--rate", "25", "--batch-rows", "400")
+    """Refreshes of sliding windows, with rows out of order and late."""
+    argv = (*RIDGE, *SLIDING, "--refreshes", str(REFRESHES), "--rate", "25", "--batch-rows", "400")
     # some arrive after the end that count before it, and some at first count before the start:
     # the people's own table says how many are within
     people = People("learnable", 42, 25, micros_of(START), 20 * SECOND)
-    _, stamps = people.arrivals(0, 220 * 60 * 25, ())
-    within = (stamps >= people.start) & (stamps < people.start + 200 * 60 * SECOND)
+    _, stamps = people.arrivals(0, (REFRESHES + 20) * 60 * 25, ())
+    within = (stamps >= people.start) & (stamps < people.start + REFRESHES * 60 * SECOND)
     return Case((*argv, "--disorder", "20"), Cadence(60, lag=2), int(within.sum()))
 
 
 def files_with_gaps(folder: Path) -> Case:
-    """200 minutes in five files, unsorted, with gaps of some minutes, nulls and rejects."""
-    rows = make_stream(windows=200, rows_a_window=150, seed=5)
+    """Many minutes in five files, unsorted, with gaps of some minutes, nulls and rejects."""
+    rows = make_stream(windows=REFRESHES, rows_a_window=150, seed=5)
     rows.loc[::50, "x"] = float("inf")
     given = parquet_files(rows, folder / "in", pieces=5, group=997)
     schema = schema_file(MADE, folder / "made.toml")
@@ -120,5 +121,7 @@ def test_another_runner_writes_the_same_files_to_the_byte(
 
 
 def test_the_made_files_have_gaps_of_several_windows() -> None:
-    minutes = np.unique(make_stream(windows=200, rows_a_window=150, seed=5)["at"].dt.floor("min"))
+    minutes = np.unique(
+        make_stream(windows=REFRESHES, rows_a_window=150, seed=5)["at"].dt.floor("min")
+    )
     assert max(np.diff(minutes)) >= np.timedelta64(4, "m")

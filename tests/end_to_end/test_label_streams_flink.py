@@ -15,7 +15,7 @@ from tests.end_to_end.test_labels import delayed
 from tests.kit.job import ROOT, content, finish, process
 
 pytestmark = flink.needs_flink
-SECONDS = 600
+SECONDS = 240
 """A run on Flink has so long to end."""
 
 

@@ -1,4 +1,7 @@
-"""Labels that come later, live on Flink: a kill, a savepoint and a drain amid open questions."""
+"""Labels that come later, live on Flink: a savepoint and a drain amid open questions.
+
+A kill amid open questions is that of ``test_classes_flink``.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import pytest
 
 from tests.end_to_end import flink
 from tests.end_to_end.chaos import BATCH, LIVE, Live
-from tests.kit.job import ROOT, assert_whole, content
+from tests.kit.job import ROOT, assert_whole, content, status
 
 pytestmark = flink.needs_flink
 LATER = ("--people-delay", "0..12s", "--refreshes", "9")
@@ -39,24 +42,18 @@ def assert_same(run: Path, replayed: Path) -> None:
     assert any(name.startswith("outcomes/") for name in one)
 
 
-def test_a_taskmanager_that_is_killed_amid_open_questions_leaves_no_trace(tmp_path: Path) -> None:
-    live = Live(tmp_path / "live", LATER)
-    live.wait_for(lambda: live.reports >= 3, "its third report")
-    flink.kill("taskmanager")
-    flink.mend()
-    live.wait_for_more()
-    assert live.end(60) == 0, live.said
-    assert_same(live.folder, replay(live.folder, tmp_path / "replayed"))
-
-
-@pytest.mark.parametrize("way", ["savepoint", "drain"])
+@pytest.mark.parametrize(
+    ("way", "ends"), [("savepoint", (130, "interrupted")), ("drain", (0, "drained"))]
+)
 def test_a_run_that_is_stopped_amid_open_questions_goes_on_to_the_same_files(
-    way: str, tmp_path: Path
+    way: str, ends: tuple[int, str], tmp_path: Path
 ) -> None:
     live = Live(tmp_path / "live", (*LATER, "--on-interrupt", way))
     live.wait_for(lambda: live.reports >= 3, "its third report")
     live.process.send_signal(signal.SIGINT)
-    live.end(30)
-    live.go_on()
-    assert live.end(60) == 0, live.said
+    ended = (live.end(), status(live.folder)["state"])
+    if ended != (0, "done"):  # it was quicker: its start took so long that all came at once
+        assert ended == ends, live.said
+        live.go_on()
+        assert live.end(60) == 0, live.said
     assert_same(live.folder, replay(live.folder, tmp_path / "replayed"))

@@ -294,6 +294,7 @@ class KafkaPlannerReader(UnboundedReader):
         self.plan.journal.write_decision(self.decisions, decision)
         self.decisions += 1
         self.ranges.decide(decision)
+        self.watch.noted_at = 0.0  # who has read the decision may ask for the end: noted before
 
     def _keep_ranges(self, planned: Range | None) -> None:
         """Keeps what was planned in a refresh when the watermark leaves it."""
