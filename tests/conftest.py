@@ -1,6 +1,7 @@
 """With REQUIRE_ALL=1 a skipped test fails the run.
 
-With ``--dist loadgroup`` all tests with "flink" or "kafka" in their names run on one worker.
+With ``--dist loadgroup`` all tests with "flink" in their names run on one worker, those with
+"kafka" on one, and those of a file whose fixtures take long.
 
 Hypothesis has no deadline, and where no test may be skipped it tries the same examples every time:
 neither a slow machine nor an example that nobody has seen before fails a change that is right.
@@ -47,17 +48,24 @@ def pytest_terminal_summary(
         terminalreporter.write_line(line, red=True)
 
 
-class SharedApart(LoadScopeScheduling):
-    """Sends the tests that share Flink or the broker to one worker, the others anywhere.
+COSTLY = (*("dashboard", "exactness", "interrupt", "kill_prism", "package", "prometheus", "serve"),)
+"""Files of tests/end_to_end whose fixtures take longer than most tests: one worker makes them."""
 
-    Some of them kill what others need, and one needs both.
+
+class SharedApart(LoadScopeScheduling):
+    """Sends the tests that share Flink, or the broker, to one worker, the others anywhere.
+
+    Some of them kill what others need; one needs both (``kafka.one_at_a_time``).
 
     (xdist's own groups go by a node id that it changes, which pytest 9.2 no longer lets it do.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        shared = ("flink", "kafka")
-        return "shared" if any(name in nodeid.lower() for name in shared) else nodeid
+        path = nodeid.partition("::")[0].lower()
+        for name in ("flink", "kafka"):
+            if name in nodeid.lower():
+                return name
+        return path if path.endswith(tuple(f"/test_{one}.py" for one in COSTLY)) else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> SharedApart | None:

@@ -6,6 +6,7 @@ See Flink's documentation, "REST API": /jobs, /jobs/:jobid/status, /jobs/:jobid/
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,11 +16,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError
 from urllib3.util import Retry
 
-SECONDS = 5.0
-"""Seconds in which a cluster has to answer."""
+SECONDS = 15.0
+"""Seconds in which a cluster has to answer; one that starts a job or a savepoint is busy."""
 RETRIES = Retry(connect=2, read=0, status=0, other=0, redirect=5, backoff_factor=0.1)
 """Only what could not connect is tried again: then the cluster has done nothing yet."""
-CANCEL_SECONDS = 20.0
+CANCEL_SECONDS = 60.0
 SAVEPOINT_SECONDS = 120.0
 RAISED_FROM = "The above exception was the direct cause of the following exception:"
 MEANWHILE = "During handling of the above exception, another exception occurred:"
@@ -200,11 +201,15 @@ class Job:
         trigger = self.cluster.get(f"/jobs/{self.id}/savepoints", {"cancel-job": True})
         until = time.monotonic() + SAVEPOINT_SECONDS
         while time.monotonic() < until:
-            answer = self.cluster.get(f"/jobs/{self.id}/savepoints/{trigger['request-id']}")
-            if answer["status"]["id"] == "COMPLETED":
-                return _location(answer["operation"])
+            # Flink takes it, and then cancels the job, whether or not this look is answered.
+            with suppress(Unreachable):
+                answer = self.cluster.get(f"/jobs/{self.id}/savepoints/{trigger['request-id']}")
+                if answer["status"]["id"] == "COMPLETED":
+                    break
             time.sleep(0.5)
-        raise Unreachable(f"no savepoint within {SAVEPOINT_SECONDS:.0f} s")
+        else:
+            raise Unreachable(f"no savepoint within {SAVEPOINT_SECONDS:.0f} s")
+        return _location(answer["operation"])
 
 
 def _location(operation: dict[str, Any]) -> str:

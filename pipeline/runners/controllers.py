@@ -18,7 +18,7 @@ from transforms.versions import OtherVersion
 
 LOOK_SECONDS = 2.0
 """Seconds between two looks at the job on the cluster."""
-START_SECONDS = 40.0
+START_SECONDS = 120.0
 """Maximum number of seconds in which the job server starts a job on the cluster."""
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -173,7 +175,7 @@ def _take(producer: Any, topic: str, record: Record) -> bool:
 def ends_of(topic: str) -> dict[int, int]:
     """By partition of a topic the offset behind its last record."""
     from confluent_kafka import TopicPartition
-    from confluent_kafka.admin import OffsetSpec
+    from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
     admin = make_admin()
     partitions = admin.list_topics(topic, timeout=120).topics[topic].partitions
@@ -221,6 +223,15 @@ class Producing:
         """Waits until all is produced."""
         self._thread.join(self.seconds + 300)
         assert self.error is None and self.sent == len(self.records), self.error
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Keeps who kills the broker apart from who needs it beside Flink, in another worker."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    with open(HOME / "tests.lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def kill_broker() -> None:

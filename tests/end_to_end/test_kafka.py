@@ -6,7 +6,7 @@ import gc
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -216,9 +216,16 @@ def test_a_live_run_is_replayed_to_the_byte_with_idle_added_and_late_partitions(
     live.replay(tmp_path / "prism", "--runner", "prism")
 
 
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """No other test kills the broker meanwhile, or needs it as it was."""
+    with kafka.one_at_a_time():
+        yield
+
+
 @needs_prism
 def test_a_broker_and_a_launcher_that_are_killed_lose_and_double_no_row(
-    schema: Path, tmp_path: Path
+    schema: Path, tmp_path: Path, alone: None
 ) -> None:
     rides = make_rides(16_000)
     topic = make_topic(4)
@@ -239,7 +246,7 @@ def test_a_broker_and_a_launcher_that_are_killed_lose_and_double_no_row(
 
 @pytest.mark.skipif(bool(flink.needs_flink[1].args[0]), reason="Flink is not up: make flink-up")
 def test_a_live_run_on_flink_whose_taskmanager_is_killed_is_replayed_to_the_byte(
-    schema: Path, tmp_path: Path
+    schema: Path, tmp_path: Path, alone: None
 ) -> None:
     rides = make_rides(12_000)
     topic = make_topic(4)

@@ -30,6 +30,7 @@ class FakeJob:
         saved: the path of the savepoint that it can take; None: it fails to.
         trace: the stack trace of its last failure; None: it had none.
         refusals: so often it is not cancelled though asked to be.
+        silences: so often it does not answer whether the savepoint is there.
     """
 
     name: str
@@ -41,6 +42,7 @@ class FakeJob:
     trace: str | None = None
     start: int = 0
     refusals: int = 0
+    silences: int = 0
 
     def answer(self, method: str, rest: str) -> Any:
         if method == "PATCH":
@@ -64,6 +66,9 @@ class FakeJob:
         if method == "POST":
             return {"request-id": "r"}
         assert rest == "/savepoints/r"
+        if self.silences:
+            self.silences -= 1
+            raise Refused(SERVER_SIDE)
         return {"status": {"id": "COMPLETED"}, "operation": self._operation()}
 
     def _operation(self) -> dict[str, Any]:

@@ -84,6 +84,15 @@ def test_a_savepoint_ends_the_job_and_the_way_on_starts_from_it(
     assert job.state == "CANCELED"
 
 
+def test_a_savepoint_is_waited_for_though_the_cluster_does_not_answer_a_look(
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
+) -> None:
+    controller = flink_controller(cluster, tmp_path, messages, "savepoint")
+    start_job(cluster, controller, saved="file:/s/savepoint-1", silences=1)
+    assert not controller.on_interrupt()
+    assert controller.checkpoint == "file:/s/savepoint-1"
+
+
 def test_after_a_drain_the_run_goes_on_without_the_checkpoint_of_the_ended_stream(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
