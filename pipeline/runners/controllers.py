@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from typing_extensions import override
 
+from model import files
 from model.runs import RunFolder
 from pipeline.logs import mute
 from pipeline.runners.cluster import Cluster, Job, Unreachable
@@ -65,6 +67,24 @@ class RunController(Controller):
         return True
 
 
+def find_newest(checkpoint: str) -> str:
+    """The newest checkpoint of a job, if they are in a folder of this machine; else the given one.
+
+    Flink removes the older ones, and a JobManager that was killed cannot report its last ones.
+
+    Args:
+        checkpoint: one of the job's, as ``file:/checkpoints/ID/chk-7``, or a savepoint.
+    """
+    path = checkpoint.removeprefix("file:")
+    name = Path(path).name
+    if not (files.is_local(path) and name.startswith("chk-")):
+        return checkpoint
+    kept = [found.parent for found in Path(path).parent.glob("chk-*/_metadata")]
+    numbers = [int(one.name[4:]) for one in kept if one.name[4:].isdigit()]
+    newest = max(numbers, default=None)
+    return checkpoint if newest is None else f"{checkpoint.removesuffix(name)}chk-{newest}"
+
+
 class FlinkController(RunController):
     """Knows the job on the cluster: its restarts, its checkpoints; takes a savepoint.
 
@@ -102,7 +122,7 @@ class FlinkController(RunController):
     def resume_options(self) -> list[str]:
         if self.checkpoint is None or self.draining:  # a drained stream's checkpoints have ended
             return super().resume_options
-        return [*super().resume_options, f"--savepoint_path={self.checkpoint}"]
+        return [*super().resume_options, f"--savepoint_path={find_newest(self.checkpoint)}"]
 
     @override
     def tick(self) -> None:

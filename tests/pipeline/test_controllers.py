@@ -84,6 +84,17 @@ def test_a_savepoint_ends_the_job_and_the_way_on_starts_from_it(
     assert job.state == "CANCELED"
 
 
+def test_the_way_on_starts_from_the_newest_checkpoint_though_the_cluster_ended_before_a_look(
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
+) -> None:
+    for name in ("chk-9/_metadata", "chk-10/_metadata", "chk-11/half", "shared/_metadata"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    controller = flink_controller(cluster, tmp_path, messages)
+    start_job(cluster, controller, checkpoint=f"file:{tmp_path}/chk-2")
+    assert controller.resume_options[-1] == f"--savepoint_path=file:{tmp_path}/chk-10"
+
+
 def test_a_savepoint_is_waited_for_though_the_cluster_does_not_answer_a_look(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
