@@ -234,6 +234,8 @@ class KafkaPlannerReader(UnboundedReader):
                 return False  # a broker that restarts; nothing is decided meanwhile
             planned = self.ranges.next()
         self._keep_ranges(planned)
+        if planned is not None and self.ranges.is_idle:
+            self.watch.noted_at = 0.0  # a drain ends here, and the last status counts all as idle
         self._note_state()
         if planned is None:
             return False
@@ -294,7 +296,7 @@ class KafkaPlannerReader(UnboundedReader):
         self.plan.journal.write_decision(self.decisions, decision)
         self.decisions += 1
         self.ranges.decide(decision)
-        self.watch.noted_at = 0.0  # who has read the decision may ask for the end: noted before
+        self.watch.noted_at = 0.0
 
     def _keep_ranges(self, planned: Range | None) -> None:
         """Keeps what was planned in a refresh when the watermark leaves it."""
