@@ -103,6 +103,7 @@ departures: $(FLIGHTS) ## flights that are answered when they land: how much doe
 
 bench: $(TEST) ## the job on each runner beside a plain loop and peers (make prism flink-up peers)
 	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks.class_rates
 	@$(BIN)/python -m benchmarks.startup
 	@$(BIN)/python -m benchmarks.kafka
 

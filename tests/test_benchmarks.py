@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from typing_extensions import override
 
-from benchmarks import data
+from benchmarks import class_loop, class_rates, data
 from benchmarks.__main__ import fallen, unheld
 from benchmarks.contenders import Job, Loop, Peer, Work
 from benchmarks.contest import Contest, Entry, entries, times
@@ -210,3 +210,29 @@ def test_reading_that_lost_a_row_is_no_measurement() -> None:
 def test_the_files_that_are_read_hold_the_same_rows(tmp_path: Path) -> None:
     for path in write(tmp_path, 50):
         assert read_all(plan(str(path), READING)) == 50
+
+
+def test_the_shares_of_classes_are_of_added_work_and_the_limit_is_for_the_job_without_a_trial() -> (
+    None
+):
+    loop, without, trial = class_rates.SIDES
+    pairs = {
+        loop: [Pair(took(1.0), took(10.0))],
+        without: [Pair(took(4.0), took(14.0))],
+        trial: [Pair(took(4.0), took(16.0))],
+    }
+    compared = class_rates.Compared("forest", pairs)
+    assert [compared.cpu_shares(side) for side in (without, trial)] == [[0.9], [0.75]]
+    assert compared.held
+    assert not class_rates.Compared("forest", {**pairs, without: pairs[trial]}).held
+
+
+def test_the_plain_loop_of_classes_takes_the_log_loss_of_each_window_but_the_first(
+    tmp_path: Path,
+) -> None:
+    class_rates.write(tmp_path / "rows.parquet", 3_000, 3, text=True)
+    found = list(windows(str(tmp_path / "rows.parquet"), 1_000))
+    losses = class_loop.loop(found, "logistic", tmp_path)
+    assert set(found[0].target) == {"class 0", "class 1", "class 2"}
+    assert len(losses) == 2 and all(0 < loss < np.log(3) for loss in losses)
+    assert len(list(tmp_path.glob("*.joblib"))) == 3
