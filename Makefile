@@ -78,13 +78,13 @@ slow: $(TEST)
 # What is installed here is what the lock has for this Python. NumPy's stubs of 3.11 and later are beyond
 # Python 3.10's grammar, so there its arrays count as Any.
 pythons: $(TEST) .tools/bin/uv ## does the lock install, and do the types hold, on Python 3.10 to 3.13?
-	@for python in $(PYTHONS); do \
-		echo "== Python $$python (lock, types)"; \
+	@printf '%s\n' $(PYTHONS) | xargs -n 1 -P 2 sh -c ' \
+		python=$$0; \
 		for lock in test docs; do .tools/bin/uv pip install --quiet --dry-run --require-hashes \
 			--python-version $$python --target .tools/none -r requirements/$$lock.txt || exit 1; done; \
 		case $$python in 3.10) any=--no-warn-return-any;; *) any=;; esac; \
-		$(BIN)/python -m mypy --python-version $$python $$any || exit 1; \
-	done
+		types=$$($(BIN)/python -m mypy --python-version $$python $$any 2>&1) || failed=1; \
+		echo "== Python $$python (lock, types): $$types"; exit $${failed:-0}'
 
 docs: $(DOCS) ## build the site into site/, with warnings as errors
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
