@@ -87,7 +87,7 @@ def send(url: str, body: object = None) -> Any:
     """The server's answer to a request, as JSON."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         return json.load(answer)
 
 
@@ -102,7 +102,7 @@ def ask(url: str, people: pa.Table) -> float:
     return float(np.abs(np.array(answer["predictions"]) - salaries).mean())
 
 
-def wait_for(what: Any, seconds: float = 60) -> None:
+def wait_for(what: Any, seconds: float = 300) -> None:
     """Waits until something holds."""
     until = time.monotonic() + seconds
     while not what():

@@ -44,7 +44,7 @@ def fill(address: str, rate: float, seconds: float) -> int:
     topic = parse_topic(address)
     admin = AdminClient({"bootstrap.servers": topic.servers})
     try:
-        there = topic.name in admin.list_topics(timeout=10).topics
+        there = topic.name in admin.list_topics(timeout=60).topics
         if not there:
             admin.create_topics([NewTopic(topic.name, PARTITIONS, 1)])[topic.name].result(20)
     except KafkaException as error:

@@ -370,7 +370,7 @@ def test_a_broker_or_topic_that_is_not_there_is_one_line(
 
 def test_the_topic_of_the_tour_is_learned_from(tmp_path: Path) -> None:
     topic = address(f"people-{tmp_path.name.replace('_', '-')}-{time.time_ns()}")
-    assert fill(topic, rate=200, seconds=6) > 1_000
+    assert fill(topic, rate=200, seconds=6) > 500
     folder = tmp_path / "run"
     job = ("--window", "2s", "--learner", "ridge", "--until", "now", "--output", folder)
     result = run("--input", topic, "--schema", ROOT / "examples" / "people.toml", *job)

@@ -285,8 +285,8 @@ def session_of_program(monkeypatch: pytest.MonkeyPatch) -> int:
     start: Any = subprocess_server.SubprocessServer._really_start_process
     process, _ = start([sys.executable, "-c", SHOW_SESSION], 1, logger)
     assert isinstance(process, subprocess.Popen)
-    session = int(shown.get(timeout=60))
-    process.wait(60)
+    session = int(shown.get(timeout=300))
+    process.wait(300)
     return session
 
 

@@ -45,6 +45,7 @@ class ShortAfterHead(Short):
     """Deadlines of a test whose client is slow only when it has sent a head."""
 
     head_seconds = 600.0
+    body_seconds = 4.0
 
 
 class Patient(Deadlines):
@@ -55,9 +56,11 @@ class Patient(Deadlines):
 
 
 @contextmanager
-def serve_here(run: Path, protocol: type[Deadlines] = Short, app: Any = None) -> Iterator[int]:
+def serve_here(
+    run: Path, protocol: type[Deadlines] = Short, timeout: float = 0.5, app: Any = None
+) -> Iterator[int]:
     """A server in a thread of this process; its port."""
-    options = Options(str(run), port=0, timeout=0.5)
+    options = Options(str(run), port=0, timeout=timeout)
     core = open_core(options)
     with open_socket(options) as listener:
         config = uvicorn.Config(
@@ -87,13 +90,13 @@ def port(run: Path) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def after_head(run: Path) -> Iterator[int]:
-    with serve_here(run, ShortAfterHead) as found:
+    with serve_here(run, ShortAfterHead, 3.0) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def patient(run: Path) -> Iterator[int]:
-    with serve_here(run, Patient) as found:
+    with serve_here(run, Patient, 600.0) as found:
         yield found
 
 
@@ -175,7 +178,7 @@ def test_silence_after_an_answer_keeps_no_connection_open(start: bytes, run: Pat
             self.head_seconds = 0.4
             super().on_response_complete()
 
-    with serve_here(run, Once) as port, connect(port) as silent:
+    with serve_here(run, Once, 600.0) as port, connect(port) as silent:
         silent.sendall(start)
         assert receive_all(silent).startswith(b"HTTP/1.1 200 ")
 
