@@ -96,8 +96,9 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         raise UserError(f"--to {given.to}: cannot be written: {error.strerror}") from error
     out.print(f"{name} -> {given.to} ({len(data):,} bytes)", soft_wrap=True)
-    out.print(compare(artefact, folder, predict), soft_wrap=True)
-    _print_notes(artefact, out)
+    whole = given.to.lower().endswith(".onnx")  # with calibration and threshold
+    out.print(compare(artefact, folder, predict, calibrated=whole), soft_wrap=True)
+    _print_notes(artefact, out, decides=whole)
     return 0
 
 
@@ -138,11 +139,11 @@ def describe_decision(decision: Decision, method: str) -> str:
     return f"{'; '.join(lines)} (docs/export.md)" if lines else ""
 
 
-def _print_notes(artefact: Artefact, out: Console) -> None:
+def _print_notes(artefact: Artefact, out: Console, decides: bool = False) -> None:
     schema = artefact.schema
     if schema.calendar:
         out.print(describe_calendar(schema), soft_wrap=True)
-    if artefact.decision is not None:
+    if artefact.decision is not None and not decides:
         line = describe_decision(artefact.decision, schema.calibration)
         if line:
             out.print(line, soft_wrap=True, markup=False)
@@ -164,10 +165,10 @@ def convert(
         UserError: for another ending; as ``to_onnx``.
     """
     ending = os.path.splitext(path)[1].lower()
-    if ending == ".onnx" and artefact.decision is not None:
-        raise UserError(f"--to {path}: a classifier cannot be exported as ONNX: must be a .joblib")
     if ending == ".onnx":
         graph = to_onnx.to_onnx(artefact)
+        if artefact.decision is not None:
+            return graph, lambda columns: to_onnx.run_onnx_classes(graph, columns)[1].ravel()
         return graph, lambda columns: to_onnx.run_onnx(graph, columns)
     if ending != ".joblib":
         raise UserError(f"--to {path}: must end in .joblib or .onnx")
@@ -188,9 +189,13 @@ def _predict_classes(pipeline: Any, columns: dict[str, list[Any]], places: list[
     return np.asarray(found[:, np.argsort(places)], dtype=np.float64).ravel()
 
 
-def _own_probabilities(artefact: Artefact, columns: dict[str, list[Any]]) -> Matrix:
+def _own_probabilities(
+    artefact: Artefact, columns: dict[str, list[Any]], calibrated: bool
+) -> Matrix:
     assert artefact.decision is not None
     made = artefact.classify_columns(columns)
+    if calibrated:
+        return made.probabilities.ravel()
     raw = made.probabilities if made.raw is None else made.raw
     return raw[:, sorted(artefact.decision.columns)].ravel()
 
@@ -209,9 +214,19 @@ def _predict(pipeline: Any, columns: dict[str, list[Any]]) -> Matrix:
 
 
 def compare(
-    artefact: Artefact, folder: RunFolder, predict: Callable[[dict[str, list[Any]]], Matrix]
+    artefact: Artefact,
+    folder: RunFolder,
+    predict: Callable[[dict[str, list[Any]]], Matrix],
+    calibrated: bool = False,
 ) -> str:
-    """A line on how far predictions of a run's newest sample differ from the model's own."""
+    """A line on how far predictions of a run's newest sample differ from the model's own.
+
+    Args:
+        artefact: the model.
+        folder: the run's.
+        predict: the exported one: predictions, or a classifier's probabilities, rows in one line.
+        calibrated: whether these are calibrated where the model's are, of all its classes.
+    """
     rows = read_sample(folder)
     if rows is None:
         return "not compared: the run has no sample (--predictions none)"
@@ -220,7 +235,7 @@ def compare(
     if artefact.decision is None:
         mine = artefact.predict_columns(columns)
     else:
-        mine = _own_probabilities(artefact, columns)
+        mine = _own_probabilities(artefact, columns, calibrated)
     differences = np.abs(predict(columns) - mine)
     most = float(differences.max())
     share = f" ({most / scale:.1e} of their mean size)" if (scale := np.abs(mine).mean()) else ""

@@ -1,12 +1,14 @@
 """A model as an ONNX graph: columns in, predictions out.
 
 Normalising and encoding are written as ONNX's own operators, in double precision; the regressor is
-converted by skl2onnx (``pip install 'correnteza[export]'``). Trees compare in single precision
-there, so predictions differ a little from the artefact's; now and then a row takes another branch.
+converted by skl2onnx (``pip install 'correnteza[export]'``), a classifier too. Trees compare in
+single precision there, so predictions differ a little from the artefact's; now and then a row takes
+another branch.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from model.artefact import Artefact
 from model.encoders import FeatureEncoder
 from model.errors import UserError
 from model.wording import first_line
+from monitor.exporting.onnx_classes import FOUND, decide
 
 OPSET, ML_OPSET = 18, 3
 MATRIX, OUTPUT = "correnteza_matrix", "prediction"
@@ -27,13 +30,15 @@ def to_onnx(artefact: Artefact) -> bytes:
 
     Its inputs are the schema's features, each of shape (rows, 1): double for numbers, with NaN for
     null, and string for categories, in their canonical form, with "" for null. Its output,
-    ``prediction``, has shape (rows, 1).
+    ``prediction``, has shape (rows, 1). A classifier's is string, the predicted class; its second
+    output, ``probabilities``, has shape (rows, classes), calibrated where the artefact's are, in
+    the order of the classes, which stand in the model's metadata under ``classes``, as JSON.
 
     Args:
         artefact: the model.
 
     Raises:
-        UserError: if a package is missing, the schema has encoders of its own, or the regressor
+        UserError: if a package is missing, the schema has encoders of its own, or the estimator
             cannot be converted.
     """
     if isinstance(artefact.encoder, FeatureEncoder):
@@ -49,11 +54,13 @@ def to_onnx(artefact: Artefact) -> bytes:
     width = len(artefact.encoder.names)
     linear = hasattr(artefact.estimator, "coef_")  # the others convert to single precision alone
     tensor = DoubleTensorType if linear else FloatTensorType
+    options = None if artefact.decision is None else {id(artefact.estimator): {"zipmap": False}}
     try:
         regressor = skl2onnx.to_onnx(
             artefact.estimator,
             initial_types=[(MATRIX, tensor([None, width]))],
             target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
+            options=options,
         )
     except Exception as error:  # whatever a converter raises
         kind = type(artefact.estimator).__name__
@@ -69,9 +76,20 @@ def to_onnx(artefact: Artefact) -> bytes:
     del regressor.opset_import[:]  # it names a lower one, and some twice; merged are equal ones
     regressor.opset_import.extend(opsets)
     regressor = onnx.compose.add_prefix(regressor, "regressor_")
-    [given], [made] = regressor.graph.input, regressor.graph.output
+    [given], [*_, made] = regressor.graph.input, regressor.graph.output
+    if artefact.decision is not None:
+        del regressor.graph.output[0]  # its label, which knows of no threshold
     whole = onnx.compose.merge_models(before, regressor, io_map=[(MATRIX, given.name)])
-    _rename_output(whole, made.name)
+    if artefact.decision is None:
+        _rename_output(whole, made.name)
+    else:
+        after = onnx.helper.make_model(
+            decide(artefact.decision, made.type.tensor_type.elem_type),
+            opset_imports=opsets,
+            ir_version=regressor.ir_version,
+        )
+        whole = onnx.compose.merge_models(whole, after, io_map=[(made.name, FOUND)])
+        onnx.helper.set_model_props(whole, {"classes": json.dumps(artefact.decision.classes)})
     whole.doc_string = f"{artefact.schema.name}: {artefact.schema.target}"
     onnx.checker.check_model(whole)
     data: bytes = whole.SerializeToString(deterministic=True)
@@ -147,6 +165,17 @@ def run_onnx(data: bytes, columns: dict[str, Any]) -> Matrix:
     Raises:
         UserError: if onnxruntime is not installed.
     """
+    [made] = _run(data, columns)
+    return np.asarray(made, dtype=np.float64).reshape(-1)
+
+
+def run_onnx_classes(data: bytes, columns: dict[str, Any]) -> tuple[list[str], Matrix]:
+    """The predicted classes, and probabilities of shape (rows, classes); as ``run_onnx``."""
+    predicted, probabilities = _run(data, columns)
+    return [str(name) for name in predicted[:, 0]], probabilities
+
+
+def _run(data: bytes, columns: dict[str, Any]) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
@@ -160,5 +189,4 @@ def run_onnx(data: bytes, columns: dict[str, Any]) -> Matrix:
             feeds[given.name] = np.array(texts, dtype=object)[:, None]
         else:
             feeds[given.name] = np.asarray(values, dtype=np.float64)[:, None]
-    [made] = session.run(None, feeds)
-    return np.asarray(made, dtype=np.float64).reshape(-1)
+    return session.run(None, feeds)

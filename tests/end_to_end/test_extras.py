@@ -146,6 +146,52 @@ def test_an_onnx_graph_predicts_nearly_the_same(learner: str, folder: Path) -> N
     assert float(done.stdout) < ONNX_TOLERANCE[learner]
 
 
+CLASSIFIERS = """\
+import numpy as np, onnxruntime as ort, pandas as pd
+from monitor.exporting.to_onnx import to_onnx
+from pipeline import backtest
+
+rows = pd.read_parquet('rows.parquet')
+steep = rows['z'] - 100 + 5 * (rows['c'] == 'a')
+rows['two'] = np.where(steep > 4, 'sim, é', 'não')
+rows['three'] = np.where(steep > 9, 10, np.where(steep > 0, -3, 9))
+columns = {n: rows[n].tolist() for n in 'xzc'}
+feeds = {n: rows[[n]].to_numpy(np.float64) for n in ('x', 'z')}
+feeds['c'] = rows[['c']].fillna('').to_numpy(object)
+costs = {'positive': 'sim, é', 'costs': {'fp': 1, 'fn': 9}}
+for target, calibration, learner, more in (
+    ('two', 'none', 'logistic', {'positive': 'não'}),
+    ('two', 'isotonic', 'forest(n_estimators=5)', costs),
+    ('two', 'sigmoid', 'boosting(max_iter=5)', {}),
+    ('three', 'isotonic', 'logistic', {'classes': ['7', '10', '9', '-3']}),
+    ('three', 'sigmoid', 'forest(n_estimators=5)', {}),
+):
+    schema = {'name': 's', 'time': 'at', 'target': target, 'task': 'classification', **more}
+    features = {'numeric': ['x', 'z'], 'categorical': ['c']}
+    schema |= {'calibration': calibration, 'features': features}
+    some = rows[['at', 'x', 'z', 'c', target]]
+    found = backtest(some, schema, window='20d', learner=learner, gate='none', progress=False)
+    artefact = found.models.newest.artefact
+    assert (artefact.decision.calibrator is None) == (calibration == 'none')
+    session = ort.InferenceSession(to_onnx(artefact))
+    predicted, probabilities = session.run(['prediction', 'probabilities'], feeds)
+    assert session.get_modelmeta().custom_metadata_map['classes'].startswith('[')
+    mine = artefact.classify_columns(columns)
+    assert predicted[:, 0].tolist() == mine.names.to_pylist()
+    far = np.abs(probabilities - mine.probabilities).max()
+    assert far < (1e-12 if learner == 'logistic' else 1e-5), (target, calibration, learner, far)
+"""
+
+
+def test_an_onnx_graph_of_a_classifier_has_its_classes_and_calibrated_probabilities(
+    folder: Path,
+) -> None:
+    argv = [sys.executable, "-c", CLASSIFIERS]
+    env = variables(learners_path())
+    done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_onnx_cannot_hold_is_refused_in_a_line(folder: Path) -> None:
     run = run_job(folder, "onnx-lightgbm", "0", *LIGHTGBM)
     argv = [sys.executable, "-m", "pipeline", "models", "export", run.name, "newest"]

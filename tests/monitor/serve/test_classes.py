@@ -155,7 +155,7 @@ def test_predictions_of_the_run_have_the_classes_as_the_rows_had_them(
     assert table["target"].to_pylist() == list(map(as_class, make_rows(values)["y"]))
 
 
-def test_a_model_is_exported_with_its_classes_and_as_onnx_is_refused(
+def test_a_model_is_exported_with_its_classes(
     made: tuple[Path, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, values = made
@@ -169,5 +169,3 @@ def test_a_model_is_exported_with_its_classes_and_as_onnx_is_refused(
     places = [artefact.decision.classes.index(name) for name in pipeline.classes_]
     assert np.abs(pipeline.predict_proba(rows) - raw[:, places]).max() <= 1e-12
     assert "its probabilities are those before calibration (sigmoid)" in capsys.readouterr().out
-    assert main([*export, str(tmp_path / "model.onnx")]) == 2
-    assert "a classifier cannot be exported as ONNX" in capsys.readouterr().err
