@@ -90,7 +90,8 @@ def fit_target(values: pa.Array, target: Matrix) -> tuple[TargetMeans, Matrix]:
     mean = float(encoder.target_mean_)
     null = by_code.pop(-1, mean)
     texts = values.dictionary.to_pylist()
-    by_value = {texts[code]: each for code, each in by_code.items()}
+    # Sorted: the order of codes is that in which values came, and of the artefact's bytes.
+    by_value = dict(sorted((texts[code], each) for code, each in by_code.items()))
     return TargetMeans(by_value, null, mean), encoded[:, 0]
 
 

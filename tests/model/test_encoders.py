@@ -21,6 +21,7 @@ from model.encoders import Encoded, FeatureEncoder, encode_window, fit_target
 from model.errors import UserError
 from model.manifest import Learner, describe_other
 from model.moments import suffice
+from model.pickling import dump
 from model.schema import Schema, schema_of
 from model.statistics import MANY, summarize_batch
 from model.training import normalize, train
@@ -81,6 +82,16 @@ def test_target_encoding_is_that_of_scikit_learn(pairs: list[tuple[str | None, f
     matrix = np.array([np.nan if c is None else c for c in asked], dtype=object)[:, None]
     found = means.encode(pa.array(asked))
     np.testing.assert_allclose(found, theirs.transform(matrix)[:, 0], rtol=1e-12)
+
+
+def test_a_target_encoder_has_the_same_bytes_in_whatever_order_its_values_came() -> None:
+    texts, target = ["b", "a", None, "c", "b", "a"], np.arange(6.0)
+    found = set()
+    for order in (["a", "b", "c"], ["c", "unused", "b", "a"]):
+        codes = pa.array([None if text is None else order.index(text) for text in texts])
+        means, encoded = fit_target(pa.DictionaryArray.from_arrays(codes, order), target)
+        found.add((dump(means), encoded.tobytes()))
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("number", [1, 2, 4])
