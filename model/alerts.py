@@ -29,8 +29,8 @@ from model.calendar_columns import follows_calendar
 from model.display import DISPLAY
 from model.memory import NOTHING, PSI_CHANCE, Memory, join, remember, remembered_refreshes
 from model.metrics import Metrics
-from model.surprise import DAY, GAP, READY, find_surprises
-from model.units import find_unit
+from model.surprise import DAY, GAP, READY, Times, find_surprises
+from model.units import Unit, find_unit
 
 What = Literal[
     "psi", "mean_shift", "unit", "nulls", "new_values", "error", "bias", "flipped", "coverage"
@@ -44,10 +44,18 @@ WORSE = 1.1
 """Minimum error of an alert, in the usual one."""
 BIASED = 0.25
 """Minimum change of the mean error, in the usual mean absolute error."""
+UNIT_SIZE = 1.0
+"""The least size by which a change of unit is ranked."""
+FEW_ROWS = 5.0
+"""By how much the error, or the mean error, of n rows may change by chance: this over sqrt(n), in
+the usual error. It is four standard deviations, each of 1.25 errors, of a normal variable."""
 TURNED = -0.1
 """A slope of the target on its prediction that is under this has turned its sign."""
 ALSO = 4
 """Maximum number of further columns that the line of a refresh names."""
+DOUBTED = 0.05
+"""The probability that any column alerts falsely in a refresh in or right after which the error
+does: some column is likely to be why, so less of a column is news, and at once."""
 EXPLAINED = 24
 """Number of refreshes over which it is found out what explains the error."""
 
@@ -233,7 +241,11 @@ def find_changes(memory: Memory, place: int, rules: AlertRules) -> dict[str, Cha
     error = find_error(known, rules)
     if error is not None:
         changes[rules.target] = error
-    changes.update(find_drift(known, rules))
+    doubted = error is not None or any(
+        find_error(memory.until(place - back, rules.remembered - 1, rules.every), rules)
+        for back in range(1, GAP + 1)
+    )
+    changes.update(find_drift(known, rules, doubted))
     return changes
 
 
@@ -252,32 +264,49 @@ def find_error(memory: Memory, rules: AlertRules) -> Change | None:
     times, mae = memory.starts[known], mae[known]
     bias, slope = memory.of("", "bias")[known], memory.of("", "slope")[known]
     usual = float(np.median(mae[: -GAP - 1]))
+    # What so few rows show by chance alone, where those before had more.
+    room = FEW_ROWS / float(np.sqrt(max(1.0, memory.of("", "labelled")[-1])))
     found: Change | None = None
-    chance = _probability(rules, 2)
+    chance = _probability(rules, 3)
     sizes = np.log(mae)[:, None]
     for one in find_surprises(times, sizes, rules.every, chance, (1,), wanders=True):
         bound = float(np.exp(one.bound))
-        if mae[-1] > WORSE * usual:
+        if mae[-1] > max(WORSE, 1 + room) * usual:
             size = float(np.log(mae[-1] / usual))
             found = Change("error", float(mae[-1]), bound, usual, None, size)
     if np.isfinite(bias).all():
         for one in find_surprises(times, bias[:, None], rules.every, chance):
             centre = float(np.median(bias[: -GAP - 1]))
-            if abs(bias[-1] - centre) > BIASED * usual:
+            if abs(bias[-1] - centre) > max(BIASED, room) * usual:
                 size = abs(float(bias[-1]) - centre) / usual
                 moved = Change("bias", float(bias[-1]), one.bound, centre, None, size)
                 # where the mean error is most of the error, the target has shifted
                 if found is None or abs(bias[-1] - centre) > 0.5 * mae[-1]:
                     found = moved
-    if found is not None and np.isfinite(slope[-1]) and np.isfinite(slope[: -GAP - 1]).any():
+    if np.isfinite(slope[-1]) and np.isfinite(slope[: -GAP - 1]).any():
         before = float(np.nanmedian(slope[: -GAP - 1]))
         if before > -TURNED and slope[-1] < TURNED:
-            found = Change("flipped", float(slope[-1]), TURNED, before, None, found.size)
+            # An error that is large at times hides it; the slope is as far from its past.
+            turned = found is not None or _has_turned(times, slope, rules.every, chance)
+            size = float(np.log(mae[-1] / usual)) if found is None else found.size
+            if turned:
+                found = Change("flipped", float(slope[-1]), TURNED, before, None, size)
     return found
 
 
-def find_drift(memory: Memory, rules: AlertRules) -> dict[str, Change]:
-    """The columns whose values have changed, with what explains it."""
+def _has_turned(times: Times, slope: Matrix, every: int, chance: float) -> bool:
+    known = np.isfinite(slope)
+    return bool(find_surprises(times[known], slope[known, None], every, chance, (-1,)))
+
+
+def find_drift(memory: Memory, rules: AlertRules, doubted: bool = False) -> dict[str, Change]:
+    """The columns whose values have changed, with what explains it.
+
+    Args:
+        memory: of the refresh, which is the last one in it, and those before.
+        rules: what is an alert.
+        doubted: whether the error has just changed, so that less of a column is news.
+    """
     thresholds = rules.thresholds
     if thresholds.psi is None and thresholds.mean_shift is None:
         return {}
@@ -294,6 +323,8 @@ def find_drift(memory: Memory, rules: AlertRules) -> dict[str, Change]:
         groups.setdefault(np.isfinite(one.values).tobytes(), []).append(one)
     found: dict[str, list[Change]] = {}
     probability = _probability(rules, len(series))
+    if doubted:
+        probability = max(probability, DOUBTED / max(1, len(series)))
     for mask, group in groups.items():
         there = np.frombuffer(mask, bool)
         if not there[-1]:
@@ -303,7 +334,12 @@ def find_drift(memory: Memory, rules: AlertRules) -> dict[str, Change]:
             mine = [i for i, one in enumerate(group) if one.look == look]
             starts = memory.starts[there]
             for each in find_surprises(
-                starts, values[:, mine], rules.every, probability, look.sides, look.at_once
+                starts,
+                values[:, mine],
+                rules.every,
+                probability,
+                look.sides,
+                look.at_once or doubted,
             ):
                 one = group[mine[each.figure]]
                 change = _describe(memory, one, each.bound, chance[known][-1], thresholds)
@@ -333,6 +369,7 @@ class _Look(NamedTuple):
 
 
 SHIFTS, AT_ONCE = _Look((1, -1)), _Look((1,), at_once=True)
+WIDTHS = _Look((1, -1), at_once=True)
 """How means are looked at; and indices and shares. A model that is trained on new rows no longer
 sees what is new in them: these figures may rise for one refresh alone."""
 
@@ -355,6 +392,10 @@ def _drift_series(memory: Memory, chance: Matrix, thresholds: Thresholds) -> lis
             mean = memory.of(column, "mean")
             centre = mean if np.isfinite(mean[-1]) else shift
             series.append(_Series(column, "mean_shift", centre, SHIFTS))
+            widths = memory.of(column, "deviation")
+            if np.isfinite(widths[-1]) and widths[-1] > 0:
+                logarithms = np.log(widths, where=widths > 0, out=np.full(len(widths), np.nan))
+                series.append(_Series(column, "unit", logarithms, WIDTHS))
         if np.isfinite(nulls).any():
             series.append(_Series(column, "nulls", nulls, AT_ONCE))
         if np.isfinite(new).any():
@@ -366,6 +407,8 @@ def _describe(
     memory: Memory, one: _Series, bound: float, chance: float, thresholds: Thresholds
 ) -> Change | None:
     """A surprising figure as a change, if it is large enough to be of any interest."""
+    if one.what == "unit":
+        return _find_unit_change(memory, one.column, twice=True)
     figure = memory.of(one.column, FIGURES[one.what][1])
     value, usual = float(figure[-1]), float(np.nanmedian(figure[: -GAP - 1]))
     if one.what == "psi":
@@ -388,18 +431,42 @@ def _describe(
     return Change(one.what, value, bound, usual, None, (value - usual) / SHARE)
 
 
-ORDER: tuple[What, ...] = ("nulls", "new_values", "mean_shift", "psi")
+def _find_unit_change(memory: Memory, column: str, twice: bool = False) -> Change | None:
+    """The change of unit of a column's newest refresh; with ``twice`` also of the one before.
+
+    Rows of before and after a shift, in one refresh, are as wide as another unit; and a shift may
+    end where a turned sign would.
+    """
+    means, deviations = memory.of(column, "mean"), memory.of(column, "deviation")
+    past = slice(None, -GAP - 1)
+
+    def find(place: int) -> Unit | None:
+        newest = float(means[place]), float(deviations[place])
+        return find_unit(means[past], deviations[past], *newest)
+
+    unit = find(-1)
+    if unit is None or ((twice or unit.factor == -1) and find(-2) != unit):
+        return None
+    return Change("unit", unit.factor, 1.0, 1.0, None, UNIT_SIZE)
+
+
+ORDER: tuple[What, ...] = ("nulls", "new_values", "unit", "mean_shift", "psi")
 
 
 def _explain(memory: Memory, column: str, changes: list[Change]) -> Change:
     """Of the changes of a column the one that names it best, with what it explains."""
     best = min(changes, key=lambda change: ORDER.index(change.what))
+    new = memory.of(column, "new")
+    if best.what == "psi" and np.isfinite(new).any():
+        # A model that was trained meanwhile knows a value of which the refresh before had few rows.
+        newest, before = float(np.nanmax(new[-GAP - 1 :])), float(np.nanmax(new[: -GAP - 1]))
+        if newest > before:
+            usual = float(np.nanmedian(new[: -GAP - 1]))
+            best = Change("new_values", newest, before, usual, None, best.size)
     if best.what in ("mean_shift", "psi"):
-        means, deviations = memory.of(column, "mean"), memory.of(column, "deviation")
-        past = slice(None, -GAP - 1)
-        unit = find_unit(means[past], deviations[past], float(means[-1]), float(deviations[-1]))
-        if unit is not None:
-            best = Change("unit", unit.factor, 1.0, 1.0, None, max(one.size for one in changes))
+        best = _find_unit_change(memory, column) or best
+    if best.what == "unit":
+        best = best._replace(size=max(one.size for one in changes))
     figure = memory.of(column, FIGURES.get(best.what, ("", "mean_shift"))[1])
     return best._replace(explains=_explained(memory.of("", "mae"), figure))
 

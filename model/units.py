@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from model.surprise import NORMAL
+
 Vector = npt.NDArray[np.float64]
 
 
@@ -75,6 +77,8 @@ def find_unit(means: Vector, deviations: Vector, mean: float, deviation: float) 
     lowest, highest = float(means.min()) - room, float(means.max()) + room
     centre, reach = (lowest + highest) / 2, (highest - lowest) / 2
     widths = np.log(deviations / width)
+    middle = float(np.median(means))
+    usual = NORMAL * float(np.median(np.abs(means - middle))) + room
 
     def distance(unit: Unit) -> float:
         """1 at the most where the figures are then as before."""
@@ -83,6 +87,8 @@ def find_unit(means: Vector, deviations: Vector, mean: float, deviation: float) 
         far = max(0.0, spread - widths.max(), widths.min() - spread) / NEAR
         if factor != 1:
             far = max(far, abs(spread) / CLEAR / abs(np.log(factor)))
+        if unit.factor == -1:  # as likely as a shift that ends there, unless it is just as before
+            return float(max(abs(back - middle) / usual, far))
         return float(max(abs(back - centre) / reach, far))
 
     def likelihood(unit: Unit) -> float:

@@ -54,6 +54,7 @@ def report(number: int, **figures: Any) -> Metrics:
         "mae": 10 * float(np.exp(0.1 * rng.normal())),
         "bias": float(rng.normal()),
         "slope": 1 + 0.1 * float(rng.normal()),
+        "labelled": 100,
         **figures,
     }
     start = FIRST + number * HOUR
@@ -66,7 +67,6 @@ def report(number: int, **figures: Any) -> Metrics:
         unlabelled=0,
         late=0,
         rejected=0,
-        labelled=100,
         drift=Drift(features=shifts, prediction=prediction),
         **known,
     )
@@ -106,6 +106,34 @@ def test_a_change_is_named(change: dict[str, Any], expected: set[tuple[str, str]
     assert {one.column for one in found} == {column for column, _ in expected}
     first = [one for one in found if one.state == "new"]
     assert all(one.refresh_start <= SECOND_CHANGED for one in first)
+
+
+def test_a_smaller_change_of_a_column_is_news_where_the_error_has_changed_too() -> None:
+    moved: dict[str, Any] = {"x": {"mean_shift": 0.55}}
+    rare = RULES._replace(run_length=1e6)
+    assert named(alerts(lambda number: moved, rare)) == set()
+    found = alerts(lambda number: {**moved, "bias": 60.0, "mae": 61.0}, rare)
+    assert named(found) == {("y", "bias"), ("x", "mean_shift")}
+
+
+def test_the_error_of_few_rows_may_be_large_by_chance() -> None:
+    odd = {"mae": 40.0, "bias": 35.0}
+    assert ("y", "bias") in named(alerts(lambda number: odd))
+    assert named(alerts(lambda number: {**odd, "labelled": 2})) == set()
+
+
+def test_a_target_that_is_flipped_is_found_by_the_slope_alone() -> None:
+    assert named(alerts(lambda number: {"slope": -1.0})) == {("y", "flipped")}
+
+
+def test_a_value_that_was_new_a_refresh_before_is_why_a_distribution_has_changed() -> None:
+    def change(number: int) -> dict[str, Any]:
+        return {"x": {"psi": 4.0, "new": 0.02 if number == CHANGED else 0.0}}
+
+    reports = [report(n, x={"new": 0.0}) for n in range(CHANGED)]
+    reports += [report(n, **change(n)) for n in (CHANGED, CHANGED + 1)]
+    [first, *_] = replay_alerts(reports, RULES)
+    assert (first.column, first.what) == ("x", "new_values")
 
 
 def test_what_is_small_is_no_alert_however_steady_the_past_was() -> None:
