@@ -5,7 +5,6 @@ So are the baselines by entity and by season, what the gate refuses, and a pin.
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
