@@ -11,9 +11,9 @@ from apache_beam.transforms.window import IntervalWindow, TimestampedValue
 
 from model.answers import drop_label_time, hide_unknown
 from model.asof import Cadence, format_name
-from model.batch import ID, KEY, LATE, TIME, concat, sort_by_time
+from model.batch import ID, KEY, LATE, TIME, concat, filter_rows, row_ids, sort_by_time
 from model.manifest import Reference
-from model.sample import bottom_k
+from model.sample import bottom_k, splitmix64
 from model.schema import Schema
 from model.store import ModelCache, model_cache
 from transforms.coders import SAMPLES
@@ -67,21 +67,57 @@ def bottom_rows(parts: list[SampleRows]) -> list[SampleRows]:
     return [SampleRows(part.tag, rows) for part, rows in zip(parts, kept, strict=True)]
 
 
+def _cut(part: SampleRows, bound: np.uint64) -> SampleRows:
+    """The part without the rows whose ids' hashes are above a bound."""
+    return SampleRows(part.tag, filter_rows(part.rows, splitmix64(row_ids(part.rows)) <= bound))
+
+
+class _Parts(list[SampleRows]):
+    """Parts of a sample.
+
+    Attributes:
+        bound: the greatest hash of an id that may still be in the sample; None: not known.
+    """
+
+    bound: np.uint64 | None = None
+
+
 class BottomRows(beam.CombineFn):
-    """Combines candidates into a refresh's sample, in the order of (event time, row id)."""
+    """Combines candidates into a refresh's sample, in the order of (event time, row id).
+
+    Serve windows of 100 ms make thousands of batches a refresh, so not all parts are gone through
+    for each: only when there are twice the rows of a sample. From then on a part that comes is cut
+    by the bound known, so the rows must double until they are gone through again. A part that has
+    no row left stays, since the categories of the file are those of all parts, in their order.
+    """
 
     def create_accumulator(self) -> list[SampleRows]:
-        return []
+        return _Parts()
 
     def add_input(self, accumulator: list[SampleRows], rows: SampleRows) -> list[SampleRows]:
-        return bottom_rows([*accumulator, rows])
+        return self._add(accumulator, [rows])
 
     def merge_accumulators(self, accumulators: Iterable[list[SampleRows]]) -> list[SampleRows]:
-        return bottom_rows([rows for part in accumulators for rows in part])
+        merged = self.create_accumulator()
+        for accumulator in accumulators:
+            merged = self._add(merged, accumulator)
+        return merged
+
+    def compact(self, accumulator: list[SampleRows]) -> list[SampleRows]:
+        return bottom_rows(accumulator)
 
     def extract_output(self, accumulator: list[SampleRows]) -> SampleRows:
-        parts = sorted(accumulator, key=lambda part: part.tag.key)
+        parts = sorted(bottom_rows(accumulator), key=lambda part: part.tag.key)
         return SampleRows(parts[0].tag, sort_by_time(concat([part.rows for part in parts])))
+
+    def _add(self, accumulator: list[SampleRows], found: list[SampleRows]) -> list[SampleRows]:
+        bound = accumulator.bound if isinstance(accumulator, _Parts) else None
+        accumulator.extend(found if bound is None else [_cut(part, bound) for part in found])
+        if sum(part.rows.num_rows for part in accumulator) <= 2 * SAMPLE_ROWS:
+            return accumulator
+        parts = _Parts(bottom_rows(accumulator))
+        parts.bound = max(splitmix64(row_ids(p.rows)).max() for p in parts if p.rows.num_rows)
+        return parts
 
     def get_accumulator_coder(self) -> beam.coders.Coder:
         return SAMPLES
