@@ -65,6 +65,10 @@ BANDS = {"alta": 9_000.0, "baixa": 0.0, "media": 5_000.0}
 """The bands of ``faixa``, each with its least salary."""
 ANSWERED = "respondido"
 """A further column, of people whose salary is known later than they come: when it is."""
+PERSON = "pessoa"
+"""A further column of these: which person it is, by which an answer finds its question."""
+APART = "people"
+"""What ``--labels`` is where the salaries of people are a stream of their own."""
 
 SILENT = 0.02
 """The share of people whose salary is never known, where it is known later."""
@@ -143,7 +147,7 @@ class People:
     def fields(self) -> tuple[str, ...]:
         """The columns of a person."""
         own = (*FIELDS, *CLASS_FIELDS) if self.kind == "classes" else FIELDS
-        return own if self.delay is None else (*own, ANSWERED)
+        return own if self.delay is None else (*own, ANSWERED, PERSON)
 
     def rows(self, first: int, stop: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
         """The rows from ``first`` to before ``stop``: the first part of ``arrivals``."""
@@ -168,16 +172,48 @@ class People:
         Raises:
             UserError: if people have no such column.
         """
-        draw = _Draw(self, first, stop)
-        arrays = {
-            ID: pa.array(draw.index),
-            TIME: draw.column("timestamp"),
-            LATE: pa.array(draw.delay > self.disorder),
-        }
+        draw = _Draw(self, *self._number(first, stop))
+        late = pa.array(draw.delay > self.disorder)
+        return self._batch(draw, "timestamp", late, columns), draw.stamps
+
+    def answers(
+        self, first: int, stop: int, begin: int, end: int, asked: int, columns: Sequence[str]
+    ) -> pa.RecordBatch:
+        """The people whose salary becomes known in a span of time: a batch of their labels.
+
+        Args:
+            first, stop: indices of the people that are looked at (``asked_before``).
+            begin, end: from when, and until before when, microseconds.
+            asked: people that are stamped before have no question, and are left out.
+            columns: the fields to make.
+
+        Returns:
+            A raw batch without a tag, as of ``rows``; ``__time`` is when the salary is known.
+        """
+        draw = _Draw(self, *self._number(first, stop))
+        known = draw.times + draw.wait
+        draw = draw.take(~draw.silent & (known >= begin) & (known < end) & (draw.stamps >= asked))
+        never = pa.array(np.zeros(len(draw.index), np.bool_))
+        return self._batch(draw, ANSWERED, never, columns)
+
+    def asked_before(self, begin: int, end: int) -> tuple[int, int]:
+        """Between which indices the people lie whose salary is known in a span of time."""
+        assert self.delay is not None
+        least, greatest = self.delay
+        return self.index_at(begin - greatest), self.index_at(end - least + 3 * self.disorder)
+
+    def _number(self, first: int, stop: int) -> tuple[Ints, Ints]:
+        """The indices and nominal times of a range of rows."""
+        index: Ints = np.arange(first, stop, dtype=np.int64)
+        return index, self.start + _floor_multiples(self.step, first, len(index))
+
+    def _batch(
+        self, draw: _Draw, time: str, late: pa.Array, columns: Sequence[str] | None
+    ) -> pa.RecordBatch:
+        arrays = {ID: pa.array(draw.index), TIME: draw.column(time), LATE: late}
         for name in self.fields if columns is None else columns:
             arrays[name] = draw.column(name)
-        stamps = np.maximum(draw.times, draw.nominal - self.disorder)
-        return pa.RecordBatch.from_pydict(arrays), stamps
+        return pa.RecordBatch.from_pydict(arrays)
 
     @property
     def step(self) -> Fraction:
@@ -194,13 +230,17 @@ class People:
 
 
 class _Draw:
-    """The figures of a range of rows, drawn when first asked for."""
+    """The figures of some rows, drawn when first asked for."""
 
-    def __init__(self, people: People, first: int, stop: int) -> None:
+    def __init__(self, people: People, index: Ints, nominal: Ints) -> None:
         self.people = people
         self.pools = _pools(people.seed)
-        self.index: Ints = np.arange(first, stop, dtype=np.int64)
-        self.nominal: Ints = people.start + _floor_multiples(people.step, first, len(self.index))
+        self.index = index
+        self.nominal = nominal
+
+    def take(self, chosen: npt.NDArray[np.bool_]) -> _Draw:
+        """Those of some of the rows."""
+        return _Draw(self.people, self.index[chosen], self.nominal[chosen])
 
     def column(self, name: str) -> pa.Array:
         """The field of that name."""
@@ -209,6 +249,8 @@ class _Draw:
         if name in self.pools.words:
             codes = pa.array(self.places(name).astype(np.int32))
             return pa.DictionaryArray.from_arrays(codes, self.pools.words[name])
+        if name == PERSON:
+            return pa.array(self.index)
         if name in ("latitude", "longitude"):
             return pa.nulls(len(self.index), pa.float64())
         if name == "timestamp":
@@ -285,6 +327,11 @@ class _Draw:
     def times(self) -> Ints:
         """Event times, microseconds."""
         return self.nominal - self.delay
+
+    @property
+    def stamps(self) -> Ints:
+        """Where the rows count in time: those that are late where the watermark stands."""
+        return np.maximum(self.times, self.nominal - self.people.disorder)
 
     @property
     def geracao_id(self) -> Ints:

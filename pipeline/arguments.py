@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from model.errors import UserError
 from model.learners import parse_parameter
+from model.people import APART
 from monitor.commandline import Parser
 from monitor.program import MODULE, as_called
 from pipeline import __version__
@@ -163,6 +164,8 @@ def _resolve_path(config: str, name: str, value: Any) -> Any:
     """A relative path of a config file, which goes by that file's folder, for the current one."""
     folder = os.path.dirname(config)
     if name not in PATHS or not isinstance(value, str) or not folder:
+        return value
+    if name == "labels" and value == APART:
         return value
     if os.path.isabs(value) or value.startswith("~") or ":/" in value:
         return value

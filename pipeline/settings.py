@@ -38,9 +38,9 @@ from model.durations import (
 )
 from model.errors import UserError
 from model.manifest import Learner
-from model.people import ANSWERED, CLASSES, parse_delays
+from model.people import ANSWERED, APART, CLASSES, PERSON, parse_delays
 from model.people import SCHEMA as PEOPLE
-from model.schema import Schema
+from model.schema import Labels, Schema
 from model.skipped import default_min_rows
 from model.times import parse_time, parse_times
 from model.topic_format import TopicFormat
@@ -203,7 +203,8 @@ class Settings(BaseModel):
     labels: str | None = Field(
         None,
         min_length=1,
-        description="glob of files of labels, or a topic, if the schema has [labels]: as --input",
+        description="glob of files of labels, or a topic, if the schema has [labels]: as --input; "
+        "people: their salaries are labels of their own, with --people-delay",
     )
     schema_file: str | None = Field(None, description="TOML that says what the columns mean")
     window: Annotated[int, BeforeValidator(window_length), Field(le=LONGEST)] = Field(
@@ -579,16 +580,28 @@ class Settings(BaseModel):
 
     def _check_labels(self, schema: Schema) -> None:
         """Checks that labels are read if, and only if, they are a stream of their own."""
+        people = self._source == "people"
         if schema.labels is None:
+            if people and self.labels == APART and self.people_delay is None:
+                raise UserError(
+                    f"--labels {APART}: needs --people-delay, how long after they come people's "
+                    "salaries are known, as 0..5m"
+                )
             if self.labels is not None:
                 raise UserError(
                     "--labels: the schema has no [labels]: must name their columns, as id = "
                     '"flight", target = "arr_delay", time = "arrived"'
                 )
             return
-        if not self.reads_files and not self.reads_topic:
+        if not people and not self.reads_files and not self.reads_topic:
             raise UserError(
-                "schema: labels: a stream of labels goes with --input: files or a topic"
+                "schema: labels: a stream of labels goes with --input, files or a topic, and with "
+                "people"
+            )
+        if people and (self.labels != APART or self.people_delay is None):
+            raise UserError(
+                f"schema: labels: with people it needs --people-delay and --labels {APART}; else "
+                "--input, files or a topic"
             )
         if self.labels is None:
             raise UserError("schema: labels: needs --labels, a glob of files of labels or a topic")
@@ -607,12 +620,15 @@ class Settings(BaseModel):
 
     @property
     def _people(self) -> Schema:
-        """The people's schema; where salaries are known later, with when that is."""
+        """The people's schema; where salaries are known later, with when that is, or apart."""
         schema = CLASSES if self.people == "classes" else PEOPLE
         if self.answer_delay is None:
             return schema
         wait = max(1, self.answer_delay[1] // SECOND)
-        return schema.model_copy(update={"label_time": ANSWERED, "wait": wait})
+        if self.labels is None:
+            return schema.model_copy(update={"label_time": ANSWERED, "wait": wait})
+        labels = Labels(id=PERSON, target=schema.target, time=ANSWERED)
+        return schema.model_copy(update={"id": PERSON, "wait": wait, "labels": labels})
 
     @property
     def answer_delay(self) -> tuple[int, int] | None:

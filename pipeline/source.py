@@ -11,7 +11,7 @@ from model.batch import SECOND
 from model.ending import StreamEnd, read_end
 from model.errors import UserError
 from model.label_stream import LabelSchema
-from model.people import ANSWERED, People
+from model.people import ANSWERED, PERSON, People
 from model.questions import horizon
 from model.reach import reach
 from model.runs import RunFolder
@@ -31,7 +31,13 @@ from reading.plausible import check_times
 from reading.refreshes import Refreshes
 from reading.targets import check_target
 from transforms.sources.files import FileReader, FileWork
-from transforms.sources.people import PeopleReader, PeopleWork, live_rows
+from transforms.sources.people import (
+    AnswersReader,
+    AnswersWork,
+    PeopleReader,
+    PeopleWork,
+    live_rows,
+)
 from transforms.sources.planner import Drain
 from transforms.sources.read import PlannedSource
 from transforms.sources.row_references import DeferredFileRows, should_defer
@@ -151,7 +157,7 @@ def _begin(missing: int, start: int, settings: Settings, store: Store) -> int:
 
 
 def people_source(settings: Settings, folder: RunFolder) -> tuple[PlannedSource, Span]:
-    """The synthetic people.
+    """The synthetic people; their salaries are labels of their own if they are asked for.
 
     Raises:
         UserError: if the schema names a column that people have not.
@@ -165,15 +171,7 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[PlannedSource,
         settings.disorder * SECOND,
         settings.answer_delay,
     )
-    for name in schema.columns:
-        if name not in people.fields:
-            later = "; --people-delay gives them another" if name == ANSWERED else ""
-            raise UserError(f"column {name!r}: people have {', '.join(people.fields)}{later}")
-    if settings.answer_delay is not None and schema.label_time != ANSWERED:
-        raise UserError(
-            "--people-delay: the schema must say when salaries are known: "
-            f'label_time = "{ANSWERED}"'
-        )
+    _check_people(people, schema)
     span = span_of(people.start, None, settings, folder, busy=lambda refresh: True)
     span = span._replace(until=span.extent.end)
     rows = settings.batch_rows
@@ -188,7 +186,41 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[PlannedSource,
         poll=0.05 if settings.live else 0.1,
         drain=Drain(folder.drain, cadence.every, cadence.offset),
         ending=_ending(span, settings, folder),
+        labels=None if schema.labels is None else _answers(people, span, settings, folder),
     ), span
+
+
+def _check_people(people: People, schema: Schema) -> None:
+    """Checks that people have the columns of a schema, and of its labels."""
+    labels = () if schema.labels is None else LabelSchema.of(schema).columns
+    for name in (*schema.columns, *labels):
+        if name not in people.fields:
+            later = "; --people-delay gives them another" if name in (ANSWERED, PERSON) else ""
+            raise UserError(f"column {name!r}: people have {', '.join(people.fields)}{later}")
+    known = schema.label_time if schema.labels is None else schema.labels.time
+    if people.delay is not None and known != ANSWERED:
+        where = "label_time" if schema.labels is None else "[labels] time"
+        raise UserError(
+            f'--people-delay: the schema must say when salaries are known: {where} = "{ANSWERED}"'
+        )
+
+
+def _answers(
+    people: People, span: Span, settings: Settings, folder: RunFolder
+) -> PlannedSource:
+    """The people's salaries as a source, which ends where the people do."""
+    cadence = settings.cadence
+    return PlannedSource(
+        AnswersWork(people, span.extent, cadence.every, cadence.offset, settings.live),
+        AnswersReader(
+            *(people, LabelSchema.of(settings.row_schema)),
+            *(cadence.refresh_of(people.start), settings.batch_rows),
+        ),
+        poll=0.05 if settings.live else 0.1,
+        drain=Drain(folder.drain, cadence.every, cadence.offset),
+        counted="labels read",
+        follows=folder.until,
+    )
 
 
 def _ending(span: Span, settings: Settings, folder: RunFolder) -> StreamEnd | None:

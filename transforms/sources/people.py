@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from model.asof import floor_to
 from model.batch import SECOND, Key, Tag, split
 from model.latest import reject_later
 from model.people import People
@@ -14,6 +15,8 @@ from model.schema import Schema
 from transforms.elements import WorkItem
 from transforms.sources.work_items import Extent
 
+ANSWERS = 10
+"""So many work items of labels are planned in a refresh: what a live run knows is a tenth old."""
 LIVE_SECONDS = 0.2
 """A live batch leaves after so many seconds of rows at the latest."""
 
@@ -92,6 +95,82 @@ class PeopleReader:
         tag = Tag(Key(item.partition, item.start, 0), item.at, "people", 1)
         batches = split(rows, tag, self.latency, stamps, self.offset)
         return Extent(self.begin, item.until).within(batches)
+
+
+@dataclass(frozen=True)
+class AnswersWork:
+    """Plans the labels of people, where they are a stream of their own: spans of their time.
+
+    Attributes:
+        people: the endless table.
+        extent: which part of the labels' time is read.
+        every: a refresh, microseconds; none of its ends is within a span.
+        offset: how long behind multiples of ``every`` refreshes begin.
+        live: whether a work item leaves no sooner than its span is over.
+    """
+
+    people: People
+    extent: Extent
+    every: int
+    offset: int = 0
+    live: bool = False
+
+    @property
+    def length(self) -> int:
+        """Microseconds of a span: whole seconds have tenths."""
+        return self.every // ANSWERS
+
+    def begin(self, position: int) -> int:
+        """When the span at a position begins, microseconds."""
+        first = self.people.start if self.extent.begin is None else self.extent.begin
+        return floor_to(first, self.every, self.offset) + position * self.length
+
+    def get(self, position: int) -> WorkItem | None:
+        """The work item at a position; None at the end of the extent."""
+        begin = self.begin(position)
+        if begin >= self.extent.until:
+            return None
+        end = begin + self.length
+        first, stop = self.people.asked_before(begin, end)
+        return WorkItem(0, begin, end, first, stop - first, 1, begin, self.extent.until)
+
+    def due(self, position: int) -> float:
+        """When all labels of the span at a position are known, in seconds since the epoch."""
+        return self.begin(position + 1) / SECOND if self.live else 0.0
+
+    def reach(self, position: int) -> int:
+        """All labels of the spans before a position are known before; microseconds."""
+        return min(self.begin(position), self.extent.until)
+
+    def before(self, end: int) -> AnswersWork:
+        """The same spans, without those that begin at ``end`` or later."""
+        return replace(self, extent=self.extent.before(end))
+
+
+@dataclass(frozen=True)
+class AnswersReader:
+    """Makes the labels of a work item.
+
+    Attributes:
+        people: the endless table.
+        schema: of the labels.
+        asked: people that are stamped before have no question; microseconds.
+        batch_rows: so many people are looked at for a batch, at most.
+    """
+
+    people: People
+    schema: Schema
+    asked: int
+    batch_rows: int
+
+    def __call__(self, item: WorkItem) -> Iterator[pa.RecordBatch]:
+        """The work item's batches."""
+        stop = item.first + item.rows
+        for part, first in enumerate(range(item.first, stop, self.batch_rows)):
+            span = first, min(first + self.batch_rows, stop), item.start, item.stop
+            rows = self.people.answers(*span, self.asked, self.schema.columns)
+            tag = Tag(Key(item.partition, item.start, part), item.at, "people", 1)
+            yield from split(rows, tag, item.stop - item.start, offset=item.start)
 
 
 def live_rows(rate: float, batch_rows: int, latency: int) -> int:
