@@ -47,6 +47,8 @@ LABELS = '[labels]\nid = "question"\ntarget = "truth"\ntime = "known"\n'
 UNLIKE = ("model", "unlabelled", "label_late", "rejected")
 """Figures that are not compared by value, or in which a stream of labels differs."""
 
+COMPARED = ("rows", "scored", "answered", "expired", "labelled", "open", "mae", "r2", "skill")
+
 
 def write_schema(path: Path, more: str = "") -> Path:
     """Writes the schema of the made stream, whose labels are apart."""
@@ -223,6 +225,31 @@ def check_missing(folder: Path, expected: Expected) -> None:
         numbers = {key: value for key, value in figures.items() if key not in UNLIKE}
         agree({key: mine[key] for key in numbers}, numbers)
     check_models(folder, expected)
+
+
+def test_people_whose_salaries_are_apart_have_the_figures_of_salaries_in_their_rows(
+    tmp_path: Path,
+) -> None:
+    options = ["--people-delay", "0..5m", "--rate", "2", "--refreshes", "9", "--keep", "0"]
+    options += ["--start", "2026-03-01T00:00:00Z", "--learner", "ridge", "--min-rows", "1"]
+    rows, apart = tmp_path / "rows", tmp_path / "apart"
+    assert main([*options, "--output", str(rows)]) == 0
+    argv = [*options, "--labels", "people", "--output", str(apart), "--batch-rows", "70"]
+    assert main(argv) == 0
+    for part in ("metrics", "cohorts"):
+        found = read_json(apart, part)
+        assert found.keys() == read_json(rows, part).keys()
+        for refresh, wanted in read_json(rows, part).items():
+            names = [key for key in COMPARED if key in wanted]
+            agree({key: found[refresh][key] for key in names}, {key: wanted[key] for key in names})
+            assert found[refresh]["model"] == wanted["model"]
+    ended = json.loads((apart / "ended.json").read_bytes())
+    assert json.loads((rows / "ended.json").read_bytes()).items() <= ended.items()
+    assert ended["labels_read"] == ended["answered"]
+    before = dict(contents(apart))
+    take_back(apart, 5, models=True)
+    assert main([*argv, "--resume"]) == 0
+    assert dict(contents(apart)) == before
 
 
 @pytest.mark.parametrize("number", [1, pytest.param(7, marks=pytest.mark.slow), 13])

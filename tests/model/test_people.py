@@ -279,6 +279,34 @@ def test_disorder_moves_rows_in_time_and_changes_nothing_else() -> None:
     assert calm.rows(0, 500, []).column("__time") != stormy.rows(0, 500, []).column("__time")
 
 
+@given(
+    edges=st.lists(st.integers(0, 40_000_000), min_size=1, max_size=4),
+    disorder=st.sampled_from([0, 3 * SECOND]),
+    looked_at=st.integers(1, 3_000),
+)
+@settings(max_examples=30)
+def test_the_answers_of_spans_of_time_are_those_of_all_people_each_once(
+    edges: list[int], disorder: int, looked_at: int
+) -> None:
+    made = People("learnable", 42, 50, START, disorder, (2 * SECOND, 9 * SECOND))
+    columns = ["pessoa", "salario", "respondido"]
+    every = made.rows(0, 3_000, [*columns, "timestamp"]).to_pandas()
+    cuts = [START + edge for edge in sorted(edges)]
+    micros = "datetime64[us, UTC]"
+    known = every["respondido"].astype(micros).astype("int64")  # none: the least of all
+    times = every["timestamp"].astype(micros).astype("int64")
+    asked = np.maximum(times, START + every["__id"] * 20_000 - disorder)
+    for begin, end in itertools.pairwise([START - 10 * SECOND, *cuts]):
+        first, stop = made.asked_before(begin, end)
+        ranges = [(low, min(low + looked_at, stop)) for low in range(first, stop, looked_at)]
+        parts = [made.answers(*each, begin, end, START, columns) for each in ranges]
+        found = [row for part in parts for row in part.to_pylist()]
+        within = every["respondido"].notna() & (known >= begin) & (known < end) & (asked >= START)
+        assert [row["pessoa"] for row in found] == every["__id"][within].tolist()
+        assert [row["salario"] for row in found] == every["salario"][within].tolist()
+        assert [row["__time"] for row in found] == [row["respondido"] for row in found]
+
+
 # What can be learned
 
 

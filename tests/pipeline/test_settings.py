@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -283,3 +284,17 @@ def test_a_threshold_is_a_number_or_none(name: str) -> None:
 
 def test_people_have_their_own_schema() -> None:
     assert make_settings().row_schema == PEOPLE
+
+
+def test_labels_of_people_need_to_come_later_and_to_be_asked_for() -> None:
+    apart = settings_from({"labels": "people", "people_delay": "0..5m"}).row_schema
+    assert apart.labels is not None and apart.id == apart.labels.id == "pessoa"
+    assert (apart.wait, apart.label_time) == (300, None)
+    for values, message in {
+        ("people", None): "--labels people: needs --people-delay",
+        ("x.csv", "0..5m"): "with people it needs --people-delay and --labels people",
+        ("x.csv", None): "--labels: the schema has no [labels]",
+    }.items():
+        labels, delay = values
+        with pytest.raises(UserError, match=re.escape(message)):
+            assert settings_from({"labels": labels, "people_delay": delay}).row_schema
