@@ -177,20 +177,20 @@ class People:
         return self._batch(draw, "timestamp", late, columns), draw.stamps
 
     def answers(
-        self, first: int, stop: int, begin: int, end: int, asked: int, columns: Sequence[str]
+        self, among: tuple[int, int], span: tuple[int, int], asked: int, columns: Sequence[str]
     ) -> pa.RecordBatch:
         """The people whose salary becomes known in a span of time: a batch of their labels.
 
         Args:
-            first, stop: indices of the people that are looked at (``asked_before``).
-            begin, end: from when, and until before when, microseconds.
+            among: between which indices people are looked at (``asked_before``).
+            span: from when, and until before when, microseconds.
             asked: people that are stamped before have no question, and are left out.
             columns: the fields to make.
 
         Returns:
             A raw batch without a tag, as of ``rows``; ``__time`` is when the salary is known.
         """
-        draw = _Draw(self, *self._number(first, stop))
+        draw, (begin, end) = _Draw(self, *self._number(*among)), span
         known = draw.times + draw.wait
         draw = draw.take(~draw.silent & (known >= begin) & (known < end) & (draw.stamps >= asked))
         never = pa.array(np.zeros(len(draw.index), np.bool_))

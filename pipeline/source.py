@@ -15,6 +15,7 @@ from model.people import ANSWERED, PERSON, People
 from model.questions import horizon
 from model.reach import reach
 from model.runs import RunFolder
+from model.schema import Schema
 from model.store import Store
 from pipeline.inputs import (
     LABEL_FILES,
@@ -205,9 +206,7 @@ def _check_people(people: People, schema: Schema) -> None:
         )
 
 
-def _answers(
-    people: People, span: Span, settings: Settings, folder: RunFolder
-) -> PlannedSource:
+def _answers(people: People, span: Span, settings: Settings, folder: RunFolder) -> PlannedSource:
     """The people's salaries as a source, which ends where the people do."""
     cadence = settings.cadence
     return PlannedSource(

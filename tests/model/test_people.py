@@ -299,7 +299,7 @@ def test_the_answers_of_spans_of_time_are_those_of_all_people_each_once(
     for begin, end in itertools.pairwise([START - 10 * SECOND, *cuts]):
         first, stop = made.asked_before(begin, end)
         ranges = [(low, min(low + looked_at, stop)) for low in range(first, stop, looked_at)]
-        parts = [made.answers(*each, begin, end, START, columns) for each in ranges]
+        parts = [made.answers(each, (begin, end), START, columns) for each in ranges]
         found = [row for part in parts for row in part.to_pylist()]
         within = every["respondido"].notna() & (known >= begin) & (known < end) & (asked >= START)
         assert [row["pessoa"] for row in found] == every["__id"][within].tolist()

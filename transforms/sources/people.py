@@ -167,8 +167,9 @@ class AnswersReader:
         """The work item's batches."""
         stop = item.first + item.rows
         for part, first in enumerate(range(item.first, stop, self.batch_rows)):
-            span = first, min(first + self.batch_rows, stop), item.start, item.stop
-            rows = self.people.answers(*span, self.asked, self.schema.columns)
+            among = first, min(first + self.batch_rows, stop)
+            span = item.start, item.stop
+            rows = self.people.answers(among, span, self.asked, self.schema.columns)
             tag = Tag(Key(item.partition, item.start, part), item.at, "people", 1)
             yield from split(rows, tag, item.stop - item.start, offset=item.start)
 
