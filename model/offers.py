@@ -256,16 +256,13 @@ def _find_pairs(labels: Labels, questions: Iterable[Index]) -> _Pairs:
     order = np.argsort(labels.hashes, kind="stable")  # neighbours are looked for together
     hashes = labels.hashes[order]
     for index in questions:
-        if not len(index.hashes):
-            continue
-        low = np.searchsorted(index.hashes, hashes, "left")
-        hits = np.flatnonzero(index.hashes[np.minimum(low, len(index.hashes) - 1)] == hashes)
+        hits, low = index.find(hashes)
         if not len(hits):
             continue
-        many = np.searchsorted(index.hashes, hashes[hits], "right") - low[hits]
+        many = np.searchsorted(index.hashes, hashes[hits], "right") - low
         label = np.repeat(order[hits], many)
         begins = np.cumsum(many) - many
-        place = np.repeat(low[hits] - begins, many) + np.arange(many.sum())
+        place = np.repeat(low - begins, many) + np.arange(many.sum())
         keys = labels.keys.take(pa.array(label))
         same = pc.equal(keys, index.keys.take(pa.array(place))).to_numpy(zero_copy_only=False)
         label, place = label[same], place[same]

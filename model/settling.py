@@ -39,7 +39,7 @@ class Settled(NamedTuple):
     Attributes:
         answers: the questions that are answered in it.
         counts: of the other labels.
-        known: the row ids of all questions that have an answer, sorted.
+        known: the row ids of all questions that have an answer.
     """
 
     answers: Answers
@@ -68,33 +68,33 @@ def settle(offers: Mapping[int, Offers], start: int) -> Settled:
     mine = offers.get(start, Offers.none())
     over = mine.take(mine.kind == OVER)
     now = live.pop(start, Offers.none())
-    before = np.sort(np.concatenate([now.question[:0], *(each.question for each in live.values())]))
+    before = np.concatenate([now.question[:0], *(each.question for each in live.values())])
     # Most labels are the only ones of their question: these need no order
-    plain = ~_is_in(now.question, _find_busy(now, live.values(), before, over))
+    plain = ~np.isin(now.question, _find_busy(now, live.values(), before, over))
     taken = now.take(plain)
     rest = _settle_in_order({**live, start: now.take(~plain)}, start, over)
     fresh = Offers.concat([taken, rest.fresh])
     fresh = fresh.take(np.lexsort((fresh.question, fresh.refresh)))
     known = np.concatenate([before, taken.question, rest.fresh.question])
     if len(rest.untaken):
-        known = known[~_is_in(known, rest.untaken)]
+        known = known[~np.isin(known, rest.untaken)]
     return Settled(
         Answers(fresh.question, fresh.refresh, fresh.time, fresh.target),
         rest.counts._replace(orphans=int(np.count_nonzero(mine.kind == ORPHAN))),
-        np.sort(known),
+        known,
     )
 
 
 def _find_busy(now: Offers, live: Iterable[Offers], before: Ints, over: Offers) -> Ints:
-    """The questions that have to be looked at label by label, sorted.
+    """The questions that have to be looked at label by label; some of them twice.
 
     Those for which several labels are offered, or a label that is offered for several.
     """
     ordered = np.sort(now.question)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     shared = [each.question[each.choices > 1] for each in (now, *live)]
-    again = now.question[_is_in(now.question, before)]
-    return np.unique(np.concatenate([twice, again, over.question, *shared]))
+    again = now.question[np.isin(now.question, before)]
+    return np.concatenate([twice, again, over.question, *shared])
 
 
 class _InOrder(NamedTuple):
@@ -102,7 +102,7 @@ class _InOrder(NamedTuple):
 
     Attributes:
         fresh: offers of the refresh that are taken.
-        untaken: the questions that are offered a label and have no answer, sorted.
+        untaken: the questions that are offered a label and have no answer.
         counts: of the other labels of the refresh.
     """
 
@@ -121,8 +121,8 @@ def _settle_in_order(offers: Mapping[int, Offers], start: int, over: Offers) -> 
     """
     needed = [offers[start].question, over.question]
     needed += [each.question[each.choices > 1] for each in offers.values()]
-    busy = np.unique(np.concatenate(needed))
-    chosen = {at: each.take(_is_in(each.question, busy)) for at, each in offers.items()}
+    busy = np.concatenate(needed)
+    chosen = {at: each.take(np.isin(each.question, busy)) for at, each in offers.items()}
     found = Offers.concat(chosen.values())
     mine = np.concatenate([np.full(len(each.at), at == start) for at, each in chosen.items()])
     order = np.lexsort((found.label, found.time, found.at))
@@ -198,18 +198,9 @@ def find_over(ids: Ints, over: Ints, known: Ints, start: int, end: int) -> Ints:
     Args:
         ids: the row ids of questions.
         over: when their waits are over, microseconds.
-        known: the row ids of those that have an answer, sorted.
+        known: the row ids of those that have an answer.
         start: of the refresh, microseconds.
         end: of the refresh.
     """
     places = np.flatnonzero((over >= start) & (over < end))
-    return places[~_is_in(ids[places], known)]
-
-
-def _is_in(values: Ints, ordered: Ints) -> Mask:
-    """Which values are among others, which are sorted."""
-    if not len(ordered):
-        return np.zeros(len(values), np.bool_)
-    place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    found: Mask = ordered[place] == values
-    return found
+    return places[~np.isin(ids[places], known)]

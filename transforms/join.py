@@ -30,7 +30,16 @@ from apache_beam.utils.timestamp import Timestamp
 from model import files
 from model.answers import Asked, Outcome, answered_columns, outcome_rows, sum_answers
 from model.asof import Cadence, format_name, parse_name
-from model.batch import LATE, TIME_TYPE, Key, Tag, event_times, label_times, row_ids
+from model.batch import (
+    LATE,
+    TIME_TYPE,
+    Key,
+    Tag,
+    concat,
+    event_times,
+    label_times,
+    row_ids,
+)
 from model.classes.columns import class_column_names
 from model.cohorts import Clock, CohortPart
 from model.ending import StreamEnd
@@ -284,7 +293,8 @@ def settle_labels(grouped: Grouped, joining: Joining, window: IntervalWindow) ->
     offers = _read_offers(met, due, joining, shard, refresh)
     settled = settle(offers, refresh)
     fill = joining.schema.fill
-    counts, missing = settled.counts, 0
+    counts, missing, learned = settled.counts, 0, []
+    stamp = last_time(window)
     for asked in sorted(due.union(np.unique(settled.answers.refresh).tolist())):
         questions = files_of[asked].questions()
         found = _select(settled.answers, asked)
@@ -300,13 +310,16 @@ def settle_labels(grouped: Grouped, joining: Joining, window: IntervalWindow) ->
         if not len(found.question) and not len(over):
             continue
         rows, asked_at = _answer(questions, found, over, fill, joining)
-        stamp = last_time(window)
-        tag = Tag(Key(refresh, asked, shard), refresh, "", 0)
-        yield TimestampedValue(AcceptedBatch(tag, rows), stamp)
+        learned.append(rows)
         if joining.is_due(joining.clock.final_at(asked)):  # so is what is due in this refresh
             found_rows = answered_columns(rows, joining.joined).append_column(ASKED, asked_at)
             answered = shard, AnsweredRows(asked, found_rows)
             yield TaggedOutput(ANSWERED, TimestampedValue(answered, stamp))
+    if learned:  # as one batch: each costs as much as some thousand rows
+        rows = concat(learned)
+        rows = rows.take(pa.array(np.argsort(row_ids(rows))))
+        tag = Tag(Key(refresh, refresh, shard), refresh, "", 0)
+        yield TimestampedValue(AcceptedBatch(tag, rows), stamp)
     if joining.is_due(refresh) and (any(counts) or missing):
         counts = counts._replace(missing=missing)
         sums = Sums(labels=LabelCounts(label_late=counts.label_late, stream=counts))
