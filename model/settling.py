@@ -17,6 +17,9 @@ import numpy as np
 from model.labels import Ints, Mask, StreamCounts
 from model.offers import EARLY, ORPHAN, OVER, Offers, Targets
 
+TABLE = 64
+"""Maximum number of bytes of a table for each id that is looked for in it, or looked up."""
+
 
 class Answers(NamedTuple):
     """Questions and the labels that they take, in columns.
@@ -64,20 +67,21 @@ def settle(offers: Mapping[int, Offers], start: int) -> Settled:
             before it that count still (``model.questions.horizon``).
         start: of the refresh.
     """
-    live = {at: each.take(each.kind <= EARLY) for at, each in offers.items()}
     mine = offers.get(start, Offers.none())
-    over = mine.take(mine.kind == OVER)
-    now = live.pop(start, Offers.none())
-    before = np.concatenate([now.question[:0], *(each.question for each in live.values())])
+    over, now = mine.take(mine.kind == OVER), mine.take(mine.kind <= EARLY)
+    earlier = {at: each for at, each in offers.items() if at != start}
+    before = np.concatenate(
+        [now.question[:0], *(each.question[each.kind <= EARLY] for each in earlier.values())]
+    )
     # Most labels are the only ones of their question: these need no order
-    plain = ~np.isin(now.question, _find_busy(now, live.values(), before, over))
+    plain = ~is_in(now.question, _find_busy(now, earlier.values(), before, over))
     taken = now.take(plain)
-    rest = _settle_in_order({**live, start: now.take(~plain)}, start, over)
+    rest = _settle_in_order({**earlier, start: now.take(~plain)}, start, over)
     fresh = Offers.concat([taken, rest.fresh])
     fresh = fresh.take(np.lexsort((fresh.question, fresh.refresh)))
     known = np.concatenate([before, taken.question, rest.fresh.question])
     if len(rest.untaken):
-        known = known[~np.isin(known, rest.untaken)]
+        known = known[~is_in(known, rest.untaken)]
     return Settled(
         Answers(fresh.question, fresh.refresh, fresh.time, fresh.target),
         rest.counts._replace(orphans=int(np.count_nonzero(mine.kind == ORPHAN))),
@@ -85,16 +89,21 @@ def settle(offers: Mapping[int, Offers], start: int) -> Settled:
     )
 
 
-def _find_busy(now: Offers, live: Iterable[Offers], before: Ints, over: Offers) -> Ints:
+def _find_busy(now: Offers, earlier: Iterable[Offers], before: Ints, over: Offers) -> Ints:
     """The questions that have to be looked at label by label; some of them twice.
 
     Those for which several labels are offered, or a label that is offered for several.
     """
     ordered = np.sort(now.question)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    shared = [each.question[each.choices > 1] for each in (now, *live)]
-    again = now.question[np.isin(now.question, before)]
+    shared = [_shared_questions(each) for each in (now, *earlier)]
+    again = now.question[is_in(now.question, before)]
     return np.concatenate([twice, again, over.question, *shared])
+
+
+def _shared_questions(offers: Offers) -> Ints:
+    """The questions for which a label is offered that is offered for several."""
+    return offers.question[(offers.choices > 1) & (offers.kind <= EARLY)]
 
 
 class _InOrder(NamedTuple):
@@ -115,14 +124,17 @@ def _settle_in_order(offers: Mapping[int, Offers], start: int, over: Offers) -> 
     """Settles labels in the order of time.
 
     Args:
-        offers: for questions that are open, by refresh; of this one only those that need order.
+        offers: by refresh; of this one only those for open questions that need order.
         start: of the refresh.
         over: labels of the refresh that came when their question's wait was over.
     """
     needed = [offers[start].question, over.question]
-    needed += [each.question[each.choices > 1] for each in offers.values()]
+    needed += [_shared_questions(each) for each in offers.values()]
     busy = np.concatenate(needed)
-    chosen = {at: each.take(np.isin(each.question, busy)) for at, each in offers.items()}
+    chosen = {
+        at: each.take(is_in(each.question, busy) & (each.kind <= EARLY))
+        for at, each in offers.items()
+    }
     found = Offers.concat(chosen.values())
     mine = np.concatenate([np.full(len(each.at), at == start) for at, each in chosen.items()])
     order = np.lexsort((found.label, found.time, found.at))
@@ -203,4 +215,26 @@ def find_over(ids: Ints, over: Ints, known: Ints, start: int, end: int) -> Ints:
         end: of the refresh.
     """
     places = np.flatnonzero((over >= start) & (over < end))
-    return places[~np.isin(ids[places], known)]
+    return places[~is_in(ids[places], known)]
+
+
+def is_in(values: Ints, others: Ints) -> Mask:
+    """Which values are among others.
+
+    Row ids of a file lie close together: then a table of those between the least and the greatest
+    value is quicker than any sort (``numpy.isin`` sorts as soon as one of ``others`` is far away).
+
+    Example:
+        >>> is_in(np.array([3, 5, 5]), np.array([5, 1 << 60])).tolist()
+        [False, True, True]
+    """
+    if not len(values) or not len(others):
+        return np.zeros(len(values), np.bool_)
+    least, greatest = int(values.min()), int(values.max())
+    if greatest - least > TABLE * (len(values) + len(others)):
+        found: Mask = np.isin(values, others)
+        return found
+    there = np.zeros(greatest - least + 1, np.bool_)
+    there[others[(others >= least) & (others <= greatest)] - least] = True
+    found = there[values - least]
+    return found

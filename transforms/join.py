@@ -89,7 +89,7 @@ QUESTIONS, LABELS, PREDICTIONS, ANSWERED = "questions", "labels", "predictions",
 SUMS, PARTS, WRITTEN, KNOWN = "sums", "parts", "written", "known"
 QUESTION_SUMS, SETTLED_SUMS, EXPIRED_SUMS, ANSWER_SUMS, LABEL_SUMS, REJECTED_SUMS = range(-6, 0)
 """Partitions of the keys of sums that are of no batch, by which they are added in a fixed order."""
-KEPT_PREDICTIONS = 32 << 20
+KEPT_PREDICTIONS = 64 << 20
 """Maximum number of bytes of predictions that a process keeps in memory."""
 Keyed = tuple[int, JoinInput]
 
@@ -492,7 +492,8 @@ _predictions: Kept[pa.Table] = Kept(KEPT_PREDICTIONS)
 
 
 def _read_table(path: str, columns: list[str]) -> pa.Table:
-    return pq.read_table(pa.BufferReader(files.read_whole(path)), columns=columns)
+    source = pa.BufferReader(files.read_whole(path))
+    return pq.read_table(source, columns=columns, use_threads=False)
 
 
 class JoinInputs(TypedDict):

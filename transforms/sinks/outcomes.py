@@ -58,4 +58,8 @@ def write_outcomes(
     # no metadata: Arrow writes an empty one into a file, and what was encoded has none
     table = pa.Table.from_batches([part.rows.replace_schema_metadata(None) for part in parts])
     ordered = table.sort_by([("label_time", "ascending"), ("id", "ascending")])
-    yield TimestampedValue(write_file(folder, names, parquet_bytes(ordered)), last_time(window))
+    again = [
+        f.name for f in ordered.schema if not pa.types.is_primitive(f.type) and f.name != "key"
+    ]
+    data = parquet_bytes(ordered, dictionary=again)
+    yield TimestampedValue(write_file(folder, names, data), last_time(window))

@@ -22,11 +22,17 @@ from transforms.elements import (
 )
 
 
-def parquet_bytes(rows: pa.Table) -> bytes:
-    """A table as the bytes of a Parquet file."""
+def parquet_bytes(rows: pa.Table, dictionary: bool | list[str] = True) -> bytes:
+    """A table as the bytes of a Parquet file.
+
+    Args:
+        rows: the table.
+        dictionary: whether values that come again are written once, or of which columns. Where
+            nearly none does, that takes twice the time, and more bytes.
+    """
     buffer = io.BytesIO()
     # In one piece: how rows came together must not be seen in the file.
-    pq.write_table(rows.combine_chunks(), buffer, compression="zstd")
+    pq.write_table(rows.combine_chunks(), buffer, compression="zstd", use_dictionary=dictionary)
     return buffer.getvalue()
 
 
