@@ -50,6 +50,12 @@ def router(core: Core) -> APIRouter:
         """Pins, rollbacks, and models that the gate refused, newest first."""
         return promotions.read(core.folder.promotions)[: -limit - 1 : -1]
 
+    @routes.get("/promotions/pinned")
+    def pinned() -> Act | None:
+        """The pin or rollback that holds; null if the newest accepted model serves."""
+        act = promotions.find_act(promotions.read(core.folder.promotions))
+        return None if act is None or act.reference is None else act
+
     if core.options.key is None:
         return routes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ from tests.kit.job import ROOT, Told, assert_whole, content, finish, process
 
 __all__ = ["schema"]  # a fixture
 pytestmark = kafka.needs_kafka
-COMPARED = ("metrics/", "predictions/", "models/", "skipped/", "rejected/")
+COMPARED = ("metrics/", "predictions/", "models/", "skipped/", "rejected/", "promotions.ndjson")
 JOB = ("--window", "20s", "--learner", "ridge", "--disorder", "5s")
 
 
@@ -224,20 +225,33 @@ def alone() -> Iterator[None]:
 
 
 @needs_prism
-def test_a_broker_and_a_launcher_that_are_killed_lose_and_double_no_row(
+def test_a_broker_and_a_launcher_that_are_killed_lose_and_double_no_row_and_no_pin(
     schema: Path, tmp_path: Path, alone: None
 ) -> None:
     rides = make_rides(16_000)
     topic = make_topic(4)
     live = Live(topic, tmp_path / "live", schema, "--runner", "prism")
     live.wait_for((live.folder / "source" / "offsets.json").exists, "the journal")
-    producing = Producing(topic, rides, 40, {6_000: kafka.kill_broker})
-    live.wait_for(lambda: live.reports >= 4, "the fourth report")
+    pinned = threading.Event()  # the other rides wait for it, so it holds for some
+    at = {6_000: kafka.kill_broker, 9_000: lambda: pinned.wait(240)}
+    producing = Producing(topic, rides, 40, at)
+    live.wait_for(lambda: live.reports >= 3, "the third report")
+    [model] = {one["model"] for one in reports_of(live.folder)[2:3]}
+    assert run("models", "pin", live.folder, model).code == 0
+    record = live.folder / "promotions.ndjson"
+    live.wait_for(record.exists, "the pin")
     live.process.kill()
     assert finish(live.process).code == -9
     resumed = Live(topic, live.folder, schema, "--runner", "prism", "--resume")
+    pinned.set()
     producing.join()
     resumed.drain()
+    [act] = map(json.loads, record.read_text().splitlines())
+    assert (act["what"], act["to"]) == ("pin", model)
+    since = [
+        one["model"] for one in reports_of(live.folder) if one["refresh_start"] >= act["since"]
+    ]
+    assert set(since) == {model} and len(since) >= 2
     assert sum(one["rows"] for one in reports_of(live.folder)) == len(rides)
     rows = rows_of(live.folder)
     assert rows["id"].is_unique

@@ -12,6 +12,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
 from model.display import PSI_LARGE, PSI_MODERATE
 from model.metrics import Metrics
+from model.pooling import FEW, find_margin
 from monitor.report.pictures.canvas import NAMED, TEXT, legend, plain, sheet, svg
 from monitor.report.pictures.palette import CARD, DASHES, LINES, SHADE, SOFT
 from monitor.report.pictures.texts import count, range_of
@@ -44,14 +45,21 @@ def error(reports: Sequence[Metrics]) -> str:
 
     Args:
         reports: in the order of time. A refresh without a figure is a shaded gap; one that
-            held late rows has a tick below.
+            held late rows has a tick below, and one of few rows its 95 % interval.
     """
     mae, baseline = floats(r.mae for r in reports), floats(r.baseline_mae for r in reports)
     description = (
         f"Model: {range_of(mae)}. Predicting the mean of the window: {range_of(baseline)}."
     )
     title = "Mean absolute error of each refresh, beside the baseline"
-    return _error(reports, mae, baseline, title, description)
+    few = floats(_find_few(report) for report in reports)
+    return _error(reports, mae, baseline, title, description, few)
+
+
+def _find_few(report: Metrics) -> float | None:
+    """Half of the 95 % interval of a refresh's error, if it has few rows."""
+    rows = report.labelled or 0
+    return find_margin(report.mae, report.rmse, rows) if rows < FEW else None
 
 
 def log_loss(reports: Sequence[Metrics]) -> str:
@@ -66,11 +74,24 @@ def log_loss(reports: Sequence[Metrics]) -> str:
 
 
 def _error(
-    reports: Sequence[Metrics], mae: Values, baseline: Values, title: str, description: str
+    reports: Sequence[Metrics],
+    mae: Values,
+    baseline: Values,
+    title: str,
+    description: str,
+    few: Values | None = None,
 ) -> str:
+    """Draws an error beside its baseline; ``few``: half of the interval where rows are few."""
     drawing, axes = sheet()
     refreshes = spans(reports)
     shade(axes, refreshes, np.isnan(mae), "not scored")
+    if few is not None and np.isfinite(few).any():
+        edges, low, high = steps(refreshes, np.maximum(mae - few, 0), mae + few)
+        band: dict[str, Any] = {"fill": True, "color": LINES[0], "alpha": 0.2, "linewidth": 0}
+        axes.stairs(high, edges, baseline=low, label=NAMED + "95 %, few rows", **band)
+        description += (
+            f" Refreshes with an interval: {np.isfinite(few).sum()} of fewer than {FEW} rows."
+        )
     step(axes, refreshes, baseline, 1, "baseline")
     step(axes, refreshes, mae, 0, "model")
     _tick(axes, refreshes, np.array([r.late > 0 for r in reports]), "late rows")

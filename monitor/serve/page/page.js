@@ -452,16 +452,9 @@ async function showAlerts() {
 
 // --- Models
 
-/** The act of a user that holds: of those with the latest `since` the newest one. */
-function holding(acts) {
-  const mine = acts.filter((act) => act.what !== "refused");
-  const since = mine.map((act) => act.since).sort().at(-1);
-  return mine.find((act) => act.since === since);
-}
-
 async function showPin() {
-  const act = holding(await ask("/promotions?limit=1000"));
-  run.pinned = act && act.what !== "unpin" ? act.to : null;
+  const act = await ask("/promotions/pinned");
+  run.pinned = act ? act.to : null;
   $("pinned").hidden = !run.pinned;
   $("pinned").textContent = run.pinned ? `${run.pinned} is pinned since ${when(act.since)}${act.why ? `: ${act.why}` : ""}. It serves until it is unpinned.` : "";
   $("pin-form").hidden = !asksKey;

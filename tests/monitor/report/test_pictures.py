@@ -155,6 +155,17 @@ def test_what_was_not_scored_is_shaded_and_what_held_late_rows_is_marked() -> No
     assert not {"not scored", "late rows"} & set(texts(plain))
 
 
+def test_an_error_of_few_rows_has_its_interval() -> None:
+    few = report(1, 4.0, labelled=10, rmse=5.0)  # half: 1.96 * sqrt((25 - 16) / 9)
+    svg = pictures.error([report(0, 4.0, labelled=100, rmse=5.0), few])
+    [band] = pieces(svg, "line-1")  # drawn before the line, of the second minute alone
+    [base] = pieces(svg, "line-2")
+    heights = [band[:, 1].min(), band[:, 1].max()]
+    assert heights == pytest.approx(np.array([4 - 1.96, 4 + 1.96]) * base[1, 1] / 8, abs=0.05)
+    assert "1 of fewer than 100 rows" in description(svg)
+    assert "95 %, few rows" in texts(svg)
+
+
 def test_the_error_is_reported_in_words_too() -> None:
     result = description(pictures.error(REPORTS))
     assert "Model: latest 8, least 2, greatest 8." in result

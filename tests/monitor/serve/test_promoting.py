@@ -22,10 +22,12 @@ def test_a_model_is_pinned_and_unpinned_and_each_act_is_listed(mine: Path) -> No
         assert answer.status_code == 200, answer.text
         assert answer.json()["message"].startswith(f"{oldest} serves from ")
         [act] = api.get("/promotions", headers=HEADERS).json()
+        assert api.get("/promotions/pinned", headers=HEADERS).json() == act
         assert (act["what"], act["from"], act["to"], act["why"]) == ("pin", newest, oldest, "odd")
         assert api.post("/promotions", json={"what": "unpin"}, headers=HEADERS).status_code == 200
         listed = api.get("/promotions?limit=1", headers=HEADERS).json()
         assert [act["what"] for act in listed] == ["unpin"]
+        assert api.get("/promotions/pinned", headers=HEADERS).json() is None
         problem_of(
             api.post("/promotions", json={"what": "unpin"}, headers=HEADERS), 422, "bad_rows"
         )
@@ -39,4 +41,5 @@ def test_a_model_is_pinned_and_unpinned_and_each_act_is_listed(mine: Path) -> No
 def test_without_a_key_nothing_can_be_pinned(mine: Path) -> None:
     with client(mine) as api:
         assert api.get("/promotions").json() == []
+        assert api.get("/promotions/pinned").json() is None
         assert api.post("/promotions", json={"what": "unpin"}).status_code == 405
