@@ -196,7 +196,7 @@ class Producing:
         topic: str,
         records: Sequence[Record],
         seconds: float,
-        at: Mapping[int, Callable[[], None]] | None = None,
+        at: Mapping[int, Callable[[], object]] | None = None,
     ) -> None:
         self.topic, self.records, self.seconds = topic, records, seconds
         self.at = dict(at or {})

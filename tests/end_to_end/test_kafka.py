@@ -233,7 +233,8 @@ def test_a_broker_and_a_launcher_that_are_killed_lose_and_double_no_row_and_no_p
     live = Live(topic, tmp_path / "live", schema, "--runner", "prism")
     live.wait_for((live.folder / "source" / "offsets.json").exists, "the journal")
     pinned = threading.Event()  # the other rides wait for it, so it holds for some
-    at = {6_000: kafka.kill_broker, 9_000: lambda: pinned.wait(240)}
+    at: dict[int, Callable[[], object]] = {6_000: kafka.kill_broker}
+    at[9_000] = lambda: pinned.wait(240)
     producing = Producing(topic, rides, 40, at)
     live.wait_for(lambda: live.reports >= 3, "the third report")
     [model] = {one["model"] for one in reports_of(live.folder)[2:3]}
