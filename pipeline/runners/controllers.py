@@ -114,7 +114,7 @@ class FlinkController(RunController):
         self.checkpoint: str | None = None
         self._before = cluster.jobs(name)
         self._job: Job | None = None
-        self._asked = False  # for a savepoint
+        self._asked = self._saved = False  # for a savepoint; it was taken
         self._looked = 0.0
 
     @property
@@ -142,7 +142,10 @@ class FlinkController(RunController):
         self._seek()
         if self._job is None:
             return
-        self.checkpoint = self._job.last_checkpoint() or self.checkpoint
+        if (
+            not self._saved
+        ):  # Flink may not know of the savepoint yet, and names an older checkpoint
+            self.checkpoint = self._job.last_checkpoint() or self.checkpoint
         restarts = self._job.restarts()
         self.failure = self._job.failure() or self.failure
         if restarts > self.restarts:
@@ -190,7 +193,7 @@ class FlinkController(RunController):
         self._asked = True
         self.show("taking a savepoint; Ctrl-C again cancels without one")
         try:
-            self.checkpoint = self._job.savepoint()
+            self.checkpoint, self._saved = self._job.savepoint(), True
         except Unreachable as error:
             self.show(f"no savepoint: {error}; the job goes on; Ctrl-C again cancels it")
             return True

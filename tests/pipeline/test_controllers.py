@@ -84,6 +84,17 @@ def test_a_savepoint_ends_the_job_and_the_way_on_starts_from_it(
     assert job.state == "CANCELED"
 
 
+def test_a_savepoint_that_was_taken_is_the_way_on_though_the_cluster_still_names_a_checkpoint(
+    cluster: FakeFlink, tmp_path: Path, messages: list[str]
+) -> None:
+    controller = flink_controller(cluster, tmp_path, messages, "savepoint")
+    start_job(cluster, controller, saved="file:/s/savepoint-1", checkpoint="file:/c/b/chk-3")
+    assert controller.checkpoint == "file:/c/b/chk-3"
+    assert not controller.on_interrupt()
+    controller.on_cancel()  # looks once more
+    assert controller.resume_options[-1] == "--savepoint_path=file:/s/savepoint-1"
+
+
 def test_the_way_on_starts_from_the_newest_checkpoint_though_the_cluster_ended_before_a_look(
     cluster: FakeFlink, tmp_path: Path, messages: list[str]
 ) -> None:
