@@ -134,6 +134,15 @@ def train(rows: pd.DataFrame, stream: Stream) -> Model | None:
     return Model(classes, {c: counts.get(c, 0) / len(rows) for c in classes}, predict)
 
 
+def share(rows: pd.DataFrame, stream: Stream) -> Model:
+    """What serves after a window of one class, as long as no other model is there."""
+    [name] = set(rows["class"])
+    positive = as_class(stream.more.get("positive"))
+    classes = stream.more.get("classes") or order({name, positive or name})
+    shares = {each: float(each == name) for each in classes}
+    return Model(classes, shares, lambda asked: np.tile([*shares.values()], (len(asked), 1)))
+
+
 def replay(stream: Stream) -> dict[int, list[Predicted]]:
     """The labelled rows with a prediction of each refresh, by its start in seconds.
 
@@ -159,11 +168,14 @@ def replay(stream: Stream) -> dict[int, list[Predicted]]:
         for place in range(window // every)
     }
     models: dict[int, Model] = {}
+    learned = False
     for end in sorted(ends):
         mine = learnt[(learnt["event"] >= end - window) & (learnt["event"] < end)]
         made = train(mine, stream)
         if made is not None:
-            models[end] = made
+            models[end], learned = made, True
+        elif not learned:
+            models[end] = share(mine, stream)
     found: dict[int, list[Predicted]] = {}
     for refresh, rows in labelled.groupby("refresh"):
         newest = max((e for e in models if e <= int(refresh) - (lag - 1) * every), default=None)
@@ -221,7 +233,8 @@ def measure(rows: list[Predicted]) -> dict[str, Any]:
         "calibration_error": gap(score, hits),
         "positive": positive,
     }
-    figures["skill"] = 1 - figures["log_loss"] / figures["baseline_log_loss"]
+    baseline = figures["baseline_log_loss"]
+    figures["skill"] = 1 - figures["log_loss"] / baseline if baseline else None
     figures["confusion"] = dict(Counter(zip(known, chosen, strict=True)))
     truth: Any = known if positive is None else np.array(known) == positive
     guess: Any = chosen if positive is None else np.array(chosen) == positive

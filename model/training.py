@@ -16,7 +16,7 @@ from model.artefact import Artefact
 from model.asof import format_iso
 from model.batch import column, event_times, row_ids, sort_by_time
 from model.classes.figures import compute_class_figures, sum_classes
-from model.classes.fit import fit_classifier
+from model.classes.fit import FittedClassifier, fit_classifier, fit_shares
 from model.drift import make_class_profile, make_profile
 from model.encoder import Encoder, codes
 from model.encoders import encode_window
@@ -38,6 +38,9 @@ from model.pickling import dump
 from model.sample import splitmix64
 from model.schema import Schema
 from model.statistics import Statistics
+
+SHARES = "shares"
+"""The learner in the manifest of a model that predicts the class shares of its window."""
 
 
 class Normalized(NamedTuple):
@@ -176,7 +179,27 @@ def _fit_classes(data: Normalized, schema: Schema, learner: Learner) -> tuple[Ar
         return learners.make(*learner, rows=len(data.target), task=schema.task)
 
     counts = data.statistics.categorical(schema.target)
-    estimator, decision, classified = fit_classifier(make, data.matrix, data.target, counts, schema)
+    fitted = fit_classifier(make, data.matrix, data.target, counts, schema)
+    return _describe_classes(fitted, data, schema)
+
+
+def train_shares(data: Normalized, schema: Schema, learner: Learner) -> tuple[bytes, Manifest]:
+    """As ``train``, but a model of the class shares of a window of one class.
+
+    Its manifest has the learner ``shares``. It has the fingerprint of what the learner would have
+    been fitted to, so that a retry finds it.
+    """
+    counts = data.statistics.categorical(schema.target)
+    fitted = fit_shares(data.matrix, data.target, counts, schema)
+    artefact, report = _describe_classes(fitted, data, schema)
+    dumped, manifest = dump_with_manifest(artefact, report, data, learner)
+    return dumped, manifest.model_copy(update={"learner": SHARES})
+
+
+def _describe_classes(
+    fitted: FittedClassifier, data: Normalized, schema: Schema
+) -> tuple[Artefact, Fit]:
+    estimator, decision, classified = fitted
     figures = compute_class_figures(sum_classes(data.target, classified))
     report = Fit(**{name: figures[name] for name in CLASS_FIT})
     trained = make_class_profile(

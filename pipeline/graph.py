@@ -26,6 +26,7 @@ from transforms.evaluate import Evaluate
 from transforms.normalize import Normalize
 from transforms.predict import Predict
 from transforms.resume import is_unreported
+from transforms.shares import CommitClasses
 from transforms.sinks.cohorts import WriteCohorts
 from transforms.sinks.end import WriteEnd
 from transforms.sinks.predictions import WritePredictions
@@ -68,6 +69,7 @@ def build(
     if schema.labels is not None:
         labels = read_labels(root, getattr(source, LABELS), accepted, settings, folder, end, since)
         behind = drop_waited(folder, settings.clock)
+    kept = store, folder.timing, folder.skipped, refused
     windows = CollectWindows(
         *(schema.joined(), cadence, settings.sample_rows, span.begin, end),
         reduce=settings.by_moments,
@@ -82,7 +84,7 @@ def build(
             *(schema, settings.regressor, store, settings.least_rows, settings.strict),
             gate=settings.gate,
         )
-        | "Commit" >> Commit(store, folder.timing, folder.skipped, refused)
+        | "Commit" >> (CommitClasses(cadence, *kept) if schema.classifies else Commit(*kept))
     )
     unreported = beam.Filter(is_unreported, since).with_output_types(AcceptedBatch)
     batches = accepted | "Unreported" >> unreported

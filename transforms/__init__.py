@@ -11,6 +11,7 @@ The files in the order of the graph (``pipeline/graph.py``); ``elements`` has th
 | ``statistics`` | ``CollectWindows`` | ``AcceptedBatch`` | ``WindowData`` |
 | ``normalize`` | ``Normalize`` | ``WindowData`` | ``Normalized`` |
 | ``train`` | ``Train``, ``Commit`` | ``Normalized`` | ``FitResult``, then ``Committed`` |
+| ``shares`` | ``CommitClasses`` | ``FitResult`` of classes | ``Committed`` |
 | ``assign_models`` | ``AssignModels`` | ``AcceptedBatch`` and ``Committed`` | ``ScoringBatch`` |
 | ``predict`` | ``Predict`` | ``ScoringBatch`` | ``ScoredBatch`` |
 | ``join`` | ``SettleLabels``, ``ScoreAnswers`` | questions, labels | answers, scored |

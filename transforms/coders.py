@@ -28,9 +28,10 @@ from model.answers import Outcome
 from model.batch import Key, Tag, decode, encode, tag_of, with_tag
 from model.cohorts import CohortPart
 from model.labels import LabelCounts, LabelTimes
-from model.manifest import Reference, Window
+from model.manifest import Manifest, Reference, Window
 from model.metrics import Metrics, Sums
 from model.moments import Moments, from_bytes
+from model.skipped import Skipped
 from model.statistics import Statistics
 from model.tasks import TASKS
 from model.training import Normalized
@@ -57,6 +58,7 @@ from transforms.elements import (
     ScoredBatch,
     ScoringBatch,
     ServeInput,
+    SharesModel,
     Summary,
     Tagged,
     WindowData,
@@ -351,6 +353,37 @@ def _statistics_of(batch: pa.RecordBatch) -> tuple[Statistics, Moments | None, L
     )
 
 
+class SharesModelCoder(coders.Coder):
+    """A model of class shares: JSON of what is known of it, then the artefact's bytes."""
+
+    head = header(b"O", 1)
+    length = struct.Struct(">I")
+
+    def encode(self, value: SharesModel) -> bytes:
+        known = [*value.window, value.seconds, value.manifest.as_json().decode()]
+        text = json.dumps([*known, value.skipped.as_json().decode()]).encode()
+        return self.head + self.length.pack(len(text)) + text + value.model
+
+    def decode(self, encoded: bytes) -> SharesModel:
+        body = strip_header(self.head, encoded)
+        start = self.length.size
+        end = start + self.length.unpack_from(body)[0]
+        *window, seconds, manifest, skipped = json.loads(body[start:end])
+        return SharesModel(
+            Window(*window),
+            body[end:],
+            Manifest.model_validate_json(manifest),
+            seconds,
+            Skipped.model_validate_json(skipped),
+        )
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def to_type_hint(self) -> type:
+        return SharesModel
+
+
 class MetricsCoder(coders.Coder):
     """A refresh's figures, as the JSON of its report, which keeps every digit.
 
@@ -515,6 +548,7 @@ for element, coder in {
     WindowData: WindowDataCoder,
     WorkItem: WorkItemCoder,
     KeyedSums: SumsCoder,
+    SharesModel: SharesModelCoder,
     CohortPart: PartCoder,
     Metrics: MetricsCoder,
 }.items():

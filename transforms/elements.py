@@ -10,7 +10,8 @@
 | ``WindowData`` | ``CollectWindows`` | ``Normalize`` |
 | ``model.training.Normalized`` | ``Normalize`` | ``Train`` |
 | ``FitResult`` | ``Train`` | ``Commit`` |
-| ``Committed`` | ``Commit`` | ``AssignModels`` |
+| ``SharesModel`` | ``CommitClasses`` | its step behind the older models |
+| ``Committed`` | ``Commit``, ``CommitClasses`` | ``AssignModels`` |
 | ``ServeInput`` | the two inputs of ``AssignModels`` | its CoGroupByKey |
 | ``ScoringBatch`` | ``AssignModels`` | ``Predict`` |
 | ``ScoredBatch`` | ``Predict`` | ``Evaluate``, ``TrackQuestions``, two sinks |
@@ -195,12 +196,31 @@ class FitResult(NamedTuple):
     """What became of a window.
 
     Attributes:
-        trained: its model; None if nothing was fitted.
+        trained: its model; None if nothing was fitted. Of a window of one class the model of its
+            shares, which serves where there is no other.
         skipped: why no model of it serves; None if its model does.
     """
 
     trained: Trained | None
     skipped: Skipped | None = None
+
+
+class SharesModel(NamedTuple):
+    """The model of the class shares of a window of one class, which serves if there is no other.
+
+    Attributes:
+        window: its bounds.
+        model: the artefact's bytes.
+        manifest: what is known of it.
+        seconds: how long the fit took.
+        skipped: what is written in its place if an older model serves.
+    """
+
+    window: Window
+    model: bytes
+    manifest: Manifest
+    seconds: float
+    skipped: Skipped
 
 
 class Committed(NamedTuple):

@@ -24,7 +24,13 @@ from model.promotions import refusal
 from model.schema import Schema
 from model.skipped import Skipped, few_rows, fit_failed, refused
 from model.store import DamagedArtefact, Store, model_cache
-from model.training import Normalized, dump_with_manifest, fit_artefact, training_fingerprint
+from model.training import (
+    Normalized,
+    dump_with_manifest,
+    fit_artefact,
+    train_shares,
+    training_fingerprint,
+)
 from transforms.counters import count
 from transforms.elements import Committed, FitResult, Trained
 from transforms.writing import write_file
@@ -79,7 +85,10 @@ class TrainFn(beam.DoFn):
                 yield FitResult(trained, refused(start, end, data.rows, verdict))
         except FitFailed as error:
             skipped = fit_failed(start, end, data.rows, error)
-            if self.strict and not isinstance(error, OneClass):
+            if isinstance(error, OneClass):
+                yield FitResult(self._train_shares(data), skipped)
+                return
+            if self.strict:
                 raise FitFailed(self._describe_stop(skipped)) from None
             yield FitResult(None, skipped)
 
@@ -101,6 +110,11 @@ class TrainFn(beam.DoFn):
         kept = artefact if self.learner.name in FAITHFUL else None
         return Trained(data.window, model, manifest, time.perf_counter() - began, kept)
 
+    def _train_shares(self, data: Normalized) -> Trained:
+        began = time.perf_counter()
+        model, manifest = train_shares(data, self.schema, self.learner)
+        return Trained(data.window, model, manifest, time.perf_counter() - began)
+
 
 class CommitFn(beam.DoFn):
     """Writes each artefact into the store, and how long it took beside it; or what was skipped."""
@@ -119,11 +133,11 @@ class CommitFn(beam.DoFn):
 
     def process(self, result: FitResult) -> Iterator[Committed]:
         if result.skipped is not None:
-            if result.trained is not None:
+            if result.trained is not None and result.skipped.kind == "refused":
                 self._keep_refused(result.trained, result.skipped)
-            self._skip(result.skipped)
+            self.skip(result.skipped)
         elif result.trained is not None:
-            yield self._commit(result.trained)
+            yield self.commit(result.trained)
 
     def _keep_refused(self, trained: Trained, skipped: Skipped) -> None:
         """Writes a refused model where no row, and no reader of the store, looks for one."""
@@ -133,12 +147,13 @@ class CommitFn(beam.DoFn):
         began = time.perf_counter()
         self.refused.commit(trained.window.name, trained.model, trained.manifest)
         self._note(trained, time.perf_counter() - began)
-        known = self.skipped is None or files.exists(self._skip_path(trained.window.name))
+        known = self.skipped is None or files.exists(self.skip_path(trained.window.name))
         if not known:  # before the skip is written: a retry that finds it has recorded it
             record = files.join(files.parent(self.refused.path), promotions.RECORD)
             promotions.append(record, refusal(skipped, trained.manifest.sha256))
 
-    def _commit(self, trained: Trained) -> Committed:
+    def commit(self, trained: Trained) -> Committed:
+        """Writes a model, if the store has not got it."""
         name = trained.window.name
         reference = Reference(name, trained.manifest.sha256)
         if trained.model is not None:
@@ -146,17 +161,19 @@ class CommitFn(beam.DoFn):
             self.store.commit(name, trained.model, trained.manifest)
             self._note(trained, time.perf_counter() - began)
             if self.skipped is not None:  # by a run whose learner has been mended since
-                files.remove(self._skip_path(name))
+                files.remove(self.skip_path(name))
             count("models trained")
             if trained.artefact is not None:
                 model_cache(self.store.path).put(reference, trained.artefact, len(trained.model))
         return Committed(trained.window, reference)
 
-    def _skip_path(self, name: str) -> str:
+    def skip_path(self, name: str) -> str:
+        """The file that says why a window has no model."""
         assert self.skipped is not None
         return files.join(self.skipped, f"{name}.json")
 
-    def _skip(self, skipped: Skipped) -> None:
+    def skip(self, skipped: Skipped) -> None:
+        """Writes why a window has no model."""
         count("windows skipped")
         if self.skipped is not None:
             write_file(self.skipped, (f"{skipped.name}.json",), skipped.as_json())
@@ -238,6 +255,11 @@ class Commit(beam.PTransform[beam.PCollection[FitResult], beam.PCollection[Commi
         self.skipped = skipped
         self.refused = refused
 
+    @property
+    def folders(self) -> tuple[Store, str | None, str | None, Store | None]:
+        """Where what is written."""
+        return self.store, self.timing, self.skipped, self.refused
+
     def expand(self, results: beam.PCollection[FitResult]) -> beam.PCollection[Committed]:
-        committing = beam.ParDo(CommitFn(self.store, self.timing, self.skipped, self.refused))
+        committing = beam.ParDo(CommitFn(*self.folders))
         return results | committing.with_output_types(Committed)

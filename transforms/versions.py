@@ -13,6 +13,7 @@ KINDS = {
     b"K": "a Kafka planner's checkpoint",
     b"M": "a refresh's figures",
     b"N": "a model's reference",
+    b"O": "a model of class shares",
     b"P": "a batch's part in a cohort",
     b"R": "a reference to rows",
     b"S": "a batch's sums",

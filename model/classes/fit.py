@@ -76,9 +76,7 @@ def fit_classifier(
     estimator = fit_named(make(), matrix, places, classes, weights)
     shares = np.array([counts.values.get(name, 0) / counts.count for name in classes])
     positive = place_positive(classes, schema)
-    threshold = None if positive is None else 0.5
-    if positive is not None and schema.costs is not None:
-        threshold = schema.costs.threshold
+    threshold = _threshold_of(positive, schema)
     decision = Decision(classes, find_columns(estimator, classes), shares, positive, threshold)
     if schema.calibration != "none":
         calibrator = _calibrate(make, matrix, places, classes, weights, positive, schema)
@@ -90,6 +88,38 @@ def fit_classifier(
     if not np.isfinite(found).all():
         raise FitFailed("its probabilities of the rows that it was fitted to are not finite")
     return FittedClassifier(estimator, decision, decision.classify(found))
+
+
+def fit_shares(
+    matrix: Matrix, target: pa.Array, counts: Categorical, schema: Schema
+) -> FittedClassifier:
+    """A classifier that predicts the class shares of a window, whatever the features are.
+
+    It is for a window of one class, before there is any other model: for that class it then has a
+    probability of 1, for the other classes of the schema 0.
+
+    Args:
+        matrix: the rows; shape (rows, features).
+        target: their classes, all the same, dictionary<int32, string>, shape (rows,).
+        counts: how many rows of the window have each class.
+        schema: what the classes are.
+    """
+    classes = classes_of(counts.values, schema)
+    places = find_places(target, classes)
+    estimator = load_module("sklearn.dummy").DummyClassifier(strategy="prior")
+    fit_named(estimator, matrix, places, classes, None)
+    shares = np.array([counts.values.get(name, 0) / counts.count for name in classes])
+    positive = place_positive(classes, schema)
+    threshold = _threshold_of(positive, schema)
+    decision = Decision(classes, find_columns(estimator, classes), shares, positive, threshold)
+    found = predict_probabilities(estimator, matrix)
+    return FittedClassifier(estimator, decision, decision.classify(found))
+
+
+def _threshold_of(positive: int | None, schema: Schema) -> float | None:
+    if positive is None:
+        return None
+    return 0.5 if schema.costs is None else schema.costs.threshold
 
 
 def _check_counts(counts: Categorical, schema: Schema) -> None:

@@ -42,7 +42,14 @@ from model.schema import Schema
 from model.skipped import Skipped, few_rows, fit_failed, refused
 from model.statistics import Statistics
 from model.summaries import REDUCED_ROWS, summarize_rows
-from model.training import Normalized, dump_with_manifest, fit_artefact, normalize
+from model.training import (
+    SHARES,
+    Normalized,
+    dump_with_manifest,
+    fit_artefact,
+    normalize,
+    train_shares,
+)
 
 TrainsOn = Literal["window", "all", "first"]
 
@@ -288,7 +295,7 @@ class Replay:
         scored = [self._score(batch, model) for batch in refresh.batches]
         self.score_seconds += time.perf_counter() - began
         self.prune(refresh.start)
-        if refresh.batches and not (self.trains_on == "first" and self.trained):
+        if refresh.batches and not self._is_fixed:
             self._hold(refresh)
         return scored
 
@@ -342,7 +349,7 @@ class Replay:
     def _train(self, end: int) -> None:
         assert self._first is not None
         start = self._first if self.trains_on == "all" else end - self.cadence.window
-        if self.trains_on == "first" and (self.trained or start < self._first):
+        if self._is_fixed or (self.trains_on == "first" and start < self._first):
             return
         if self.trains_on != "all":
             self._held = [part for part in self._held if part.at >= start]
@@ -361,8 +368,18 @@ class Replay:
             self.models.append(model)
             self.trained += 1
             self.fit_seconds += model.seconds
-            if self.trains_on == "first":
+            if self._is_fixed:
                 self._held = []
+
+    @property
+    def _has_learned(self) -> bool:
+        """Whether any model predicts more than the class shares of a window of one class."""
+        return any(model.manifest.learner != SHARES for model in self.models)
+
+    @property
+    def _is_fixed(self) -> bool:
+        """Whether the one model is there that serves for ever."""
+        return self.trains_on == "first" and self._has_learned
 
     @property
     def _halves(self) -> bool:
@@ -383,6 +400,10 @@ class Replay:
             with warnings.catch_warnings():
                 artefact, report = fit_artefact(data, self.schema, self.learner)
         except FitFailed as error:
+            if isinstance(error, OneClass) and not self._has_learned:
+                dumped, manifest = train_shares(data, self.schema, self.learner)
+                seconds = time.perf_counter() - began
+                return Model(data.window, dumped, manifest, load_bytes(dumped), seconds)
             if self.strict and not isinstance(error, OneClass):
                 raise
             self.skipped.append(fit_failed(start, end, data.rows, error))

@@ -234,8 +234,49 @@ def test_a_positive_beside_more_than_one_other_class_makes_no_model_and_says_why
 
 
 def test_a_window_without_the_positive_makes_no_model_and_names_it(tmp_path: Path) -> None:
-    folder = run(make_rows(["a"], 1)[: WINDOW * 5], tmp_path, 'positive = "b"')
-    [skip] = folder.skips()
+    rows = make_rows(["a", "b"], 1)[: 2 * WINDOW * 5]
+    for row in rows[WINDOW * 5 :]:
+        row["y"] = "a"
+    [skip] = run(rows, tmp_path, 'positive = "b"').skips()
     assert skip.kind == "one_class" and skip.reason.endswith(
         "all of the class 'a', none of the positive 'b'"
     )
+
+
+@pytest.mark.parametrize("sliding", [False, True])
+def test_until_a_window_has_two_classes_those_of_one_make_models_of_their_shares(
+    tmp_path: Path, sliding: bool
+) -> None:
+    rows = make_rows(["no", "yes"], 1)
+    alone = {0: "no", 1: "yes", 2: "yes", 4: "no", 5: "no"}
+    for row in rows:
+        row["y"] = alone.get(row["t"] // WINDOW, row["y"])
+    options: dict[str, Any] = {"gate": "none"}
+    if sliding:
+        options |= {"window": 2 * WINDOW, "every": WINDOW}
+    folder = run(rows, tmp_path, 'classes = ["no", "maybe", "yes"]', **options)
+    store = Store(folder.models)
+    shares = {
+        name: manifest.classes
+        for name in store.names()
+        if (manifest := store.manifest(name)).learner == "shares"
+    }
+    served = [report.model for report in folder.reports()]
+    found = predictions(folder)
+    if sliding:  # the window that ends with the second minute has both classes
+        assert list(shares) == served[1:2] == ["19700101T000100Z"]
+        assert [skip.window_end[14:16] for skip in folder.skips()] == ["03", "06"]
+        return
+    assert list(shares) == served[1:4] == [f"19700101T000{m}00Z" for m in (1, 2, 3)]
+    assert [skip.window_end[14:16] for skip in folder.skips()] == ["05", "06"]
+    assert served[4] == served[5] == served[6] == "19700101T000400Z"
+    for row in found:
+        minute = rows[row["id"]]["t"] // WINDOW
+        if minute in (1, 2, 3):
+            name = alone[minute - 1]
+            assert (row["prediction"], row["score"]) == (name, 1.0)
+            wanted = {each: float(each == name) for each in ("no", "maybe", "yes")}
+            assert dict(row["probabilities"]) == wanted
+    second = folder.reports()[1]
+    assert second.log_loss == second.baseline_log_loss == pytest.approx(-np.log(1e-15))
+    assert (second.skill, second.unseen, second.accuracy) == (0, 300, 0)

@@ -47,11 +47,13 @@ from model.batch import Key, Tag
 from model.cohorts import CohortPart
 from model.drift import Drift, Shift
 from model.labels import Delays, LabelCounts
-from model.manifest import Reference
+from model.manifest import Fit, Manifest, Reference, Window
 from model.metrics import BaselineRows, Baselines, ErrorQuantiles, Metrics, Sums
 from model.quantiles import Bins
 from model.regression import RegressionSums
 from model.runs import RunFolder
+from model.skipped import Skipped
+from model.statistics import Categorical
 from pipeline.graph import build
 from pipeline.source import file_source, people_source
 from reading import Chunk, File, Plan
@@ -63,6 +65,7 @@ from transforms.coders import (
     ModelReferenceCoder,
     PartCoder,
     RowReferenceCoder,
+    SharesModelCoder,
     SummaryCoder,
     SumsCoder,
     TaggedCoder,
@@ -77,6 +80,7 @@ from transforms.elements import (
     RowReference,
     SampleRows,
     ScoredBatch,
+    SharesModel,
     WorkItem,
 )
 from transforms.sinks.predictions import prediction_rows
@@ -104,6 +108,7 @@ JOBS: dict[str, dict[str, Any]] = {
     "lag 2": {"lag": 2},
     "no predictions": {"predictions": "none"},
     "later labels": {"people_delay": "0s..90s"},
+    "classes": {"people": "classes"},
 }
 """What of the options changes the graph, and what might."""
 
@@ -174,6 +179,7 @@ OURS = {
     "MetricsCoder",
     "PartCoder",
     "ServeInputCoder",
+    "SharesModelCoder",
     "SummaryCoder",
     "SumsCoder",
     "TaggedCoder",
@@ -462,6 +468,37 @@ def mark_seen(mark: Mark) -> tuple[int, int]:
     return mark.count, mark.until
 
 
+SHARES_MODEL = SharesModel(
+    Window(0, 60_000_000),
+    b"\x00model",
+    Manifest(
+        window_start="1970-01-01T00:00:00Z",
+        window_end="1970-01-01T00:01:00Z",
+        rows=30,
+        learner="shares",
+        parameters={"strategy": "prior"},
+        features=["x"],
+        statistics={"y": Categorical(count=30, nulls=0, values={"no": 30})},
+        training=Fit(log_loss=0.0, brier=0.0, accuracy=1.0, roc_auc=None),
+        fingerprint="cd34",
+        versions={},
+        sha256="ab12",
+        bytes=6,
+        task="classification",
+        classes=("no",),
+        calibration="none",
+    ),
+    0.25,
+    Skipped(
+        window_start="1970-01-01T00:00:00Z",
+        window_end="1970-01-01T00:01:00Z",
+        rows=30,
+        kind="one_class",
+        reason="one class: 30 labelled rows, all of the class 'no'",
+    ),
+)
+
+
 def cases() -> list[Case]:
     """All values of which the golden bytes are kept."""
     elements = written_elements()
@@ -483,6 +520,7 @@ def cases() -> list[Case]:
         Case(SumsCoder(), "no sums", nothing, nothing, once=as_once(nothing)),
         Case(SumsCoder(), "sums of labels", later, later, once=as_once(later)),
         Case(PartCoder(), "part of a cohort", part, part, once=part_once),
+        Case(SharesModelCoder(), "shares", SHARES_MODEL, SHARES_MODEL),
         Case(MetricsCoder(), "figures", METRICS, METRICS, once=METRICS_ONCE),
         Case(MarkCoder(), "mark", Mark(7, 60_000_000), (7, 60_000_000), mark_seen),
         Case(MarkCoder(), "open mark", Mark(1_234_567), (1_234_567, 2**63 - 1), mark_seen),
@@ -539,7 +577,7 @@ def test_bytes_of_every_other_older_version_are_refused(case: Case) -> None:
         if version != case.version and version not in still_read(case)
     }
     # the oldest, which the program wrote before there were versions; there were parts later
-    assert "0" in older or isinstance(case.coder, PartCoder)
+    assert "0" in older or isinstance(case.coder, PartCoder | SharesModelCoder)
     for version, kept in older.items():
         what = "bytes without a version" if version == "0" else f"of version {version}: "
         for data in kept.values():
