@@ -234,7 +234,7 @@ def test_a_broker_and_a_launcher_that_are_killed_lose_and_double_no_row_and_no_p
     live.wait_for((live.folder / "source" / "offsets.json").exists, "the journal")
     pinned = threading.Event()  # the other rides wait for it, so it holds for some
     at: dict[int, Callable[[], object]] = {6_000: kafka.kill_broker}
-    at[9_000] = lambda: pinned.wait(240)
+    at[9_000] = lambda: pinned.wait(900)
     producing = Producing(topic, rides, 40, at)
     live.wait_for(lambda: live.reports >= 3, "the third report")
     [model] = {one["model"] for one in reports_of(live.folder)[2:3]}

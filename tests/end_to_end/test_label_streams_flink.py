@@ -24,7 +24,7 @@ from tests.end_to_end.test_labels import delayed, take_back
 from tests.kit.job import ROOT, content, finish, metrics, process
 
 pytestmark = flink.needs_flink
-SECONDS = 240
+SECONDS = 600
 """A run on Flink has so long to end."""
 MORE = '[baseline]\nseason = "2m"\nby = ["kind"]\n[features.encoders]\nplace = "target"\n'
 CADENCE = ("--window", "5m", "--every", "1m")
