@@ -31,7 +31,7 @@ INSTALL = { $(PIP) install --no-deps --require-hashes -r $(1) && echo done; } | 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup run test quick lint types fast slow coverage pythons docs schemas flights departures bench bench-check \
-	bench-alerts bench-classes bench-reading growth peers learners mlflow soak chaos attack power-cuts kills lock clean prism flink-up flink-down kafka-up kafka-down \
+	bench-alerts bench-classes bench-labels bench-reading growth peers learners mlflow soak chaos attack power-cuts kills lock clean prism flink-up flink-down kafka-up kafka-down \
 	registry-up registry-down
 
 help: ## this list
@@ -117,6 +117,9 @@ bench-alerts: $(TEST) ## how often alerts are false, how soon true ones come, an
 
 bench-classes: $(TEST) $(FLIGHTS) $(LEARNERS) ## are the figures of classes scikit-learn's, on bundled and made streams?
 	@PYTHONPATH=$(FLIGHTS) $(BIN)/python -m benchmarks.classes $(ARGS)
+
+bench-labels: $(TEST) ## labels as a stream of their own beside the same rows in one file
+	@$(BIN)/python -m benchmarks.labels $(ARGS)
 
 bench-reading: $(TEST) ## reading CSV and NDJSON beside pandas, Polars and DuckDB (make peers)
 	@$(BIN)/python -m benchmarks.reading $(ARGS)
