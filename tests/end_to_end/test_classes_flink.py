@@ -1,4 +1,4 @@
-"""Classes that are known later, live on Flink, with a kill amid open questions.
+"""Classes on Flink: replayed, and live with a kill amid questions whose labels come later.
 
 All files are the embedded runner's, alerts and what later ones need of refreshes among them.
 """
@@ -10,10 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end import flink
 from tests.end_to_end.chaos import BATCH, LIVE, Live
+from tests.end_to_end.test_classes_prism import PEOPLE, RUNS, SCHEMA
 from tests.end_to_end.test_labels_flink import assert_same
-from tests.kit.job import ROOT
+from tests.kit.job import ROOT, content, finish, process
 
 pytestmark = flink.needs_flink
 CLASSES = ("--people", "classes", "--people-delay", "0..12s", "--refreshes", "9")
@@ -34,3 +37,19 @@ def test_a_taskmanager_that_is_killed_leaves_no_trace_in_a_run_of_classes(tmp_pa
     assert done.returncode == 0, done.stderr
     assert any(live.folder.glob("summaries/*.json"))
     assert_same(live.folder, tmp_path / "replayed")
+
+
+@pytest.mark.parametrize(
+    "name", ["three classes, a sliding window and a lag", "a forest of a sample, threshold by cost"]
+)
+def test_flink_writes_the_bytes_of_the_embedded_runner(name: str, tmp_path: Path) -> None:
+    target, more, learner, options = RUNS[name]
+    schema = tmp_path / "schema.toml"
+    schema.write_text(SCHEMA.format(target=target, more=more))
+    argv = (*PEOPLE, "--schema", schema, "--learner", learner, *options)
+    for folder, runner in {"direct": ("--runner", "direct"), "flink": flink.WORDS}.items():
+        result = finish(process(*argv, *runner, "--output", tmp_path / folder))
+        assert result.code == 0, result.err
+    wanted = content(tmp_path / "direct")
+    assert wanted
+    assert content(tmp_path / "flink") == wanted
