@@ -49,13 +49,13 @@ class Topic:
 
 
 def is_kafka(text: str | None) -> bool:
-    """Whether an input is a topic.
+    """Whether an input is meant to be a topic: ``parse_topic`` says what is wrong with it.
 
     Example:
-        >>> is_kafka("kafka://localhost:9092/rides"), is_kafka("rides/*.csv")
-        (True, False)
+        >>> [is_kafka(text) for text in ("kafka://localhost:9092/rides", "Kafka:rides", "*.csv")]
+        [True, True, False]
     """
-    return text is not None and text.startswith(SCHEME)
+    return text is not None and text.lower().startswith(SCHEME.removesuffix("//"))
 
 
 def parse_topic(text: str, config: str | None = None, option: str = "--input") -> Topic:
@@ -77,7 +77,7 @@ def parse_topic(text: str, config: str | None = None, option: str = "--input") -
     if "@" in servers:
         raise UserError(f"{option} kafka://...: a password goes into the file of --kafka-config")
     wrong = [server for server in servers.split(",") if not SERVER.fullmatch(server)]
-    if not is_kafka(text) or wrong or not slash or not TOPIC.fullmatch(name):
+    if not text.startswith(SCHEME) or wrong or not slash or not TOPIC.fullmatch(name):
         raise UserError(f"{option} {text}: {FORM}")
     return Topic(servers, name, config)
 
