@@ -20,6 +20,10 @@ ANSWER_SECONDS = 20.0
 RECORDS_SECONDS = 60.0
 """Seconds that a range's next records may take."""
 CONSUMED_AT_ONCE = 10_000
+HANGS_UP = (
+    "it hangs up at once: if it expects TLS, security.protocol=SSL or SASL_SSL goes into the file "
+    "of --kafka-config"
+)
 MAX_IDLE_CONSUMERS = 16
 """Maximum number of consumers that a process keeps for its next range."""
 
@@ -59,15 +63,25 @@ def _properties(topic: Topic) -> dict[str, object]:
         **broker_properties(topic.config),
         "bootstrap.servers": topic.servers,
         # What a broker that is away would have printed again and again is raised, once.
-        "logger": _Silent(),
+        "logger": _Logger(),
     }
 
 
-class _Silent:
-    """A logger of nothing: librdkafka's lines may name users, and go to standard error."""
+class _Logger:
+    """Drops librdkafka's lines, which may name users, and go to standard error.
+
+    Attributes:
+        hung_up: whether one of them is of a broker that hangs up on a client's first request, as
+            one does that is spoken to in plain text where it expects TLS.
+    """
+
+    def __init__(self) -> None:
+        self.hung_up = False
 
     def log(self, *arguments: object) -> None:
         """Drops a line."""
+        line = str(arguments[-1])
+        self.hung_up |= "Disconnected" in line and "APIVERSION_QUERY" in line
 
 
 class Client:
@@ -83,16 +97,25 @@ class Client:
     def __init__(self, topic: Topic) -> None:
         self.topic = topic
         self._kafka = _library()
-        self.last_error = ""
+        self._logger = _Logger()
+        self._last_error = ""
         try:
             noting = {"error_cb": self._note}  # why no broker answers is said here alone
-            self._admin = self._kafka.admin.AdminClient({**_properties(topic), **noting})
+            properties = {**_properties(topic), "logger": self._logger}
+            self._admin = self._kafka.admin.AdminClient({**properties, **noting})
         except self._kafka.KafkaException as error:
             raise UserError(f"--kafka-config {topic.config}: {explain(error)}") from None
 
     def _note(self, error: Any) -> None:
         if error.code() != self._kafka.KafkaError._ALL_BROKERS_DOWN:
-            self.last_error = f" ({error.str()})"
+            self._last_error = f" ({error.str()})"
+
+    def why(self) -> str:
+        """More of why no broker answers; "" if nothing is known."""
+        self._admin.poll(0)  # has the library call ``_note``, and the logger
+        if not self._last_error and self._logger.hung_up:
+            return f" ({HANGS_UP})"
+        return self._last_error
 
     def partitions(self) -> list[int]:
         """The topic's partitions.
@@ -186,8 +209,7 @@ class _raising:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is not None and isinstance(error, self.client._kafka.KafkaException):
             topic = self.client.topic
-            self.client._admin.poll(0)  # has the library call ``_note``
-            why = f"{explain(error)}{self.client.last_error}"
+            why = f"{explain(error)}{self.client.why()}"
             raise KafkaError(f"kafka://{topic.servers}/{topic.name}: {why}") from None
 
 

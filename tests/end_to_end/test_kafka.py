@@ -348,6 +348,17 @@ def test_a_broker_with_tls_and_a_user_is_read_and_no_secret_is_shown(
     assert "authentication" in result.error.lower()
 
 
+def test_a_plain_client_of_a_port_with_tls_is_shown_the_property_that_it_lacks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from reading.kafka.address import parse_topic
+
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 5.0)
+    asked = client.Client(parse_topic(address("rides", TLS_SERVERS)))
+    with pytest.raises(client.KafkaError, match=r"security\.protocol=SSL or SASL_SSL"):
+        asked.partitions()
+
+
 def test_a_run_whose_records_retention_has_removed_is_not_resumed(
     schema: Path, tmp_path: Path
 ) -> None:
