@@ -50,7 +50,7 @@ def router(core: Core) -> APIRouter:
         """Pins, rollbacks, and models that the gate refused, newest first."""
         return promotions.read(core.folder.promotions)[: -limit - 1 : -1]
 
-    @routes.get("/promotions/pinned")
+    @routes.get("/promotions/pinned", responses=describe_errors())
     def pinned() -> Act | None:
         """The pin or rollback that holds; null if the newest accepted model serves."""
         act = promotions.find_act(promotions.read(core.folder.promotions))

@@ -21,7 +21,9 @@ from model.metrics import Metrics, Sums, compute_metrics
 from model.quantiles import Bins
 from model.regression import RegressionSums, Signed
 from model.schema import Features
+from model.skipped import few_rows
 from model.training import Normalized
+from tests.kit.rows import RIDGE, rides, train_model
 from tests.kit.streams import MINUTE, SCHEMA, stream
 from transforms.coders import (
     SAMPLES,
@@ -34,6 +36,7 @@ from transforms.coders import (
     RecordBatchCoder,
     RowReferenceCoder,
     ServeInputCoder,
+    SharesModelCoder,
     SummaryCoder,
     SumsCoder,
     TaggedCoder,
@@ -55,6 +58,7 @@ from transforms.elements import (
     ScoredBatch,
     ScoringBatch,
     ServeInput,
+    SharesModel,
     Summary,
     WindowData,
     WorkItem,
@@ -108,8 +112,12 @@ OURS: list[Any] = [
     RowReferenceCoder,
     ModelReferenceCoder,
     PartCoder,
+    SharesModelCoder,
 ]
 """The coders of what crosses a shuffle or is kept."""
+SHARES = SharesModel(
+    Window(0, MINUTE), *train_model(RIDGE, rides(30)), 0.25, few_rows(0, MINUTE, 3, 10)
+)
 
 
 def same(a: pa.RecordBatch, b: pa.RecordBatch) -> bool:
@@ -270,6 +278,7 @@ def some_bytes(coder: type) -> bytes:
         WindowDataCoder: WindowData(Window(0, 1), summary.rows, summary.statistics),
         RowReferenceCoder: RowReference(summary.tag, 9),
         ModelReferenceCoder: ModelReference(Reference("20261123T070100Z", "ab12")),
+        SharesModelCoder: SHARES,
     }
     data: bytes = coder().encode(values[coder])
     return data
