@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from model.asof import format_iso
-from model.batch import KEY, Key, Tag, event_times, with_tag
+from model.batch import KEY, SECOND, Key, Tag, event_times, with_tag
 from model.cohorts import Clock
 from model.errors import UserError
 from model.label_stream import LabelSchema
@@ -24,7 +25,7 @@ from model.labels import Ints
 from model.runs import RunFolder
 from model.schema import Schema
 from model.validation import show_value, validate
-from model.wording import format_count
+from model.wording import format_count, format_duration
 from reading import Plan
 from reading.plans import read
 from transforms.sources.files import FileReader
@@ -114,12 +115,71 @@ def simplify_id(text: str) -> str:
     return ZEROS.sub("", FRACTION.sub("", text))
 
 
-def describe_mismatch(seen: SeenIds) -> str:
+class _Untimely(NamedTuple):
+    """Labels whose ids are there, and whose times do not fit.
+
+    Attributes:
+        labels: how many were looked at.
+        early: more than a refresh before their question: id, time, and when that is asked.
+        over: the same, of those after the wait of their question.
+    """
+
+    labels: int
+    early: list[tuple[str, int, int]]
+    over: list[tuple[str, int, int]]
+
+    @classmethod
+    def of(cls, seen: SeenIds, clock: Clock) -> _Untimely:
+        """Those of first rows."""
+        asked: dict[str, list[int]] = {}
+        for key, time in sorted(
+            zip(seen.questions.ids, seen.questions.times.tolist(), strict=True)
+        ):
+            asked.setdefault(key, []).append(time)
+        early, over = [], []
+        for key, time in zip(seen.labels.ids, seen.labels.times.tolist(), strict=True):
+            times = asked.get(key, [time])
+            before = bisect_right(times, time)
+            if not before and time < times[0] - clock.every:
+                early.append((key, time, times[0]))
+            elif before and time > times[before - 1] + clock.wait:
+                over.append((key, time, times[before - 1]))
+        return cls(len(seen.labels.ids), early, over)
+
+    def describe_early(self) -> str:
+        """What is wrong with the early ones."""
+        return (
+            f"{len(self.early):,} of the first {self.labels:,} labels are known more than a "
+            f"refresh before their question is asked, {_show_times(self.early)}: they are orphans; "
+            "is time in [labels] when the answer is known, in the questions' time zone?"
+        )
+
+    def describe_over(self, clock: Clock) -> str:
+        """What is wrong with those after the wait."""
+        wait = format_duration(clock.wait // SECOND)
+        return (
+            f"{len(self.over):,} of the first {self.labels:,} labels are known after the wait of "
+            f"their question ({wait}), {_show_times(self.over)}: nothing is learned from them; is "
+            "wait long enough, and time in [labels] in the questions' time zone?"
+        )
+
+
+def _show_times(found: list[tuple[str, int, int]]) -> str:
+    key, time, asked = found[0]
+    return f"as {show_value(key)}: {format_iso(time)}, asked {format_iso(asked)}"
+
+
+def describe_mismatch(seen: SeenIds, clock: Clock) -> str:
     """Why labels may have no question, by the first rows of both.
 
+    Args:
+        seen: the first rows of both.
+        clock: when questions can be answered.
+
     Example:
-        >>> times = np.zeros(1, np.int64)
-        >>> describe_mismatch(SeenIds(FirstRows(["42"], times), FirstRows(["0042"], times)))
+        >>> times, clock = np.zeros(1, np.int64), Clock(60 * SECOND, 60 * SECOND)
+        >>> seen = SeenIds(FirstRows(["42"], times), FirstRows(["0042"], times))
+        >>> describe_mismatch(seen, clock)
         "ids are compared as text, and a label has '0042' where a question has '42': write both alike"
     """  # noqa: E501
     asked = dict.fromkeys(seen.questions.ids)
@@ -133,6 +193,11 @@ def describe_mismatch(seen: SeenIds) -> str:
                 f"{like}: write both alike"
             )
     if 2 * len(strange) <= len(seen.labels.ids):
+        untimely = _Untimely.of(seen, clock)
+        if len(untimely.early) > len(untimely.over):
+            return untimely.describe_early()
+        if untimely.over:
+            return untimely.describe_over(clock)
         return "their ids are there, so compare the times of labels and questions, and wait"
     labels, questions = len(seen.labels.ids), len(seen.questions.ids)
     line = f"{len(strange):,} of the first {labels:,} labels have an id"
@@ -142,18 +207,22 @@ def describe_mismatch(seen: SeenIds) -> str:
     return line + ": compare id in [labels] with that of the questions"
 
 
-def describe_orphans(orphans: int, labels: int, seen: SeenIds | None) -> Iterator[str]:
+def describe_orphans(
+    orphans: int, labels: int, seen: SeenIds | None, clock: Clock
+) -> Iterator[str]:
     """The lines on labels most of which are of no question; none of others.
 
     Args:
         orphans: how many are.
         labels: all that were accepted.
         seen: the first rows of both; None: not known.
+        clock: when questions can be answered.
 
     Example:
-        >>> list(describe_orphans(400, 600, None))
+        >>> clock = Clock(60 * SECOND, 60 * SECOND)
+        >>> list(describe_orphans(400, 600, None, clock))
         ['warning: 400 of 600 labels (67%) are orphans, of no question: compare id and time in [labels] with those of the questions']
-        >>> list(describe_orphans(300, 600, None))
+        >>> list(describe_orphans(300, 600, None, clock))
         []
     """  # noqa: E501
     if not _are_most(orphans, labels):
@@ -161,7 +230,7 @@ def describe_orphans(orphans: int, labels: int, seen: SeenIds | None) -> Iterato
     rows = f"{orphans:,} of {format_count(labels, 'label')} ({orphans / labels:.0%})"
     hint = "compare id and time in [labels] with those of the questions"
     if seen is not None:
-        hint = describe_mismatch(seen)
+        hint = describe_mismatch(seen, clock)
     yield f"warning: {rows} are orphans, of no question: {hint}"
 
 
@@ -169,14 +238,19 @@ def _are_most(orphans: int, labels: int) -> bool:
     return orphans > HALF * labels
 
 
-def explain_orphans(folder: RunFolder, source: object, schema: Schema) -> list[str]:
+def explain_orphans(
+    folder: RunFolder, source: object, schema: Schema, clock: Clock | None
+) -> list[str]:
     """The lines on the labels of a run that has ended, most of which are of no question.
 
     Args:
         folder: the run's.
         source: of its questions and labels, whose first rows are read again.
         schema: of the questions.
+        clock: when they can be answered; None without labels that come later.
     """
+    if clock is None:
+        return []
     counts = folder.count_labels()
     # neither those that are rejected, nor those of which it is not certain yet
     left_out = counts.get("labels_rejected", 0) + counts.get("labels_open", 0)
@@ -187,29 +261,22 @@ def explain_orphans(folder: RunFolder, source: object, schema: Schema) -> list[s
     seen = None
     with suppress(UserError, OSError, ValueError):  # a file has changed meanwhile
         seen = ids_of_source(source, schema)
-    return list(describe_orphans(orphans, labels, seen))
+    return list(describe_orphans(orphans, labels, seen, clock))
 
 
 def warn_of_ids(seen: SeenIds, clock: Clock) -> Iterator[str]:
-    """Warnings of labels most of whose first rows match no question, or come before it.
+    """Warnings of labels most of whose first rows match no question; of early and late ones.
 
     Args:
         seen: the first rows of both.
         clock: when questions can be answered.
     """
-    first: dict[str, int] = {}
-    for key, time in zip(seen.questions.ids, seen.questions.times.tolist(), strict=True):
-        first[key] = min(time, first.get(key, time))
-    labels = list(zip(seen.labels.ids, seen.labels.times.tolist(), strict=True))
-    known = [(key, time) for key, time in labels if key in first]
-    if labels and 2 * len(known) < len(labels):
-        yield f"warning: --labels: {describe_mismatch(seen)}"
-    early = [(key, time) for key, time in known if time < first[key] - clock.every]
-    if early:
-        key, time = early[0]
-        yield (
-            f"warning: --labels: {len(early):,} of the first {len(labels):,} labels "
-            f"are known more than a refresh before their question is asked, as {show_value(key)}: "
-            f"{format_iso(time)}, asked {format_iso(first[key])}: they are orphans; is time "
-            "in [labels] when the answer is known, in the questions' time zone?"
-        )
+    asked = set(seen.questions.ids)
+    known = sum(key in asked for key in seen.labels.ids)
+    if 2 * known < len(seen.labels.ids):
+        yield f"warning: --labels: {describe_mismatch(seen, clock)}"
+    untimely = _Untimely.of(seen, clock)
+    if untimely.early:
+        yield f"warning: --labels: {untimely.describe_early()}"
+    if 2 * len(untimely.over) > known:  # some come after the wait of any stream
+        yield f"warning: --labels: {untimely.describe_over(clock)}"

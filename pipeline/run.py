@@ -336,7 +336,8 @@ def execute(
         if each.share > most and not code:
             controller.error = lines[0].removeprefix("error: ").removesuffix(":")
             code = 1
-    for line in explain_orphans(folder, source, controller.settings.row_schema):
+    schema, clock = controller.settings.row_schema, controller.settings.open_clock
+    for line in explain_orphans(folder, source, schema, clock):
         show(line)
     return code
 

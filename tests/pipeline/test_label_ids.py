@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from model.asof import format_iso
 from model.batch import SECOND
 from model.cohorts import Clock
 from pipeline.label_ids import FirstRows, SeenIds, describe_mismatch, warn_of_ids
@@ -26,6 +27,7 @@ id = "k"
 target = "y"
 time = "known"
 """
+CLOCK = Clock(60 * SECOND, 600 * SECOND)
 ARGV = ("--input", "asked.csv", "--labels", "known.csv", "--schema", "s.toml", "--learner", "ridge")
 COUNT = 240
 
@@ -110,23 +112,43 @@ def seen(questions: list[tuple[str, int]], labels: list[tuple[str, int]]) -> See
     [("0042", "42"), ("42", "0042"), ("UA42", "ua42"), (" 42", "42"), ("42.0", "42")],
 )
 def test_ids_are_alike_whatever_zeros_spaces_and_letters(label: str, question: str) -> None:
-    line = describe_mismatch(seen([("7", 0), (question, 0)], [(label, 0)]))
+    line = describe_mismatch(seen([("7", 0), (question, 0)], [(label, 0)]), CLOCK)
     assert f"a label has {label!r} where a question has {question!r}" in line
 
 
 def test_ids_that_are_others_are_not_taken_for_other_spellings() -> None:
-    line = describe_mismatch(seen([("420", 0)], [("42", 0)]))
+    line = describe_mismatch(seen([("420", 0)], [("42", 0)]), CLOCK)
     assert "1 of the first 1 labels have an id that none of the first 1 questions has" in line
     assert "'42'; a question has '420'" in line
 
 
 def test_check_warns_of_labels_more_than_a_refresh_before_their_question() -> None:
-    clock = Clock(60 * SECOND, 600 * SECOND)
     rows = seen([("a", 3600), ("b", 3600)], [("a", 3599), ("b", 0)])
-    [line] = warn_of_ids(rows, clock)
+    [line] = warn_of_ids(rows, CLOCK)
     assert "1 of the first 2 labels are known more than a refresh before" in line
     assert "as 'b': 1970-01-01T00:00:00Z, asked 1970-01-01T01:00:00Z" in line
-    assert list(warn_of_ids(seen([("a", 0)], [("a", 1)]), clock)) == []
+    assert list(warn_of_ids(seen([("a", 0)], [("a", 1)]), CLOCK)) == []
+
+
+def test_check_warns_of_labels_most_of_which_come_after_the_wait() -> None:
+    asked = [("a", 0), ("a", 3600), ("b", 0), ("c", 0)]
+    rows = seen(asked, [("a", 4200), ("b", 601), ("c", 7200)])
+    [line] = warn_of_ids(rows, CLOCK)
+    assert "2 of the first 3 labels are known after the wait of their question (10 minutes)" in line
+    assert "as 'b': 1970-01-01T00:10:01Z, asked 1970-01-01T00:00:00Z" in line
+    assert list(warn_of_ids(seen(asked, [("a", 4200), ("b", 601)]), CLOCK)) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(-18_000, "more than a refresh before"), (18_000, "after the wait of their question")],
+)
+def test_orphans_of_another_time_zone_are_shown_with_both_times(
+    seconds: int, expected: str
+) -> None:
+    line = describe_mismatch(seen([("a", 20_000)], [("a", 20_000 + seconds)]), CLOCK)
+    assert f"1 of the first 1 labels are known {expected}" in line
+    assert f"asked {format_iso(20_000 * SECOND)}" in line
 
 
 def test_check_warns_of_ids_of_label_times_and_of_a_long_wait(job: Job) -> None:
