@@ -138,7 +138,7 @@ def run_settings(
         planned, choice = plan_input(settings, err, known)
         settings = choice.settings
         as_given = for_source(settings, beam_options)
-        source, span, topic = make_source(as_given, folder, planned, own, known)
+        source, span, topic = make_source(as_given, folder, err, planned, own, known)
         for line in span.lost:
             show(line)
         placed = settings.model_copy(update={"output": folder.path})
@@ -252,6 +252,7 @@ def plan_input(
 def make_source(
     settings: Settings,
     folder: RunFolder,
+    err: Console,
     planned: Plan | None,
     own: Any = None,
     known: Sequence[KnownFile] = (),
@@ -264,8 +265,9 @@ def make_source(
         return *own_source(made, settings, folder), None
     if planned is None:
         return *people_source(settings, folder), None
-    warn = partial(print, file=sys.stderr)
-    return *file_source(settings, folder, print, planned, known, warn), None
+    warn = partial(err.print, soft_wrap=True, markup=False, highlight=False)
+    with show_status(err, "looking through the files of labels") as show:
+        return *file_source(settings, folder, show, planned, known, warn), None
 
 
 def execute(

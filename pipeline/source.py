@@ -295,7 +295,7 @@ def plan_labels(
     progress: Callable[[str], None],
     warn: Callable[[str], None] = lambda line: None,
 ) -> Plan:
-    """The plan of the files of labels.
+    """The plan of the files of labels; what is noted of it is given to ``warn``.
 
     Raises:
         UserError: as ``plan_files``, also of their target; if a file that the run has read has
@@ -306,7 +306,12 @@ def plan_labels(
     schema = LabelSchema.of(settings.row_schema)
     known = files_before(folder, LABEL_FILES) if settings.resume else []
     paths = [file.path for file in known]
-    planned = plan(settings.labels, schema, progress, settings.latest_time, paths)
+    planned = plan(settings.labels, schema, progress, settings.latest_time, paths, "--labels")
+    for message in planned.messages:
+        warn(f"--labels: {message}")
+    if not planned.rows:
+        then = "expires" if settings.row_schema.fill is None else "is answered by missing"
+        warn(f"warning: --labels {settings.labels}: has no labels: each question {then}")
     check_known(planned, known, folder)
     return check_target(
         check_times(planned, schema), schema.with_positive(settings.row_schema), warn

@@ -16,16 +16,20 @@ from reading.streams import members, open_stream
 _FOLDERS = "folders: ** in the glob reads what is below them"
 
 
-def find(pattern: str) -> tuple[list[File], tuple[str, ...]]:
+def find(pattern: str, option: str = "--input") -> tuple[list[File], tuple[str, ...]]:
     """The files that a path, a glob or a folder stands for, sorted by path, and notes on them.
 
     Empty files are left out, and so is what is hidden, or, in a folder, of no known format.
+
+    Args:
+        pattern: the path, the glob or the folder.
+        option: what it was given for, for the messages.
 
     Raises:
         UserError: if there is none, all are empty, one has an unknown suffix, or the file
             system cannot be listed.
     """
-    matches = match(pattern)
+    matches = match(pattern, option)
     found = list(matches.files.values())
     kind_of = format_of if matches.folders else format_of_named
     unknown = [file for file in found if kind_of(file.path) is None]
@@ -34,7 +38,7 @@ def find(pattern: str) -> tuple[list[File], tuple[str, ...]]:
     known = [file for file in found if file not in unknown]
     files = [file for each in known if each.size for file in _files_of(each)]
     if not files:
-        raise UserError(_explain_nothing(pattern, matches, known, unknown))
+        raise UserError(_explain_nothing(f"{option} {pattern}", matches, known, unknown))
     empty = [file.path for file in known if not file.size]
     notes = [
         _note_left_out(matches.left_out, "hidden files and copies of editors and systems"),
@@ -47,22 +51,22 @@ def find(pattern: str) -> tuple[list[File], tuple[str, ...]]:
 
 
 def _explain_nothing(
-    pattern: str, matches: Matches, known: list[FoundFile], unknown: list[FoundFile]
+    given: str, matches: Matches, known: list[FoundFile], unknown: list[FoundFile]
 ) -> str:
     """Why a pattern stands for no file that could be read."""
     if len(known) == 1:
         return f"{known[0].path}: is empty (0 bytes)"
     if known:
-        return f"--input {pattern}: all of its {len(known)} files are empty (0 bytes)"
+        return f"{given}: all of its {len(known)} files are empty (0 bytes)"
     if unknown or matches.folders:
         have = ", ".join(FORMATS)
-        return f"--input {pattern}: no file below it is of a known format ({have})"
+        return f"{given}: no file below it is of a known format ({have})"
     hint = ""
     if matches.left_out:
         hint = f" but {first_few(matches.left_out)}, left out by name (name one exactly to read it)"
     if matches.passed:
         hint = f" but {first_few(matches.passed)}, left out ({_FOLDERS})"
-    return f"--input {pattern}: no file matches{hint}"
+    return f"{given}: no file matches{hint}"
 
 
 def _note_left_out(paths: Sequence[str], kind: str) -> str | None:

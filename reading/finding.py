@@ -68,18 +68,22 @@ class _Tree(Protocol):
         """The same for the same folder, however it is reached."""
 
 
-def match(pattern: str) -> Matches:
+def match(pattern: str, option: str = "--input") -> Matches:
     """The files that a path, a glob or a folder stands for.
+
+    Args:
+        pattern: the path, the glob or the folder.
+        option: what it was given for, for the messages.
 
     Raises:
         UserError: if its file system is not known here, or cannot be listed.
     """
     pattern = local_path(pattern)
-    check_scheme(pattern, "--input")
+    check_scheme(pattern, option)
     try:
         return _match(pattern)
     except storage_errors(ValueError) as error:
-        raise UserError(f"--input {pattern}: cannot be listed: {first_line(error)}") from error
+        raise UserError(f"{option} {pattern}: cannot be listed: {first_line(error)}") from error
 
 
 def _match(pattern: str) -> Matches:

@@ -34,6 +34,7 @@ def plan(
     progress: Callable[[str], None] | None = None,
     latest: int | None = None,
     first: Sequence[str] = (),
+    option: str = "--input",
 ) -> Plan:
     """Looks at every file of the input once: its columns, its rows, its times.
 
@@ -44,6 +45,7 @@ def plan(
         latest: rows after it are rejected (``model.latest``); microseconds, None: none are.
         first: paths of files that come before all others, in this order: those that an earlier
             plan had, so that their rows have the same ids.
+        option: what the pattern was given for, for the messages.
 
     Returns:
         The files and their chunks; no chunk if there is no row.
@@ -56,7 +58,7 @@ def plan(
     files: list[File] = []
     spans: list[list[ScannedChunk]] = []
     rows = 0
-    found, notes = find(pattern)
+    found, notes = find(pattern, option)
     guess = None
     places = {path: place for place, path in enumerate(first)}
     found.sort(key=lambda file: (places.get(file.path, len(places)), file.path))

@@ -100,6 +100,34 @@ def test_labels_whose_ids_are_spelled_otherwise_are_shown_with_an_example(job: J
     )
 
 
+@pytest.mark.parametrize(("missing", "then"), [(None, "expires"), ("0", "is answered by missing")])
+def test_files_of_labels_without_a_row_are_a_warning(
+    job: Job, missing: str | None, then: str
+) -> None:
+    write([str(n) for n in range(COUNT)])[:0].to_csv("known.csv", index=False)
+    Path("s.toml").write_text(SCHEMA + (f"missing = {missing}" if missing else ""))
+    result = job("check", *ARGV, "--window", "1m")
+    assert f"warning: --labels known.csv: has no labels: each question {then}" in (
+        result.err.splitlines()
+    )
+
+
+def test_what_is_noted_of_files_of_labels_is_shown_as_of_questions(job: Job) -> None:
+    write([str(n) for n in range(COUNT)]).to_csv("again.csv", index=False)
+    Path("empty.csv").touch()
+    names = "{known,again,empty}.csv"
+    for result in (
+        job(*ARGV, "--labels", names, "--output", "o"),
+        job("check", *ARGV, "--labels", names, "--window", "1m"),
+    ):
+        assert result.code == 0
+        lines = result.err.splitlines()
+        assert "--labels: 1 left out (empty files (0 bytes)): empty.csv" in lines
+        assert "--labels: the same rows are read twice: known.csv and again.csv" in lines
+    result = job(*ARGV, "--labels", "none*.csv", "--output", "p")
+    assert result.error == "error: --labels none*.csv: no file matches"
+
+
 def seen(questions: list[tuple[str, int]], labels: list[tuple[str, int]]) -> SeenIds:
     """First rows, of ids and seconds."""
     columns = [pd.DataFrame(rows, columns=["id", "time"]) for rows in (questions, labels)]
