@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-import numpy as np
 import pyarrow as pa
 from fastapi import APIRouter, Request
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StrictBool,
     StrictInt,
     StrictStr,
     TypeAdapter,
     ValidationError,
 )
 
-from model.batch import TIME_TYPE
+from model.asof import format_iso
+from model.batch import SECOND, TIME_TYPE
 from model.carried import to_keys
+from model.schema import Schema
+from model.task_keys import read_class
 from model.times import parse_times
 from model.validation import GREATEST
 from monitor.serve.bodies import JSON, parse_content_type
@@ -33,14 +37,32 @@ ERRORS = (
 )
 
 
-class Label(BaseModel):
-    """The truth about a row."""
+AHEAD = 60 * SECOND
+"""Maximum time of a label after now, microseconds: clocks differ. A run goes on to the newest time
+that it reads, so that after a label of tomorrow it would take nothing more before then."""
+
+
+class _Answer(BaseModel):
+    """Which row the truth is about, and when it became known."""
 
     model_config = ConfigDict(extra="forbid")
 
     id: StrictStr | StrictInt = Field(description="the id that /predict was given, or has given")
+    time: str | None = Field(
+        None, description="when it became known, ISO 8601, not in the future; now by default"
+    )
+
+
+class Label(_Answer):
+    """The truth about a row."""
+
     target: Annotated[float, Field(ge=-GREATEST, le=GREATEST, allow_inf_nan=False)]
-    time: str | None = Field(None, description="when it became known, ISO 8601; now by default")
+
+
+class ClassLabel(_Answer):
+    """The true class of a row."""
+
+    target: StrictBool | StrictInt | StrictStr = Field(description="a class, as in the schema")
 
 
 class Accepted(BaseModel):
@@ -49,7 +71,8 @@ class Accepted(BaseModel):
     accepted: int
 
 
-BODY: TypeAdapter[Label | list[Label]] = TypeAdapter(Label | list[Label])
+NUMBERS: TypeAdapter[Label | list[Label]] = TypeAdapter(Label | list[Label])
+CLASSES: TypeAdapter[ClassLabel | list[ClassLabel]] = TypeAdapter(ClassLabel | list[ClassLabel])
 
 
 def router(core: Core) -> APIRouter:
@@ -58,13 +81,16 @@ def router(core: Core) -> APIRouter:
     records = core.records
     if records is None or core.schema.labels is None:
         return routes
+    body_shape = shape(ClassLabel if core.schema.classifies else Label)
 
     @routes.post(
         "/labels",
         status_code=202,
         summary="Say what the truth is about rows that were asked",
         responses=describe_errors(*ERRORS),
-        openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": shape()}}}},
+        openapi_extra={
+            "requestBody": {"required": True, "content": {JSON: {"schema": body_shape}}}
+        },
     )
     async def labels(request: Request) -> Accepted:
         """One label or a list. They are written within a minute, for a run with `[labels]` to read.
@@ -86,9 +112,9 @@ def router(core: Core) -> APIRouter:
     return routes
 
 
-def shape() -> dict[str, Any]:
+def shape(label: type[Label] | type[ClassLabel]) -> dict[str, Any]:
     """The API's description of a body."""
-    one = Label.model_json_schema()
+    one = label.model_json_schema()
     return {"oneOf": [one, {"type": "array", "items": one}]}
 
 
@@ -98,9 +124,10 @@ def read_labels(core: Core, body: bytes) -> pa.Table:
     Raises:
         Problem: if one is no label; then none is taken.
     """
-    assert core.schema.labels is not None and core.records is not None
+    schema = core.schema
+    assert schema.labels is not None and core.records is not None
     try:
-        found = BODY.validate_json(body)
+        found = (CLASSES if schema.classifies else NUMBERS).validate_json(body)
     except ValidationError as error:
         message = f"must be a label or a list of labels: {error.errors()[0]['msg']}"
         raise Problem("bad_body", message) from error
@@ -110,19 +137,47 @@ def read_labels(core: Core, body: bytes) -> pa.Table:
     keys, _ = to_keys(pa.array([str(label.id) for label in labels], pa.string()))
     now = int(core.records.labels.clock() * 1_000_000)
     given = parse_times(pa.array([label.time for label in labels], pa.string()))
-    for number, (label, key, time) in enumerate(
-        zip(labels, keys.to_pylist(), given.to_pylist(), strict=True)
-    ):
+    known = given.cast(pa.int64()).to_pylist()
+    for number, (label, key, time) in enumerate(zip(labels, keys.to_pylist(), known, strict=True)):
         if key is None:
             raise Problem("bad_rows", f"label {number}: id: must not be empty")
         if label.time is not None and time is None:
             raise Problem("bad_rows", f"label {number}: time {label.time!r}: must be ISO 8601")
-    times = given.cast(pa.int64()).fill_null(now)
-    named = core.schema.labels
+        if time is not None and time > now + AHEAD:
+            raise Problem(
+                "bad_rows",
+                f"label {number}: time {label.time!r}: must be when it became known, and it is "
+                f"{format_iso(now)}",
+            )
+    named = schema.labels
     return pa.table(
         {
             named.id: keys,
-            named.target: pa.array(np.array([label.target for label in labels], np.float64)),
-            named.time: times.cast(TIME_TYPE),
+            named.target: _read_targets(labels, schema),
+            named.time: pa.array(
+                [now if time is None else time for time in known], pa.int64()
+            ).cast(TIME_TYPE),
         }
     )
+
+
+def _read_targets(labels: Sequence[Label | ClassLabel], schema: Schema) -> pa.Array:
+    """The targets of labels: numbers, or the canonical texts of classes.
+
+    Raises:
+        Problem: if one is no class, or none of those of the schema.
+    """
+    if not schema.classifies:
+        return pa.array([label.target for label in labels], pa.float64())
+    targets = []
+    for number, label in enumerate(labels):
+        place = f"label {number}: target {label.target!r}"
+        try:
+            target = read_class(label.target)
+        except ValueError as error:
+            raise Problem("bad_rows", f"{place}: {error}") from error
+        if schema.classes is not None and target not in schema.classes:
+            expected = ", ".join(schema.classes)
+            raise Problem("bad_rows", f"{place}: must be one of the classes {expected}")
+        targets.append(target)
+    return pa.array(targets, pa.string())

@@ -17,7 +17,9 @@ import pytest
 
 from model.errors import UserError
 from monitor.serve.core import open_core
+from monitor.serve.labelling import read_labels
 from monitor.serve.options import Options
+from monitor.serve.problems import Problem
 from monitor.serve.recording import ROWS, WAITING, Recorder
 from pipeline.__main__ import main
 from tests.kit.serve import client, problem_of, serve, until
@@ -108,6 +110,7 @@ def test_what_is_asked_and_labelled_at_a_server_is_learned_from_by_a_run(
         ({"id": "a", "target": 1, "truth": 2}, 400, "bad_body"),
         ({"id": " ", "target": 1}, 422, "bad_rows"),
         ({"id": "a", "target": 1, "time": "soon"}, 422, "bad_rows"),
+        ({"id": "a", "target": 1, "time": "9999-01-01T00:00:00Z"}, 422, "bad_rows"),
         ([{"id": "a", "target": 1}] * 4, 422, "too_many_rows"),
     ],
 )
@@ -117,6 +120,31 @@ def test_what_is_no_label_is_refused_in_one_line(
     with client(orders / "run", record=str(tmp_path / "kept"), max_rows=3) as api:
         problem_of(api.post("/labels", json=label), status, code)
     assert not list(tmp_path.glob("kept/labels/*"))
+
+
+@pytest.mark.parametrize(
+    ("known", "target", "kept"),
+    [
+        (("late", "ok"), " late", "late"),
+        (("true", "false"), True, "true"),
+        (("1", "2"), 2, "2"),
+        (("late", "ok"), "lost", None),
+        (None, "lost", "lost"),
+        (None, "", None),
+    ],
+)
+def test_labels_of_a_run_that_predicts_classes_are_classes(
+    orders: Path, tmp_path: Path, known: tuple[str, ...] | None, target: Any, kept: str | None
+) -> None:
+    core = open_core(Options(str(orders / "run"), record=str(tmp_path)))
+    update = {"task": "classification", "classes": known}
+    core.schema = core.schema.model_copy(update=update)
+    body = json.dumps([{"id": "a", "target": target}]).encode()
+    if kept is None:
+        with pytest.raises(Problem, match=f"label 0: target {target!r}: must "):
+            read_labels(core, body)
+    else:
+        assert read_labels(core, body).column("took").to_pylist() == [kept]
 
 
 def test_a_server_that_does_not_record_takes_no_labels(orders: Path) -> None:
