@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from model import files
+from pipeline.runners.checkpoints import find_lost_questions
 from pipeline.runners.cluster import Cluster, Unreachable
 from pipeline.runners.requirements import (
     Requirement,
@@ -158,6 +159,14 @@ def _savepoint(settings: Settings, beam_options: list[str]) -> Iterator[Requirem
             f"--savepoint_path={path}: no checkpoint of Flink's is there",
             "must be a folder with a file _metadata, as .tools/flink/checkpoints/ID/chk-7; "
             "without --savepoint_path the run goes on from its first missing report",
+        )
+    elif settings.resume and (lost := find_lost_questions(settings, local)) is not None:
+        yield Requirement(
+            what,
+            f"--savepoint_path={path}: needs the questions of {lost}, whose files went when later "
+            "refreshes were reported",
+            "name the newest checkpoint; without --savepoint_path the run goes on from its first "
+            "missing report",
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ import pytest
 from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from model.asof import format_name
 from model.errors import UserError
 from model.runs import RunFolder
 from pipeline import runners
@@ -20,6 +23,7 @@ from pipeline.runners.requirements import Requirement
 from tests.kit.fake_flink import FakeFlink, serving
 from tests.kit.job import Job, make_settings
 from tests.kit.ports import find_port
+from tests.kit.report import report
 
 FILES = {"input": "a.csv", "schema_file": "s.toml"}
 GOOGLE = ("--project=my-project", "--region=europe-west1", "--temp_location=gs://my-bucket/tmp")
@@ -186,6 +190,63 @@ def test_a_checkpoint_to_start_from_goes_with_its_runs_folder(
     kept.mkdir()
     (kept / "_metadata").touch()
     runners.preflight(make_settings(**again), [*cluster.words, word])
+
+
+LATER = """\
+name = "s"
+time = "t"
+target = "y"
+id = "k"
+wait = "3m"
+[features]
+numeric = ["x"]
+[labels]
+id = "k"
+target = "y"
+time = "known"
+"""
+
+
+def test_a_checkpoint_whose_questions_are_gone_is_refused(
+    cluster: FakeFlink, tmp_path: Path
+) -> None:
+    (tmp_path / "s.toml").write_text(LATER)
+    settings = make_settings(
+        **{"runner": "flink", "output": str(tmp_path), "resume": True, "window": "60"},
+        **{"schema_file": str(tmp_path / "s.toml"), "input": "q.csv", "labels": "a.csv"},
+    )
+    taken = 1_800_000_000
+    for minute in range(12):
+        # The newest checkpoint has the report of minute 9: what begins five refreshes (a wait and
+        # two) before has gone, which is all before minute 4. Minute 5 has no question.
+        found = report(minute, rows=0 if minute == 5 else 100)
+        path = tmp_path / "metrics" / f"{format_name(minute * 60_000_000)}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(found.as_json())
+        os.utime(path, (taken + minute, taken + minute))
+        if minute >= 4 and minute != 5:
+            (tmp_path / "questions" / path.stem).mkdir(parents=True)
+
+    def problems(name: str, newest: int) -> list[str]:
+        kept = tmp_path / name
+        kept.mkdir()
+        (kept / "_metadata").touch()
+        os.utime(kept / "_metadata", (taken + newest, taken + newest))
+        argv = [*cluster.words, f"--savepoint_path=file:{kept}"]
+        return [need.problem for need in flink.requirements(settings, argv) if need.problem]
+
+    [problem] = problems("savepoint-1", 7)
+    assert "savepoint-1: needs the questions of 19700101T000300Z, whose files went" in problem
+    assert [problems(f"chk-{newest}", newest) for newest in (8, 9, 11)] == [[], [], []]
+    # A resumed job writes questions again, from long before: an early checkpoint needs none
+    shutil.rmtree(tmp_path / "questions")
+    assert problems("chk-12", 11) == []
+    (tmp_path / "questions" / format_name(0)).mkdir(parents=True)
+    assert problems("chk-13", 11) == []
+    shutil.rmtree(tmp_path / "questions")
+    (tmp_path / "ended.json").write_text("{}")
+    [problem] = problems("savepoint-2", 11)
+    assert "needs the questions of 19700101T000700Z" in problem
 
 
 def test_a_job_server_that_is_not_there_is_refused_with_what_starts_one(
