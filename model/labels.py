@@ -276,6 +276,7 @@ class StreamCounts(NamedTuple):
         labels_rejected: rows of their stream that are no label.
         missing: questions that were answered by the value of ``missing``, since no label came.
         labels_read: all rows of their stream, also those that are no label.
+        early: questions that were answered by a label from before they reached the stream.
     """
 
     duplicates: int = 0
@@ -287,6 +288,7 @@ class StreamCounts(NamedTuple):
     labels_rejected: int = 0
     missing: int = 0
     labels_read: int = 0
+    early: int = 0
 
     def merge(self, other: StreamCounts) -> StreamCounts:
         """The counts of both.

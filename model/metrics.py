@@ -242,6 +242,8 @@ class Metrics(BaseModel):
     """Of the answered, those that the schema's ``missing`` has answered, since no label came."""
     labels_read: int | None = None
     """Rows of the stream of labels, also those that are no label."""
+    early: int | None = None
+    """Of the answered, those whose label came before them. Runs of an older version lack it."""
 
     @model_serializer(mode="wrap")
     def _leave_out_others(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

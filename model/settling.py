@@ -84,7 +84,10 @@ def settle(offers: Mapping[int, Offers], start: int) -> Settled:
         known = known[~is_in(known, rest.untaken)]
     return Settled(
         Answers(fresh.question, fresh.refresh, fresh.time, fresh.target),
-        rest.counts._replace(orphans=int(np.count_nonzero(mine.kind == ORPHAN))),
+        rest.counts._replace(
+            orphans=int(np.count_nonzero(mine.kind == ORPHAN)),
+            early=int(np.count_nonzero(fresh.kind == EARLY)),
+        ),
         known,
     )
 

@@ -22,6 +22,7 @@ TEXTS = {
     "labels_read": "read",
     "labels_open": "open",
     "missing": "missing, filled in",
+    "early": "before their question",
 }
 """How they read in a line: as nouns, or so; the others are called as their fields are."""
 

@@ -86,6 +86,7 @@ def replay(questions: Questions, labels: LabelList, wait: int) -> Fates:
         if open_ and (only is None or time <= begun + wait):
             answered[open_[0]] = (at // EVERY, target)
             counts["id_reused", at // EVERY] += len(open_) - 1
+            counts["early", at // EVERY] += only is not None
         elif open_:
             counts["label_late", at // EVERY] += 1
         else:
@@ -238,7 +239,7 @@ def test_of_two_open_questions_the_newer_one_takes_the_label() -> None:
 def test_an_early_label_counts_at_its_questions_time() -> None:
     answered, _, counts = join([("a", 12, 0)], [("a", 8, 2.0), ("a", 9, 2.0)], 30)
     assert answered == {0: (1, 2.0)}
-    assert counts == {("duplicates", 1): 1, ("labels_open", 0): 2}
+    assert counts == {("early", 1): 1, ("duplicates", 1): 1, ("labels_open", 0): 2}
 
 
 def test_a_label_after_the_wait_is_late_and_without_a_question_an_orphan() -> None:
