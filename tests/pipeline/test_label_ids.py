@@ -128,6 +128,29 @@ def test_what_is_noted_of_files_of_labels_is_shown_as_of_questions(job: Job) -> 
     assert result.error == "error: --labels none*.csv: no file matches"
 
 
+def test_new_files_with_rows_of_what_was_reported_are_refused_by_name(job: Job) -> None:
+    labels = write([str(n) for n in range(COUNT)])
+    names = ("--input", "asked*.csv", "--labels", "known*.csv")
+    assert run(job, *names).code == 0
+    end = "2026-01-01T00:06:00Z"  # of the refresh that holds the newest label
+    before = {path: path.read_bytes() for path in Path("o/metrics").iterdir()}
+    for name, rows, option in (
+        ("known2.csv", labels.assign(known="2026-01-01T00:02:00Z"), "--labels"),
+        # more of a minute that a server had begun to record when the run began
+        ("asked2.csv", pd.read_csv("asked.csv").assign(t="2026-01-01T00:05:59Z"), "--input"),
+    ):
+        rows.to_csv(name, index=False)
+        result = job("--resume", "--output", "o")
+        assert result.code == 2
+        assert result.error.startswith(f"error: --resume o: {name} (from ")
+        assert result.error.endswith(
+            f"new, with rows before {end}, up to which the run has reported: move it out of "
+            f"{option}, or begin a new run with another --output"
+        )
+        Path(name).unlink()
+    assert {path: path.read_bytes() for path in Path("o/metrics").iterdir()} == before
+
+
 def seen(questions: list[tuple[str, int]], labels: list[tuple[str, int]]) -> SeenIds:
     """First rows, of ids and seconds."""
     columns = [pd.DataFrame(rows, columns=["id", "time"]) for rows in (questions, labels)]
