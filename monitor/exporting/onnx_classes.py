@@ -9,11 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from model.arrays import Matrix
 from model.baselines import LEAST
 from model.classes.calibration import Calibrator, Curve
 from model.classes.decision import Decision
+from model.loading import load_module
 
-FOUND, PREDICTION, PROBABILITIES = "correnteza_found", "prediction", "probabilities"
+MATRIX, FOUND = "correnteza_matrix", "correnteza_found"
+PREDICTION, PROBABILITIES = "prediction", "probabilities"
+IR_VERSION = 8
+"""The format of a graph whose operators are those of opset 18, as skl2onnx writes it."""
 
 
 class Steps:
@@ -42,6 +47,31 @@ class Steps:
         made = name or f"correnteza_s{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, list(inputs), [made], **options))
         return made
+
+
+def predicts_shares(estimator: Any) -> bool:
+    """Whether a classifier predicts how frequent classes were, whatever the features are."""
+    plain = load_module("sklearn.dummy").DummyClassifier
+    return type(estimator) is plain and estimator.strategy == "prior"
+
+
+def repeat_shares(shares: Matrix, width: int) -> Any:
+    """A model that gives every row the same probabilities.
+
+    Args:
+        shares: the probabilities, shape (classes,).
+        width: how many features a row has.
+    """
+    from onnx import TensorProto, helper
+
+    steps = Steps()
+    rows = steps.add("Shape", MATRIX, start=0, end=1)
+    shape = steps.add("Concat", rows, steps.hold([len(shares)], np.int64), axis=0)
+    steps.add("Expand", steps.hold(shares), shape, name=FOUND)
+    taken = helper.make_tensor_value_info(MATRIX, TensorProto.FLOAT, [None, width])
+    given = helper.make_tensor_value_info(FOUND, TensorProto.DOUBLE, [None, len(shares)])
+    graph = helper.make_graph(steps.nodes, "correnteza_shares", [taken], [given], steps.constants)
+    return helper.make_model(graph, ir_version=IR_VERSION)
 
 
 def decide(decision: Decision, number: int) -> Any:

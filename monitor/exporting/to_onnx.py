@@ -18,10 +18,10 @@ from model.artefact import Artefact
 from model.encoders import FeatureEncoder
 from model.errors import UserError
 from model.wording import first_line
-from monitor.exporting.onnx_classes import FOUND, decide
+from monitor.exporting.onnx_classes import FOUND, MATRIX, decide, predicts_shares, repeat_shares
 
 OPSET, ML_OPSET = 18, 3
-MATRIX, OUTPUT = "correnteza_matrix", "prediction"
+OUTPUT = "prediction"
 REMEDY = "needs skl2onnx and onnxruntime: pip install 'correnteza[export]'"
 
 
@@ -47,25 +47,12 @@ def to_onnx(artefact: Artefact) -> bytes:
         )
     try:
         import onnx
-        import skl2onnx
-        from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+        import skl2onnx  # noqa: F401  (needed by _convert: one remedy for both)
     except ImportError as error:
         raise UserError(f"ONNX {REMEDY} ({error.name} is missing)") from error
-    width = len(artefact.encoder.names)
     linear = hasattr(artefact.estimator, "coef_")  # the others convert to single precision alone
-    tensor = DoubleTensorType if linear else FloatTensorType
-    options = None if artefact.decision is None else {id(artefact.estimator): {"zipmap": False}}
-    try:
-        regressor = skl2onnx.to_onnx(
-            artefact.estimator,
-            initial_types=[(MATRIX, tensor([None, width]))],
-            target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
-            options=options,
-        )
-    except Exception as error:  # whatever a converter raises
-        kind = type(artefact.estimator).__name__
-        raise UserError(f"{kind} cannot be converted to ONNX: {first_line(error)}") from error
     number = onnx.TensorProto.DOUBLE if linear else onnx.TensorProto.FLOAT
+    regressor = _convert(artefact, linear)
     versions = {"": OPSET, "ai.onnx.ml": ML_OPSET}
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in versions.items()]
     before = onnx.helper.make_model(
@@ -77,8 +64,7 @@ def to_onnx(artefact: Artefact) -> bytes:
     regressor.opset_import.extend(opsets)
     regressor = onnx.compose.add_prefix(regressor, "regressor_")
     [given], [*_, made] = regressor.graph.input, regressor.graph.output
-    if artefact.decision is not None:
-        del regressor.graph.output[0]  # its label, which knows of no threshold
+    del regressor.graph.output[:-1]  # a classifier's label, which knows of no threshold
     whole = onnx.compose.merge_models(before, regressor, io_map=[(MATRIX, given.name)])
     if artefact.decision is None:
         _rename_output(whole, made.name)
@@ -94,6 +80,27 @@ def to_onnx(artefact: Artefact) -> bytes:
     onnx.checker.check_model(whole)
     data: bytes = whole.SerializeToString(deterministic=True)
     return data
+
+
+def _convert(artefact: Artefact, linear: bool) -> Any:
+    """The graph from the matrix to the estimator's predictions or, as the last, probabilities."""
+    import skl2onnx
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+    estimator, width = artefact.estimator, len(artefact.encoder.names)
+    if predicts_shares(estimator):  # skl2onnx knows nothing of it
+        return repeat_shares(estimator.class_prior_, width)
+    tensor = DoubleTensorType if linear else FloatTensorType
+    try:
+        return skl2onnx.to_onnx(
+            estimator,
+            initial_types=[(MATRIX, tensor([None, width]))],
+            target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
+            options=None if artefact.decision is None else {id(estimator): {"zipmap": False}},
+        )
+    except Exception as error:  # whatever a converter raises
+        kind = type(estimator).__name__
+        raise UserError(f"{kind} cannot be converted to ONNX: {first_line(error)}") from error
 
 
 def _rename_output(model: Any, name: str) -> None:

@@ -154,6 +154,7 @@ from pipeline import backtest
 rows = pd.read_parquet('rows.parquet')
 steep = rows['z'] - 100 + 5 * (rows['c'] == 'a')
 rows['two'] = np.where(steep > 4, 'sim, é', 'não')
+rows['one'] = 'não'  # models of shares
 rows['three'] = np.where(steep > 9, 10, np.where(steep > 0, -3, 9))
 columns = {n: rows[n].tolist() for n in 'xzc'}
 feeds = {n: rows[[n]].to_numpy(np.float64) for n in ('x', 'z')}
@@ -165,6 +166,8 @@ for target, calibration, learner, more in (
     ('two', 'sigmoid', 'boosting(max_iter=5)', {}),
     ('three', 'isotonic', 'logistic', {'classes': ['7', '10', '9', '-3']}),
     ('three', 'sigmoid', 'forest(n_estimators=5)', {}),
+    ('one', 'none', 'logistic', {}),
+    ('one', 'none', 'forest', {'classes': ['sim, é', 'não'], 'positive': 'sim, é'}),
 ):
     schema = {'name': 's', 'time': 'at', 'target': target, 'task': 'classification', **more}
     features = {'numeric': ['x', 'z'], 'categorical': ['c']}

@@ -169,3 +169,33 @@ def test_a_model_is_exported_with_its_classes(
     places = [artefact.decision.classes.index(name) for name in pipeline.classes_]
     assert np.abs(pipeline.predict_proba(rows) - raw[:, places]).max() <= 1e-12
     assert "its probabilities are those before calibration (sigmoid)" in capsys.readouterr().out
+
+
+def test_a_model_of_shares_goes_through_each_door(tmp_path: Path) -> None:
+    rows = make_rows(["no"])
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    (tmp_path / "schema.toml").write_text(
+        SCHEMA.replace("[features]", 'positive = "yes"\n[features]')
+    )
+    run, source = str(tmp_path / "run"), str(tmp_path / "rows.csv")
+    argv = ["--input", source, "--schema", str(tmp_path / "schema.toml"), "--learner", "logistic"]
+    assert main([*argv, "--window", "100", "--output", run]) == 0
+    store = Store(str(tmp_path / "run" / "models"))
+    assert {store.manifest(name).learner for name in store.names()} == {"shares"}
+    wanted = [{"no": 1.0, "yes": 0.0}] * 300
+    with client(tmp_path / "run") as api:
+        found = api.post("/predict", json=rows[["a", "c"]].to_dict("records")).json()
+    assert found["probabilities"] == wanted
+    assert set(found["predictions"]) == {"no"} and set(found["scores"]) == {0.0}
+    output = tmp_path / "out.parquet"
+    assert main(["predict", "--run", run, "--input", source, "--output", str(output)]) == 0
+    table = pq.read_table(output).to_pylist(maps_as_pydicts="strict")
+    assert [row["probabilities"] for row in table] == wanted
+    path = tmp_path / "model.joblib"
+    assert main(["models", "export", run, "newest", "--to", str(path)]) == 0
+    pipeline = joblib.load(path)
+    assert pipeline.classes_.tolist() == ["no"]
+    assert pipeline.predict_proba(rows[["a", "c"]]).tolist() == [[1.0]] * 300
+    page = tmp_path / "report.html"
+    assert main(["report", run, "--to", str(page)]) == 0
+    assert "shares" in page.read_text()
