@@ -24,6 +24,7 @@ from model.arrays import Matrix
 from model.asof import Cadence, format_name
 from model.baselines import Chain, Link, Tally
 from model.batch import ID, Key, column
+from model.classes.figures import ClassSums
 from model.cohorts import Clock
 from model.groups import Named, name_rows
 from model.labels import Ints, find_events, group_by_refresh
@@ -52,10 +53,20 @@ KNOWN = pa.schema([("known", pa.int64()), ("entity", pa.string()), ("target", pa
 """The columns of a file of ``known/``; ``known`` is the start of a serve window."""
 
 
+def use_classes(layout: pa.Schema) -> pa.Schema:
+    """``ANSWERED`` or ``KNOWN`` where targets are classes: by name."""
+    return layout.set(layout.get_field_index("target"), pa.field("target", pa.string()))
+
+
+def known_layout(schema: Schema) -> pa.Schema:
+    """The columns of the files of ``known/`` of a run."""
+    return use_classes(KNOWN) if schema.classifies else KNOWN
+
+
 def answered_targets(
     asked: Asked, known: Ints, slots: Ints, places: Ints, schema: Schema
 ) -> pa.RecordBatch:
-    """Answered questions as ``ANSWERED`` has them.
+    """Answered questions as ``ANSWERED`` has them; classes by name.
 
     Args:
         asked: questions of a batch.
@@ -75,11 +86,17 @@ def answered_targets(
             rows.column(ID).take(pa.array(places)),
             pa.array(slots[places]),
             pa.repeat(pa.scalar(asked.prediction is not None), count),
-            pa.array(column(rows, schema.target)[places]),
+            _targets(rows, places, schema),
             entity,
         ],
-        schema=ANSWERED,
+        schema=use_classes(ANSWERED) if schema.classifies else ANSWERED,
     )
+
+
+def _targets(rows: pa.RecordBatch, places: Ints, schema: Schema) -> pa.Array:
+    if schema.classifies:
+        return rows.column(schema.target).take(pa.array(places)).cast(pa.string())
+    return pa.array(column(rows, schema.target)[places])
 
 
 def cut_targets(
@@ -134,7 +151,9 @@ def newest_targets(answered: pa.RecordBatch, cadence: Cadence) -> pa.Table:
         known.column("entity"),
         known.column("target"),
     ]
-    table = pa.Table.from_arrays(columns, schema=KNOWN)
+    targets = answered.schema.field("target").type
+    layout = KNOWN if targets == pa.float64() else use_classes(KNOWN)
+    table = pa.Table.from_arrays(columns, schema=layout)
     return _newest(table, table.column("known").to_numpy())
 
 
@@ -163,9 +182,29 @@ def find_last(known: pa.Table, questions: Question) -> Matrix:
     """The newest target that was known when each question's serve window began; NaN without one.
 
     Args:
-        known: as ``KNOWN`` has them.
+        known: as ``KNOWN`` has them, numbers.
         questions: whose entities may be null: these have none.
     """
+    targets = np.append(known.column("target").to_numpy(), np.nan)
+    return np.asarray(targets[_find_places(known, questions)])
+
+
+def find_last_classes(known: pa.Table, questions: Question) -> pa.Array:
+    """As ``find_last``, but the names of classes; null without one.
+
+    Example:
+        >>> known = pa.table([[0, 10], ["", ""], ["no", "yes"]], schema=use_classes(KNOWN))
+        >>> asked = Question(np.array([0, 10, 20]), pa.array(["", "", ""]))
+        >>> find_last_classes(known, asked).to_pylist()
+        [None, 'no', 'yes']
+    """
+    places = _find_places(known, questions)
+    targets = known.column("target").combine_chunks()
+    return targets.take(pa.array(places, mask=places < 0))
+
+
+def _find_places(known: pa.Table, questions: Question) -> Ints:
+    """The place in ``known`` of what was known last when each question was asked; -1 without."""
     count = known.num_rows
     entities = pa.chunked_array([*known.column("entity").chunks, questions.entities], pa.string())
     codes = entities.combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
@@ -176,10 +215,9 @@ def find_last(known: pa.Table, questions: Question) -> Matrix:
     places = np.maximum.accumulate(np.where(asks[order], -1, np.arange(len(order))))
     before = order[np.maximum(places, 0)]
     found = (places >= 0) & (codes[before] == codes[order]) & (codes[order] >= 0)
-    targets = np.append(known.column("target").to_numpy(), np.full(len(questions.slots), np.nan))
-    last = np.full(len(order), np.nan)
-    last[order] = np.where(found, targets[before], np.nan)
-    return last[count:]
+    last = np.full(len(order), -1)
+    last[order] = np.where(found, before, -1)
+    return np.asarray(last[count:])
 
 
 def file_name(start: int) -> str:
@@ -209,26 +247,28 @@ class KnownTargets:
     Attributes:
         folder: ``known/`` of a run's folder.
         clock: when questions can be answered.
+        layout: the columns of its files.
     """
 
-    def __init__(self, folder: str, clock: Clock) -> None:
+    def __init__(self, folder: str, clock: Clock, layout: pa.Schema = KNOWN) -> None:
         self.folder = folder
         self.clock = clock
-        self._known = KNOWN.empty_table()
+        self.layout = layout
+        self._known = layout.empty_table()
         self._until: int | None = None
 
     def until(self, refresh: int) -> pa.Table:
         """What is known at the end of the refresh that starts at a time, microseconds."""
         end = refresh + self.clock.every
         if self._until is None or end < self._until:
-            self._known, self._until = KNOWN.empty_table(), None
+            self._known, self._until = self.layout.empty_table(), None
         tables = [self._known]
         for name in list_names(self.folder, SUFFIX, self._until, end, self.clock.every):
             try:
                 data = files.read_whole(files.join(self.folder, name))
             except FileNotFoundError:  # nothing became known in it
                 continue
-            tables.append(pq.read_table(pa.BufferReader(data), schema=KNOWN))
+            tables.append(pq.read_table(pa.BufferReader(data), schema=self.layout))
         self._known, self._until = merge_known(tables, refresh, self.clock), end
         return self._known
 
@@ -241,6 +281,8 @@ def sums_key(refresh: int) -> Key:
 def sum_last(answered: pa.RecordBatch, known: pa.Table, refresh: int) -> Sums:
     """The error of the baseline ``last`` over the questions that a refresh has answered.
 
+    Of classes it is how many are missed, as everywhere (``model.baselines.miss``).
+
     Args:
         answered: as ``sort_answered`` gives them.
         known: what was known at the refresh's end.
@@ -248,8 +290,12 @@ def sum_last(answered: pa.RecordBatch, known: pa.Table, refresh: int) -> Sums:
     """
     scored = answered.filter(answered.column("scored"))
     questions = Question(scored.column("asked").to_numpy(), scored.column("entity"))
+    place = (refresh, *sums_key(refresh))
+    if known.schema.field("target").type == pa.string():
+        missed = pc.not_equal(scored.column("target"), find_last_classes(known, questions))
+        tally = Tally(len(missed) - missed.null_count, float(missed.true_count))
+        return Sums(figures=ClassSums(links=(Link(place, Chain(inner=tally)),)))
     errors = np.abs(scored.column("target").to_numpy() - find_last(known, questions))
     there: npt.NDArray[np.bool_] = ~np.isnan(errors)
     tally = Tally(int(np.count_nonzero(there)), float(errors[there].sum()))
-    link = Link((refresh, *sums_key(refresh)), Chain(inner=tally))
-    return Sums(figures=RegressionSums(links=(link,)))
+    return Sums(figures=RegressionSums(links=(Link(place, Chain(inner=tally)),)))

@@ -146,11 +146,11 @@ def score_labels(
     answers = inputs | "Answers" >> ScoreAnswers(labels.joining, folder.outcomes)
     windows = labels.joining.windows
     joining = labels.joining
-    errors = [labels.settled["sums"], answers["sums"], labels.counts]
-    if not joining.schema.classifies:
-        known = answers["known"] | "KnownRefresh" >> beam.WindowInto(windows)
-        compare = CompareLast(folder.known, joining.cadence, joining.clock, joining.end)
-        errors.append(known | "Last" >> compare)
+    known = answers["known"] | "KnownRefresh" >> beam.WindowInto(windows)
+    compare = CompareLast(
+        *(folder.known, joining.cadence, joining.clock, joining.end, joining.schema)
+    )
+    errors = [labels.settled["sums"], answers["sums"], labels.counts, known | "Last" >> compare]
     errors = errors | "Errors" >> beam.Flatten()
     name = beam.FlatMap(name_model, labels.joining).with_output_types(tuple[int, CohortPart])
     models = scored | "NameModel" >> name
@@ -184,10 +184,8 @@ def track_labels(
     cadence, clock = settings.cadence, settings.clock
     track = TrackQuestions(schema, cadence, clock, folder.predictions, since, rows)
     known = {"scored": scored, "accepted": accepted} | "Labels" >> track
-    errors = known["errors"]
-    if known["known"] is not None:
-        compare = CompareLast(folder.known, cadence, clock, end)
-        errors = (errors, known["known"] | "Last" >> compare) | "Errors" >> beam.Flatten()
+    compare = CompareLast(folder.known, cadence, clock, end, schema)
+    errors = (known["errors"], known["known"] | "Last" >> compare) | "Errors" >> beam.Flatten()
     written = []
     if rows:
         outcomes = WriteOutcomes(folder.outcomes, settings.shards, end)

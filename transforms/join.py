@@ -442,9 +442,8 @@ class ScoreAnswersFn(beam.DoFn):
                 yield TimestampedValue((0, KeyedSums(key, sums)), last_time(window))
                 tag = Tag(key, refresh, "", 0)
                 parts.append(OutcomeRows(tag, outcome_rows(asked, joining.joined)))
-                if not joining.schema.classifies:
-                    known = AnsweredTargets(tag, _known_targets(asked, refresh, joining))
-                    yield TaggedOutput(KNOWN, TimestampedValue(known, last_time(window)))
+                known = AnsweredTargets(tag, _known_targets(asked, refresh, joining))
+                yield TaggedOutput(KNOWN, TimestampedValue(known, last_time(window)))
         if parts:
             for written in write_outcomes((shard, parts), self.outcomes, joining.end, window):
                 yield TaggedOutput(WRITTEN, written)

@@ -58,7 +58,7 @@ class TrackQuestionsFn(beam.DoFn):
     """What becomes of scored questions, each thing stamped into the refresh in which it is certain.
 
     Gives errors and counts (``KeyedSums``); to the output ``parts`` the batch's part in its cohort,
-    in the refresh in which the cohort is final; to ``answered`` its answered rows, and of a number
+    in the refresh in which the cohort is final; to ``answered`` its answered rows, and
     to ``known`` their targets.
 
     Attributes:
@@ -100,10 +100,9 @@ class TrackQuestionsFn(beam.DoFn):
         if self._is_due(final):
             part = CohortPart(tag.key, asked.rows.num_rows, asked.model or "", outcomes)
             yield TaggedOutput(PARTS, self._stamp((0, part), final, at))
-        if not self.schema.classifies:
-            for refresh, targets in self._known(batch):
-                known = AnsweredTargets(tag, targets)
-                yield TaggedOutput(KNOWN, self._stamp(known, refresh, at))
+        for refresh, targets in self._known(batch):
+            known = AnsweredTargets(tag, targets)
+            yield TaggedOutput(KNOWN, self._stamp(known, refresh, at))
         if not self.rows:
             return
         for refresh, rows in cut_answered(asked, self.schema, every, tag.at, offset):
@@ -238,13 +237,13 @@ class TrackedQuestions(TypedDict):
         errors: sums of errors and counts.
         parts: batches' parts in their cohorts.
         answered: answered questions.
-        known: their targets; None of classes.
+        known: their targets.
     """
 
     errors: beam.PCollection[tuple[int, KeyedSums]]
     parts: beam.PCollection[tuple[int, CohortPart]]
     answered: beam.PCollection[OutcomeRows]
-    known: beam.PCollection[AnsweredTargets] | None
+    known: beam.PCollection[AnsweredTargets]
 
 
 class TrackQuestions(beam.PTransform[QuestionBatches, TrackedQuestions]):
@@ -282,16 +281,15 @@ class TrackQuestions(beam.PTransform[QuestionBatches, TrackedQuestions]):
             recall = beam.ParDo(FindReportedFn(self.folder, self.clock, self.since, self.schema))
             asked.append(inputs["accepted"] | "Recall" >> recall.with_output_types(AskedBatch))
         refreshes = FixedWindows(self.clock.every // SECOND, self.clock.offset // SECOND)
-        types = {k: t for k, t in _TYPES.items() if k != KNOWN or not self.schema.classifies}
-        found: dict[str, list[beam.PCollection[Any]]] = {kind: [] for kind in types}
+        found: dict[str, list[beam.PCollection[Any]]] = {kind: [] for kind in _TYPES}
         for number, questions in enumerate(asked):
             name = ("Follow", "FollowRecalled")[number]
             track = TrackQuestionsFn(self.schema, self.cadence, self.clock, self.since, self.rows)
             follow = beam.ParDo(track).with_outputs(
-                *(kind for kind in types if kind != ERRORS), main=ERRORS
+                *(kind for kind in _TYPES if kind != ERRORS), main=ERRORS
             )
             outputs = questions | name >> follow
-            for kind, type_ in types.items():
+            for kind, type_ in _TYPES.items():
                 outputs[kind].element_type = type_
                 placed = outputs[kind] | f"{name}{kind.title()}" >> beam.WindowInto(refreshes)
                 found[kind].append(placed)
@@ -302,7 +300,7 @@ class TrackQuestions(beam.PTransform[QuestionBatches, TrackedQuestions]):
             errors=flat[ERRORS],
             parts=flat[PARTS],
             answered=flat[ANSWERED],
-            known=flat.get(KNOWN),
+            known=flat[KNOWN],
         )
 
 

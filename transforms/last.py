@@ -21,11 +21,13 @@ from model.ending import StreamEnd
 from model.last_known import (
     KnownTargets,
     file_name,
+    known_layout,
     newest_targets,
     sort_answered,
     sum_last,
     sums_key,
 )
+from model.schema import Schema
 from transforms.elements import AnsweredTargets, KeyedSums
 from transforms.stamps import WINDOW, last_time
 from transforms.writing import WriteFn, write_file
@@ -60,14 +62,16 @@ class CompareLastFn(beam.DoFn):
     Attributes:
         folder: ``known/`` of the run's folder.
         clock: when questions can be answered.
+        layout: the columns of its files.
     """
 
-    def __init__(self, folder: str, clock: Clock) -> None:
+    def __init__(self, folder: str, clock: Clock, layout: pa.Schema) -> None:
         self.folder = folder
         self.clock = clock
+        self.layout = layout
 
     def setup(self) -> None:
-        self.known = KnownTargets(self.folder, self.clock)
+        self.known = KnownTargets(self.folder, self.clock, self.layout)
 
     def process(
         self, grouped: tuple[int, Iterable[AnsweredTargets]], window: IntervalWindow = WINDOW
@@ -88,10 +92,14 @@ class CompareLast(
         cadence: how event time is divided.
         clock: when questions can be answered.
         end: where the stream ends: of a refresh that ends later there is nothing.
+        schema: of the rows.
     """
 
-    def __init__(self, folder: str, cadence: Cadence, clock: Clock, end: StreamEnd) -> None:
+    def __init__(
+        self, folder: str, cadence: Cadence, clock: Clock, end: StreamEnd, schema: Schema
+    ) -> None:
         super().__init__()
+        self.schema = schema
         self.folder = folder
         self.cadence = cadence
         self.clock = clock
@@ -102,7 +110,7 @@ class CompareLast(
     ) -> beam.PCollection[tuple[int, KeyedSums]]:
         keyed = tuple[int, AnsweredTargets]
         write = beam.ParDo(WriteFn(write_known, self.folder, self.cadence, self.end))
-        compare = beam.ParDo(CompareLastFn(self.folder, self.clock))
+        compare = beam.ParDo(CompareLastFn(self.folder, self.clock, known_layout(self.schema)))
         return (
             answered
             | "Key" >> beam.Map(add_key).with_output_types(keyed)

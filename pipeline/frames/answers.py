@@ -16,8 +16,8 @@ from model.baselines import Past
 from model.batch import Key, tag_of
 from model.cohorts import Clock, Cohort, CohortPart, merge_cohort
 from model.last_known import (
-    KNOWN,
     cut_targets,
+    known_layout,
     merge_known,
     newest_targets,
     sort_answered,
@@ -66,10 +66,9 @@ class Answers:
         part = CohortPart(tag.key, asked.rows.num_rows, asked.model or "", outcomes)
         self._parts[start].append(part)
         self._answered += cut_answered(asked, self.schema, every, tag.at, offset)
-        if not self.schema.classifies:
-            slot = self.cadence.serve_window_of(tag.at)
-            for refresh, rows in cut_targets(asked, self.schema, self.clock, tag.at, slot):
-                self._targets[refresh].append(rows)
+        slot = self.cadence.serve_window_of(tag.at)
+        for refresh, rows in cut_targets(asked, self.schema, self.clock, tag.at, slot):
+            self._targets[refresh].append(rows)
 
     def metrics(self, until: int) -> list[Metrics]:
         """The figures of each refresh that has ended by a time, microseconds, by label.
@@ -89,7 +88,7 @@ class Answers:
 
     def _compare_last(self) -> None:
         """Adds the errors of the baseline ``last`` to the sums of each refresh."""
-        known = KNOWN.empty_table()
+        known = known_layout(self.schema).empty_table()
         for start, parts in sorted(self._targets.items()):
             answered = sort_answered(parts)
             known = merge_known([known, newest_targets(answered, self.cadence)], start, self.clock)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import backtest
 from tests.kit.job import content, finish, process
 
 SCHEMA = """\
@@ -55,6 +56,7 @@ def make_rows(classes: list[Any]) -> pd.DataFrame:
             "known": pd.to_datetime(1_700_000_040 + seconds + delay, unit="s"),
             "truth": [classes[place] for place in places],
             "answered": rng.random(count) < 0.95,
+            "c": pd.Series(rng.choice(list("pqr"), count)).where(rng.random(count) > 0.1, None),
         }
     )
 
@@ -63,9 +65,9 @@ def write(folder: Path, rows: pd.DataFrame, more: str) -> None:
     """The stream once with labels in its rows, and once in two files of other formats."""
     truth = rows["truth"].where(rows["answered"], None)
     known = rows["known"].where(rows["answered"], pd.NaT)
-    whole = rows[["t", "k", "a", "b"]].assign(y=truth, known=known)
+    whole = rows[["t", "k", "a", "b", "c"]].assign(y=truth, known=known)
     whole.to_parquet(folder / "rows.parquet")
-    rows[["t", "k", "a", "b"]].to_csv(folder / "questions.csv", index=False)
+    rows[["t", "k", "a", "b", "c"]].to_csv(folder / "questions.csv", index=False)
     labels = rows[rows["answered"]].sort_values("known", kind="stable")
     labels[["known", "k", "truth"]].to_csv(folder / "labels.csv", index=False)
     together = SCHEMA.format(more=f'label_time = "known"\n{more}')
@@ -87,9 +89,54 @@ def read(folder: Path, pattern: str) -> list[dict[str, Any]]:
 
 STREAMS: dict[str, tuple[list[Any], str]] = {
     "booleans": ([False, True], 'positive = true\ncalibration = "sigmoid"'),
-    "text": (["red", "green", "blue"], 'classes = ["red", "green", "blue", "never"]'),
+    "text": (
+        ["red", "green", "blue"],
+        'classes = ["red", "green", "blue", "never"]\nkeep = ["c"]\nbaseline = {by = ["c"]}',
+    ),
     "integers": ([9, 10, 11], ""),
 }
+
+
+def seconds(times: pd.Series) -> pd.Series:
+    return (times - pd.Timestamp(0)) / pd.Timedelta("1s")
+
+
+def check_last(folder: Path, rows: pd.DataFrame, by: str | None) -> None:
+    """Checks the baseline ``last`` against pandas: the newest class that was known by then."""
+    asked, known = seconds(rows["t"]), seconds(rows["known"])
+    frame = pd.DataFrame(
+        {
+            "id": rows.index,
+            "key": rows["k"],
+            "slot": asked // 20 * 20,
+            "known": known,
+            "entity": rows[by] if by else "",
+            "truth": rows["truth"],
+        }
+    )
+    in_time = frame[rows["answered"] & (known - asked <= 150)].dropna(subset="entity")
+    newest = pd.merge_asof(
+        frame.dropna(subset="entity")[["id", "slot", "entity"]],
+        in_time.sort_values(["known", "id"])[["known", "entity", "truth"]],
+        left_on="slot",
+        right_on="known",
+        by="entity",
+        allow_exact_matches=False,
+    ).set_index("id")["truth"]
+    predicted = pd.concat(map(pd.read_parquet, sorted(folder.glob("predictions/*/*.parquet"))))
+    scored = predicted.dropna(subset="prediction")["key"]
+    counted = in_time[in_time["key"].isin(scored)].assign(last=newest).dropna(subset="last")
+    reports = read(folder, "metrics/*.json")
+    for report in reports:
+        start = pd.Timestamp(report["refresh_start"]).timestamp()
+        mine = counted[counted["known"] // 60 * 60 == start]
+        missed = (mine["truth"] != mine["last"]).to_numpy()
+        loss = float(-np.log(1e-15) * missed.mean()) if len(mine) else None
+        assert report["baseline_rows"]["last"] == len(mine)
+        assert report["baselines"]["last"] == (loss and pytest.approx(loss, rel=1e-12))
+        accuracy = 1 - missed.mean() if len(mine) else None
+        assert report["baseline_accuracy"]["last"] == (accuracy and pytest.approx(accuracy))
+    assert sum(report["baseline_rows"]["last"] for report in reports) > 500
 
 
 @pytest.mark.parametrize("stream", STREAMS)
@@ -111,6 +158,9 @@ def test_figures_and_models_are_those_of_the_same_labels_in_the_rows(
         for name in ("labelled", "answered", "confusion", "unseen"):
             assert mine[name] == other[name], (name, mine["refresh_start"])
         assert mine["rows"] == other["rows"] and mine["expired"] == other["expired"]
+        assert mine["baseline_rows"] == other["baseline_rows"]
+        assert mine["baselines"]["last"] == other["baselines"]["last"]
+    check_last(together, rows, "c" if "baseline" in more else None)
     models = [read(folder, "models/*/manifest.json") for folder in (apart, together)]
     for mine, other in zip(*models, strict=True):
         assert mine["rows"] == other["rows"] and mine["classes"] == other["classes"]
@@ -123,6 +173,17 @@ def test_figures_and_models_are_those_of_the_same_labels_in_the_rows(
     assert answers["target"].tolist() == truth[answers["key"]].tolist()
     predicted = pd.concat(map(pd.read_parquet, sorted(apart.glob("predictions/*/*.parquet"))))
     assert predicted["target"].isna().all() and len(predicted) == len(rows)
+    if stream == "text":  # one is enough
+        options: dict[str, Any] = {"window": 60, "every": 60, "latency": 20, "learner": "logistic"}
+        table = pd.read_parquet(tmp_path / "rows.parquet")
+        tested = backtest(table, str(tmp_path / "rows.toml"), **options, progress=False)
+        replayed = [one.model_dump() for one in tested.metrics]
+        assert [one["baselines"] for one in replayed] == [one["baselines"] for one in wanted]
+        whole = content(together)
+        for path in [*sorted(together.glob("metrics/*.json"))[-3:], together / "ended.json"]:
+            path.unlink()
+        run(tmp_path, "rows", "rows.parquet", "--resume")
+        assert content(together) == whole
 
 
 def test_what_no_answer_means_may_be_a_class_and_a_resumed_run_writes_the_same_bytes(
