@@ -55,8 +55,9 @@ class Live:
     def __init__(self, folder: Path, argv: tuple[str, ...], patience: float = 600) -> None:
         self.folder = folder
         start = datetime.fromtimestamp(time.time() // WINDOW * WINDOW, timezone.utc)
-        begun = ("--live", "--start", f"{start:%Y-%m-%dT%H:%M:%SZ}")  # with a whole refresh
-        self.words = (*LIVE, *begun, *flink.WORDS, *argv, "--output", str(folder))
+        begun: tuple[str, ...] = ("--start", f"{start:%Y-%m-%dT%H:%M:%SZ}")  # with a whole refresh
+        begun = () if "--resume" in argv else begun  # its settings have its start
+        self.words = (*LIVE, "--live", *begun, *flink.WORDS, *argv, "--output", str(folder))
         self.patience = patience
         self.log = folder.with_name(folder.name + ".log")
         self.process: subprocess.Popen[bytes] = self._start(())
