@@ -68,7 +68,8 @@ def test_rejected_labels_count_as_rejected_rows_do(job: Job) -> None:
     assert result.error == (
         "error: 100 of 240 labels (42%) were rejected, more than --max-rejected 0.4:"
     )
-    assert result.err.splitlines()[-1].startswith("  100 labels: as known.csv:")
+    lines = result.err.splitlines()
+    assert lines[lines.index(result.error) + 1].startswith("  100 labels: as known.csv:")
     assert "100 rejected labels: see o/rejected/*/labels-*.ndjson" in result.out.splitlines()
     assert len([*Path("o/rejected").glob("*/labels-*.ndjson")]) > 0
     assert check_sum()["labels_rejected"] == bad
