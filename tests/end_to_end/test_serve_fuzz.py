@@ -31,7 +31,7 @@ OPERATIONS = [
     *(("get", f"/{name}") for name in ("health", "status", "models", "models/{name}")),
     *(("get", f"/{name}") for name in ("refreshes", "windows", "data", "normalized")),
     *(("get", f"/{name}") for name in ("metrics", "skipped", "promotions", "questions")),
-    ("post", "/promotions"),
+    *(("post", "/promotions"), ("get", "/promotions/pinned")),
     *(("get", f"/{name}") for name in ("alerts", "form", "pictures/{group}")),
 ]
 
