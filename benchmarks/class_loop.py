@@ -15,14 +15,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.preprocessing import StandardScaler
 
-from benchmarks.loop import Window, windows
+from benchmarks.loop import Floats, Window, windows
+from benchmarks.loop import loop as plain_loop
 from model.baselines import LEAST
 
 
@@ -35,23 +34,16 @@ def classifier(learner: str) -> Any:
     )
 
 
+def measure_loss(estimator: Any, features: Floats, target: Any) -> float:
+    """The log loss of a classifier."""
+    probabilities = estimator.predict_proba(features)
+    bounded = np.maximum(probabilities, LEAST)  # as the job; scikit-learn's least is 2e-16
+    return float(log_loss(target, bounded, labels=estimator.classes_))
+
+
 def loop(found: Iterable[Window], learner: str, folder: Path) -> list[float]:
-    """Scores each window by the model of the one before, and fits its own; gives the log losses."""
-    losses: list[float] = []
-    model: tuple[StandardScaler, Any] | None = None
-    for number, window in enumerate(found):
-        if model is not None:
-            scaler, estimator = model
-            probabilities = estimator.predict_proba(scaler.transform(window.features))
-            bounded = np.maximum(probabilities, LEAST)  # as the job; scikit-learn's least is 2e-16
-            losses.append(float(log_loss(window.target, bounded, labels=estimator.classes_)))
-        scaler, estimator = StandardScaler(), classifier(learner)
-        estimator.fit(scaler.fit_transform(window.features), window.target)
-        if learner == "forest":
-            estimator.set_params(n_jobs=1)
-        model = scaler, estimator
-        joblib.dump(model, folder / f"{number:06d}.joblib")
-    return losses
+    """As ``benchmarks.loop.loop``; gives the log losses."""
+    return plain_loop(found, learner, folder, classifier, measure_loss)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,28 +88,40 @@ def regressor(learner: str) -> Any:
     )
 
 
-def fit(window: Window, learner: str) -> tuple[StandardScaler, Any]:
+def fit(
+    window: Window, learner: str, make: Callable[[str], Any] = regressor
+) -> tuple[StandardScaler, Any]:
     """A window's scaler and model."""
     scaler = StandardScaler()
-    estimator = regressor(learner)
+    estimator = make(learner)
     estimator.fit(scaler.fit_transform(window.features), window.target)
     if learner == "forest":
         estimator.set_params(n_jobs=1)
     return scaler, estimator
 
 
-def loop(found: Iterable[Window], learner: str, folder: Path) -> list[float]:
-    """Scores each window by the model of the one before, and fits its own; gives the MAEs."""
-    maes: list[float] = []
+def measure_error(estimator: Any, features: Floats, target: Any) -> float:
+    """The MAE of a regressor."""
+    return float(mean_absolute_error(target, estimator.predict(features)))
+
+
+def loop(
+    found: Iterable[Window],
+    learner: str,
+    folder: Path,
+    make: Callable[[str], Any] = regressor,
+    score: Callable[[Any, Floats, Any], float] = measure_error,
+) -> list[float]:
+    """Scores each window by the model of the one before, and fits its own; gives the scores."""
+    scores: list[float] = []
     model: tuple[StandardScaler, Any] | None = None
     for number, window in enumerate(found):
         if model is not None:
             scaler, estimator = model
-            prediction = estimator.predict(scaler.transform(window.features))
-            maes.append(float(mean_absolute_error(window.target, prediction)))
-        model = fit(window, learner)
+            scores.append(score(estimator, scaler.transform(window.features), window.target))
+        model = fit(window, learner, make)
         joblib.dump(model, folder / f"{number:06d}.joblib")
-    return maes
+    return scores
 
 
 if __name__ == "__main__":

@@ -137,8 +137,10 @@ def read_labels(core: Core, body: bytes) -> pa.Table:
     keys, _ = to_keys(pa.array([str(label.id) for label in labels], pa.string()))
     now = int(core.records.labels.clock() * 1_000_000)
     given = parse_times(pa.array([label.time for label in labels], pa.string()))
-    known = given.cast(pa.int64()).to_pylist()
-    for number, (label, key, time) in enumerate(zip(labels, keys.to_pylist(), known, strict=True)):
+    times = given.cast(pa.int64())
+    for number, (label, key, time) in enumerate(
+        zip(labels, keys.to_pylist(), times.to_pylist(), strict=True)
+    ):
         if key is None:
             raise Problem("bad_rows", f"label {number}: id: must not be empty")
         if label.time is not None and time is None:
@@ -154,9 +156,7 @@ def read_labels(core: Core, body: bytes) -> pa.Table:
         {
             named.id: keys,
             named.target: _read_targets(labels, schema),
-            named.time: pa.array(
-                [now if time is None else time for time in known], pa.int64()
-            ).cast(TIME_TYPE),
+            named.time: times.fill_null(now).cast(TIME_TYPE),
         }
     )
 

@@ -142,9 +142,7 @@ class FlinkController(RunController):
         self._seek()
         if self._job is None:
             return
-        if (
-            not self._saved
-        ):  # Flink may not know of the savepoint yet, and names an older checkpoint
+        if not self._saved:  # else Flink may still name an older checkpoint than the savepoint
             self.checkpoint = self._job.last_checkpoint() or self.checkpoint
         restarts = self._job.restarts()
         self.failure = self._job.failure() or self.failure

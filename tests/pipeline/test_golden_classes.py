@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.kit.job import Job, content, metrics
+from tests.pipeline.test_golden_runs import predictions as scored_predictions
 
 KEPT = Path(__file__).parent / "golden" / "kept_classes"
 OPTIONS = {"logistic": [], "forest": ["--learner-param", "n_estimators=3"]}
@@ -51,7 +52,5 @@ def test_an_old_run_of_classes_is_resumed_and_its_models_predict_what_they_predi
 
 
 def predictions(run: str) -> pd.DataFrame:
-    """The predictions of a run by row id, scored rows only, without the maps of probabilities."""
-    found = pd.concat(map(pd.read_parquet, sorted(Path(run, "predictions").glob("*/*.parquet"))))
-    scored = found.dropna(subset=["model"]).set_index("id").sort_index()
-    return scored.drop(columns="probabilities")
+    """As those of a regression, without the maps of probabilities."""
+    return scored_predictions(run).drop(columns="probabilities")
