@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.alerts import Alert, AlertRules, Thresholds, find_alerts
+from model.alerts import Alert, find_alerts
 from model.asof import format_iso
 from model.batch import SECOND
+from model.changes import AlertRules, Thresholds
 from model.drift import make_profile, measure_drift
 from model.encoder import Encoder, standardization
 from model.memory import Memory, join, remember

@@ -7,6 +7,7 @@ They lie in ``summaries/`` of the run's folder; of refreshes that an older versi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import NamedTuple
@@ -74,6 +75,12 @@ class Memory(NamedTuple):
         place = self.names.index((column, what)) if (column, what) in self.names else None
         missing = np.full(len(self.starts), np.nan)
         return missing if place is None else self.values[:, place]
+
+    def digest(self) -> bytes:
+        """Equal for equal figures, in order, of equal refreshes."""
+        content = hashlib.blake2b(self.starts.tobytes(), digest_size=16)
+        content.update(self.values.tobytes())
+        return content.digest()
 
     def columns(self) -> list[str]:
         """The schema's columns whose drift is remembered, and the prediction, in order."""

@@ -168,18 +168,13 @@ def season_anchor(times: Times, values: Matrix, lags: Sequence[int]) -> Matrix:
 
 def _nearest(values: Matrix, places: Sequence[npt.NDArray[np.int64]], least: int) -> Matrix:
     """Of the values at these places, by row, the nearest to each value; -1 and less: none."""
-    nearest = np.full(values.shape, np.nan)
-    distance = np.full(values.shape, np.inf)
-    number = np.zeros(len(values), np.int64)
-    for place in places:
-        rows = np.flatnonzero(place >= 0)
-        number[rows] += 1
-        there = values[place[rows]]
-        far = np.abs(values[rows] - there)
-        nearer = far < distance[rows]
-        nearest[rows] = np.where(nearer, there, nearest[rows])
-        distance[rows] = np.where(nearer, far, distance[rows])
-    nearest[number < least] = np.nan
+    rows = np.stack(places)
+    there = rows >= 0
+    candidates = values[np.maximum(rows, 0)]
+    distances = np.abs(values - candidates)
+    distances[~there] = np.inf
+    nearest = np.take_along_axis(candidates, distances.argmin(axis=0)[None], axis=0)[0]
+    nearest[there.sum(axis=0) < least] = np.nan
     return nearest
 
 

@@ -24,9 +24,9 @@ from pydantic_core import ErrorDetails
 
 from model import gate as gating
 from model import moments, problems
-from model.alerts import RUN_LENGTH, AlertRules, Thresholds
 from model.asof import EPOCH, Cadence, format_iso
 from model.batch import SECOND
+from model.changes import RUN_LENGTH, AlertRules, Thresholds
 from model.cohorts import Clock
 from model.display import PSI_LARGE
 from model.durations import (

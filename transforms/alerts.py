@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import apache_beam as beam
 
 from model import files
-from model.alerts import AlertRules, as_ndjson, find_alerts
+from model.alerts import as_ndjson, find_alerts
 from model.asof import format_name
+from model.changes import AlertRules
 from model.history import History
 from model.memory import join, remember
 from model.metrics import Metrics

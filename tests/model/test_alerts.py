@@ -10,17 +10,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from model.alerts import (
-    Alert,
-    AlertRules,
-    Thresholds,
-    as_ndjson,
-    find_alerts,
-    from_ndjson,
-    replay_alerts,
-)
+from model.alerts import Alert, as_ndjson, find_alerts, from_ndjson, replay_alerts
 from model.asof import format_iso
 from model.batch import SECOND
+from model.changes import AlertRules, Thresholds
 from model.drift import Drift, Shift
 from model.memory import join, remember
 from model.metrics import Metrics

@@ -8,9 +8,10 @@ from typing import Any
 import apache_beam as beam
 import pytest
 
-from model.alerts import AlertRules, Thresholds, from_ndjson, replay_alerts
+from model.alerts import from_ndjson, replay_alerts
 from model.asof import format_name
 from model.baselines import RefreshSummary
+from model.changes import AlertRules, Thresholds
 from model.memory import remember
 from model.metrics import Metrics
 from model.remembered import as_json, file_name
