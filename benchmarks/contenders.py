@@ -94,14 +94,21 @@ class Loop(Contender):
 
 @dataclass(frozen=True)
 class Job(Contender):
-    """The job on a runner, figures only."""
+    """The job on a runner, figures only.
+
+    Attributes:
+        runner: where it runs.
+        gate: which models serve. The loop has no gate, so the work that is compared with its own
+            has none.
+    """
 
     runner: str
+    gate: str = "none"
 
     @property
     @override
     def name(self) -> str:
-        return f"Correnteza, {self.runner}"
+        return f"Correnteza, {self.runner}" + ("" if self.gate == "none" else ", with the gate")
 
     @property
     @override
@@ -114,6 +121,7 @@ class Job(Contender):
         schema.write_text(data.SCHEMA, encoding="utf-8")
         argv = ["--input", str(file), "--schema", str(schema), "--output", str(folder)]
         argv += ["--window", str(work.window // data.RATE), "--learner", work.learner]
+        argv += ["--gate", self.gate]
         return run(["-m", "pipeline", *argv, "--predictions", "none", "--runner", self.runner])
 
     @override

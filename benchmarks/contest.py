@@ -19,11 +19,15 @@ SHARES = {
     "forest": {"direct": 0.9, "prism": 0.9, "flink": 0.9},
 }
 """Of the plain loop's rate so much must be reached on each runner."""
+GATED = 0.7
+"""With the gate, which is on by default, the ridge must reach so much of its rate without it."""
 TIMES = {
     "ridge": {"Bytewax": 4.0, "Spark foreachBatch": 10.0, "row-by-row Beam": 300.0},
     "forest": dict.fromkeys(peers.PEERS, 1.0),
 }
 """So many times a peer's rate the job must reach on the embedded runner."""
+
+GATED_JOB = Job("direct", "auto")
 
 
 @dataclass
@@ -76,6 +80,7 @@ def entries(ridge: Work, forest: Work, names: list[str]) -> list[Entry]:
     for work in (ridge, forest):
         shares = SHARES[work.learner]
         made += [Entry(Job(runner), work, share) for runner, share in shares.items()]
+        made.append(Entry(GATED_JOB, work))
     for name, peer in peers.PEERS.items():
         made += [Entry(Peer(name), Work(learner, *own)) for learner, own in peer.sizes.items()]
     return [
@@ -170,13 +175,21 @@ def times(entries: list[Entry]) -> list[tuple[str, str, float, float]]:
     """
     found = []
     for entry in entries:
-        asked = TIMES[entry.work.learner].get(entry.contender.name)
-        mine = [
-            one
-            for one in entries
-            if one.contender == Job("direct") and one.work.learner == entry.work.learner
-        ]
-        if asked is not None and mine:
-            factor = statistics.median(mine[0].ratios) / statistics.median(entry.ratios)
-            found.append((entry.work.learner, entry.contender.name, factor, asked))
+        learner = entry.work.learner
+        asked = TIMES[learner].get(entry.contender.name)
+        mine = find_job(entries, learner)
+        if asked is not None and mine is not None:
+            factor = statistics.median(mine.ratios) / statistics.median(entry.ratios)
+            found.append((learner, entry.contender.name, factor, asked))
+        if entry.contender == GATED_JOB and learner == "ridge" and mine is not None:
+            factor = statistics.median(entry.ratios) / statistics.median(mine.ratios)
+            found.append((learner, "itself without the gate", factor, GATED))
     return found
+
+
+def find_job(entries: list[Entry], learner: str) -> Entry | None:
+    """The job's entry with a learner, on the embedded runner, without the gate."""
+    for one in entries:
+        if one.contender == Job("direct") and one.work.learner == learner:
+            return one
+    return None

@@ -57,7 +57,7 @@ def table(measured: list[Entry]) -> Table:
     shown.add_section()
     for learner, name, factor, asked in times(measured):
         held = verdict(factor >= asked)
-        message = f"{factor:,.1f} times" if factor < 100 else f"{factor:,.0f} times"
+        message = f"{factor:.3g} times" if factor < 100 else f"{factor:,.0f} times"
         shown.add_row(
             f"{learner}: embedded, by {name}", "", "", message, "", "", f">= {asked:g}", held
         )

@@ -173,7 +173,7 @@ def _nearest(values: Matrix, places: Sequence[npt.NDArray[np.int64]], least: int
     candidates = values[np.maximum(rows, 0)]
     distances = np.abs(values - candidates)
     distances[~there] = np.inf
-    nearest = np.take_along_axis(candidates, distances.argmin(axis=0)[None], axis=0)[0]
+    nearest: Matrix = np.take_along_axis(candidates, distances.argmin(axis=0)[None], axis=0)[0]
     nearest[there.sum(axis=0) < least] = np.nan
     return nearest
 
