@@ -8,7 +8,8 @@ imported here: ``benchmarks.classes`` and tests compare the project with it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import combinations
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -22,6 +23,10 @@ LEAST = 1e-15
 BINS = 20
 EDGE = 1e-9
 """A score this near below a bin's edge, in bins, lies above it."""
+TIE = 1e-9
+"""Two classes whose probabilities are this near are as likely: rounding decides."""
+TIES = 6
+"""Maximum number of rows of a refresh that are looked at either way."""
 Matrix = npt.NDArray[np.float64]
 
 
@@ -208,6 +213,27 @@ def _choose(classes: list[str], probabilities: Matrix, positive: str | None) -> 
         return classes[int(np.argmax(probabilities))]
     place = classes.index(positive)
     return positive if probabilities[place] > 0.5 else classes[1 - place]
+
+
+def either_way(rows: list[Predicted]) -> Iterator[list[Predicted]]:
+    """The rows, then also as they are where the other of two likeliest classes is predicted."""
+    others: dict[int, str] = {}
+    for place, row in enumerate(rows):
+        chance = row.probabilities[row.chosen]
+        for name, probability in row.probabilities.items():
+            if name != row.chosen and probability > chance - TIE:
+                others[place] = name
+    for count in range(min(len(others), TIES) + 1):
+        for places in combinations(others, count):
+            turned = [*rows]
+            for place in places:
+                turned[place] = rows[place]._replace(chosen=others[place])
+            yield turned
+
+
+def find_differences(found: dict[str, Any], rows: list[Predicted]) -> list[str]:
+    """As ``differences``; which of two classes that are as likely is predicted is left open."""
+    return min((differences(found, measure(way)) for way in either_way(rows)), key=len)
 
 
 def measure(rows: list[Predicted]) -> dict[str, Any]:

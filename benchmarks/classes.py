@@ -23,7 +23,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 import pipeline
-from benchmarks.class_oracle import Cadence, Stream, differences, measure, replay
+from benchmarks.class_oracle import Cadence, Stream, find_differences, replay
 from model.asof import parse_iso
 
 RIVER = Path(__file__).resolve().parents[1] / ".tools" / "learners" / "river" / "datasets"
@@ -198,7 +198,7 @@ def compare(stream: Stream, reports: Sequence[dict[str, Any]]) -> Compared:
     wrong = [
         f"{start}: {line}"
         for start, rows in sorted(wanted.items())
-        for line in differences(found[start], measure(rows))
+        for line in find_differences(found[start], rows)
     ]
     wrong += [
         f"{start}: figures without a labelled prediction"
