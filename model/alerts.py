@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from model.asof import format_iso
-from model.changes import FIGURES, AlertRules, Change, What, find_changes
+from model.changes import AlertRules, Change, What, find_changes, find_figure
 from model.display import DISPLAY
 from model.memory import NOTHING, Memory, join, remember
 from model.metrics import Metrics
@@ -44,6 +44,7 @@ class Alert(BaseModel):
         usual: what the figure was before.
         explains: the share of the error's variance over the last day of refreshes that goes with
             this figure; null if it is not known.
+        predicted: of ``share`` the class that is predicted more often, or less often; else absent.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -59,11 +60,19 @@ class Alert(BaseModel):
     state: State | None = None
     usual: float | None = None
     explains: float | None = None
+    predicted: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """The column, with the class whose predicted share has changed."""
+        return self.column if self.predicted is None else f"{self.column} {self.predicted!r}"
 
     @model_serializer(mode="wrap")
     def _leave_out_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Alerts of older versions have the first seven fields alone."""
         written: dict[str, object] = serialize(self)
+        if self.predicted is None:
+            del written["predicted"]
         if self.state is None:
             for name in ("since", "state", "usual", "explains"):
                 del written[name]
@@ -75,7 +84,7 @@ class Alert(BaseModel):
         if self.usual is not None:
             figures = f"{title} {self.value:.3g}, usually {self.usual:.3g}"
         state = "" if self.state in (None, "new") else f", {self.state} since {self.since}"
-        return f"{self.refresh_start} {self.column}: {figures}{state} (model {self.model})"
+        return f"{self.refresh_start} {self.subject}: {figures}{state} (model {self.model})"
 
 
 def find_alerts(memory: Memory, model: str | None, rules: AlertRules) -> list[Alert]:
@@ -117,6 +126,7 @@ def find_alerts(memory: Memory, model: str | None, rules: AlertRules) -> list[Al
                 state=state,
                 usual=change.usual,
                 explains=change.explains,
+                predicted=change.predicted,
             )
         )
     sizes = {column: change.size for column, change in {**before, **now}.items()}
@@ -134,9 +144,10 @@ def _rank(alert: Alert, target: str, size: float) -> tuple[bool, bool, float, fl
 
 def _now_of(memory: Memory, column: str, change: Change) -> Change:
     """A change that is over, with the newest value of its figure."""
-    if change.what not in FIGURES:
+    figure = find_figure(change)
+    if figure is None:
         return change
-    where, what = FIGURES[change.what]
+    where, what = figure
     value = float(memory.of(column if where else "", what)[-1])
     return change._replace(value=value) if np.isfinite(value) else change
 
@@ -161,7 +172,7 @@ def describe_alerts(found: Sequence[Alert]) -> str:
         r y: error 2, usually 1 (model m); also x (share of nulls), z (share of nulls)
     """
     first, *others = found
-    shown = [f"{one.column} ({DISPLAY['alerts'][one.what]})" for one in others[:ALSO]]
+    shown = [f"{one.subject} ({DISPLAY['alerts'][one.what]})" for one in others[:ALSO]]
     more = len(others) - len(shown)
     also = ", ".join([*shown, *([f"{more:,} more"] if more else [])])
     return f"{first}; also {also}" if also else str(first)

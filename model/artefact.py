@@ -175,10 +175,11 @@ class Artefact:
 
     @cached_property
     def profile_with_units(self) -> str:
-        """The profile as JSON, with the means and scales of the encoder; "" without one."""
+        """The profile as JSON, with the encoder's means and scales and the classes; "" if none."""
         if self.profile is None:
             return ""
-        return self.profile.with_units(self.encoder).model_dump_json()
+        classes = None if self.decision is None else self.decision.classes
+        return self.profile.with_units(self.encoder, classes).model_dump_json()
 
     def predict_season(self, batch: pa.RecordBatch) -> Matrix | None:
         """What the baseline ``season`` predicts for accepted rows, shape (rows,).

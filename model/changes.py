@@ -3,7 +3,8 @@
 The error and the mean error (*bias*) are looked at, and each column's drift, nulls and new values;
 how, stands in ``model.surprise``. Columns that follow the calendar never change
 (``model.calendar_columns``). Of a column one change is left, with what explains the most: a change
-of unit (``model.units``), nulls, new values, then the shift of its mean, then its distribution.
+of unit (``model.units``), nulls, new values, then the shift of its mean, the share of a predicted
+class (``model.predicted_shares``), then its distribution.
 
 A figure of drift also has to be over its threshold, and over what chance exceeds once in a million
 for so few rows (``model.drift``).
@@ -21,11 +22,21 @@ import numpy as np
 from model.arrays import Matrix
 from model.calendar_columns import follows_calendar
 from model.memory import PSI_CHANCE, Memory, remembered_refreshes
+from model.predicted_shares import ShareChange, find_predicted, find_share_change, name_share
 from model.surprise import DAY, GAP, READY, Times, find_surprises
 from model.units import Unit, find_unit
 
 What = Literal[
-    "psi", "mean_shift", "unit", "nulls", "new_values", "error", "bias", "flipped", "coverage"
+    "psi",
+    "mean_shift",
+    "unit",
+    "nulls",
+    "new_values",
+    "share",
+    "error",
+    "bias",
+    "flipped",
+    "coverage",
 ]
 RUN_LENGTH = 1_000.0
 """Default number of refreshes from one false alarm to the next, in the mean."""
@@ -97,7 +108,7 @@ class AlertRules(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What has changed in a column in one refresh."""
+    """What has changed in a column in one refresh; of a share of predictions, of which class."""
 
     what: What
     value: float
@@ -105,6 +116,7 @@ class Change(NamedTuple):
     usual: float
     explains: float | None
     size: float
+    predicted: str | None = None
 
 
 FIGURES: dict[str, tuple[str, str]] = {
@@ -116,6 +128,13 @@ FIGURES: dict[str, tuple[str, str]] = {
     "flipped": ("", "slope"),
     "bias": ("", "bias"),
 }
+
+
+def find_figure(change: Change) -> tuple[str, str] | None:
+    """As ``FIGURES``; None of a change that is of several figures."""
+    if change.predicted is not None:
+        return "column", name_share(change.predicted)
+    return FIGURES.get(change.what)
 
 
 def keep_found(
@@ -229,9 +248,15 @@ def find_drift(memory: Memory, rules: AlertRules, doubted: bool = False) -> dict
     for one in series:
         groups.setdefault(np.isfinite(one.values).tobytes(), []).append(one)
     found: dict[str, list[Change]] = {}
-    probability = _probability(rules, len(series))
+    predicted = None if thresholds.psi is None else find_predicted(memory)
+    figures = len(series) + (predicted is not None)
+    probability = _probability(rules, figures)
     if doubted:
-        probability = max(probability, DOUBTED / max(1, len(series)))
+        probability = max(probability, DOUBTED / max(1, figures))
+    if predicted is not None:
+        share = find_share_change(memory, predicted, rules.every, probability)
+        if share is not None:
+            found[predicted] = [_describe_share(share)]
     for mask, group in groups.items():
         there = np.frombuffer(mask, bool)
         if not there[-1]:
@@ -357,7 +382,12 @@ def _find_unit_change(memory: Memory, column: str, twice: bool = False) -> Chang
     return Change("unit", unit.factor, 1.0, 1.0, None, UNIT_SIZE)
 
 
-ORDER: tuple[What, ...] = ("nulls", "new_values", "unit", "mean_shift", "psi")
+def _describe_share(found: ShareChange) -> Change:
+    figures = found.value, found.bound, found.usual
+    return Change("share", *figures, None, found.size, found.predicted)
+
+
+ORDER: tuple[What, ...] = ("nulls", "new_values", "unit", "mean_shift", "share", "psi")
 
 
 def _explain(memory: Memory, column: str, changes: list[Change]) -> Change:
@@ -374,7 +404,7 @@ def _explain(memory: Memory, column: str, changes: list[Change]) -> Change:
         best = _find_unit_change(memory, column) or best
     if best.what == "unit":
         best = best._replace(size=max(one.size for one in changes))
-    figure = memory.of(column, FIGURES.get(best.what, ("", "mean_shift"))[1])
+    figure = memory.of(column, (find_figure(best) or ("", "mean_shift"))[1])
     return best._replace(explains=_explained(memory.of("", "mae"), figure))
 
 

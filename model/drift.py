@@ -51,6 +51,9 @@ random out of each group of ``rows // PROFILED`` neighbours. A million rows woul
 figures, and take a tenth of the time of a fit."""
 
 
+SHARES = 50
+"""Maximum number of classes whose predicted shares a report has."""
+
 Places = npt.NDArray[np.int64]
 
 
@@ -81,6 +84,7 @@ class Profile(BaseModel):
         mean, scale: they standardise predictions: (prediction - mean) / scale.
         means, scales: the same of each numeric feature. They lie in the encoder and are here only
             beside a refresh's sums, so that its figures have units.
+        classes: the names of predicted classes, bin by bin; likewise only beside sums.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -92,18 +96,21 @@ class Profile(BaseModel):
     scale: float
     means: tuple[float, ...] | None = None
     scales: tuple[float, ...] | None = None
+    classes: tuple[str, ...] | None = None
 
     @model_serializer(mode="wrap")
     def _leave_out_units(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = serialize(self)
         if self.means is None:
             del written["means"], written["scales"]
+        if self.classes is None:
+            del written["classes"]
         return written
 
-    def with_units(self, encoder: Encoder) -> Profile:
-        """The profile with the means and scales of its model's encoder."""
+    def with_units(self, encoder: Encoder, classes: tuple[str, ...] | None = None) -> Profile:
+        """The profile with the means and scales of its model's encoder, and its classes."""
         means, scales = tuple(encoder.means.tolist()), tuple(encoder.scales.tolist())
-        return self.model_copy(update={"means": means, "scales": scales})
+        return self.model_copy(update={"means": means, "scales": scales, "classes": classes})
 
     def histogram(
         self,
@@ -321,12 +328,27 @@ class Shift(BaseModel):
 
 
 class Drift(BaseModel):
-    """How far a refresh's features, by name, and the predictions of its model have drifted."""
+    """How far a refresh's rows have drifted.
+
+    Attributes:
+        features: how far each feature has, by name.
+        prediction: how far its model's predictions have.
+        shares: where a class is predicted, for which share of the rows each one is, of the
+            ``SHARES`` most frequent; else absent.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     features: dict[str, Shift]
     prediction: Shift
+    shares: dict[str, float] | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = serialize(self)
+        if self.shares is None:
+            del written["shares"]
+        return written
 
 
 def measure_drift(found: Histogram, trained: Profile) -> Drift:
@@ -342,7 +364,23 @@ def measure_drift(found: Histogram, trained: Profile) -> Drift:
     *features, prediction = (
         shift.model_copy(update=detail) for shift, detail in zip(shifts, details, strict=True)
     )
-    return Drift(features=dict(zip(trained.features, features, strict=True)), prediction=prediction)
+    return Drift(
+        features=dict(zip(trained.features, features, strict=True)),
+        prediction=prediction,
+        shares=None if trained.classes is None else predicted_shares(trained.classes, bins[-1]),
+    )
+
+
+def predicted_shares(classes: Sequence[str], counts: Sequence[int]) -> dict[str, float]:
+    """The shares of rows that classes are predicted for, in their order.
+
+    Example:
+        >>> predicted_shares(["no", "yes"], [3, 1])
+        {'no': 0.75, 'yes': 0.25}
+    """
+    rows = sum(counts)
+    most = sorted(range(len(classes)), key=lambda place: -counts[place])[:SHARES]
+    return {classes[place]: counts[place] / rows for place in sorted(most)}
 
 
 def measure_details(

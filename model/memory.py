@@ -30,6 +30,8 @@ PSI_CHANCE = 2.35
 """An index of 17 bins, by what chance exceeds once in a million, in squares of what a mean may
 shift by such chance: chdtri(16, 1e-6) / DEVIATIONS ** 2."""
 OF_COLUMN = ("psi", "mean_shift", "mean", "deviation", "nulls", "new")
+SHARE = "share "
+"""What the names of the figures of predicted shares begin with; the class follows."""
 
 
 def remembered_refreshes(every: int) -> int:
@@ -121,12 +123,15 @@ def remember(metrics: Metrics) -> Memory:
     if metrics.drift is not None:
         figures["", "chance"] = _chance_of(metrics.drift)
         columns = {**metrics.drift.features}
-        columns[name_prediction(metrics.drift.features)] = metrics.drift.prediction
+        predicted = name_prediction(metrics.drift.features)
+        columns[predicted] = metrics.drift.prediction
         for name, shift in columns.items():
             for what in OF_COLUMN:
                 value = getattr(shift, what)
                 if value is not None:
                     figures[name, what] = float(value)
+        for each, share in (metrics.drift.shares or {}).items():
+            figures[predicted, SHARE + each] = share
     start = from_datetime(parse_iso(metrics.refresh_start))
     return Memory(tuple(figures), np.array([start], np.int64), np.array([[*figures.values()]]))
 

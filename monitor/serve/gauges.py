@@ -221,6 +221,9 @@ def of_report(report: Report) -> Iterator[Metric]:
         yield of_drift("drift", "Drift of a feature", "feature", drift["features"])
         predictions = {"prediction": drift["prediction"]}
         yield of_drift("prediction_drift", "Drift of the predictions", "of", predictions)
+        shares = drift.get("shares")
+        if shares is not None:
+            yield of_classes("predicted_share", "Share of rows a class was predicted for", shares)
 
 
 def of_newest(reports: Iterable[Report]) -> Iterator[Metric]:
@@ -304,6 +307,15 @@ def by_label(name: str, help_: str, label: str, values: Mapping[str, float]) -> 
     made = GaugeMetricFamily(f"{PREFIX}_{name}", help_, labels=(label,))
     for key, value in values.items():
         made.add_metric((key,), value)
+    return made
+
+
+def of_classes(name: str, help_: str, figures: Mapping[str, Any]) -> Metric:
+    """A gauge of a figure of each class."""
+    made = GaugeMetricFamily(f"{PREFIX}_refresh_{name}", help_, labels=("class",))
+    for each, value in figures.items():
+        if is_figure(value):
+            made.add_metric((each,), value)
     return made
 
 

@@ -47,6 +47,7 @@ class Drift(BaseModel):
 
     features: dict[str, Shifts]
     prediction: Shifts
+    shares: dict[str, FiniteFloat] | None = None
 
 
 class RequiredFields(BaseModel):

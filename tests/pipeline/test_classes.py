@@ -167,6 +167,31 @@ def check_baselines(folder: RunFolder, rows: list[Any], by_entity: bool) -> None
 FOREST = {"n_estimators": 20, "min_samples_leaf": 3}
 
 
+def test_a_changed_share_of_a_predicted_class_is_an_alert_that_names_it(tmp_path: Path) -> None:
+    changed, refreshes, rows = 45, 49, 60
+    rng = np.random.default_rng(0)
+    found = []
+    for i in range(refreshes * rows):
+        y = int(rng.random() < (0.6 if i // rows >= changed else 0.1))
+        a = 4 * y + float(rng.normal())
+        found.append({"t": i * WINDOW / rows, "y": ["no", "yes"][y], "a": a, "b": -a})
+    folder = run(found, tmp_path, window=10 * WINDOW, every=WINDOW, gate="none")
+    counts = pd.DataFrame(predictions(folder)).dropna(subset="prediction")
+    minutes = counts.groupby(counts["id"] // rows)["prediction"]
+    for minute, report in enumerate(folder.reports()[1:], start=1):
+        assert report.drift is not None
+        wanted = minutes.get_group(minute).value_counts(normalize=True)
+        assert report.drift.shares == {
+            name: pytest.approx(wanted.get(name, 0)) for name in ("no", "yes")
+        }
+    alerts = [alert for name in folder.alerted() for alert in folder.read_alerts(name)]
+    assert all(int(alert.refresh_start[14:16]) >= changed for alert in alerts)
+    named = [alert for alert in alerts if alert.what == "share"]
+    assert int(named[0].refresh_start[14:16]) < changed + 3
+    assert (named[0].column, named[0].predicted) == ("prediction", "yes")
+    assert named[0].usual == pytest.approx(0.1, abs=0.05) and named[0].value > 0.4
+
+
 def test_a_window_of_one_class_makes_no_model_and_the_older_one_serves(tmp_path: Path) -> None:
     rows = make_rows(["no", "yes"], 1)
     for row in rows:

@@ -443,7 +443,7 @@ async function showAlerts() {
     return;
   }
   const rows = found.map((alert) => el("tr", {},
-    el("th", { scope: "row", class: "name" }, alert.column, el("small", {}, when(alert.refresh_start) + (alert.state ? `, ${alert.state}` : ""))),
+    el("th", { scope: "row", class: "name" }, alert.predicted == null ? alert.column : `${alert.column} '${alert.predicted}'`, el("small", {}, when(alert.refresh_start) + (alert.state ? `, ${alert.state}` : ""))),
     ...numbers([`${DISPLAY.alerts[alert.what] ?? alert.what} ${thousandths(alert.value)}`, thousandths(alert.threshold)])));
   const columns = [["Column, refresh"], ["Drift", true], ["Allowed", true]];
   swap($("alerts-list"), table("Alerts, the newest first", columns, rows));

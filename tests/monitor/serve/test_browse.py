@@ -128,6 +128,7 @@ def test_the_drift_of_features_and_predictions_is_shown(mine: Path) -> None:
     drift = {
         "features": {"prediction": {"psi": 0.25, "mean_shift": None}, "idh": {"psi": 0.5}},
         "prediction": {"psi": 0.125, "mean_shift": -1.0},
+        "shares": {"yes": 0.75, "no": 0.25},
     }
     path.write_text(json.dumps({**json.loads(path.read_text()), "drift": drift}))
     with client(mine) as api:
@@ -140,6 +141,10 @@ def test_the_drift_of_features_and_predictions_is_shown(mine: Path) -> None:
     assert {k[1:]: v for k, v in shown.items() if k[0].endswith("prediction_drift")} == {
         ("psi", "prediction"): 0.125,
         ("mean_shift", "prediction"): -1.0,
+    }
+    assert {k[1:]: v for k, v in shown.items() if k[0].endswith("predicted_share")} == {
+        ("yes",): 0.75,
+        ("no",): 0.25,
     }
 
 
