@@ -24,7 +24,7 @@ def find_lost_questions(settings: Settings, checkpoint: str) -> str | None:
 
     Args:
         settings: all options of a run that is resumed.
-        checkpoint: its folder, with a file ``_metadata``.
+        checkpoint: its folder, with a file ``_metadata``; the run has not ended.
 
     Returns:
         The refresh's name; None if all are there, or that is not known.
@@ -42,8 +42,8 @@ def find_lost_questions(settings: Settings, checkpoint: str) -> str | None:
     # a report that the checkpoint does not have yet can only make this later, never too early
     first = parse_name(before[-1]) - (horizon(clock) - 1) * clock.every
     kept = min((path.name for path in Path(folder.questions).glob("*")), default=None)
-    if kept is None and not folder.has_ended():
+    if kept is None:
         return None  # a resumed job begins: it writes them again
     # the oldest go first, so what is younger than one that is there has not been written again yet
-    gone = (name for name in before if parse_name(name) >= first and (kept is None or name < kept))
+    gone = (name for name in before if parse_name(name) >= first and name < kept)
     return next((name for name in gone if folder.read_report(name).rows), None)

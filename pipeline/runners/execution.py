@@ -97,10 +97,14 @@ def run_to_end(pipeline: Pipeline, controller: Controller) -> None:
         controller.on_give_up()
         cancel(running, controller)
         raise
-    if waiting.done():
+    if not waiting.done():
+        try:
+            cancel(running, controller)
+        except KeyboardInterrupt:  # all is written: only the job is left, on its cluster
+            controller.on_give_up()
+            cancel(running, controller)
+    elif not controller.has_ended():  # a job that was stopped after its end counts as failed
         waiting.result()
-    else:
-        cancel(running, controller)
 
 
 def _wait(waiting: Future[Any], controller: Controller) -> None:
@@ -113,8 +117,11 @@ def _wait(waiting: Future[Any], controller: Controller) -> None:
             if controller.has_ended():
                 return
         except KeyboardInterrupt:
-            if not controller.on_interrupt():
-                raise
+            if controller.on_interrupt():
+                continue
+            if controller.has_ended():  # a savepoint waits for what is at work: maybe for the end
+                return
+            raise
 
 
 def cancel(running: PipelineResult, controller: Controller) -> None:

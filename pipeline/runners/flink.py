@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from model import files
+from model.runs import RunFolder
 from pipeline.runners.checkpoints import find_lost_questions
 from pipeline.runners.cluster import Cluster, Unreachable
 from pipeline.runners.requirements import (
@@ -152,6 +153,14 @@ def _savepoint(settings: Settings, beam_options: list[str]) -> Iterator[Requirem
             f"--savepoint_path={path}: goes with its run's folder",
             "--output FOLDER --resume, with the run's other options as they were",
         )
+    elif RunFolder(str(settings.output)).has_ended():
+        yield Requirement(
+            what,
+            f"--savepoint_path={path}: the run in {settings.output} has ended, and so has the "
+            "job in the checkpoint: it would not end again",
+            "leave it out: --resume then reads what is new",
+        )
+        return
     local = path.removeprefix("file:")
     if files.is_local(local) and not files.exists(files.join(local, "_metadata")):
         yield Requirement(

@@ -146,6 +146,39 @@ def test_a_second_ctrl_c_while_the_guide_is_at_work_cancels() -> None:
     assert (running.cancelled, controller.heard) == (1, ["interrupted", "cancelling"])
 
 
+def test_ctrl_c_after_the_end_of_a_job_that_its_runner_keeps_is_no_interruption() -> None:
+    running = Running(RuntimeError("cancelled"))
+
+    class Ended(Recorder):
+        def has_ended(self) -> bool:
+            return True
+
+        def on_cancel(self) -> None:
+            super().on_cancel()
+            if len(self.heard) == 1:
+                ctrl_c()
+
+    controller = Ended()
+    run_to_end(running, controller)  # type: ignore[arg-type]
+    assert (running.cancelled, controller.heard) == (1, ["cancelling", "cancelling"])
+
+
+def test_a_job_that_ends_while_the_controller_stops_it_is_not_interrupted() -> None:
+    running = Running(RuntimeError("cancelled"))
+
+    class Ends(Recorder):
+        def on_interrupt(self) -> bool:
+            running.over.set()
+            return super().on_interrupt()
+
+        def has_ended(self) -> bool:
+            return bool(self.heard)
+
+    controller = Ends(ctrl_c)
+    run_to_end(running, controller)  # type: ignore[arg-type]
+    assert controller.heard[0] == "interrupted"
+
+
 def test_ctrl_c_while_the_job_is_handed_over_has_the_guide_cancel_it() -> None:
     running, controller = Running(at_run=ctrl_c), Recorder()
     with pytest.raises(KeyboardInterrupt):

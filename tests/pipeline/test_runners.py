@@ -192,6 +192,19 @@ def test_a_checkpoint_to_start_from_goes_with_its_runs_folder(
     runners.preflight(make_settings(**again), [*cluster.words, word])
 
 
+def test_a_run_that_has_ended_does_not_start_from_a_checkpoint(
+    cluster: FakeFlink, tmp_path: Path
+) -> None:
+    kept = tmp_path / "chk-7"
+    kept.mkdir()
+    (kept / "_metadata").touch()
+    (tmp_path / "ended.json").write_text('{"format": 1}')
+    word = f"--savepoint_path=file:{kept}"
+    message = refusal(*cluster.words, word, runner="flink", output=str(tmp_path), resume=True)
+    assert message.startswith(f"{word}: the run in {tmp_path} has ended")
+    assert "leave it out: --resume then reads what is new" in message
+
+
 LATER = """\
 name = "s"
 time = "t"
@@ -243,10 +256,6 @@ def test_a_checkpoint_whose_questions_are_gone_is_refused(
     assert problems("chk-12", 11) == []
     (tmp_path / "questions" / format_name(0)).mkdir(parents=True)
     assert problems("chk-13", 11) == []
-    shutil.rmtree(tmp_path / "questions")
-    (tmp_path / "ended.json").write_text("{}")
-    [problem] = problems("savepoint-2", 11)
-    assert "needs the questions of 19700101T000700Z" in problem
 
 
 def test_a_job_server_that_is_not_there_is_refused_with_what_starts_one(
