@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from model import promotions
@@ -23,6 +23,8 @@ from reading.kafka.journal import Journal, Offsets
 from reading.kafka.planning import BACK, Decision, Rules, TimeIndex
 from reading.kafka.readers import check_format, reader_of
 from reading.plans import add_times
+from reading.targets import ROWS as FIRST_ROWS
+from reading.targets import check_rows
 from transforms.sources.kafka import KafkaReader, KafkaSource, Plan
 from transforms.sources.planner import Drain
 from transforms.sources.work_items import Extent
@@ -87,20 +89,30 @@ class _Stream:
         )
 
 
-def kafka_source(settings: Settings, folder: RunFolder) -> tuple[KafkaSource, Span, TopicRun]:
+def kafka_source(
+    settings: Settings, folder: RunFolder, warn: Callable[[str], None] = lambda line: None
+) -> tuple[KafkaSource, Span, TopicRun]:
     """A topic as a source, and what of it is trained on and reported.
 
+    Args:
+        settings: all options.
+        folder: the run's.
+        warn: takes a line on what may be a mistake.
+
     Raises:
-        UserError: if no broker answers, there is no such topic, or retention has removed records
-            that a resumed or replayed run needs.
+        UserError: if no broker answers, there is no such topic, retention has removed records
+            that a resumed or replayed run needs, or the target of a new run's first records is of
+            another task than the schema's.
     """
     try:
-        return _kafka_source(settings, folder)
+        return _kafka_source(settings, folder, warn)
     except KafkaError as error:
         raise UserError(f"--input: {error}") from error
 
 
-def _kafka_source(settings: Settings, folder: RunFolder) -> tuple[KafkaSource, Span, TopicRun]:
+def _kafka_source(
+    settings: Settings, folder: RunFolder, warn: Callable[[str], None]
+) -> tuple[KafkaSource, Span, TopicRun]:
     schema = settings.row_schema
     streams = [_Stream(settings, folder, are_labels=False)]
     if schema.labels is not None:
@@ -108,6 +120,9 @@ def _kafka_source(settings: Settings, folder: RunFolder) -> tuple[KafkaSource, S
     run = _decide(settings, streams)
     first = first_written(folder) if settings.resume else None
     if first is None:
+        for stream, decided in zip(streams, (run, run.labels), strict=False):
+            assert decided is not None
+            _check_first(stream, decided, settings, warn)
         span = Span(Extent(None, run.end), until=run.end)
     else:
         span = span_of(first, None, settings, folder, busy=lambda refresh: True)
@@ -118,6 +133,24 @@ def _kafka_source(settings: Settings, folder: RunFolder) -> tuple[KafkaSource, S
         labels = _source_of(streams[1], run.labels, span, settings, folder, goes_on)
     source = _source_of(streams[0], run, span, settings, folder, goes_on, labels)
     return source, span, run
+
+
+def _check_first(
+    stream: _Stream, run: TopicRun, settings: Settings, warn: Callable[[str], None]
+) -> None:
+    """Checks that the target of a topic's first records, if there are any, is of its task."""
+    ends = stream.client.ends(sorted(run.offsets.begin))
+    begins = run.offsets.begin
+    partition = max(begins, key=lambda each: ends[each] - begins[each])
+    schema = stream.schema
+    if isinstance(schema, LabelSchema):
+        schema = schema.with_positive(settings.row_schema)
+    stop = min(ends[partition], begins[partition] + FIRST_ROWS)
+    read = reader_of(schema, stream.topic.config)
+    for records in read_range(stream.topic, partition, begins[partition], stop):
+        rows = decode(records, partition, schema, settings.cadence.every, read)
+        check_rows(rows, schema, f"topic {stream.topic.name}", warn)
+        return
 
 
 def _decide(settings: Settings, streams: Sequence[_Stream]) -> TopicRun:

@@ -51,6 +51,7 @@ from pipeline.runners.prism import find_prism
 from pipeline.settings import OWN, Settings
 from pipeline.signals import exit_code, interruptible
 from pipeline.source import Span, file_source, people_source, plan_files
+from pipeline.target_check import warn_of_target
 from pipeline.window import Choice, choose, describe_offset
 from reading import Plan
 from transforms import counters
@@ -258,14 +259,14 @@ def make_source(
     known: Sequence[KnownFile] = (),
 ) -> tuple[Any, Span, TopicRun | None]:
     """The source and what of it is read; of a topic, what was decided of it."""
+    warn = partial(err.print, soft_wrap=True, markup=False, highlight=False)
     if settings.reads_topic:
-        return kafka_source(settings, folder)
+        return kafka_source(settings, folder, warn)
     if settings.brings_source:
         made = own or call_factory(str(settings.source), settings.source_param, settings)
         return *own_source(made, settings, folder), None
     if planned is None:
-        return *people_source(settings, folder), None
-    warn = partial(err.print, soft_wrap=True, markup=False, highlight=False)
+        return *people_source(settings, folder, warn), None
     with show_status(err, "looking through the files of labels") as show:
         return *file_source(settings, folder, show, planned, known, warn), None
 
@@ -339,6 +340,9 @@ def execute(
             controller.error = lines[0].removeprefix("error: ").removesuffix(":")
             code = 1
     schema, clock = controller.settings.row_schema, controller.settings.open_clock
+    if controller.settings.brings_source:
+        for line in warn_of_target(folder, schema):
+            show(line)
     for line in explain_orphans(folder, source, schema, clock):
         show(line)
     return code

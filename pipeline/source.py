@@ -30,7 +30,8 @@ from pipeline.settings import Settings, micros_of
 from reading import Plan, plan
 from reading.plausible import check_times
 from reading.refreshes import Refreshes
-from reading.targets import check_target
+from reading.targets import ROWS as FIRST_ROWS
+from reading.targets import check_rows, check_target
 from transforms.sources.files import FileReader, FileWork
 from transforms.sources.people import (
     AnswersReader,
@@ -157,11 +158,19 @@ def _begin(missing: int, start: int, settings: Settings, store: Store) -> int:
     return max(start, min(newest, parse_name(older)) - settings.window * SECOND)
 
 
-def people_source(settings: Settings, folder: RunFolder) -> tuple[PlannedSource, Span]:
+def people_source(
+    settings: Settings, folder: RunFolder, warn: Callable[[str], None] = lambda line: None
+) -> tuple[PlannedSource, Span]:
     """The synthetic people; their salaries are labels of their own if they are asked for.
 
+    Args:
+        settings: all options.
+        folder: the run's.
+        warn: takes a line on what may be a mistake.
+
     Raises:
-        UserError: if the schema names a column that people have not.
+        UserError: if the schema names a column that people have not, or its target is of another
+            task.
     """
     schema, cadence = settings.row_schema, settings.cadence
     people = People(
@@ -173,6 +182,7 @@ def people_source(settings: Settings, folder: RunFolder) -> tuple[PlannedSource,
         settings.answer_delay,
     )
     _check_people(people, schema)
+    _check_first_people(people, schema, warn)
     span = span_of(people.start, None, settings, folder, busy=lambda refresh: True)
     span = span._replace(until=span.extent.end)
     rows = settings.batch_rows
@@ -204,6 +214,14 @@ def _check_people(people: People, schema: Schema) -> None:
         raise UserError(
             f'--people-delay: the schema must say when salaries are known: {where} = "{ANSWERED}"'
         )
+
+
+def _check_first_people(people: People, schema: Schema, warn: Callable[[str], None]) -> None:
+    """Checks that the target of the first people is of the schema's task."""
+    if schema.labels is not None:
+        schema = LabelSchema.of(schema).with_positive(schema)
+    rows, _ = people.arrivals(0, FIRST_ROWS, (schema.target,))
+    check_rows(rows, schema, "people", warn)
 
 
 def _answers(people: People, span: Span, settings: Settings, folder: RunFolder) -> PlannedSource:

@@ -18,6 +18,7 @@ from reading.kafka.client import Client, KafkaError, read_range
 from reading.kafka.decode import decode
 from reading.kafka.planning import Rules
 from reading.kafka.readers import check_format, reader_of
+from reading.targets import check_rows
 
 ROWS = 10_000
 """Maximum number of the topic's first rows that are looked at."""
@@ -29,7 +30,8 @@ def describe_topic(settings: Settings) -> Iterator[str]:
     """Lines on the topic of a job: its records, its first rows, and how far they are out of order.
 
     Raises:
-        UserError: if no broker answers, there is no such topic, or it may not be read.
+        UserError: if no broker answers, there is no such topic, it may not be read, or its target
+            is of another task than the schema's.
     """
     schema, config = settings.row_schema, settings.kafka_config
     seen: list[FirstRows] = []
@@ -41,7 +43,8 @@ def describe_topic(settings: Settings) -> Iterator[str]:
         return
     labels = parse_topic(str(settings.labels), config, "--labels")
     try:
-        yield from _describe(labels, LabelSchema.of(schema), settings, seen)
+        of_labels = LabelSchema.of(schema).with_positive(schema)
+        yield from _describe(labels, of_labels, settings, seen)
     except KafkaError as error:
         raise UserError(f"--labels: {error}") from error
     yield from warn_of_ids(SeenIds(*seen), settings.clock)
@@ -64,11 +67,14 @@ def _describe(
     rules = Rules(step, cadence.offset)
     rows, problems, behind = 0, [], 0
     ids, joins = FirstRows.none(), settings.row_schema.labels is not None
+    warnings: list[str] = []
     for partition, begin in begins.items():
         stop = min(ends[partition], begin + -(-ROWS // len(begins)))
         clock: int | None = None
         for found in read_range(topic, partition, begin, stop):
             batch = decode(found, partition, schema, cadence.every, read)
+            if not rows:
+                check_rows(batch, schema, f"topic {topic.name}", warnings.append)
             rows += batch.num_rows
             if joins:
                 ids = ids.add(batch, schema)
@@ -84,6 +90,7 @@ def _describe(
                 behind = max(behind, int((floors - times)[dated].max()))
             clock = int(clocks[-1])
     seen.append(ids)
+    yield from warnings
     if problems:
         yield f"{len(problems):,} of its first {rows:,} rows would be rejected, as: {problems[0]}"
     needed = -(-behind // SECOND)

@@ -53,7 +53,7 @@ def check_target(
     if plan.chunks:
         chunk = plan.chunks[0]
         file = plan.files[chunk.file]
-        _check_first(next(iter(read(file, chunk, schema, ROWS)), None), schema, file.path, warn)
+        check_rows(next(iter(read(file, chunk, schema, ROWS)), None), schema, file.path, warn)
     return plan
 
 
@@ -69,12 +69,23 @@ def check_first_target(pattern: str, schema: Schema, warn: Callable[[str], None]
         UserError: as ``check_target``, and as ``reading.plan`` of the files that are looked at.
         OSError: if a file cannot be read any more.
     """
-    _check_first(next(read_first(pattern, schema, ROWS), None), schema, pattern, warn)
+    check_rows(next(read_first(pattern, schema, ROWS), None), schema, pattern, warn)
 
 
-def _check_first(
+def check_rows(
     batch: pa.RecordBatch | None, schema: Schema, path: str, warn: Callable[[str], None]
 ) -> None:
+    """Does what ``check_target`` does, of rows that have been read.
+
+    Args:
+        batch: the first rows; None, and rows without the target, are not looked at.
+        schema: of the rows.
+        path: where they come from, as a message names it.
+        warn: as for ``check_target``.
+
+    Raises:
+        UserError: as ``check_target``.
+    """
     if batch is None or schema.target not in batch.schema.names:
         return
     place = f"{path}: column {schema.target!r} (the target)"

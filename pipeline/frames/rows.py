@@ -63,9 +63,10 @@ def prepare_input(
     latest = {"latest": format_iso(default_latest(time.time()))}
     given = {**latest, **options, "input": path, "schema_file": schema.name}
     settings = settings_from(given, schema)
-    planned = plan_files(settings, progress)
+    warnings: list[str] = []
+    planned = plan_files(settings, progress, warn=warnings.append)
     choice = choose(planned, settings)
-    return Input(planned, choice.settings, choice.messages)
+    return Input(planned, choice.settings, (*choice.messages, *warnings))
 
 
 def refreshes(

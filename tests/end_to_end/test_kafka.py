@@ -25,6 +25,7 @@ from tests.end_to_end import flink, kafka
 from tests.end_to_end.kafka import (
     CLIENT,
     SERVERS,
+    START,
     TLS_SERVERS,
     Producing,
     Record,
@@ -434,3 +435,16 @@ def test_many_ranges_read_at_once_leave_few_consumers(schema: Path) -> None:
     assert [record.offset for found in read_range(topic, 0, 7, 30) for record in found] == list(
         range(7, 30)
     )
+
+
+def test_a_topic_whose_target_is_of_the_other_task_is_refused(schema: Path, tmp_path: Path) -> None:
+    topic = make_topic(1)
+    rows = [{"ts": START + 10 * i, "y": ["NO", "YES"][i % 2], "a": 1, "b": 2} for i in range(200)]
+    produce(topic, [Record(START + 10 * i, orjson.dumps(row), 0) for i, row in enumerate(rows)])
+    argv = ("--input", address(topic), "--schema", schema, *JOB, "--until", "now")
+    for command in (("check",), ("--output", tmp_path / "run")):
+        result = run(*command, *argv)
+        assert result.code == 2
+        assert f"topic {topic}: column 'y' (the target): 200 of the first 200" in result.error
+        assert 'if it is a class, set task = "classification" in the schema' in result.error
+    assert not (tmp_path / "run" / "settings.json").exists()
