@@ -60,11 +60,13 @@ class Record(NamedTuple):
         time: its timestamp, milliseconds.
         value: its bytes.
         partition: where it goes.
+        key: by which compaction keeps the newest record alone.
     """
 
     time: int
     value: bytes | None
     partition: int
+    key: bytes | None = None
 
 
 def make_rides(count: int, partitions: int = 4, seed: int = 1) -> list[Record]:
@@ -163,8 +165,9 @@ def _take(producer: Any, topic: str, record: Record) -> bool:
     """Whether a producer takes a record: it may not know yet of a partition that was added."""
     from confluent_kafka import KafkaError, KafkaException
 
+    place = {"partition": record.partition, "timestamp": record.time}
     try:
-        producer.produce(topic, record.value, partition=record.partition, timestamp=record.time)
+        producer.produce(topic, record.value, record.key, **place)
     except KafkaException as error:
         if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
             raise
@@ -182,6 +185,26 @@ def ends_of(topic: str) -> dict[int, int]:
     asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}
     found = admin.list_offsets(asked, request_timeout=120)
     return {one.partition: int(answer.result(120).offset) for one, answer in found.items()}
+
+
+def read_values(topic: str, partition: int) -> list[bytes]:
+    """The values of all records that a partition has now, in order."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    end = ends_of(topic)[partition]
+    reader = Consumer({"bootstrap.servers": SERVERS, "group.id": topic})
+    try:
+        reader.assign([TopicPartition(topic, partition, 0)])
+        values: list[bytes] = []
+        # Compaction may have left gaps, at the end too: so it goes by the position.
+        while (position := reader.position([TopicPartition(topic, partition)])[0].offset) < end:
+            for record in reader.consume(10_000, 0.2):
+                assert record.error() is None, record.error()
+                values.append(record.value() or b"")
+            assert position <= end
+        return values
+    finally:
+        reader.close()
 
 
 class Producing:
