@@ -128,7 +128,7 @@ class Client:
             found = self._admin.list_topics(self.topic.name, timeout=ANSWER_SECONDS)
         topic = found.topics[self.topic.name]
         if topic.error is not None or not topic.partitions:
-            reason = "no such topic" if topic.error is None else topic.error.str()
+            reason = "no such topic" if topic.error is None else describe(topic.error, "Describe")
             raise UserError(f"kafka://{self.topic.servers}/{self.topic.name}: {reason}")
         return sorted(topic.partitions)
 
@@ -187,16 +187,6 @@ class Client:
             )
             return {one.partition: future.result() for one, future in futures.items()}
 
-    def appends_times(self) -> bool:
-        """Whether the broker stamps the topic's records as they come (``LogAppendTime``)."""
-        resource = self._kafka.admin.ConfigResource("topic", self.topic.name)
-        with _raising(self):
-            [future] = self._admin.describe_configs(
-                [resource], request_timeout=ANSWER_SECONDS
-            ).values()
-            entry = future.result().get("message.timestamp.type")
-        return entry is not None and entry.value == "LogAppendTime"
-
 
 class _raising:
     """A context whose errors of the library are ``KafkaError``, in one line without secrets."""
@@ -209,15 +199,21 @@ class _raising:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is not None and isinstance(error, self.client._kafka.KafkaException):
             topic = self.client.topic
-            why = f"{explain(error)}{self.client.why()}"
+            why = f"{explain(error, 'Describe')}{self.client.why()}"
             raise KafkaError(f"kafka://{topic.servers}/{topic.name}: {why}") from None
 
 
-def explain(error: BaseException) -> str:
+def explain(error: BaseException, right: str = "") -> str:
     """What the library says of an error: one line, which holds no value of a property."""
     first = error.args[0] if error.args else error
-    text = first.str() if hasattr(first, "str") else str(first)
-    return text.split("\n")[0]
+    return describe(first, right) if hasattr(first, "str") else str(first).split("\n")[0]
+
+
+def describe(error: Any, right: str) -> str:
+    """An error of the library's, with the operation that a user lacks if it is for that."""
+    line = str(error.str()).split("\n")[0]
+    lacks = error.code() == error.TOPIC_AUTHORIZATION_FAILED and right
+    return f"{line}: its ACL has to allow the user {right}" if lacks else line
 
 
 def read_range(topic: Topic, partition: int, start: int, stop: int) -> Iterator[list[Record]]:
@@ -329,7 +325,8 @@ class _Consumer:
                     "has removed it; begin a new run, or keep records for longer"
                 )
             elif error.fatal() or (error.code() > 0 and not error.retriable()):
-                raise KafkaError(f"{self._place(message.partition(), reached)}: {error.str()}")
+                place = self._place(message.partition(), reached)
+                raise KafkaError(f"{place}: {describe(error, 'Read')}")
         return records, reached
 
     def _place(self, partition: int, offset: int) -> str:

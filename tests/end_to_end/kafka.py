@@ -22,6 +22,7 @@ import urllib3
 
 from deploy.local import kafka, registry
 from deploy.local.kafka import BROKER, HOME
+from deploy.local.kafka import USER as USER
 
 ALL = os.environ.get("REQUIRE_ALL") == "1"
 """Where no test may be skipped it fails if the broker is down, and not if it is busy just now."""
@@ -127,6 +128,18 @@ def make_admin() -> Any:
     from confluent_kafka.admin import AdminClient
 
     return AdminClient({"bootstrap.servers": SERVERS})
+
+
+def allow(user: str, topic: str, operations: Sequence[str]) -> None:
+    """Allows a user operations on a topic, which is nobody else's from then on."""
+    import confluent_kafka.admin
+
+    admin: Any = confluent_kafka.admin  # which names in no list what it exports
+    of_topic = (admin.ResourceType.TOPIC, topic, admin.ResourcePatternType.LITERAL)
+    for operation in operations:
+        asked = (admin.AclOperation[operation], admin.AclPermissionType.ALLOW)
+        rule = admin.AclBinding(*of_topic, f"User:{user}", "*", *asked)
+        make_admin().create_acls([rule])[rule].result(120)
 
 
 def add_partitions(topic: str, count: int) -> None:

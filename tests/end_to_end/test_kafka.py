@@ -384,6 +384,28 @@ def test_a_broker_with_tls_and_a_user_is_read_and_no_secret_is_shown(
     assert "authentication" in result.error.lower()
 
 
+@pytest.mark.parametrize(
+    ("allowed", "lacks"), [([], "Describe"), (["DESCRIBE"], "Read"), (["DESCRIBE", "READ"], None)]
+)
+def test_a_right_that_a_user_lacks_is_named(
+    allowed: list[str], lacks: str | None, schema: Path, tmp_path: Path
+) -> None:
+    topic = make_topic(1)
+    produce(topic, make_rides(4_000, 1))
+    kafka.allow("someone-else", topic, ["ALL"])
+    kafka.allow(kafka.USER, topic, allowed)
+    named = ("--input", address(topic, TLS_SERVERS), "--kafka-config", CLIENT)
+    argv = (*named, "--schema", schema, *JOB, "--until", "now")
+    checked = run("check", *argv)
+    result = run(*argv, "--output", tmp_path / "run")
+    if lacks is None:
+        assert (checked.code, result.code) == (0, 0), checked.err + result.err
+        return
+    for one in (checked, result):
+        assert one.code > 0 and f"its ACL has to allow the user {lacks}" in one.err, one.err
+        assert "Traceback" not in one.err
+
+
 def test_a_plain_client_of_a_port_with_tls_is_shown_the_property_that_it_lacks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
