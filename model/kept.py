@@ -33,6 +33,15 @@ class Kept(Generic[T]):
         """Whether what is in a file is kept."""
         return self._key(path) in self._kept
 
+    def look(self, path: str) -> T | None:
+        """What is in a file, if there is one and it is kept."""
+        try:
+            key = self._key(path)
+        except FileNotFoundError:
+            return None
+        with self._lock:
+            return self._kept.get(key)
+
     def get(self, path: str, read: Callable[[], T]) -> T:
         """What is in a file; it is read unless it is kept."""
         key = self._key(path)

@@ -25,6 +25,7 @@ from model.classes.decision import class_names
 from model.cohorts import Clock
 from model.kept import Kept
 from model.labels import Ints, Mask
+from model.membership import is_in
 from model.questions import Hashes, Index, hash_keys
 from model.schema import Schema
 
@@ -75,6 +76,12 @@ class Labels(NamedTuple):
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def take(self, chosen: Mask) -> Labels:
+        """Those that are chosen."""
+        keys, rest = self.keys.filter(pa.array(chosen)), self[1:]
+        columns: Any = (values[chosen] for values in rest)
+        return Labels(keys, *columns)
 
 
 def _targets(rows: pa.RecordBatch, schema: Schema) -> Targets:
@@ -132,7 +139,11 @@ class Offers(NamedTuple):
         refreshes = json.dumps(np.unique(with_question).tolist()).encode()
         table = pa.table(self._asdict()).replace_schema_metadata({REFRESHES: refreshes})
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="lz4", use_dictionary=False, write_statistics=False)
+        # What repeats shrinks to nothing; of the rest too little goes for the time that it takes
+        packed = ("kind", "refresh", "choices")
+        codecs = {name: "lz4" if name in packed else "none" for name in self._fields}
+        layout = {"use_dictionary": False, "write_statistics": False}
+        pq.write_table(table, sink, compression=codecs, **layout)
         data: bytes = sink.getvalue().to_pybytes()
         return data
 
@@ -163,6 +174,10 @@ class OfferFile:
     def read(self) -> Offers:
         """The offers, from memory if they were needed lately."""
         return _offers.get(self.path, self._read)
+
+    def recall(self) -> Offers | None:
+        """The offers, if they have been written and are in memory."""
+        return _offers.look(self.path)
 
     def keep(self, offers: Offers) -> None:
         """Keeps what was just written, so that this process need not read it."""
@@ -220,12 +235,13 @@ def find_offers(labels: Labels, questions: Iterable[Index], start: int, clock: C
     """The offers that are certain in a refresh.
 
     Args:
-        labels: of the refresh and of the one before.
+        labels: of the refresh and of the one before; of the latter, those to which a question was
+            open may be left out (``drop_offered``).
         questions: of the refresh, and of those before it that count still (``horizon``).
         start: of the refresh, microseconds.
         clock: when questions can be answered.
     """
-    pairs = _find_pairs(labels, questions)
+    pairs = _find_pairs(labels, questions, start, clock)
     times = labels.times[pairs.label]
     before = pairs.asked <= times
     within = times <= pairs.time + clock.wait
@@ -249,13 +265,37 @@ def find_offers(labels: Labels, questions: Iterable[Index], start: int, clock: C
     return Offers.concat(found)
 
 
-def _find_pairs(labels: Labels, questions: Iterable[Index]) -> _Pairs:
-    """All labels and questions that have the same key."""
+def drop_offered(labels: Labels, before: Offers | None, start: int) -> Labels:
+    """Labels without those of the refresh before to which a question was open then.
+
+    These are certain, and most are: they need not be looked for again.
+
+    Args:
+        labels: of a refresh and of the one before.
+        before: the offers of the one before, if they are at hand.
+        start: of the refresh, microseconds.
+    """
+    if before is None:
+        return labels
+    left = labels.times >= start
+    earlier = np.flatnonzero(~left)
+    left[earlier] = ~is_in(labels.ids[earlier], before.label[before.kind == OPEN])
+    return labels.take(left)
+
+
+def _find_pairs(labels: Labels, questions: Iterable[Index], start: int, clock: Clock) -> _Pairs:
+    """All labels and questions that have the same key and may count for each other.
+
+    Where the wait of all questions of a file was over before the refresh began, only labels of the
+    refresh before are looked for: what it is that they came too late for is certain in this one.
+    """
     none = np.zeros(0, np.int64)
     found = [_Pairs(none, none, none, none, none)]
-    order = np.argsort(labels.hashes, kind="stable")  # neighbours are looked for together
-    hashes = labels.hashes[order]
+    all_places = np.argsort(labels.hashes)  # neighbours are looked for together
+    early_places = all_places[labels.times[all_places] < start]
     for index in questions:
+        order = early_places if index.newest + clock.wait < start else all_places
+        hashes = labels.hashes[order]
         hits, low = index.find(hashes)
         if not len(hits):
             continue
@@ -280,6 +320,8 @@ def _first_of_label(pairs: _Pairs, newest: bool) -> _Pairs:
 
 
 def _sorted(pairs: _Pairs, newest_first: bool) -> _Pairs:
+    if not (np.bincount(pairs.label) > 1).any():  # nearly always: no order of questions is needed
+        return pairs.take(np.argsort(pairs.label))
     sign = -1 if newest_first else 1
     return pairs.take(np.lexsort((sign * pairs.question, sign * pairs.asked, pairs.label)))
 

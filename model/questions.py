@@ -212,6 +212,7 @@ class Index(NamedTuple):
         hashes, keys: of the keys.
         starts: where the hashes that begin with the same bits lie, by these bits.
         ids, times, asked: of the questions, microseconds.
+        newest: the greatest of the times; far in the past without one.
     """
 
     refresh: int
@@ -221,6 +222,7 @@ class Index(NamedTuple):
     times: Ints
     asked: Ints
     starts: Ints
+    newest: int
 
     @property
     def nbytes(self) -> int:
@@ -240,7 +242,9 @@ class Index(NamedTuple):
         keys, ids, times = rows.column(KEY), row_ids(rows), event_times(rows)
         bits = max(len(hashes).bit_length(), 1)
         counts = np.bincount((hashes >> np.uint64(64 - bits)).view(np.int64), minlength=1 << bits)
-        return cls(refresh, hashes, keys, ids, times, asked, np.append(0, np.cumsum(counts)))
+        starts = np.append(0, np.cumsum(counts))
+        newest = int(times.max(initial=-(2**62)))
+        return cls(refresh, hashes, keys, ids, times, asked, starts, newest)
 
     def find(self, hashes: Hashes) -> tuple[Ints, Ints]:
         """Which of some hashes are here, and where the first of each is.

@@ -15,10 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from model.labels import Ints, Mask, StreamCounts
+from model.membership import is_in
 from model.offers import EARLY, ORPHAN, OVER, Offers, Targets
-
-TABLE = 64
-"""Maximum number of bytes of a table for each id that is looked for in it, or looked up."""
 
 
 class Answers(NamedTuple):
@@ -134,10 +132,9 @@ def _settle_in_order(offers: Mapping[int, Offers], start: int, over: Offers) -> 
     needed = [offers[start].question, over.question]
     needed += [_shared_questions(each) for each in offers.values()]
     busy = np.concatenate(needed)
-    chosen = {
-        at: each.take(is_in(each.question, busy) & (each.kind <= EARLY))
-        for at, each in offers.items()
-    }
+    # Others may have no question, -1, which is far from all row ids
+    of_answers = {at: each.take(each.kind <= EARLY) for at, each in offers.items()}
+    chosen = {at: each.take(is_in(each.question, busy)) for at, each in of_answers.items()}
     found = Offers.concat(chosen.values())
     mine = np.concatenate([np.full(len(each.at), at == start) for at, each in chosen.items()])
     order = np.lexsort((found.label, found.time, found.at))
@@ -219,25 +216,3 @@ def find_over(ids: Ints, over: Ints, known: Ints, start: int, end: int) -> Ints:
     """
     places = np.flatnonzero((over >= start) & (over < end))
     return places[~is_in(ids[places], known)]
-
-
-def is_in(values: Ints, others: Ints) -> Mask:
-    """Which values are among others.
-
-    Row ids of a file lie close together: then a table of those between the least and the greatest
-    value is quicker than any sort (``numpy.isin`` sorts as soon as one of ``others`` is far away).
-
-    Example:
-        >>> is_in(np.array([3, 5, 5]), np.array([5, 1 << 60])).tolist()
-        [False, True, True]
-    """
-    if not len(values) or not len(others):
-        return np.zeros(len(values), np.bool_)
-    least, greatest = int(values.min()), int(values.max())
-    if greatest - least > TABLE * (len(values) + len(others)):
-        found: Mask = np.isin(values, others)
-        return found
-    there = np.zeros(greatest - least + 1, np.bool_)
-    there[others[(others >= least) & (others <= greatest)] - least] = True
-    found = there[values - least]
-    return found

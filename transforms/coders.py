@@ -88,7 +88,15 @@ class InProcessCoder(coders.Coder):
 
     def decode(self, encoded: bytes) -> Any:
         kept = object_store.get(encoded)
-        return self.read(encoded) if kept is None else kept
+        if kept is None:
+            return self.read(encoded)
+        if self.is_read_once(kept):
+            object_store.drop(encoded)
+        return kept
+
+    def is_read_once(self, value: Any) -> bool:
+        """Whether a single step reads an element: one that groups it, or what follows that."""
+        return False
 
     def is_deterministic(self) -> bool:
         return True
@@ -127,6 +135,10 @@ class RecordBatchCoder(InProcessCoder):
         return pa.RecordBatch
 
 
+READ_ONCE = AnsweredTargets, OutcomeRows, PredictionRows, QuestionRows
+"""What goes nowhere but to where it is written."""
+
+
 class TaggedCoder(RecordBatchCoder):
     """Rows with their tag, which lies in the metadata of the Arrow stream.
 
@@ -140,6 +152,9 @@ class TaggedCoder(RecordBatchCoder):
     @classmethod
     def from_type_hint(cls, typehint: Any, registry: Any) -> Any:
         return cls(typehint)
+
+    def is_read_once(self, value: Any) -> bool:
+        return self.kind in READ_ONCE
 
     def write(self, value: Tagged) -> bytes:
         return super().write(with_tag(value.rows, value.tag))
@@ -276,6 +291,9 @@ class JoinInputCoder(InProcessCoder):
         found = self.labels.read(encoded)
         assert isinstance(found, LabelRows)
         return found
+
+    def is_read_once(self, value: Any) -> bool:
+        return not isinstance(value, FileReference)
 
     def estimate_size(self, value: JoinInput) -> int:
         return 100 if isinstance(value, FileReference) else estimate_bytes(value.rows)  # type: ignore[attr-defined]

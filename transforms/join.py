@@ -48,7 +48,7 @@ from model.label_stream import LabelSchema
 from model.labels import Ints, LabelCounts, StreamCounts
 from model.last_known import answered_targets
 from model.metrics import Sums
-from model.offers import Labels, OfferFile, Offers, find_offers, read_offers
+from model.offers import Labels, OfferFile, Offers, drop_offered, find_offers, read_offers
 from model.questions import (
     ASKED,
     QuestionFile,
@@ -269,6 +269,8 @@ def offer_labels(
     if not met.rows or not joining.end.includes(window.end.micros):
         return
     labels = Labels.of([part.rows for part in met.rows], LabelSchema.of(joining.schema))
+    before = question_path(joining.labels, refresh - joining.clock.every, shard)
+    labels = drop_offered(labels, OfferFile(before).recall(), refresh)
     paths = {at: question_path(joining.questions, at, shard) for at in met.refreshes(QUESTIONS)}
     found = (QuestionFile(path, at) for at, path in paths.items())
     indices = (file.index() for file in found if file.may_hold(labels.hashes))
@@ -317,7 +319,8 @@ def settle_labels(grouped: Grouped, joining: Joining, window: IntervalWindow) ->
             yield TaggedOutput(ANSWERED, TimestampedValue(answered, stamp))
     if learned:  # as one batch: each costs as much as some thousand rows
         rows = concat(learned)
-        rows = rows.take(pa.array(np.argsort(row_ids(rows))))
+        if (np.diff(row_ids(rows)) < 0).any():
+            rows = rows.take(pa.array(np.argsort(row_ids(rows))))
         tag = Tag(Key(refresh, refresh, shard), refresh, "", 0)
         yield TimestampedValue(AcceptedBatch(tag, rows), stamp)
     if joining.is_due(refresh) and (any(counts) or missing):

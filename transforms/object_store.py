@@ -39,13 +39,20 @@ class InProcessObjectStore:
         """
         return self._objects[_layout.unpack(encoded)[1]]
 
+    def drop(self, encoded: bytes) -> None:
+        """Keeps the object no longer for which bytes of ``put`` stand."""
+        self._objects.pop(_layout.unpack(encoded)[1], None)
+
 
 _store: InProcessObjectStore | None = None
 
 
 @contextmanager
 def in_process_references() -> Iterator[None]:
-    """Passes elements by reference until the context ends; they are kept as long.
+    """Passes elements by reference until the context ends.
+
+    They are kept as long, unless they are dropped: all that goes from a step to the next would be
+    more than a replay.
 
     Raises:
         RuntimeError: if it is entered twice.
@@ -69,7 +76,8 @@ def get(encoded: bytes) -> Any:
     """The object for which bytes stand; None if they are an encoded object.
 
     Raises:
-        RuntimeError: if it is not kept here: the bytes came from another process.
+        RuntimeError: if it is not kept here: the bytes came from another process, or the object
+            was dropped.
     """
     if not encoded.startswith(MARK):
         return None
@@ -78,4 +86,12 @@ def get(encoded: bytes) -> Any:
             return _store.get(encoded)
     except KeyError:
         pass
-    raise RuntimeError("a reference to an element has left the process that keeps the element")
+    raise RuntimeError(
+        "a reference to an element has left the process that keeps it, or was read before"
+    )
+
+
+def drop(encoded: bytes) -> None:
+    """Keeps the object no longer for which bytes stand, as nobody will ask for it again."""
+    if _store is not None:
+        _store.drop(encoded)

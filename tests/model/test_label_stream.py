@@ -18,7 +18,7 @@ from model.cohorts import Clock
 from model.label_stream import LabelSchema
 from model.labels import StreamCounts
 from model.offers import Labels as LabelRows
-from model.offers import OfferFile, Offers, find_offers, read_offers
+from model.offers import OfferFile, Offers, drop_offered, find_offers, read_offers
 from model.questions import (
     ASKED,
     Filter,
@@ -172,7 +172,10 @@ def join(
     for t in range(last):
         seen = range(t - ahead, t + 1)
         parts = [label_rows(labels, shuffle(known[r])) for r in (t - 1, t) if r in known]
-        found = LabelRows.of(parts, schema)
+        before = offers.get((t - 1) * EVERY) if t % 3 else None  # it need not be at hand
+        found = drop_offered(
+            LabelRows.of(parts, schema), None if before is None else before.read(), t * EVERY
+        )
         mine = [indices[f] for f in seen if f in indices]
         offers[t * EVERY] = KeptOffers(find_offers(found, mine, t * EVERY, clock))
         due = {f * EVERY for f in seen if f in files and _is_due(files[f], clock, t)}

@@ -8,9 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from model.batch import Key, Tag
 from pipeline.__main__ import main
 from pipeline.runners import execution
-from transforms.coders import RecordBatchCoder
+from transforms.coders import RecordBatchCoder, TaggedCoder
+from transforms.elements import QuestionRows
 from transforms.object_store import MARK, in_process_references
 
 BATCH = pa.record_batch({"x": [1.0, 2.0]}).replace_schema_metadata({"key": "0/0/0"})
@@ -21,6 +23,16 @@ def test_a_batch_passed_by_reference_is_sixteen_bytes_and_comes_back_itself() ->
     with in_process_references():
         encoded = coder.encode(BATCH)
         assert len(encoded) == 16 and coder.decode(encoded) is BATCH
+
+
+def test_rows_on_the_way_to_their_file_are_kept_until_they_are_read() -> None:
+    rows = QuestionRows(Tag(Key(0, 0, 0), 0, "", 0), BATCH)
+    coder = TaggedCoder(QuestionRows)
+    with in_process_references():
+        encoded = coder.encode(rows)
+        assert coder.decode(encoded) is rows
+        with pytest.raises(RuntimeError, match="left the process"):
+            coder.decode(encoded)
 
 
 def test_a_batch_in_bytes_is_read_where_others_pass_by_reference_too() -> None:
