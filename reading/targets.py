@@ -186,8 +186,19 @@ def _check_classes(values: pa.Array, place: str, warn: Callable[[str], None]) ->
             f"is a class: if it is a number, {REGRESS}; if it is a key or free text, name another "
             "target"
         )
+    elif alike := _find_alike(canonical_column(values).dictionary.to_pylist()):
+        shown = ", ".join(map(show_value, alike[:3]))
+        warn(f"{shown} are {len(alike)} classes: they differ in upper case alone")
     elif not whole:
         warn(f"has fractions, as {_show_fraction(known)}: to predict a number {REGRESS}")
+
+
+def _find_alike(names: list[str]) -> list[str]:
+    """The first names that differ in upper case alone; none if there are none."""
+    alike: dict[str, list[str]] = {}
+    for name in sorted(names):
+        alike.setdefault(name.casefold(), []).append(name)
+    return next((found for found in alike.values() if len(found) > 1), [])
 
 
 def _show_frequent(texts: pa.Array) -> str:

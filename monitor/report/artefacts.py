@@ -114,8 +114,11 @@ def importance(store: Store, name: str) -> Importance:
     except Exception as error:  # whatever opening it raises; it may be of another version
         return Importance(name, f"it cannot be opened: {error}")
     names = artefact.encoder.names
-    for attribute, meaning in WEIGHTS.items():
+    known = WEIGHTS if artefact.decision is None else CLASS_WEIGHTS
+    for attribute, meaning in known.items():
         weights = np.abs(_weights(artefact.estimator, attribute))
+        if weights.ndim == 2:  # of each class, or of one of two
+            weights = weights.mean(axis=0)
         if weights.shape == (len(names),) and np.isfinite(weights).all():
             values = weights.tolist()
             columns = dict.fromkeys((*artefact.encoder.numeric, *artefact.encoder.categories), 0.0)
@@ -129,7 +132,12 @@ WEIGHTS = {
     "feature_importances_": "share of the decrease of squared error in its trees",
     "coef_": "size of its coefficient, per standard deviation or 0/1 column",
 }
-"""The attributes of scikit-learn's regressors that say it, with what they say."""
+"""The attributes of scikit-learn's regressors that have it, with what they are."""
+CLASS_WEIGHTS = {
+    "feature_importances_": "share of the decrease of impurity in its trees",
+    "coef_": "mean size of its coefficients, per standard deviation or 0/1 column",
+}
+"""The same of classifiers."""
 
 
 def _weights(estimator: Any, attribute: str) -> Any:

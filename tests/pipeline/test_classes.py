@@ -192,6 +192,43 @@ def test_a_changed_share_of_a_predicted_class_is_an_alert_that_names_it(tmp_path
     assert named[0].usual == pytest.approx(0.1, abs=0.05) and named[0].value > 0.4
 
 
+def splitmix64(x: int) -> int:
+    """Steele, Lea and Flood 2014, in Python's whole numbers."""
+    most = 2**64 - 1
+    x = (x + 0x9E3779B97F4A7C15) & most
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & most
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & most
+    return x ^ (x >> 31)
+
+
+def test_a_sample_of_1_in_1000_is_that_of_plain_scikit_learn_with_the_same_weights(
+    tmp_path: Path,
+) -> None:
+    size, kept = 4_000, 500
+    rng = np.random.default_rng(1)
+    fraud = rng.random(2 * size) < 0.001
+    a, b = rng.normal(size=(2, 2 * size)) + 2 * fraud
+    names = np.where(fraud, "fraud", "ok")
+    rows = [
+        {"t": i * WINDOW / size, "y": str(names[i]), "a": float(a[i]), "b": float(b[i])}
+        for i in range(2 * size)
+    ]
+    options: dict[str, Any] = {"sample_rows": kept, "batch_rows": 997, "gate": "none"}
+    found = predictions(run(rows, tmp_path, 'positive = "fraud"', **options))
+    rare, others = np.flatnonzero(fraud[:size]), np.flatnonzero(~fraud[:size])
+    least = sorted(others, key=lambda row: splitmix64(int(row)))[: kept - len(rare)]
+    sample = np.sort(np.concatenate([rare, least]))
+    weights = np.where(fraud[sample], 1.0, len(others) / len(least))
+    matrix = np.column_stack([a, b])
+    scaler = StandardScaler().fit(matrix[:size])
+    model = LEARNERS["logistic"]()
+    model.fit(scaler.transform(matrix[sample]), names[sample], sample_weight=weights)
+    wanted = model.predict_proba(scaler.transform(matrix[size:]))[:, 0]
+    scores = {row["id"]: row["score"] for row in found if row["score"] is not None}
+    assert len(rare) > 1 and len(scores) == size
+    assert np.array([scores[size + i] for i in range(size)]) == pytest.approx(wanted, abs=1e-9)
+
+
 def test_a_window_of_one_class_makes_no_model_and_the_older_one_serves(tmp_path: Path) -> None:
     rows = make_rows(["no", "yes"], 1)
     for row in rows:

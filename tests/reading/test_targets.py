@@ -102,6 +102,14 @@ def test_classes_that_look_like_numbers_or_keys_are_warned_of(
     assert len(lines) == bool(message)
 
 
+def test_classes_that_differ_in_upper_case_alone_are_warned_of(tmp_path: Path) -> None:
+    lines: list[str] = []
+    check(tmp_path, ["Yes", "yes", "NO", " YES "] * 9, lines, task="classification")
+    assert lines[0].endswith(": 'YES', 'Yes', 'yes' are 3 classes: they differ in upper case alone")
+    check(tmp_path, ["True", "true", "FALSE", "2.0"] * 9, lines, task="classification")
+    assert len(lines) == 1
+
+
 @pytest.mark.parametrize("form", ["parquet", "ndjson"])
 def test_text_under_regression_is_refused_in_files_with_types_too(
     tmp_path: Path, form: str

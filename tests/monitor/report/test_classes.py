@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from model.runs import RunFolder
+from model.store import Store
+from monitor.report.artefacts import importance
 from monitor.report.class_figures import pool_classes
 from monitor.report.page import make_page
 from pipeline.__main__ import main
@@ -44,6 +46,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     options = ["--learner", "logistic", "--window", "60", "--output", str(folder / "run")]
     assert main([*place, *options]) == 0
     return RunFolder(str(folder / "run"))
+
+
+def test_the_importance_of_a_logistic_regression_is_the_size_of_its_coefficients(
+    run: RunFolder,
+) -> None:
+    store = Store(run.models)
+    newest = store.names()[-1]
+    [[weight]] = store.load(newest).estimator.coef_
+    assert importance(store, newest).weights == {"a": abs(weight)}
 
 
 def test_the_report_shows_what_probabilities_are_worth(run: RunFolder) -> None:
