@@ -19,6 +19,8 @@ class TopicFormat(Section):
             there is a registry.
         registry: the address of a schema registry with Confluent's API. Credentials stand in the
             file of ``--kafka-config``.
+        time: where a row's event time stands: in its ``column``, or ``record``: it is the record's
+            timestamp, in place of that column, which the value need not have.
 
     Raises:
         pydantic.ValidationError: if the address is not one, or holds credentials; if it is there
@@ -29,10 +31,11 @@ class TopicFormat(Section):
         'http://localhost:8081'
     """
 
-    SPARSE: ClassVar[frozenset[str]] = frozenset({"registry"})
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"registry", "time"})
 
     type: Literal["json", "avro", "debezium"] = "json"
     registry: str | None = Field(default=None, min_length=1)
+    time: Literal["column", "record"] = "column"
 
     @field_validator("registry", mode="before")
     @classmethod

@@ -5,7 +5,8 @@ How a record's value is read is the format's: ``reader_of`` finds it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from reading.kafka.client import Record
 PARTITION_BITS, OFFSET_BITS = 14, 48
 MAX_PARTITIONS = 1 << PARTITION_BITS
 """Maximum number of partitions of a topic."""
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 TOMBSTONE = RowError("", "has no value: it is a tombstone, which deletes what its key named")
 
 
@@ -64,6 +66,13 @@ def decode(
     """
     ids = np.array([record.offset for record in records], np.int64) + first_id(partition)
     rows = read([record.value for record in records])
+    if schema.format.time == "record":
+        rows = [
+            {**row, schema.time: EPOCH + timedelta(microseconds=record.time)}
+            if isinstance(row, Mapping)
+            else row
+            for row, record in zip(rows, records, strict=True)
+        ]
     batch = from_dicts(rows, ids, schema, absent_is_null=True)
     stamps = np.array([record.time for record in records], np.int64)
     return reject_ahead(batch, schema, stamps + ahead)

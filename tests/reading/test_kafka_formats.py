@@ -18,6 +18,7 @@ from model.errors import UserError
 from model.label_stream import LabelSchema
 from model.rows import RowError
 from model.schema import Features, Schema, schema_of
+from model.topic_format import TopicFormat
 from reading.kafka.address import broker_properties, read_config, registry_properties
 from reading.kafka.avro import HEAD, AvroReader, flatten
 from reading.kafka.client import Record
@@ -294,3 +295,23 @@ def test_the_properties_of_broker_and_registry_stand_in_one_file(tmp_path: Any) 
     with pytest.raises(UserError, match="url is not known") as caught:
         read_config(str(path))
     assert "s3cret" not in str(caught.value)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4_102_444_800_000), st.booleans()), min_size=1, max_size=9),
+    st.sampled_from([None, "ms", "%d.%m.%Y"]),
+)
+def test_the_event_time_may_be_the_records_timestamp(
+    made: list[tuple[int, bool]], form: str | None
+) -> None:
+    fields: dict[str, Any] = {"name": "s", "time": "t", "target": "y", "time_format": form}
+    fields |= {"features": Features(numeric=("a",))}
+    schema = Schema(**fields, format=TopicFormat(time="record"))
+    records = [
+        # What the value has in the column does not count.
+        Record(place, millis * 1_000, json.dumps({"a": 1, "t": "x"} if has else {"a": 1}).encode())
+        for place, (millis, has) in enumerate(made)
+    ]
+    batch = decode(records, 0, schema, 0, reader_of(schema, None))
+    assert PROBLEM not in batch.schema.names
+    assert event_times(batch).tolist() == [record.time for record in records]
