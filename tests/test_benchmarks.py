@@ -69,7 +69,7 @@ def test_a_share_that_is_reached_is_held_and_one_that_is_not_is_reported() -> No
 def test_the_job_is_set_beside_each_peer() -> None:
     assert times(MEASURED) == [("ridge", "Bytewax", 5.0, 4.0)]
     near = [*MEASURED[:3], entry(Peer("Bytewax"), 5.0)]
-    assert unheld(near) == ["ridge: 2.0 times Bytewax, not 4"]
+    assert unheld(near) == ["ridge: 2 times Bytewax, not 4"]
 
 
 def test_memory_beyond_four_gib_is_reported() -> None:
