@@ -79,7 +79,7 @@ def costs(file: Path) -> list[Cost]:
     one, written = batches[0].rows, encode(batches[0].rows)
     tag = Tag(Key(0, 0, 0), 0, "f", 0)
     parts = [part for b in batches if (part := summarize(b, SCHEMA, reduce=True)) is not None]
-    first, summaries, combine = batches[0], SummaryCoder(), CombineSummaries(1_000)
+    first, summaries, combine = batches[0], SummaryCoder(), CombineSummaries(SCHEMA, 1_000)
     small, whole = summaries.encode(parts[0]), combine.extract_output(list(parts))
     arguments = whole.rows, whole.statistics, SCHEMA, WINDOW, whole.moments
     normalized = normalize(*arguments)

@@ -14,7 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.arrays import Matrix
-from model.batch import ID, KEY, LABEL, TIME, TIME_TYPE, column, event_times, label_times
+from model.batch import (
+    ID,
+    KEY,
+    LABEL,
+    TIME,
+    TIME_TYPE,
+    column,
+    event_times,
+    label_times,
+    row_ids,
+)
 from model.carried import carried_columns, carried_fields
 from model.class_sums import sum_class_batch
 from model.classes.columns import class_columns, predicted_fields, target_column
@@ -99,6 +109,7 @@ def _sums(asked: Asked, events: Events, schema: Schema, places: Ints) -> Sums:
         asked.baseline,
         None if asked.season is None else asked.season[known],
         None if split is None else name_rows(asked.rows, [split]).take(known),
+        row_ids(asked.rows)[known],
     )
     return Sums(labels=labels, figures=figures)
 
@@ -222,7 +233,8 @@ def sum_answers(asked: Asked, schema: Schema) -> Sums:
         return Sums(labels=labels)
     target, split = column(asked.rows, schema.target), schema.figures.by
     named = None if split is None else name_rows(asked.rows, [split])
-    figures = sum_errors(target, asked.prediction, asked.baseline, asked.season, named)
+    predicted = asked.prediction, asked.baseline, asked.season
+    figures = sum_errors(target, *predicted, named, row_ids(asked.rows))
     return Sums(labels=labels, figures=figures)
 
 

@@ -22,6 +22,8 @@ import pyarrow as pa
 
 from model import fitting
 from model.arrays import Matrix
+from model.batch import ID, row_ids
+from model.blocks import find_starts
 from model.calendar import derive
 from model.categories import category_array, is_null, rename_categories
 from model.classes.decision import Classified, Decision
@@ -108,12 +110,15 @@ class Artefact:
         scores = self.encoder.scores(batch)
         matrix = self.encoder.matrix(scores, batch)
         nulls = [count_nulls(batch.column(name)) for name in self.profile.features]
+        ids = row_ids(batch) if ID in batch.schema.names else None
+        starts = find_starts(ids, batch.num_rows)
         if self.decision is not None:
             classified = self._classify(matrix)
-            found = self.profile.class_histogram(scores, matrix, classified.predicted, nulls)
+            places = classified.predicted
+            found = self.profile.class_histogram(scores, matrix, places, nulls, starts)
             return Scores(classified.predicted.astype(np.float64), found, classified)
         prediction = fitting.predict(self.estimator, matrix)
-        return Scores(prediction, self.profile.histogram(scores, matrix, prediction, nulls))
+        return Scores(prediction, self.profile.histogram(scores, matrix, prediction, nulls, starts))
 
     def predict_columns(self, columns: Mapping[str, Sequence[Any]]) -> Matrix:
         """Predictions of shape (rows,) for features by name, as lists, arrays or Series.

@@ -26,7 +26,11 @@ import numpy.typing as npt
 
 from model.arrays import Matrix
 from model.batch import Key
+from model.blocks import Places, find_starts, repeat_each, sum_blocks
+from model.exact import Exact, add_exactly, sum_exactly
 from model.groups import Named
+
+Ints = npt.NDArray[np.int64]
 
 BASELINES = ("mean", "last", "season")
 """The names of all baselines; of those that are equally good the first is the best."""
@@ -47,11 +51,12 @@ class Tally(NamedTuple):
 
     Attributes:
         rows: for how many it predicts anything.
-        absolute: the sum of |target - prediction| over these.
+        absolute: the sum of |target - prediction| over these: exact within a refresh, rounded once
+            for later ones.
     """
 
     rows: int = 0
-    absolute: float = 0.0
+    absolute: float | Exact = 0.0
 
     def add(self, other: Tally) -> Tally:
         """The error over both."""
@@ -60,7 +65,21 @@ class Tally(NamedTuple):
     @property
     def mae(self) -> float | None:
         """The mean absolute error; None without a row."""
-        return self.absolute / self.rows if self.rows else None
+        return float(self.absolute) / self.rows if self.rows else None
+
+    def field(self) -> list[Any]:
+        """The error as JSON has it, to the last digit."""
+        return [self.rows, (Exact() + self.absolute).field()]
+
+    @classmethod
+    def of_field(cls, field: list[Any]) -> Tally:
+        """The error of its field."""
+        rows, absolute = field
+        return cls(rows, Exact.of_field(absolute))
+
+    def rounded(self) -> Tally:
+        """The same with a rounded sum."""
+        return Tally(self.rows, float(self.absolute))
 
 
 def miss(target: Target, predicted: Target) -> float:
@@ -92,13 +111,19 @@ class Chain(NamedTuple):
     def merge(self, other: Chain) -> Chain:
         """Both parts, where the other one follows this one."""
         met = [name for name in other.firsts if name in self.lasts]
-        between = Tally(len(met), fsum(miss(other.firsts[e], self.lasts[e]) for e in met))
+        errors = (Exact.of(miss(other.firsts[e], self.lasts[e])) for e in met)
+        between = Tally(len(met), sum_exactly(errors))
         still = {name: first for name, first in other.firsts.items() if name not in self.lasts}
         return Chain(
             self.inner.add(other.inner).add(between),
             {**self.firsts, **still},
             {**self.lasts, **other.lasts},
         )
+
+    def rounded(self) -> Chain:
+        """The same with a rounded sum, and entities in the order of their names."""
+        firsts, lasts = (dict(sorted(each.items())) for each in (self.firsts, self.lasts))
+        return Chain(self.inner.rounded(), firsts, lasts)
 
 
 class Link(NamedTuple):
@@ -120,6 +145,11 @@ def join_links(links: Iterable[Link]) -> Chain:
     return reduce(Chain.merge, (link.chain for link in ordered), Chain())
 
 
+def dump_links(links: Iterable[Link]) -> list[Any]:
+    """Links as JSON has them, to the last digit."""
+    return [[place, [inner.field(), firsts, lasts]] for place, (inner, firsts, lasts) in links]
+
+
 def load_links(fields: Iterable[Any]) -> tuple[Link, ...]:
     """Links of their fields, as JSON has them."""
     return tuple(Link(_place(place), _chain(*chain)) for place, chain in fields)
@@ -131,7 +161,7 @@ def _place(place: list[int]) -> tuple[int, int, int, int]:
 
 
 def _chain(inner: list[Any], firsts: Mapping[str, Target], lasts: Mapping[str, Target]) -> Chain:
-    return Chain(Tally(*inner), firsts, lasts)
+    return Chain(Tally.of_field(inner), firsts, lasts)
 
 
 Targets: TypeAlias = Matrix | npt.NDArray[np.object_]
@@ -149,16 +179,17 @@ def _plain(target: Any) -> Target:
     return target if isinstance(target, str) else float(target)
 
 
-def make_chain(target: Targets, scored: bool, entity: str) -> Chain:
+def make_chain(target: Targets, scored: bool, entity: str, ids: Ints | None = None) -> Chain:
     """The chain of rows of one entity.
 
     Args:
         target: shape (rows,), in their order, without NaN or null.
         scored: whether a model has predicted them.
         entity: its name.
+        ids: of the rows, by which they lie in blocks; None: they are one block.
 
     Example:
-        >>> make_chain(np.array([1.0, 4.0, 2.0]), True, "0")
+        >>> make_chain(np.array([1.0, 4.0, 2.0]), True, "0").rounded()
         Chain(inner=Tally(rows=2, absolute=5.0), firsts={'0': 1.0}, lasts={'0': 2.0})
     """
     if not len(target):
@@ -166,30 +197,47 @@ def make_chain(target: Targets, scored: bool, entity: str) -> Chain:
     lasts = {entity: _plain(target[-1])}
     if not scored:
         return Chain(lasts=lasts)
-    inner = Tally(len(target) - 1, float(_follow(target).sum()))
+    starts = find_starts(ids, len(target))
+    errors = np.append(0.0, _follow(target))
+    inner = Tally(len(target) - 1, _sum_steps(errors, errors[starts], starts))
     return Chain(inner, {entity: _plain(target[0])}, lasts)
 
 
-def make_chains(target: Targets, scored: bool, entities: Named) -> Chain:
+def _sum_steps(errors: Matrix, between: Matrix, starts: Places) -> Exact:
+    """The sum of steps from one row to the next: those within blocks, and each between two.
+
+    Args:
+        errors: of the step to each row; a row of ``starts`` counts as 0.
+        between: of the steps between blocks.
+        starts: where blocks begin.
+    """
+    errors[starts] = 0.0
+    return sum_blocks(errors, starts) + add_exactly(between)
+
+
+def make_chains(target: Targets, scored: bool, entities: Named, ids: Ints | None = None) -> Chain:
     """The chain of rows of several entities.
 
     Args:
         target: shape (rows,), in their order, without NaN or null.
         scored: whether a model has predicted them.
         entities: of each row; one without an entity has no row before it.
+        ids: of the rows, by which they lie in blocks; None: they are one block.
 
     Example:
         >>> entities = Named(np.array([0, 1, 0]), ["a", "b"])
         >>> chain = make_chains(np.array([1.0, 4.0, 2.0]), True, entities)
-        >>> chain.inner, dict(chain.lasts)
+        >>> chain.inner.rounded(), dict(chain.lasts)
         (Tally(rows=1, absolute=1.0), {'a': 2.0, 'b': 4.0})
     """
     known = entities.codes >= 0
     codes, target = entities.codes[known], target[known]
     if not len(target):
         return Chain()
+    begins = find_starts(None if ids is None else ids[known], len(target))
+    blocks = repeat_each(np.arange(len(begins)), begins, len(target))
     order = np.argsort(codes, kind="stable")
-    codes, target = codes[order], target[order]
+    codes, target, blocks = codes[order], target[order], blocks[order]
     same = codes[1:] == codes[:-1]
     ends = np.flatnonzero(np.append(~same, True))
     starts = np.append(0, ends[:-1] + 1)
@@ -197,8 +245,13 @@ def make_chains(target: Targets, scored: bool, entities: Named) -> Chain:
     lasts = dict(zip(names, target[ends].tolist(), strict=True))
     if not scored:
         return Chain(lasts=lasts)
-    errors = _follow(target)[same]
-    inner = Tally(len(errors), float(errors.sum()))
+    steps = _follow(target)
+    near = same & (blocks[1:] == blocks[:-1])
+    # Back in the order of rows: that of entities' names is the batch's.
+    errors = np.zeros(len(target))
+    errors[order[1:][near]] = steps[near]
+    absolute = sum_blocks(errors, begins) + add_exactly(steps[same & ~near])
+    inner = Tally(int(np.count_nonzero(same)), absolute)
     return Chain(inner, dict(zip(names, target[starts].tolist(), strict=True)), lasts)
 
 
@@ -216,7 +269,11 @@ class Before(NamedTuple):
     entities: Named | None = None
 
     def links(
-        self, target: Targets, labelled: npt.NDArray[np.bool_], scored: bool
+        self,
+        target: Targets,
+        labelled: npt.NDArray[np.bool_],
+        scored: bool,
+        ids: Ints | None = None,
     ) -> tuple[Link, ...]:
         """The batch's link; none if it has no target.
 
@@ -224,13 +281,14 @@ class Before(NamedTuple):
             target: of the labelled rows.
             labelled: which rows have a target, shape (rows,).
             scored: whether a model has predicted them.
+            ids: of the labelled rows, by which they lie in blocks; None: they are one block.
         """
         if not len(target):
             return ()
         place = (self.slot, *self.key)
         if self.entities is None:
-            return (Link(place, make_chain(target, scored, str(self.key.partition))),)
-        return (Link(place, make_chains(target, scored, self.entities.take(labelled))),)
+            return (Link(place, make_chain(target, scored, str(self.key.partition), ids)),)
+        return (Link(place, make_chains(target, scored, self.entities.take(labelled), ids)),)
 
 
 class RefreshSummary(NamedTuple):
@@ -292,7 +350,7 @@ class Past:
         """The errors of all baselines in the refresh that follows; of classes log losses."""
         last = self.follow(summary.chain)
         if "shares" in summary.tallies:
-            last = Tally(last.rows, last.absolute * MISSED)
+            last = Tally(last.rows, float(last.absolute) * MISSED)
         return {**summary.tallies, "last": last}
 
     def add(self, summary: RefreshSummary | None) -> None:

@@ -33,6 +33,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from model.blocks import BLOCK
+
 if TYPE_CHECKING:
     from model.schema import Schema
 
@@ -241,9 +243,18 @@ def split(
 
 
 def slice_batch(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
-    """Slices a batch into batches of at most ``rows`` rows, without a copy."""
-    for first in range(0, batch.num_rows, rows):
-        yield batch.slice(first, rows)
+    """Slices a batch into batches of at most ``rows`` rows, without a copy.
+
+    If these are whole blocks of rows (``model.blocks``), it is cut at the edges of blocks alone;
+    its ids are numbers that follow each other.
+    """
+    first = 0
+    while first < batch.num_rows:
+        taken = rows
+        if rows % BLOCK == 0:
+            taken -= batch.column(ID)[first].as_py() % BLOCK
+        yield batch.slice(first, taken)
+        first += taken
 
 
 def sort_by_time(batch: pa.RecordBatch) -> pa.RecordBatch:

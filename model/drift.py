@@ -32,7 +32,9 @@ from pydantic import (
 )
 
 from model.arrays import Matrix
+from model.blocks import Places, add_blocks, find_starts
 from model.encoder import Encoder, standardization
+from model.exact import Exact, add_each
 from model.loading import load_module
 from model.schema import RESERVED
 from model.statistics import summarize
@@ -54,8 +56,6 @@ figures, and take a tenth of the time of a fit."""
 SHARES = 50
 """Maximum number of classes whose predicted shares a report has."""
 
-Places = npt.NDArray[np.int64]
-
 
 class Histogram(NamedTuple):
     """Counts and sums of some rows, column by column; those of batches add up.
@@ -69,7 +69,7 @@ class Histogram(NamedTuple):
     """
 
     bins: tuple[int, ...]
-    sums: tuple[float, ...]
+    sums: tuple[float | Exact, ...]
 
 
 class Profile(BaseModel):
@@ -118,6 +118,7 @@ class Profile(BaseModel):
         matrix: Matrix,
         prediction: Matrix,
         nulls: Sequence[int] | None = None,
+        starts: Places | None = None,
     ) -> Histogram:
         """Counts rows in this profile's bins.
 
@@ -126,9 +127,10 @@ class Profile(BaseModel):
             matrix: the rows as the model's encoder transforms them, shape (rows, columns).
             prediction: the model's predictions, shape (rows,).
             nulls: the number of nulls of each feature.
+            starts: where blocks begin (``model.blocks``); None: the rows are one.
         """
         standard = (prediction - self.mean) / self.scale
-        return make_histogram(scores, self._hot_columns(matrix), standard, nulls)
+        return make_histogram(scores, self._hot_columns(matrix), standard, nulls, starts)
 
     def class_histogram(
         self,
@@ -136,10 +138,12 @@ class Profile(BaseModel):
         matrix: Matrix,
         predicted: Places,
         nulls: Sequence[int] | None = None,
+        starts: Places | None = None,
     ) -> Histogram:
         """As ``histogram``, of predicted classes by their places: a bin is a class."""
         hot = self._hot_columns(matrix)
-        return make_class_histogram(scores, hot, predicted, len(self.prediction), nulls)
+        classes = len(self.prediction)
+        return make_class_histogram(scores, hot, predicted, classes, nulls, starts)
 
     def _hot_columns(self, matrix: Matrix) -> Matrix:
         """The 0/1 columns of categories; behind them a matrix may have indicators of nulls."""
@@ -148,7 +152,11 @@ class Profile(BaseModel):
 
 
 def make_histogram(
-    scores: Matrix, hot: Matrix, prediction: Matrix, nulls: Sequence[int] | None = None
+    scores: Matrix,
+    hot: Matrix,
+    prediction: Matrix,
+    nulls: Sequence[int] | None = None,
+    starts: Places | None = None,
 ) -> Histogram:
     """Counts rows in the bins.
 
@@ -158,15 +166,17 @@ def make_histogram(
         prediction: standard scores of their predictions, shape (rows,). NaN counts in the
             lowest bin, as in ``scores``.
         nulls: the number of nulls of each feature: numeric ones have score 0.
+        starts: where blocks begin (``model.blocks``); None: the rows are one.
 
     Example:
         >>> scores, hot = np.array([[-9.0, 0.2]]), np.array([[1.0], [0.0]])
         >>> found = make_histogram(scores, hot, np.array([0.0, 0.5]))
         >>> found.bins[:BINS].index(1), found.bins[BINS], found.bins[BINS + 1 :][8:10], found.sums
-        (0, 1, (1, 1), (-8.8, 0.5))
+        (0, 1, (1, 1), (Exact(-8.8), Exact(0.5)))
     """
     bins = [count_scores(one) for one in scores]
-    return _histogram(bins, hot, count_scores(prediction), (*scores, prediction), nulls)
+    summed = *scores, prediction
+    return _histogram(bins, hot, count_scores(prediction), summed, nulls, starts)
 
 
 def make_class_histogram(
@@ -175,12 +185,14 @@ def make_class_histogram(
     predicted: Places,
     classes: int,
     nulls: Sequence[int] | None = None,
+    starts: Places | None = None,
 ) -> Histogram:
     """As ``make_histogram``, where a class is predicted: it has no sum."""
     last = np.bincount(predicted, minlength=classes)
     if nulls is not None and len(scores) + len(nulls) == 1:
         nulls = None  # one number could be the sum of a prediction
-    return _histogram([count_scores(one) for one in scores], hot, last, tuple(scores), nulls)
+    bins = [count_scores(one) for one in scores]
+    return _histogram(bins, hot, last, tuple(scores), nulls, starts)
 
 
 def _histogram(
@@ -189,13 +201,18 @@ def _histogram(
     last: Places,
     summed: Sequence[Matrix],
     nulls: Sequence[int] | None,
+    starts: Places | None,
 ) -> Histogram:
     # A product, since it sums columns several times as fast as sum(axis=0); counts stay exact.
     ones = np.ones(len(hot)) @ hot if hot.shape[1] else np.empty(0)
     counts = np.concatenate([*bins, ones.astype(np.int64), last])
-    sums = [float(one.sum()) for one in summed]
+    if starts is None:
+        starts = find_starts(None, len(hot))
+    added = [add_blocks(one, starts) for one in summed]
     if nulls is not None:
-        sums += [float(np.square(one).sum()) for one in summed]
+        added += [add_blocks(np.square(one), starts) for one in summed]
+    sums: list[float | Exact] = [*add_each(np.array(added).reshape(len(added), len(starts)))]
+    if nulls is not None:
         sums += map(float, nulls)
     return Histogram(tuple(counts.tolist()), tuple(sums))
 
@@ -392,11 +409,8 @@ def measure_details(
     """
     number, features = trained.numeric, len(trained.features)
     shown = _count_sums(found, trained)
-    sums, squares, nulls = (
-        found.sums[:shown],
-        found.sums[shown : 2 * shown],
-        found.sums[2 * shown :],
-    )
+    totals = [*map(float, found.sums)]
+    sums, squares, nulls = totals[:shown], totals[shown : 2 * shown], totals[2 * shown :]
     if len(nulls) != features or trained.means is None or trained.scales is None:
         return [{} for _ in bins]
     rows = sum(bins[-1])
@@ -429,7 +443,9 @@ def _count_sums(found: Histogram, trained: Profile) -> int:
     return number if len(found.sums) in (number, 2 * number + features) else number + 1
 
 
-def measure_shift(counts: Sequence[int], trained: Sequence[int], total: float | None) -> Shift:
+def measure_shift(
+    counts: Sequence[int], trained: Sequence[int], total: float | Exact | None
+) -> Shift:
     """How far a column has drifted.
 
     Args:
@@ -440,7 +456,7 @@ def measure_shift(counts: Sequence[int], trained: Sequence[int], total: float | 
     chdtri = load_module("scipy.special").chdtri
     rows = sum(counts)
     thinness = 1 / rows + 1 / sum(trained)
-    mean = None if total is None else total / rows
+    mean = None if total is None else float(total) / rows
     return Shift(
         psi=stability_index(counts, trained),
         mean_shift=mean if mean is not None and isfinite(mean) else None,

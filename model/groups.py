@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.arrays import Matrix
+from model.blocks import Places, repeat_each
+from model.exact import Exact, add_each
 
 Codes = npt.NDArray[np.int64]
 LARGEST = 10
@@ -63,8 +66,8 @@ class GroupSums(NamedTuple):
     """
 
     rows: int
-    absolute: float
-    baseline: float
+    absolute: Exact
+    baseline: Exact
 
     def add(self, other: GroupSums) -> GroupSums:
         """The sums of both."""
@@ -76,8 +79,9 @@ class GroupSums(NamedTuple):
 
     def figures(self) -> dict[str, Any]:
         """``labelled``, ``mae``, ``baseline_mae`` and ``skill``."""
-        skill = 1 - self.absolute / self.baseline if self.baseline else None
-        found = {"mae": self.absolute / self.rows, "baseline_mae": self.baseline / self.rows}
+        absolute, baseline = float(self.absolute), float(self.baseline)
+        skill = 1 - absolute / baseline if baseline else None
+        found = {"mae": absolute / self.rows, "baseline_mae": baseline / self.rows}
         return {"labelled": self.rows, **found, "skill": skill}
 
 
@@ -85,19 +89,34 @@ Groups = Mapping[str | None, GroupSums]
 """Sums by value; None is null."""
 
 
-def sum_groups(named: Named, errors: Matrix, baseline: Matrix) -> Groups:
+def sum_groups(named: Named, errors: Matrix, baseline: Matrix, starts: Places) -> Groups:
     """The sums of rows by their values.
 
     Args:
         named: of the rows.
         errors: |error| of each row.
         baseline: that of the baseline.
+        starts: where blocks begin (``model.blocks``).
     """
-    codes, size = named.codes + 1, len(named.names) + 1
-    counts = np.bincount(codes, minlength=size)
-    sums = [np.bincount(codes, weights=each, minlength=size) for each in (errors, baseline)]
-    found = zip([None, *named.names], counts.tolist(), *(s.tolist() for s in sums), strict=True)
-    return {name: GroupSums(rows, mine, theirs) for name, rows, mine, theirs in found if rows}
+    codes = named.codes + 1
+    blocks = repeat_each(np.arange(len(starts)), starts, len(codes))
+    # One sum for each value in each block, then for each value.
+    cells, inverse, counts = np.unique(
+        codes * max(1, len(starts)) + blocks, return_inverse=True, return_counts=True
+    )
+    values = cells // max(1, len(starts))
+    mine, theirs = (
+        np.bincount(inverse, weights=each, minlength=len(cells)) for each in (errors, baseline)
+    )
+    edges = np.flatnonzero(np.diff(values, prepend=-1))
+    found: dict[str | None, GroupSums] = {}
+    for low, high in pairwise([*edges.tolist(), len(cells)]):
+        code = int(values[low]) - 1
+        some = slice(low, high)
+        absolute, by_mean = add_each(np.stack([mine[some], theirs[some]]))
+        name = None if code < 0 else named.names[code]
+        found[name] = GroupSums(int(counts[some].sum()), absolute, by_mean)
+    return found
 
 
 def merge_groups(a: Groups, b: Groups) -> Groups:
@@ -113,10 +132,12 @@ def largest(groups: Groups) -> dict[str, Any]:
 
     Returns:
         ``values``, a list with ``value`` (null, too) and figures, the one with the most rows
-        first, ties by name; ``others``: how many other values there are; ``other``: their figures,
-        null without any.
+        first, ties by name, null before them; ``others``: how many other values there are;
+        ``other``: their figures, null without any.
     """
-    ranked = sorted(groups.items(), key=lambda pair: (-pair[1].rows, pair[0] or ""))
+    ranked = sorted(
+        groups.items(), key=lambda pair: (-pair[1].rows, pair[0] is not None, pair[0] or "")
+    )
     rest = ranked[LARGEST:]
     other = None
     for _, sums in rest:

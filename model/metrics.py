@@ -1,7 +1,7 @@
 """Prequential figures of a refresh, from sums that merge.
 
 Every batch is scored before it is trained on (Dawid 1984, "Present position and potential
-developments: the prequential approach"); its sums merge, in the order of batch keys, into
+developments: the prequential approach"); its sums merge, in whatever order and cut, into
 those of its refresh.
 """
 
@@ -13,6 +13,7 @@ from operator import add
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -26,6 +27,7 @@ from model.baselines import Before, Past
 from model.batch import Key
 from model.classes.figures import FIGURES
 from model.drift import Drift, Histogram, Profile, measure_drift
+from model.exact import Exact
 from model.groups import Named
 from model.labels import LabelCounts, StreamCounts
 from model.regression import RegressionSums, sum_errors
@@ -54,7 +56,7 @@ class Sums(NamedTuple):
     rejected: int = 0
     model: str = ""
     bins: tuple[int, ...] = ()
-    sums: tuple[float, ...] = ()
+    sums: tuple[float | Exact, ...] = ()
     profile: str = ""
     files: tuple[tuple[str, int], ...] = ()
     labels: LabelCounts | None = None
@@ -304,6 +306,7 @@ def sum_batch(
     season: Matrix | None = None,
     before: Before | None = None,
     named: Named | None = None,
+    ids: npt.NDArray[np.int64] | None = None,
 ) -> Sums:
     """The sums of a batch.
 
@@ -318,13 +321,14 @@ def sum_batch(
         season: what the baseline ``season`` predicts for each row, if that is asked for.
         before: where the batch stands, for the baseline ``last``; None: it has none.
         named: the value of each row by which errors are split, if that is asked for.
+        ids: of the rows, by which they lie in blocks (``model.blocks``); None: they are one block.
     """
     rows = len(target)
     labelled = ~np.isnan(target)
     unlabelled = rows - int(np.count_nonzero(labelled))
     if unlabelled:
-        target = target[labelled]
-    links = () if before is None else before.links(target, labelled, prediction is not None)
+        target, ids = target[labelled], None if ids is None else ids[labelled]
+    links = () if before is None else before.links(target, labelled, prediction is not None, ids)
     if prediction is None:
         figures = RegressionSums(links=links)
         return Sums(rows=rows, unlabelled=unlabelled, late=late, figures=figures)
@@ -341,7 +345,7 @@ def sum_batch(
         bins=() if histogram is None else histogram.bins,
         sums=() if histogram is None else histogram.sums,
         profile=profile,
-        figures=sum_errors(target, prediction, baseline, season, named)._replace(links=links),
+        figures=sum_errors(target, prediction, baseline, season, named, ids)._replace(links=links),
     )
 
 

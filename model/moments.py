@@ -2,30 +2,24 @@
 
 A ridge regression over numeric features is fitted exactly from sums of products (Hoerl and
 Kennard 1970, "Ridge regression"; the normal equations). So a window's rows need not travel:
-each batch sends its moments, and a sample of its rows for the figures that need them. Sums are
-about a centre near the mean, by the updating formulae of Chan, Golub and LeVeque (1979), or digits
-would be lost where a mean is large beside its standard deviation.
+each batch sends the moments of its blocks (``model.block_sums``), and a sample of its rows for the
+figures that need them. Sums are about the mean, or digits would be lost where a mean is large
+beside its standard deviation.
 
 A null counts as the mean of its column, as the encoder has it, so sums are over what is present.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from model.batch import column, row_ids
 from model.learners import Parameters
 from model.loading import load_module
-from model.sample import in_half, splitmix64
 from model.schema import Schema
-from model.statistics import GREATEST, Numeric, Statistics, summarize_batch
-from model.threads import limit_blas
 
 Floats = npt.NDArray[np.float64]
 LEAST_ALPHA = 1e-3
@@ -98,116 +92,6 @@ def suffice(learner: str, parameters: Parameters, schema: Schema) -> bool:
         and not schema.categorical
         and not schema.features.encoders
     )
-
-
-def summary(
-    rows: pa.RecordBatch, schema: Schema, halves: bool = False
-) -> tuple[Statistics, Moments]:
-    """``summarize_batch`` and ``moments`` in one pass, with the same digits.
-
-    Args:
-        rows: labelled rows of an accepted batch, one at least.
-        schema: of them, without categorical features.
-        halves: adds the moments of a half.
-    """
-    half = in_half(splitmix64(row_ids(rows))) if halves else None
-    names = (schema.target, *schema.numeric)
-    columns = np.stack([column(rows, name) for name in names])
-    sums = columns.sum(axis=1)
-    if not np.isfinite(sums).all():  # there is a null, or their sum is too great
-        statistics = summarize_batch(rows, schema)
-        return statistics, moments(rows, statistics, half)
-    count = rows.num_rows
-    lows, highs, centre = columns.min(axis=1), columns.max(axis=1), sums / count
-    columns -= centre[:, None]
-    variances = np.square(columns).sum(axis=1) / count
-    figures = zip(
-        names, centre.tolist(), variances.tolist(), lows.tolist(), highs.tolist(), strict=True
-    )
-    statistics = Statistics(
-        columns={
-            name: Numeric(
-                count=count, nulls=0, mean=mean, variance=min(variance, GREATEST), min=low, max=high
-            )
-            for name, mean, variance, low, high in figures
-        }
-    )
-    return statistics, _of_all(means(statistics), columns, half)
-
-
-def moments(
-    rows: pa.RecordBatch, statistics: Statistics, half: npt.NDArray[np.bool_] | None = None
-) -> Moments:
-    """The moments of labelled rows of an accepted batch, about their means.
-
-    Args:
-        rows: one at least, of a schema without categorical features.
-        statistics: of just these rows.
-        half: which rows are in the half that has moments of its own.
-    """
-    centre = means(statistics)
-    centred = np.stack([column(rows, name) for name in statistics.columns])
-    centred -= centre[:, None]
-    if not any(one.nulls for one in statistics.columns.values()):
-        return _of_all(centre, centred, half)
-    limit_blas()
-    present = ~np.isnan(centred)
-    centred[~present] = 0.0
-    here = present.astype(np.float64)
-    part = None
-    if half is not None:
-        some, there = centred * half, here * half
-        part = Moments(centre, some @ centred.T, some @ here.T, there @ here.T)
-    return Moments(centre, centred @ centred.T, centred @ here.T, here @ here.T, part)
-
-
-def _of_all(centre: Floats, centred: Floats, half: npt.NDArray[np.bool_] | None = None) -> Moments:
-    """The moments of columns without a null, of which the centre has been subtracted."""
-    limit_blas()
-    p, rows = centred.shape
-    part = None
-    if half is not None:
-        some = centred * half
-        counts = np.full((p, p), float(np.count_nonzero(half)))
-        part = Moments(centre, some @ centred.T, _repeat(some.sum(axis=1)), counts)
-    firsts, counts = _repeat(centred.sum(axis=1)), np.full((p, p), float(rows))
-    return Moments(centre, centred @ centred.T, firsts, counts, part)
-
-
-def _repeat(sums: Floats) -> Floats:
-    """Sums of shape (p,) for each other column: shape (p, p)."""
-    return np.repeat(sums[:, None], len(sums), axis=1)
-
-
-def means(statistics: Statistics) -> Floats:
-    """The means of all columns; 0 for one without a value."""
-    return np.array([statistics.numeric(name).mean or 0.0 for name in statistics.columns])
-
-
-def merge(parts: Iterable[Moments], statistics: Statistics) -> Moments:
-    """The moments of all parts' rows about their means, summed from left to right.
-
-    Args:
-        parts: one at least.
-        statistics: of all parts' rows together.
-    """
-    about = [part.about(means(statistics)) for part in parts]
-    halves = [part.half for part in about if part.half is not None]
-    whole = _add(about)
-    return whole._replace(half=_add(halves)) if len(halves) == len(about) else whole
-
-
-def _add(parts: list[Moments]) -> Moments:
-    """The moments of all parts' rows, which are about one centre."""
-    first, *others = parts
-    for other in others:
-        first = Moments(
-            first.centre,
-            first.products + other.products,
-            first.firsts + other.firsts,
-            first.counts + other.counts,
-        )
-    return first._replace(half=None)
 
 
 class Fitted(NamedTuple):

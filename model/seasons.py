@@ -7,19 +7,24 @@ compared without anything else. A slot without a target in the window predicts n
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from model.arrays import Matrix
-from model.batch import SECOND, column, event_times
+from model.batch import SECOND, column, event_times, row_ids
+from model.blocks import find_starts, repeat_each
 from model.comparing import SLOTS
+from model.exact import Exact, add_each, sum_exactly
 from model.schema import Schema
 
 SlotSums: TypeAlias = tuple[tuple[int, float], ...]
 """Of each slot, how many targets it has, and their sum."""
+ExactSlots: TypeAlias = tuple[tuple[int, Exact], ...]
+"""The same of a batch, before it is rounded."""
 
 
 def find_slots(times: npt.NDArray[np.int64], season: int) -> npt.NDArray[np.int64]:
@@ -37,15 +42,31 @@ def find_slots(times: npt.NDArray[np.int64], season: int) -> npt.NDArray[np.int6
     return slots
 
 
-def sum_season(rows: pa.RecordBatch, schema: Schema) -> SlotSums | None:
+def sum_season(rows: pa.RecordBatch, schema: Schema) -> ExactSlots | None:
     """The sums of labelled rows by slot; None unless the schema names a season."""
     season = schema.baseline.season
     if season is None:
         return None
     slots = find_slots(event_times(rows), season)
-    counts = np.bincount(slots, minlength=SLOTS)
-    sums = np.bincount(slots, weights=column(rows, schema.target), minlength=SLOTS)
-    return tuple(zip(counts.tolist(), sums.tolist(), strict=True))
+    starts = find_starts(row_ids(rows), rows.num_rows)
+    blocks = repeat_each(np.arange(len(starts)), starts, rows.num_rows)
+    size = max(1, len(starts))
+    sums: Any = np.bincount(
+        slots * size + blocks, weights=column(rows, schema.target), minlength=SLOTS * size
+    )
+    counts = np.bincount(slots, minlength=SLOTS).tolist()
+    return tuple(zip(counts, add_each(sums.reshape(SLOTS, size)), strict=True))
+
+
+def merge_seasons(parts: Sequence[ExactSlots | None]) -> ExactSlots | None:
+    """The sums of all parts' rows; None unless all have sums."""
+    found = [part for part in parts if part is not None]
+    if len(found) < len(parts):
+        return None
+    return tuple(
+        (sum(count for count, _ in slot), sum_exactly(total for _, total in slot))
+        for slot in zip(*found, strict=True)
+    )
 
 
 def predict_season(rows: pa.RecordBatch, schema: Schema, sums: SlotSums | None) -> Matrix | None:

@@ -1,18 +1,13 @@
-"""Statistics of a window's columns, which merge.
+"""Statistics of a window's columns, as an artefact's manifest has them.
 
-Partial statistics of parts of a window merge into those of the whole: numeric columns by the
-pairwise update of Chan, Golub and LeVeque (1979, "Updating formulae and a pairwise algorithm
-for computing sample variances"), categorical ones by adding their value counts. Merging is
-associative and commutative to rounding; the job merges in the order of batch keys, so that
-its results are the same to the last digit whatever the bundling.
+They come from sums of the window's blocks of rows (``model.block_sums``).
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
-from functools import reduce
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,9 +15,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
-
-from model.batch import column
-from model.schema import Schema
 
 MAX_CATEGORIES = 64
 """Maximum number of values of a categorical feature that have a column, unless the schema says
@@ -109,10 +101,9 @@ class Statistics(BaseModel):
             names a season.
 
     Example:
-        >>> one = Statistics(columns={"x": summarize(np.array([1.0, 3.0, np.nan]))})
-        >>> two = Statistics(columns={"x": summarize(np.array([5.0]))})
-        >>> merge([one, two]).columns["x"].mean
-        3.0
+        >>> found = Statistics(columns={"x": summarize(np.array([1.0, 3.0, np.nan]))})
+        >>> found.numeric("x").mean
+        2.0
     """
 
     model_config = ConfigDict(frozen=True)
@@ -196,44 +187,6 @@ def count_values(values: pa.Array) -> Categorical:
     return Categorical(count=len(values) - values.null_count, nulls=values.null_count, values=tally)
 
 
-def summarize_batch(batch: pa.RecordBatch, schema: Schema) -> Statistics:
-    """Statistics of an accepted batch: its target and its features."""
-    categorical = {*schema.categorical, *([schema.target] if schema.classifies else [])}
-    names = (schema.target, *schema.numeric, *schema.categorical)
-    return Statistics(
-        columns={
-            name: count_values(batch.column(name))
-            if name in categorical
-            else summarize(column(batch, name))
-            for name in names
-        }
-    )
-
-
-def merge_numeric(a: Numeric, b: Numeric) -> Numeric:
-    """Statistics of both parts' values together, by Chan's formula."""
-    nulls = a.nulls + b.nulls
-    if a.count == 0 or b.count == 0:
-        return (a if b.count == 0 else b).model_copy(update={"nulls": nulls})
-    assert a.mean is not None and a.variance is not None and a.min is not None
-    assert b.mean is not None and b.variance is not None and b.min is not None
-    assert a.max is not None and b.max is not None
-    count = a.count + b.count
-    delta = b.mean - a.mean
-    between = delta * delta * (a.count * b.count / count)
-    squares = a.variance * a.count + b.variance * b.count + between
-    low, high = min(a.min, b.min), max(a.max, b.max)
-    return Numeric(
-        count=count,
-        nulls=nulls,
-        # Rounding may put the mean of equal values an ulp beyond them.
-        mean=max(low, min(high, a.mean + delta * (b.count / count))),
-        variance=min(squares / count, GREATEST),
-        min=low,
-        max=high,
-    )
-
-
 def merge_categorical(a: Categorical, b: Categorical) -> Categorical:
     """Value counts of both parts together."""
     values = dict(a.values)
@@ -242,36 +195,3 @@ def merge_categorical(a: Categorical, b: Categorical) -> Categorical:
     return Categorical(
         count=a.count + b.count, nulls=a.nulls + b.nulls, values=dict(sorted(values.items()))
     )
-
-
-def merge_two(a: Statistics, b: Statistics) -> Statistics:
-    """Statistics of both parts' rows together.
-
-    Raises:
-        ValueError: if they are not of the same columns.
-    """
-    if a.columns.keys() != b.columns.keys():
-        raise ValueError(f"columns differ: {list(a.columns)} and {list(b.columns)}")
-    merged: dict[str, Any] = {}
-    for name, mine in a.columns.items():
-        theirs = b.columns[name]
-        if isinstance(mine, Numeric) and isinstance(theirs, Numeric):
-            merged[name] = merge_numeric(mine, theirs)
-        elif isinstance(mine, Categorical) and isinstance(theirs, Categorical):
-            merged[name] = merge_categorical(mine, theirs)
-        else:
-            raise ValueError(f"column {name!r} is numeric in one part, categorical in the other")
-    season = a.season or b.season
-    if a.season is not None and b.season is not None:
-        pairs = zip(a.season, b.season, strict=True)
-        season = tuple((m + n, s + t) for (m, s), (n, t) in pairs)
-    return Statistics(columns=merged, season=season)
-
-
-def merge(parts: Iterable[Statistics]) -> Statistics:
-    """Statistics of all parts' rows, merged from left to right.
-
-    Raises:
-        TypeError: if there is no part.
-    """
-    return reduce(merge_two, parts)

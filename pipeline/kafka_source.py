@@ -253,7 +253,7 @@ def _source_of(
         begin=span.extent.begin,
         schema=stream.schema,
         latency=stream.step,
-        batch_rows=settings.batch_rows,
+        batch_rows=settings.cut_rows,
         ahead=cadence.every,
         offset=cadence.offset,
     )

@@ -26,6 +26,7 @@ from model import gate as gating
 from model import moments, problems
 from model.asof import EPOCH, Cadence, format_iso
 from model.batch import SECOND
+from model.blocks import round_up
 from model.changes import RUN_LENGTH, AlertRules, Thresholds
 from model.cohorts import Clock
 from model.display import PSI_LARGE
@@ -274,7 +275,9 @@ class Settings(BaseModel):
         "(exit code 1)",
     )
     sample_rows: int = Field(1_000_000, ge=1, description="a window trains on so many at most")
-    batch_rows: int = Field(10_000, ge=1, le=10_000_000, description="rows of a batch, at most")
+    batch_rows: int = Field(
+        10_000, ge=1, le=10_000_000, description="rows of a batch, about: whole blocks of 1,024"
+    )
     shards: int = Field(4, ge=1, le=1024, description="how many batches are scored side by side")
     lag: int = Field(1, ge=1, le=1000, description="how many refreshes a fit may take")
     keep: int = Field(3, ge=0, description="how many old models stay; 0 keeps all")
@@ -494,6 +497,11 @@ class Settings(BaseModel):
             lag=self.lag,
             offset=self.begin_offset * SECOND,
         )
+
+    @property
+    def cut_rows(self) -> int:
+        """Rows of a batch, at most: ``batch_rows`` rounded up to whole blocks of rows."""
+        return round_up(self.batch_rows)
 
     @property
     def timed(self) -> Cadence | None:

@@ -185,7 +185,7 @@ def people_source(
     _check_first_people(people, schema, warn)
     span = span_of(people.start, None, settings, folder, busy=lambda refresh: True)
     span = span._replace(until=span.extent.end)
-    rows = settings.batch_rows
+    rows = settings.cut_rows
     if settings.live:
         rows = live_rows(settings.rate, rows, cadence.latency)
     return PlannedSource(
@@ -294,7 +294,7 @@ def file_source(
     span = _file_span(planned, settings, folder, known, labels)
     cadence = settings.cadence
     reader = FileReader(
-        planned, span.extent.begin, schema, cadence.latency, settings.batch_rows, cadence.offset
+        planned, span.extent.begin, schema, cadence.latency, settings.cut_rows, cadence.offset
     )
     return PlannedSource(
         FileWork(planned, span.extent),
@@ -344,7 +344,7 @@ def _label_source(
     extent = Extent(span.extent.begin if settings.resume else None, span.extent.end)
     reader = FileReader(
         *(planned, extent.begin, LabelSchema.of(settings.row_schema)),
-        *(cadence.every, settings.batch_rows, cadence.offset),
+        *(cadence.every, settings.cut_rows, cadence.offset),
     )
     return PlannedSource(
         FileWork(planned, extent),

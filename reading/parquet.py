@@ -15,6 +15,8 @@ from functools import lru_cache
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from model.batch import concat
+from model.blocks import BLOCK
 from model.carried import KEYS, SCALARS, is_key, is_scalar
 from model.categories import CATEGORIES, is_category
 from model.epochs import PER_SECOND
@@ -227,11 +229,43 @@ def _type_of_statistics(kind: pa.DataType, statistics: pq.Statistics) -> pa.Data
 
 
 def read(file: File, chunk: Chunk, schema: Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """A row group's rows as raw batches of at most so many rows."""
+    """A row group's rows as raw batches of at most so many rows.
+
+    If these are whole blocks of rows (``model.blocks``), none is cut within the row group.
+    """
     first = chunk.first
-    for batch in _batches(file, chunk.start, list(schema.columns), batch_rows):
+    found = _batches(file, chunk.start, list(schema.columns), batch_rows)
+    if batch_rows % BLOCK == 0 and first % BLOCK:
+        found = _cut_at_blocks(found, first)
+    for batch in found:
         yield with_ids(batch, first, schema)
         first += batch.num_rows
+
+
+def _cut_at_blocks(batches: Iterator[pa.RecordBatch], first: int) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches that end with a block; a block that was cut comes by itself.
+
+    Args:
+        batches: of one kind.
+        first: the id of the first row.
+    """
+    rest = None
+    for batch in batches:
+        if rest is not None:
+            missing = -(first + rest.num_rows) % BLOCK
+            rest = concat([rest, batch.slice(0, missing)])
+            batch = batch.slice(missing)
+            if (first + rest.num_rows) % BLOCK:
+                continue
+            first += rest.num_rows
+            yield rest
+        whole = max(0, (first + batch.num_rows) // BLOCK * BLOCK - first)
+        if whole:
+            yield batch.slice(0, whole)
+        first += whole
+        rest = batch.slice(whole) if whole < batch.num_rows else None
+    if rest is not None:
+        yield rest
 
 
 def _batches(file: File, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:

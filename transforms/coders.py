@@ -19,21 +19,26 @@ from __future__ import annotations
 import json
 import pickle
 import struct
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from apache_beam import coders
 
 from model.answers import Outcome
 from model.batch import Key, Tag, decode, encode, tag_of, with_tag
+from model.block_sums import as_bytes
+from model.block_sums import from_bytes as blocks_of_bytes
 from model.cohorts import CohortPart
+from model.exact import Exact
 from model.labels import LabelCounts, LabelTimes
 from model.manifest import Manifest, Reference, Window
 from model.metrics import Metrics, Sums
 from model.moments import Moments, from_bytes
+from model.regression import RegressionSums
 from model.skipped import Skipped
 from model.statistics import Statistics
-from model.tasks import TASKS
+from model.tasks import TASKS, TaskSums
 from model.training import Normalized
 from transforms import object_store
 from transforms.elements import (
@@ -70,10 +75,10 @@ from transforms.versions import header, strip_header
 ASKED = b"asked"
 """The key of the refresh in which answered rows were asked, in their metadata."""
 STATISTICS, MOMENTS, WINDOW, KNOWN = b"statistics", b"moments", b"window", b"known"
-HALF = b"half"
+HALF, BLOCKS = b"half", b"blocks"
 """Keys of what a summary and a window's data have beside their rows, in the metadata of the stream:
-statistics (JSON), moments and those of a half, the window's bounds, and what is known of the
-labels' times (JSON)."""
+statistics (JSON), moments and those of a half, the window's bounds, what is known of the labels'
+times (JSON), and the sums of blocks."""
 PADDING = bytes(4)
 """What fills a header up to eight bytes, to which Arrow aligns columns: they are read where they
 lie."""
@@ -303,17 +308,24 @@ class JoinInputCoder(InProcessCoder):
 
 
 class SummaryCoder(RecordBatchCoder):
-    """A batch's summary: its rows, with the rest in the metadata of the Arrow stream."""
+    """A batch's summary: its rows, with the rest in the metadata of the Arrow stream.
+
+    Version 1 was written as a batch, with sums of all of its rows: these cannot be added
+    to those of blocks, and are refused.
+    """
+
+    head = header(b"U", 2) + PADDING
 
     def write(self, value: Summary) -> bytes:
         batch = with_tag(value.rows, value.tag)
-        metadata = {**batch.schema.metadata, **_statistics_metadata(value)}
+        metadata = {**batch.schema.metadata, BLOCKS: as_bytes(value.sums), **_known_metadata(value)}
         return super().write(batch.replace_schema_metadata(metadata))
 
     def read(self, encoded: bytes) -> Summary:
         batch = super().read(encoded)
         rows = batch.replace_schema_metadata(None)
-        return Summary(tag_of(batch), rows, *_statistics_of(batch))
+        sums = blocks_of_bytes(batch.schema.metadata[BLOCKS])
+        return Summary(tag_of(batch), rows, sums, _known_of(batch))
 
     def estimate_size(self, value: Summary) -> int:
         return estimate_bytes(value.rows)
@@ -349,25 +361,32 @@ class WindowDataCoder(InProcessCoder):
         return WindowData
 
 
-def _statistics_metadata(value: Summary | WindowData) -> dict[bytes, bytes]:
+def _known_metadata(value: Summary | WindowData) -> dict[bytes, bytes]:
+    return {} if value.known is None else {KNOWN: json.dumps(value.known).encode()}
+
+
+def _known_of(batch: pa.RecordBatch) -> LabelTimes | None:
+    known = batch.schema.metadata.get(KNOWN)
+    return None if known is None else LabelTimes.of(json.loads(known))
+
+
+def _statistics_metadata(value: WindowData) -> dict[bytes, bytes]:
     metadata = {STATISTICS: value.statistics.model_dump_json().encode()}
     if value.moments is not None:
         metadata[MOMENTS] = value.moments.as_bytes()
         if value.moments.half is not None:
             metadata[HALF] = value.moments.half.as_bytes()
-    if value.known is not None:
-        metadata[KNOWN] = json.dumps(value.known).encode()
-    return metadata
+    return metadata | _known_metadata(value)
 
 
 def _statistics_of(batch: pa.RecordBatch) -> tuple[Statistics, Moments | None, LabelTimes | None]:
     metadata = batch.schema.metadata
-    moments, half, known = metadata.get(MOMENTS), metadata.get(HALF), metadata.get(KNOWN)
+    moments, half = metadata.get(MOMENTS), metadata.get(HALF)
     part = None if half is None else from_bytes(half)
     return (
         Statistics.model_validate_json(metadata[STATISTICS]),
         None if moments is None else from_bytes(moments)._replace(half=part),
-        None if known is None else LabelTimes.of(json.loads(known)),
+        _known_of(batch),
     )
 
 
@@ -469,11 +488,17 @@ def dump_sums(sums: Sums) -> list[Any]:
     *common, task = sums
     if sums.labels is not None and sums.labels.stream is None:  # as they were before
         common[Sums._fields.index("labels")] = sums.labels[:-1]
+    common[Sums._fields.index("sums")] = [(Exact() + one).field() for one in sums.sums]
     return [*common, None if task is None else [task.task, task.fields()]]
 
 
-def load_sums(fields: list[Any]) -> Sums:
-    """The sums of their fields, as JSON has them."""
+def load_sums(fields: list[Any], tasks: Mapping[str, Callable[[Any], TaskSums]] = TASKS) -> Sums:
+    """The sums of their fields, as JSON has them.
+
+    Args:
+        fields: what ``dump_sums`` gave.
+        tasks: what makes a task's sums of their fields.
+    """
     rows, scored, unlabelled, late, rejected, model, bins, sums, profile, files, labels, task = (
         fields
     )
@@ -485,29 +510,40 @@ def load_sums(fields: list[Any]) -> Sums:
         rejected,
         model,
         tuple(bins),
-        tuple(sums),
+        tuple(map(Exact.of_field, sums)),
         profile,
         tuple((path, size) for path, size in files),
         None if labels is None else LabelCounts.of(labels),
-        None if task is None else TASKS[task[0]](task[1]),
+        None if task is None else tasks[task[0]](task[1]),
     )
+
+
+def load_rounded_sums(fields: list[Any]) -> Sums:
+    """The sums of their fields as they were before they were exact."""
+    return load_sums(fields, {**TASKS, "regression": RegressionSums.of_older_fields})
 
 
 def load_older_sums(fields: list[Any]) -> Sums:
     """The sums of their fields as they were before there were several tasks."""
     counts, errors, others = fields[:5], fields[5:13], fields[13:]
     absent: list[Any] = [[], None][len(others) - 4 :]  # files and labels, which came later
-    return load_sums([*counts, *others, *absent, ["regression", errors]])
+    return load_rounded_sums([*counts, *others, *absent, ["regression", errors]])
 
 
 class SumsCoder(InProcessCoder):
     """A batch's key and sums, as JSON, which keeps every digit.
 
     Versions 2 to 4 had the sums of regression among the others: 2 lacked files, 3 what became of
-    questions. They are read too.
+    questions. Up to 5 sums were rounded. They are read too.
     """
 
-    older, head = (header(b"S", 2), header(b"S", 3), header(b"S", 4)), header(b"S", 5)
+    older: ClassVar = {
+        header(b"S", 2): load_older_sums,
+        header(b"S", 3): load_older_sums,
+        header(b"S", 4): load_older_sums,
+        header(b"S", 5): load_rounded_sums,
+    }
+    head = header(b"S", 6)
 
     def write(self, value: KeyedSums) -> bytes:
         return self.head + json.dumps((value.key, dump_sums(value.sums))).encode()
@@ -515,7 +551,7 @@ class SumsCoder(InProcessCoder):
     def read(self, encoded: bytes) -> KeyedSums:
         before = next((each for each in self.older if encoded.startswith(each)), None)
         key, fields = json.loads(strip_header(before or self.head, encoded))
-        return KeyedSums(Key(*key), load_older_sums(fields) if before else load_sums(fields))
+        return KeyedSums(Key(*key), self.older[before](fields) if before else load_sums(fields))
 
     def to_type_hint(self) -> type:
         return KeyedSums
@@ -524,19 +560,20 @@ class SumsCoder(InProcessCoder):
 class PartCoder(coders.Coder):
     """A batch's part in its cohort, as JSON, which keeps every digit.
 
-    Version 1 had older sums (``load_older_sums``): it is read too.
+    Versions 1 and 2 had older sums (``load_older_sums``, ``load_rounded_sums``): they are read too.
     """
 
-    before, head = header(b"P", 1), header(b"P", 2)
+    older: ClassVar = {header(b"P", 1): load_older_sums, header(b"P", 2): load_rounded_sums}
+    head = header(b"P", 3)
 
     def encode(self, value: CohortPart) -> bytes:
         outcomes = [(each.refresh, dump_sums(each.sums)) for each in value.outcomes]
         return self.head + json.dumps((value.key, value.rows, value.model, outcomes)).encode()
 
     def decode(self, encoded: bytes) -> CohortPart:
-        older = encoded.startswith(self.before)
-        load = load_older_sums if older else load_sums
-        body = strip_header(self.before if older else self.head, encoded)
+        before = next((each for each in self.older if encoded.startswith(each)), None)
+        load = self.older[before] if before else load_sums
+        body = strip_header(before or self.head, encoded)
         key, rows, model, found = json.loads(body)
         outcomes = tuple(Outcome(refresh, load(fields)) for refresh, fields in found)
         return CohortPart(Key(*key), rows, model, outcomes)

@@ -41,6 +41,7 @@ from model.answers import Asked
 from model.arrays import Matrix
 from model.artefact import Artefact
 from model.batch import Key, Tag
+from model.block_sums import BlockSums
 from model.classes.decision import Classified
 from model.drift import Histogram
 from model.labels import LabelTimes
@@ -143,15 +144,13 @@ class Summary:
     Attributes:
         tag: the batch's.
         rows: those that are trained on, or a sample of them.
-        statistics: of all rows that are trained on.
-        moments: of the same rows, where the learner is fitted by them.
+        sums: of all rows that are trained on, block by block.
         known: of the times of their labels, if these are known later.
     """
 
     tag: Tag
     rows: pa.RecordBatch
-    statistics: Statistics
-    moments: Moments | None = None
+    sums: BlockSums
     known: LabelTimes | None = None
 
 
@@ -160,7 +159,7 @@ class WindowData:
     """What a model is trained on.
 
     Attributes:
-        window: the window's bounds.
+        window: the window's bounds; ``NOWHERE`` before these are known.
         rows: its labelled rows, or a sample of them, in the order of their batches.
         statistics: of all its labelled rows.
         moments: of the same rows, where the learner is fitted by them.
@@ -172,6 +171,10 @@ class WindowData:
     statistics: Statistics
     moments: Moments | None = None
     known: LabelTimes | None = None
+
+
+NOWHERE = Window(0, 0)
+"""The window of data whose bounds are not known yet."""
 
 
 class Trained(NamedTuple):

@@ -17,7 +17,7 @@ from typing_extensions import NotRequired
 from model.answers import keep_question_sums
 from model.asof import Cadence
 from model.baselines import Before, RefreshSummary
-from model.batch import LATE, Key, column
+from model.batch import LATE, Key, column, row_ids
 from model.class_sums import sum_class_batch
 from model.ending import NO_END, StreamEnd
 from model.groups import name_rows
@@ -67,6 +67,7 @@ def sum_scored(scored: ScoredBatch, schema: Schema, cadence: Cadence) -> tuple[i
         season=None if inference is None else inference.season,
         before=None if schema.has_later_labels else before,
         named=None if split is None else name_rows(rows, [split]),
+        ids=row_ids(rows),
     )
     if schema.has_later_labels:
         sums = keep_question_sums(sums)
@@ -104,7 +105,7 @@ def sum_written(written: WrittenFile) -> tuple[int, KeyedSums]:
 
 
 class MergeSums(beam.CombineFn):
-    """Merges sums in the order of batch keys, so that bundling changes no digit.
+    """Merges sums, which neither order nor bundling nor the cut into batches changes.
 
     The accumulator is a list of sums. The profile of a model, which is the same in all sums of
     the batches that it scored, is kept in the first alone: so it is shuffled once.

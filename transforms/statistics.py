@@ -1,13 +1,14 @@
 """Statistics of a window, and its rows, in one combiner.
 
 Both come out of one firing, whole: joining a window's statistics to its rows afterwards loses
-a side now and then on some runners. Each batch is summarised before the shuffle, and what it
-says is merged in the order of batch keys, so that no bundling changes a digit.
+a side now and then on some runners. Each batch is summarised before the shuffle, block by block,
+and the blocks are added in the order of their rows' ids: so neither bundling nor the cut into
+batches changes a digit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import apache_beam as beam
@@ -23,17 +24,16 @@ from apache_beam.utils.timestamp import Timestamp
 
 from model.asof import Cadence
 from model.batch import concat
+from model.block_sums import finish
 from model.classes.sample import count_classes, keep_classes
 from model.ending import NO_END, StreamEnd
 from model.labels import cut_labelled_rows, merge_label_times
 from model.manifest import Window
-from model.moments import merge as merge_moments
 from model.sample import bottom_k
 from model.schema import Schema
-from model.statistics import merge
 from model.summaries import REDUCED_ROWS, summarize_rows
 from transforms.coders import SUMMARIES
-from transforms.elements import AcceptedBatch, Summary, WindowData
+from transforms.elements import NOWHERE, AcceptedBatch, Summary, WindowData
 from transforms.stamps import STAMP, WINDOW, beam_time
 from transforms.windows import training_windows
 
@@ -57,10 +57,10 @@ def summarize(
     found = summarize_rows(batch.rows, schema, reduce, halves)
     if found is None:
         return None
-    rows, statistics, moments = found
-    if moments is not None and batch.rows.num_rows <= REDUCED_ROWS:  # else they are a copy
+    rows, sums = found
+    if reduce and batch.rows.num_rows <= REDUCED_ROWS:  # else they are a copy
         rows = compact_copy(rows)
-    return Summary(batch.tag, rows, statistics, moments)
+    return Summary(batch.tag, rows, sums)
 
 
 def compact_copy(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -79,35 +79,30 @@ def sample(parts: list[Summary], rows: int, classes: str | None = None) -> list[
     if classes is None:
         kept = bottom_k([part.rows for part in parts], rows)
     else:
-        counts = count_classes((part.statistics for part in parts), classes)
+        counts = count_classes(part.sums.categorical(classes) for part in parts)
         kept = keep_classes([part.rows for part in parts], classes, counts, rows)
     pairs = zip(parts, kept, strict=True)
     return [part if part.rows is left else replace(part, rows=left) for part, left in pairs]
 
 
 @with_input_types(Summary)
-@with_output_types(Summary)
+@with_output_types(WindowData)
 class CombineSummaries(beam.CombineFn):
-    """Combines the summaries of a window's batches into one, with the tag of the first batch.
+    """Combines the summaries of a window's batches into its data, whose bounds come later.
 
     The accumulator is a list of summaries. Statistics are over all rows; of the rows, those
     with the least hashes stay if there are more than ``sample_rows`` (``model.sample``).
 
     Attributes:
+        schema: the meaning of the columns.
         sample_rows: how many rows a window keeps at the most.
-        max_categories: of features whose schema says how many of their values have a column.
-        classes: the column of their classes, if the target is one: rare ones are kept.
     """
 
-    def __init__(
-        self,
-        sample_rows: int = 1_000_000,
-        max_categories: Mapping[str, int] | None = None,
-        classes: str | None = None,
-    ) -> None:
+    def __init__(self, schema: Schema, sample_rows: int = 1_000_000) -> None:
+        self.schema = schema
         self.sample_rows = sample_rows
-        self.max_categories = max_categories
-        self.classes = classes
+        # the rare ones of the classes are kept
+        self.classes = schema.target if schema.classifies else None
 
     def create_accumulator(self) -> list[Summary]:
         return []
@@ -126,18 +121,17 @@ class CombineSummaries(beam.CombineFn):
     def compact(self, accumulator: list[Summary]) -> list[Summary]:
         return sample(accumulator, self.sample_rows, self.classes)
 
-    def extract_output(self, accumulator: list[Summary]) -> Summary:
+    def extract_output(self, accumulator: list[Summary]) -> WindowData:
         # Those of one batch are in the order of the refreshes in which their labels are known.
         parts = sorted(accumulator, key=lambda part: (part.tag.key, part.tag.at))
-        statistics = merge(part.statistics for part in parts)
-        moments = [part.moments for part in parts if part.moments is not None]
+        statistics, moments = finish([part.sums for part in parts], self.schema)
         rows = concat([part.rows for part in sample(parts, self.sample_rows, self.classes)])
         known = [part.known for part in parts if part.known is not None]
-        return Summary(
-            parts[0].tag,
+        return WindowData(
+            NOWHERE,
             rows,
-            statistics.cut(self.max_categories),
-            merge_moments(moments, statistics) if moments else None,
+            statistics.cut(self.schema.max_categories),
+            moments,
             merge_label_times(known) if known else None,
         )
 
@@ -219,12 +213,12 @@ class BoundFn(beam.DoFn):
         self.end = end
 
     def process(
-        self, keyed: tuple[int, Summary], window: IntervalWindow = WINDOW
+        self, keyed: tuple[int, WindowData], window: IntervalWindow = WINDOW
     ) -> Iterator[WindowData]:
         bounds, whole = Window(window.start.micros, window.end.micros), keyed[1]
         begun = self.begin is None or bounds.start >= self.begin
         if begun and self.end.includes(bounds.end):
-            yield WindowData(bounds, whole.rows, whole.statistics, whole.moments, whole.known)
+            yield replace(whole, window=bounds)
 
 
 class CollectWindows(
@@ -265,8 +259,7 @@ class CollectWindows(
 
     def expand(self, accepted: beam.PCollection[AcceptedBatch]) -> beam.PCollection[WindowData]:
         every, lag = self.cadence.every, self.cadence.lag
-        classes = self.schema.target if self.schema.classifies else None
-        combine = CombineSummaries(self.sample_rows, self.schema.max_categories, classes)
+        combine = CombineSummaries(self.schema, self.sample_rows)
         how = self.reduce, self.halves
         summarized = beam.ParDo(SummarizeFn(self.schema, *how))
         if self.schema.has_label_time:

@@ -18,6 +18,7 @@ KINDS = {
     b"R": "a reference to rows",
     b"S": "a batch's sums",
     b"T": "a work item",
+    b"U": "a batch's summary",
     b"W": "a window's data",
 }
 """What bytes may be, by the letter in their header."""

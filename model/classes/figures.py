@@ -28,6 +28,7 @@ from model.baselines import (
     Past,
     RefreshSummary,
     Tally,
+    dump_links,
     join_links,
     load_links,
 )
@@ -156,7 +157,7 @@ class ClassSums(NamedTuple):
         if not self.labelled and not self.links:
             return None
         shares = Tally(self.labelled, self.baseline / LOSS_UNIT)
-        return RefreshSummary(self.labelled, {"shares": shares}, join_links(self.links))
+        return RefreshSummary(self.labelled, {"shares": shares}, join_links(self.links).rounded())
 
     def merge(self, other: ClassSums) -> ClassSums:
         """Of both parts' rows."""
@@ -200,7 +201,7 @@ class ClassSums(NamedTuple):
             "baselines": losses,
             "baseline_accuracy": {
                 "shares": usual,
-                "last": 1 - last.absolute / last.rows if last.rows else None,
+                "last": 1 - float(last.absolute) / last.rows if last.rows else None,
             },
             "baseline_rows": {name: tallies.get(name, Tally()).rows for name in CLASS_BASELINES},
             "best_baseline": best,
@@ -214,7 +215,7 @@ class ClassSums(NamedTuple):
     def fields(self) -> list[Any]:
         """The sums as JSON has them, to the last digit."""
         *plain, links, usual = self
-        linked = [[place, [inner, firsts, lasts]] for place, (inner, firsts, lasts) in links]
+        linked = dump_links(links)
         return [*plain, linked, usual]
 
 

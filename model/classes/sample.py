@@ -17,14 +17,14 @@ import pyarrow as pa
 from model.batch import filter_rows, row_ids
 from model.classes.decision import find_places
 from model.sample import splitmix64
-from model.statistics import Statistics
+from model.statistics import Categorical
 
 
-def count_classes(parts: Iterable[Statistics], target: str) -> dict[str, int]:
+def count_classes(parts: Iterable[Categorical]) -> dict[str, int]:
     """How many rows of each class there are in all parts."""
     counts: dict[str, int] = {}
     for part in parts:
-        for name, count in part.categorical(target).values.items():
+        for name, count in part.values.items():
             counts[name] = counts.get(name, 0) + count
     return counts
 

@@ -19,13 +19,14 @@ import numpy as np
 import pyarrow as pa
 
 from model import gate as gating
-from model import moments, statistics
 from model.answers import Asked
 from model.arrays import Matrix
 from model.artefact import Artefact, load_bytes
 from model.asof import Cadence, newest_window_end
 from model.baselines import Before
-from model.batch import LATE, Key, Tag, column, concat, tag_of
+from model.batch import LATE, Key, Tag, column, concat, row_ids, tag_of
+from model.block_sums import BlockSums, finish
+from model.block_sums import join as join_sums
 from model.class_sums import sum_class_batch
 from model.classes.decision import Classified
 from model.classes.sample import count_classes, keep_classes
@@ -36,11 +37,9 @@ from model.labels import LabelTimes, cut_labelled_rows, merge_label_times
 from model.learners import learners_of
 from model.manifest import Learner, Manifest, Window
 from model.metrics import Sums, sum_batch
-from model.moments import Moments
 from model.sample import bottom_k
 from model.schema import Schema
 from model.skipped import Skipped, few_rows, fit_failed, refused
-from model.statistics import Statistics
 from model.summaries import REDUCED_ROWS, summarize_rows
 from model.training import (
     SHARES,
@@ -60,17 +59,15 @@ class TrainingPart(NamedTuple):
     Attributes:
         key: the batch's.
         at: the least time at which one of their labels was known, microseconds.
-        rows: labelled rows that are not late, or a sample of them beside ``moments``.
-        statistics: of all of them.
-        moments: of all of them, where the learner is fitted by these.
+        rows: labelled rows that are not late, or a sample of them.
+        sums: of all of them, block by block.
         known: of their labels' times, if labels have a time of their own.
     """
 
     key: Key
     at: int
     rows: pa.RecordBatch
-    statistics: Statistics
-    moments: Moments | None = None
+    sums: BlockSums
     known: LabelTimes | None = None
 
 
@@ -104,7 +101,7 @@ def _make_part(
 
 
 def join(parts: list[TrainingPart], sample_rows: int, classes: str | None = None) -> TrainingPart:
-    """A window's parts as one, merged in the order of their keys, then of their times.
+    """A window's parts as one, rows in the order of their keys, then of their times.
 
     Args:
         parts: one at least.
@@ -112,21 +109,18 @@ def join(parts: list[TrainingPart], sample_rows: int, classes: str | None = None
         classes: the column of their classes, of which the rare ones are kept; None: there is none.
     """
     parts = sorted(parts, key=lambda part: (part.key, part.at))
-    whole = statistics.merge(part.statistics for part in parts)
-    sums = [part.moments for part in parts if part.moments is not None]
     known = [part.known for part in parts if part.known is not None]
     rows = [part.rows for part in parts]
     if classes is None:
         kept = bottom_k(rows, sample_rows)
     else:
-        counts = count_classes((part.statistics for part in parts), classes)
+        counts = count_classes(part.sums.categorical(classes) for part in parts)
         kept = keep_classes(rows, classes, counts, sample_rows)
     return TrainingPart(
         parts[0].key,
         min(part.at for part in parts),
         concat(kept),
-        whole,
-        moments.merge(sums, whole) if sums else None,
+        join_sums([part.sums for part in parts]),
         merge_label_times(known) if known else None,
     )
 
@@ -211,7 +205,8 @@ class Scored(NamedTuple):
             return self._sum_classes(schema, before)
         target, late_rows = column(self.batch, schema.target), self.batch.column(LATE).true_count
         if self.model is None:
-            return sum_batch(target, late_rows, None, 0.0, None, before=before)
+            ids = row_ids(self.batch)
+            return sum_batch(target, late_rows, None, 0.0, None, before=before, ids=ids)
         artefact = self.model.artefact
         return sum_batch(
             target,
@@ -224,6 +219,7 @@ class Scored(NamedTuple):
             season=artefact.predict_season(self.batch),
             before=before,
             named=None if split is None else name_rows(self.batch, [split]),
+            ids=row_ids(self.batch),
         )
 
     def _sum_classes(self, schema: Schema, before: Before | None) -> Sums:
@@ -360,10 +356,9 @@ class Replay:
         whole = join(parts, self._sample_rows, classes)
         if self.trains_on == "all":  # else each refresh would merge all before it again
             self._held = [whole, *(part for part in self._held if part.at >= end)]
-        window, found = Window(start, end), whole.statistics.cut(self.schema.max_categories)
-        model = self._fit(
-            normalize(whole.rows, found, self.schema, window, whole.moments, whole.known)
-        )
+        window, (found, moments) = Window(start, end), finish([whole.sums], self.schema)
+        found = found.cut(self.schema.max_categories)
+        model = self._fit(normalize(whole.rows, found, self.schema, window, moments, whole.known))
         if model is not None:
             self.models.append(model)
             self.trained += 1

@@ -85,9 +85,7 @@ def refreshes(
     """
     settings, schema = found.settings, found.settings.row_schema
     cadence = settings.cadence
-    read = FileReader(
-        found.plan, None, schema, cadence.latency, settings.batch_rows, cadence.offset
-    )
+    read = FileReader(found.plan, None, schema, cadence.latency, settings.cut_rows, cadence.offset)
     work = FileWork(found.plan, Extent())
     open_ones: dict[int, Refresh] = {}
     for place, chunk in enumerate(work.chunks):

@@ -252,7 +252,8 @@ def test_a_live_run_is_replayed_to_the_byte_with_idle_added_and_late_partitions(
     assert (seen["lag_rows"], seen["partitions"], seen["idle"]) == (0, 5, 5)
     assert sum(one["rows"] for one in reports_of(live.folder)) == len(rides)
     live.replay(tmp_path / "embedded", "--runner", "direct")
-    live.replay(tmp_path / "prism", "--runner", "prism")
+    # Another cut into batches changes no byte either.
+    live.replay(tmp_path / "prism", "--runner", "prism", "--batch-rows", 1024)
 
 
 @pytest.fixture

@@ -349,7 +349,7 @@ def run_shuffled(options: list[str], seed: int) -> Path:
     open_folder(folder, settings)
     planned = plan(str(settings.input), settings.row_schema)
     reader = FileReader(
-        planned, None, settings.row_schema, settings.cadence.latency, settings.batch_rows
+        planned, None, settings.row_schema, settings.cadence.latency, settings.cut_rows
     )
     plans = FileWork(planned, Extent())
     items = [plans.get(number) for number in range(len(plans.chunks))]

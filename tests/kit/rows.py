@@ -20,8 +20,8 @@ from apache_beam.io.filesystem import (
 from model.batch import ID, LATE, SECOND, TIME, accepted_schema
 from model.manifest import Learner, Manifest, Window
 from model.schema import Features, Schema
-from model.statistics import summarize_batch
 from model.training import Normalized, normalize, train
+from tests.kit.sums import summarize_batch
 
 RIDES = Schema(
     name="rides",

@@ -26,7 +26,6 @@ from model.batch import SECOND
 from model.manifest import Learner as Kind
 from model.manifest import Window
 from model.people import SCHEMA
-from model.statistics import summarize_batch
 from model.store import Store
 from model.training import normalize, train
 from monitor.serve.app import make_app
@@ -35,6 +34,7 @@ from monitor.serve.options import Options
 from pipeline.settings import START, micros_of
 from tests.kit.job import ROOT
 from tests.kit.rows import accept
+from tests.kit.sums import summarize_batch
 
 URL = "http://127.0.0.1"
 NAMES = [f"20260101T000{minute}00Z" for minute in range(1, 4)]

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from model.artefact import load_bytes
 from model.batch import column, concat, filter_rows
 from model.manifest import Fit, Learner, Manifest, to_printable
-from model.statistics import Numeric, summarize_batch
+from model.statistics import Numeric
 from model.training import evaluate, fingerprint, normalize, train, training_fingerprint
 from tests.kit.rows import (
     LEARNERS,
@@ -32,6 +32,7 @@ from tests.kit.rows import (
     rides,
     train_model,
 )
+from tests.kit.sums import summarize_batch
 
 
 def close(got: Fit, target: Any, prediction: Any) -> None:

@@ -19,9 +19,10 @@ from model.encoder import Encoder
 from model.manifest import Learner
 from model.pickling import SteadyPickler, dump, without_gaps
 from model.schema import Features, Schema
-from model.statistics import Statistics, summarize_batch
+from model.statistics import Statistics
 from model.training import train
 from tests.kit.rows import LEARNERS, RIDES, normalize_rows, rides, train_model
+from tests.kit.sums import summarize_batch
 
 OTHER_PROCESS = """
 import numpy as np

@@ -65,7 +65,7 @@ def test_the_last_value_is_pandas_shift_for_any_cut_and_order_of_batches(
     known = frame.dropna(subset="y")
     before = known.groupby("e")["y"].shift(1) if by else known["y"].shift(1)
     errors = (known["y"] - before).abs()[known["scored"]]
-    found = join_links(parts).inner
+    found = join_links(parts).inner.rounded()
     assert found.rows == errors.count()
     assert found.absolute == pytest.approx(errors.sum(), rel=1e-12)
 
@@ -80,10 +80,10 @@ def test_refreshes_follow_each_other_as_batches_do(
     parts = links(frame, cuts, [True] * (len(cuts) + 1), True)
     past, total = Past(), Tally()
     for part in parts:
-        summary = RefreshSummary(1, {}, part.chain)
+        summary = RefreshSummary(1, {}, part.chain.rounded())
         total = total.add(past.tally(summary)["last"])
         past.add(RefreshSummary.of_fields(summary.as_fields()))
-    whole = join_links(parts).inner
+    whole = join_links(parts).inner.rounded()
     assert (total.rows, total.absolute) == (whole.rows, pytest.approx(whole.absolute, rel=1e-12))
 
 

@@ -15,8 +15,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from model.encoder import BOUND, Encoder, codes, fit_encoder
 from model.schema import Features, Schema
-from model.statistics import MAX_CATEGORIES, count_values, frequent, merge, summarize_batch
+from model.statistics import MAX_CATEGORIES, count_values, frequent
 from tests.kit.rows import RIDES, accept
+from tests.kit.sums import summarize_batch, summarize_batches
 
 Floats = npt.NDArray[np.float64]
 NAN = float("nan")
@@ -65,7 +66,9 @@ def test_a_constant_feature_scales_by_1_as_with_standard_scaler(
 ) -> None:
     train, test = batch_of([(constant, 0.0, "a")] * rows), batch_of([(other, 0.0, "a")])
     parts = [train.slice(0, rows // 2), train.slice(rows // 2)]
-    encoder = fit_encoder(merge(summarize_batch(part, RIDES) for part in parts), RIDES)
+    encoder = fit_encoder(
+        summarize_batches([part for part in parts if part.num_rows], RIDES), RIDES
+    )
     assert encoder.scales.tolist() == [1.0, 1.0]
     scaler = StandardScaler().fit(np.full((rows, 1), constant))
     assert scaler.scale_.tolist() == [1.0]

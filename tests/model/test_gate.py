@@ -14,11 +14,10 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 
 from model.batch import ID
+from model.block_sums import finish, sum_by_blocks
 from model.gate import Kind, judge, try_by_moments, try_by_rows
 from model.manifest import Gate, Learner, Trial, Window
-from model.moments import summary
 from model.schema import Features, Schema
-from model.statistics import summarize_batch
 from model.training import Normalized, fit_artefact, normalize
 from tests.kit.rows import NOON, accept
 
@@ -46,8 +45,8 @@ def shuffle(batch: pa.RecordBatch, seed: int) -> pa.RecordBatch:
 
 def data_of(batch: pa.RecordBatch, by_moments: bool = False) -> Normalized:
     """The window's data, with all rows; with moments by halves if asked for."""
-    statistics = summarize_batch(batch, SCHEMA)
-    moments = summary(batch, SCHEMA, halves=True)[1] if by_moments else None
+    sums = sum_by_blocks(batch, SCHEMA, products=by_moments, halves=True)
+    statistics, moments = finish([sums], SCHEMA)
     return normalize(batch, statistics, SCHEMA, WINDOW, moments)
 
 

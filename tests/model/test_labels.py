@@ -30,10 +30,10 @@ from model.labels import (
 from model.manifest import Window
 from model.metrics import compute_errors, merge
 from model.schema import Features, Schema, load_schema
-from model.statistics import summarize_batch
 from model.training import normalize
 from model.validation import validate
 from reading import plan, read
+from tests.kit.sums import summarize_batch
 
 SCHEMA = Schema(
     name="s",

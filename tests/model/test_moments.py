@@ -15,11 +15,10 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from model.batch import column
+from model.block_sums import finish, sum_by_blocks
 from model.encoder import fit_encoder
-from model.moments import Moments, fit_ridge, from_bytes, merge, moments, suffice, summary
+from model.moments import Moments, fit_ridge, from_bytes, suffice
 from model.schema import Features, Schema
-from model.statistics import merge as merge_statistics
-from model.statistics import summarize_batch
 from tests.kit.rows import RIDES, accept
 
 SCHEMA = Schema(name="s", time="t", target="y", features=Features(numeric=("a", "b", "c")))
@@ -45,10 +44,9 @@ def matrix(batch: pa.RecordBatch) -> Any:
 
 def of(batches: list[pa.RecordBatch]) -> tuple[Moments, Any]:
     """The moments of all batches' rows, merged, and the encoder of them all."""
-    result = [summarize_batch(batch, SCHEMA) for batch in batches]
-    whole = merge_statistics(result)
-    parts = [moments(batch, one) for batch, one in zip(batches, result, strict=True)]
-    return merge(parts, whole), fit_encoder(whole, SCHEMA)
+    statistics, moments = finish([sum_by_blocks(batch, SCHEMA, True) for batch in batches], SCHEMA)
+    assert moments is not None
+    return moments, fit_encoder(statistics, SCHEMA)
 
 
 def split(batch: pa.RecordBatch, pieces: int) -> list[pa.RecordBatch]:
@@ -85,7 +83,7 @@ def test_a_ridge_by_moments_has_the_coefficients_of_scikit_learns_on_the_rows(
     st.sampled_from([1, 7, 129, 1_000]),
     st.sampled_from([0.0, 1.0, 1e6]),
 )
-def test_statistics_and_moments_in_one_go_are_each_alone_to_the_last_digit(
+def test_statistics_beside_moments_are_those_alone_to_the_last_digit(
     features: list[tuple[float, ...]], times: int, noise: float
 ) -> None:
     columns = np.tile(np.array(features).T, times)
@@ -93,10 +91,9 @@ def test_statistics_and_moments_in_one_go_are_each_alone_to_the_last_digit(
     batch = accept(SCHEMA, dict(zip("yabc", [columns[0][::-1], *columns], strict=True)))
     batch = batch.filter(pa.array(~np.isnan(column(batch, "y"))))
     if batch.num_rows:
-        statistics, sums = summary(batch, SCHEMA)
-        assert statistics == summarize_batch(batch, SCHEMA)
-        assert repr(statistics) == repr(summarize_batch(batch, SCHEMA))  # -0.0 is not 0.0
-        assert sums.as_bytes() == moments(batch, statistics).as_bytes()
+        alone, beside = (finish([sum_by_blocks(batch, SCHEMA, on)], SCHEMA) for on in (False, True))
+        assert repr(alone[0]) == repr(beside[0])  # -0.0 is not 0.0
+        assert alone[1] is None and beside[1] is not None
 
 
 def test_without_nulls_it_is_the_ridge_behind_a_standard_scaler() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
-from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -15,21 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from model.batch import Key, Tag, decode, encode, tag_of, with_tag
+from model.schema import Features, Schema
 from model.statistics import (
     Categorical,
     Numeric,
     Statistics,
     count_values,
     frequent,
-    merge,
     merge_categorical,
-    merge_numeric,
-    merge_two,
     summarize,
-    summarize_batch,
 )
 from tests.kit.rows import RIDES, accept, rides
+from tests.kit.sums import summarize_batch, summarize_batches
 
 Floats = npt.NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
@@ -45,6 +42,17 @@ columns = st.one_of(
     st.lists(nan, max_size=5),
 ).map(lambda values: np.array(values, np.float64))
 categories = st.lists(st.sampled_from(["a", "b", "ç", "", " a", None]), max_size=30)
+
+
+NUMBER = Schema(name="s", time="t", target="y", features=Features(numeric=("x",)))
+
+
+def merge(parts: Sequence[Floats]) -> Numeric:
+    """The statistics of a column that comes in parts, which are batches."""
+    batches = [accept(NUMBER, {"y": np.zeros(len(part)), "x": part}) for part in parts if len(part)]
+    if not batches:
+        return summarize(np.array([]))
+    return summarize_batches(batches, NUMBER).numeric("x")
 
 
 def agree(got: Numeric, want: Numeric, values: Floats) -> None:
@@ -87,18 +95,7 @@ def test_any_cut_into_parts_gives_the_figures_of_the_whole(
     values: Floats, cuts: list[float]
 ) -> None:
     parts = np.split(values, sorted(int(c * len(values)) for c in cuts))
-    agree(reduce(merge_numeric, map(summarize, parts)), by_numpy(values), values)
-
-
-@given(columns, columns, columns)
-@settings(max_examples=100, deadline=None)
-def test_merge_is_associative_and_commutative(a: Floats, b: Floats, c: Floats) -> None:
-    values = np.concatenate([a, b, c])
-    x, y, z = map(summarize, (a, b, c))
-    left = merge_numeric(merge_numeric(x, y), z)
-    agree(left, merge_numeric(x, merge_numeric(y, z)), values)
-    agree(left, merge_numeric(merge_numeric(z, y), x), values)
-    agree(merge_numeric(x, y), merge_numeric(y, x), np.concatenate([a, b, [0.0]]))
+    agree(merge(parts), by_numpy(values), values)
 
 
 @given(categories, categories, categories)
@@ -128,7 +125,7 @@ def test_small_noise_on_a_large_offset_keeps_its_variance() -> None:
     exact = [Fraction(v) for v in values.tolist()]
     mean = sum(exact) / len(exact)
     variance = float(sum((v - mean) ** 2 for v in exact) / len(exact))
-    merged = reduce(merge_numeric, map(summarize, np.array_split(values, 7)))
+    merged = merge(np.array_split(values, 7))
     assert merged.variance == pytest.approx(variance, rel=1e-6)
     by_sums = float((values**2).mean() - values.mean() ** 2)  # what Chan's formula is there for
     assert by_sums != pytest.approx(variance, rel=0.5)
@@ -140,16 +137,14 @@ def test_one_row_has_variance_0_and_no_row_has_no_figures() -> None:
     )
     nothing = Numeric(count=0, nulls=0, mean=None, variance=None, min=None, max=None)
     assert summarize(np.array([])) == nothing
-    assert merge_numeric(nothing, nothing) == nothing
 
 
 @pytest.mark.parametrize("values", [[1e200, -1e200], [1.7e308] * 3, [-1.7e308, 1.7e308, 1.7e308]])
 def test_figures_beyond_float64_end_at_its_greatest_and_survive_json(values: list[float]) -> None:
     with np.errstate(over="ignore"):
-        parts = [Statistics(columns={"x": summarize(np.array(p))}) for p in (values, values[:1])]
-    body = [Statistics.model_validate_json(part.model_dump_json()) for part in parts]
-    assert body == parts
-    merged = merge(body).numeric("x")
+        alone = Statistics(columns={"x": summarize(np.array(values))})
+        merged = merge([np.array(values), np.array(values[:1])])
+    assert Statistics.model_validate_json(alone.model_dump_json()) == alone
     assert merged.mean is not None and min(values) <= merged.mean <= max(values)
     assert merged.variance == (GREATEST if min(values) < max(values) else 0.0)
 
@@ -164,21 +159,6 @@ def test_a_batch_has_the_figures_of_its_target_and_features() -> None:
     assert found.categorical("c").values == Counter(batch.column("c").to_pylist())
 
 
-@given(st.permutations(range(6)))
-@settings(max_examples=30, deadline=None)
-def test_merged_in_the_order_of_keys_no_order_of_arrival_changes_a_digit(order: list[int]) -> None:
-    parts = [
-        with_tag(rides(rows, seed=i), Tag(Key(i % 2, i, 0), 0, "", 0))
-        for i, rows in enumerate([100, 1, 7, 0, 333, 50])
-    ]
-    arrived = [decode(encode(parts[i])) for i in order]
-    in_order = sorted(arrived, key=lambda batch: tag_of(batch).key)
-    body = [summarize_batch(b, RIDES).model_dump_json() for b in in_order]
-    merged = merge(Statistics.model_validate_json(t) for t in body)
-    direct = sorted(parts, key=lambda batch: tag_of(batch).key)
-    assert merged == merge(summarize_batch(b, RIDES) for b in direct)
-
-
 def test_neither_threads_nor_a_place_in_memory_change_a_digit() -> None:
     for seed in range(10):
         values = np.random.default_rng(seed).normal(size=50_001)
@@ -188,24 +168,11 @@ def test_neither_threads_nor_a_place_in_memory_change_a_digit() -> None:
             assert summarize(values[1:].copy()) == alone
 
 
-def test_statistics_of_other_columns_do_not_merge() -> None:
-    number, text = summarize(np.array([1.0])), Categorical(count=1, nulls=0, values={"a": 1})
-    with pytest.raises(ValueError, match=r"columns differ: \['x'\] and \['z'\]"):
-        merge_two(Statistics(columns={"x": number}), Statistics(columns={"z": number}))
-    with pytest.raises(ValueError, match="'x' is numeric in one part, categorical in the other"):
-        merge_two(Statistics(columns={"x": number}), Statistics(columns={"x": text}))
-
-
 def test_a_column_of_the_other_kind_is_not_found() -> None:
     found = summarize_batch(rides(2), RIDES)
     for ask, name in ((found.numeric, "c"), (found.categorical, "x"), (found.numeric, "absent")):
         with pytest.raises(KeyError, match=name):
             ask(name)
-
-
-def test_no_part_has_no_statistics() -> None:
-    with pytest.raises(TypeError):
-        merge([])
 
 
 def test_nulls_of_an_accepted_batch_are_counted_in_every_column() -> None:

@@ -6,6 +6,7 @@ import errno
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from model.exact import Exact
 from model.metrics import Metrics, Sums, compute_metrics
 from model.regression import RegressionSums
 from monitor.newest import NewestFiles
@@ -16,7 +17,7 @@ MINUTE = 60_000_000
 def report(folder: Path, number: int, mae: float = 1.0) -> str:
     """Writes the report of a minute; gives its name."""
     made = compute_metrics(
-        Sums(rows=9, figures=RegressionSums(9, 9 * mae)), number * MINUTE, number * MINUTE
+        Sums(rows=9, figures=RegressionSums(9, Exact.of(9 * mae))), number * MINUTE, number * MINUTE
     )
     name = (datetime(1970, 1, 1) + timedelta(minutes=number)).strftime("%Y%m%dT%H%M%SZ")
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.kit.job import Job, content, metrics
+from tests.pipeline.test_golden_runs import NEXT, row_means
 from tests.pipeline.test_golden_runs import predictions as scored_predictions
 
 KEPT = Path(__file__).parent / "golden" / "kept_classes"
@@ -26,7 +27,7 @@ def test_an_old_run_of_classes_is_resumed_and_its_models_predict_what_they_predi
     learner: str, home: Path, job: Job
 ) -> None:
     shutil.copytree(KEPT, home, dirs_exist_ok=True)
-    whole, then = content(learner), predictions(learner)
+    whole, then, means = content(learner), predictions(learner), row_means(learner)
     assert set(then["prediction"]) <= {"sim, é", "não"} and len(then) == 60
     argv = ["--model", f"{learner}/models/{LAST}", "--input", "rows.csv", "--output", "o.csv"]
     job.ran("predict", *argv)
@@ -42,9 +43,11 @@ def test_an_old_run_of_classes_is_resumed_and_its_models_predict_what_they_predi
     job.ran(*argv, "--learner", learner, *OPTIONS[learner], "--output", learner, "--resume")
     found = content(learner)
     for files in (whole, found):  # what is made anew may differ in its last digits elsewhere
-        for name in [name for name in files if LAST in name or name == "settings.json"]:
-            del files[name]
+        for name in list(files):
+            if LAST in name or NEXT in name or name == "settings.json":
+                del files[name]
     assert found == whole
+    assert row_means(learner) == pytest.approx(means, rel=1e-12)
     pd.testing.assert_frame_equal(predictions(learner), then, rtol=1e-12)
     last, labelled = metrics(learner)[-1], mine.dropna(subset=["target"])
     right = labelled["prediction"] == labelled["target"]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from examples.answers import write
 from pipeline import run
 from pipeline.progress import Progress
 from pipeline.run import at_launch, explain_failure
@@ -163,10 +166,60 @@ def test_the_same_run_again_in_this_process_writes_the_same_bytes(job: Job) -> N
     assert content("o") == content("p")
 
 
+ROWS = """\
+name = "s"
+time = "t"
+target = "y"
+[features]
+numeric = ["a", "b"]
+[baseline]
+season = "1h"
+"""
+
+
+def people(folder: Path) -> list[str]:
+    """Rows with categories, some of them late."""
+    return ["--rate", "60", "--refreshes", "3", "--disorder", "3s"]
+
+
+def numbers(folder: Path) -> list[str]:
+    """Rows of a file, out of order, with nulls and columns of different sizes."""
+    rng = np.random.default_rng(0)
+    seconds = rng.permutation(9_000) / 50
+    values = rng.normal(size=(3, 9_000)) * [[1.0], [1e-3], [1e4]] + [[0.0], [0.0], [1e6]]
+    values[0] += values[1] * 1e3
+    values[:2][rng.random((2, 9_000)) < 0.1] = np.nan
+    stamps = pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(seconds, unit="s")
+    rows = pd.DataFrame({"t": stamps, **dict(zip("yab", values, strict=True))})
+    rows.to_parquet(folder / "rows.parquet", row_group_size=2_500)
+    (folder / "s.toml").write_text(ROWS)
+    return ["--input", "rows.parquet", "--schema", "s.toml", "--window", "2m", "--every", "1m"]
+
+
+def labels(folder: Path) -> list[str]:
+    """Questions, and their labels apart."""
+    write(folder, 3_000)
+    files = ["--input", "questions.csv", "--labels", "labels.csv"]
+    return [*files, "--schema", str(ROOT / "examples" / "answers.toml"), "--latency", "30s"]
+
+
+@pytest.mark.parametrize("source", [people, numbers, labels])
+def test_another_cut_into_batches_changes_no_byte(
+    source: Callable[[Path], list[str]], job: Job, home: Path
+) -> None:
+    argv = [*source(home), "--learner", "ridge"]
+    for rows in (1_024, 10_000):
+        job.ran(*argv, "--batch-rows", rows, "--output", str(rows))
+    one, other = content("1024"), content("10000")
+    assert one.pop("settings.json") != other.pop("settings.json")
+    assert one == other
+    assert len([name for name in one if name.startswith("models/")]) >= 4
+
+
 @pytest.mark.slow
-def test_other_batches_and_shards_agree_to_rounding(job: Job) -> None:
+def test_other_shards_agree_to_rounding(job: Job) -> None:
     job.ran(*SMALL, "--output", "o")
-    job.ran(*SMALL, "--output", "p", "--batch-rows", 77, "--shards", 3)
+    job.ran(*SMALL, "--output", "p", "--shards", 3)
     one, other = (pd.DataFrame(metrics(run)).drop(columns="files") for run in ("o", "p"))
     pd.testing.assert_frame_equal(one, other, rtol=1e-9, atol=0)
 

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from model.answers import Outcome
 from model.baselines import Chain, Link, Tally
 from model.batch import Key, Tag
+from model.block_sums import finish
 from model.cohorts import CohortPart
+from model.exact import Exact
 from model.groups import GroupSums
 from model.labels import Delays, LabelCounts
 from model.manifest import Reference, Window
 from model.metrics import Metrics, Sums, compute_metrics
 from model.quantiles import Bins
-from model.regression import RegressionSums, Signed
+from model.regression import RegressionSums, Signed, Spread
 from model.schema import Features
 from model.skipped import few_rows
 from model.training import Normalized
@@ -74,26 +76,28 @@ from transforms.versions import KINDS, OtherVersion, describe_header, header, st
 whole = st.integers(-(2**63), 2**63 - 1)
 counts = st.integers(0, 2**40)
 floats = st.floats(allow_nan=False)
-tallies = st.builds(Tally, counts, floats)
+exact = floats.map(Exact.of)
+tallies = st.builds(Tally, counts, exact)
 lasts = st.dictionaries(st.text(max_size=3), floats, max_size=3)
 links = st.builds(Link, st.tuples(*[counts] * 4), st.builds(Chain, tallies, lasts, lasts))
-group_sums = st.builds(GroupSums, counts, floats, floats)
+group_sums = st.builds(GroupSums, counts, exact, exact)
+spreads = st.builds(Spread, exact, st.integers(0, 2**4000), exact)
 some_figures = st.builds(
     RegressionSums,
     counts,
-    *[floats] * 7,
+    *(exact, exact, spreads, floats, floats, exact),
     bins=st.lists(st.floats(0, 1e300), max_size=9).map(lambda errors: Bins.of(np.array(errors))),
     season=st.none() | tallies,
     links=st.lists(links, max_size=2).map(tuple),
     groups=st.none() | st.dictionaries(st.none() | st.text(max_size=3), group_sums, max_size=3),
-    signed=st.builds(Signed, *[floats] * 4),
+    signed=st.builds(Signed, *[exact] * 4),
 )
 some_sums = st.builds(
     Sums,
     *[counts] * 5,
     model=st.sampled_from(["", "20261123T070100Z"]),
     bins=st.lists(counts, max_size=9).map(tuple),
-    sums=st.lists(floats, max_size=3).map(tuple),
+    sums=st.lists(exact, max_size=3).map(tuple),
     profile=st.sampled_from(["", '{"mean": 0.5}']),
     labels=st.sampled_from([None, LabelCounts(3, 2, 1, Delays.of(np.array([0, 7, 10**9])))]),
     figures=st.none() | some_figures,
@@ -103,6 +107,7 @@ keyed_sums = st.builds(KeyedSums, keys, some_sums)
 items = st.builds(WorkItem, *[whole] * len(WorkItem._fields))
 OURS: list[Any] = [
     RecordBatchCoder,
+    SummaryCoder,
     WorkItemCoder,
     SumsCoder,
     MetricsCoder,
@@ -166,7 +171,8 @@ def test_elements_of_rows_round_trip(count: int, batch_rows: int, skip: int, see
     for summary in filter(None, summaries):
         elements.append(summary)
         window = Window(-MINUTE, MINUTE)
-        elements.append(WindowData(window, summary.rows, summary.statistics, summary.moments))
+        found = finish([summary.sums], NUMBERS if summary.sums.products else SCHEMA)
+        elements.append(WindowData(window, summary.rows, *found))
     for element in elements:
         coder = registry.get_coder(type(element))
         data = coder.encode(element)
@@ -267,6 +273,7 @@ def some_bytes(coder: type) -> bytes:
     assert summary is not None
     values: dict[Any, Any] = {
         RecordBatchCoder: batch,
+        SummaryCoder: summary,
         WorkItemCoder: WorkItem(*range(len(WorkItem._fields))),
         SumsCoder: KeyedSums(Key(0, 0, 0), Sums(rows=3)),
         MetricsCoder: compute_metrics(Sums(rows=3), 0, MINUTE),
@@ -275,7 +282,7 @@ def some_bytes(coder: type) -> bytes:
         PartCoder: CohortPart(
             Key(0, 0, 0), 3, "m", (Outcome(60, Sums(figures=RegressionSums(2))),)
         ),
-        WindowDataCoder: WindowData(Window(0, 1), summary.rows, summary.statistics),
+        WindowDataCoder: WindowData(Window(0, 1), summary.rows, finish([summary.sums], SCHEMA)[0]),
         RowReferenceCoder: RowReference(summary.tag, 9),
         ModelReferenceCoder: ModelReference(Reference("20261123T070100Z", "ab12")),
         SharesModelCoder: SHARES,

@@ -28,7 +28,7 @@ from tests.kit.streams import (
 )
 from transforms import statistics
 from transforms.coders import SummaryCoder, TaggedCoder, WindowDataCoder
-from transforms.elements import AcceptedBatch, Summary
+from transforms.elements import AcceptedBatch, Summary, WindowData
 from transforms.statistics import (
     CollectWindows,
     CombineSummaries,
@@ -126,7 +126,7 @@ def test_the_order_in_which_batches_arrive_changes_no_byte() -> None:
         }
 
 
-def combine(source: list[Summary], fn: CombineSummaries, seed: int) -> Summary:
+def combine(source: list[Summary], fn: CombineSummaries, seed: int) -> WindowData:
     """Combines batches by a random tree of merges, cut down and through the coder now and then."""
     rng = random.Random(seed)
     parts = [fn.create_accumulator()]
@@ -170,7 +170,7 @@ def test_any_cut_agrees_with_numpy_and_any_order_of_it_to_the_last_digit(
     rows: list[Any], batch_rows: int, seed: int
 ) -> None:
     source = inputs(rows, batch_rows)
-    data = combine(source, CombineSummaries(), seed)
+    data = combine(source, CombineSummaries(SCHEMA), seed)
     ids = labelled(rows, 0, 60)
     assert data.rows[ID].to_pylist() == sorted(ids)
     for name in ("y", "x", "z"):
@@ -181,8 +181,8 @@ def test_any_cut_agrees_with_numpy_and_any_order_of_it_to_the_last_digit(
             scale = np.abs(here).max()
             assert found.mean == pytest.approx(here.mean(), rel=1e-9, abs=1e-12 * scale)
             assert found.variance == pytest.approx(here.var(), rel=1e-9, abs=1e-12 * scale**2)
-    in_order = CombineSummaries().extract_output(source)
-    assert SUMMARIES.encode(data) == SUMMARIES.encode(in_order)
+    in_order = CombineSummaries(SCHEMA).extract_output(source)
+    assert WINDOWS.encode(data) == WINDOWS.encode(in_order)
 
 
 def splitmix(value: int) -> int:
@@ -200,17 +200,17 @@ def test_a_sample_bounds_the_rows_but_statistics_are_over_all(
     rows: list[Any], batch_rows: int, sample_rows: int, seed: int
 ) -> None:
     source = inputs(rows, batch_rows)
-    data = combine(source, CombineSummaries(sample_rows), seed)
+    data = combine(source, CombineSummaries(SCHEMA, sample_rows), seed)
     ids = labelled(rows, 0, 60)
     assert data.rows[ID].to_pylist() == sorted(sorted(ids, key=splitmix)[:sample_rows])
-    everything = CombineSummaries().extract_output(source)
+    everything = CombineSummaries(SCHEMA).extract_output(source)
     assert data.statistics == everything.statistics
     assert data.statistics.numeric("y").count == len(ids)
 
 
 def test_what_waits_in_an_accumulator_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "ROOM", 10)
-    fn = CombineSummaries(sample_rows=5)
+    fn = CombineSummaries(SCHEMA, sample_rows=5)
     accumulator = fn.create_accumulator()
     for batch in inputs([row(i % 60) for i in range(200)], 10):
         accumulator = fn.add_input(accumulator, batch)
@@ -284,7 +284,7 @@ def test_sliding_windows_end_at_every_refresh_and_each_row_is_in_all_of_its_wind
             | beam.ParDo(SummarizeFn(SCHEMA)).with_output_types(Summary)
             | beam.WindowInto(training_windows(replace(TWO_MINUTES, window=3 * MINUTE)))
             | beam.Map(add_window_key, MINUTE).with_output_types(tuple[int, Summary])
-            | beam.CombinePerKey(CombineSummaries())
+            | beam.CombinePerKey(CombineSummaries(SCHEMA))
             | beam.Map(lambda keyed: keyed[1].rows.num_rows)
         )
         assert_per_window(sizes, wanted)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import apache_beam as beam
@@ -33,7 +35,7 @@ from model.ending import StreamEnd, read_end, write_end
 from model.label_stream import LabelSchema
 from model.schema import Schema
 from reading.kafka.address import Topic
-from reading.kafka.client import Client, KafkaError, read_range
+from reading.kafka.client import Client, KafkaError, Record, read_range
 from reading.kafka.decode import decode, first_id
 from reading.kafka.journal import Journal
 from reading.kafka.planning import Decision, Position, Range, RangePlanner, Rules
@@ -393,7 +395,7 @@ class KafkaReader:
         begin: rows that are stamped before are left out; None: none are.
         schema: whose columns are read, no others.
         latency: a serve window's length, microseconds: no batch straddles two.
-        batch_rows: rows of a batch, at most.
+        batch_rows: rows of a batch, at most: whole blocks (``model.blocks``).
         ahead: how far a row's event time may lie after its record's timestamp, microseconds.
         offset: how long behind multiples of ``latency`` serve windows begin, microseconds.
     """
@@ -414,11 +416,11 @@ class KafkaReader:
         partition, part = item.partition, 0
         where = f"{self.topic.name}/{partition}/"
         line = -first_id(partition)
-        blocks = read_range(self.topic, partition, item.start, item.stop)
+        found = read_range(self.topic, partition, item.start, item.stop)
         read = reader_of(self.schema, self.topic.config)
         are_labels = isinstance(self.schema, LabelSchema)
-        # How many records come at once is chance: batches are cut by their number.
-        for records in _in_blocks(blocks, self.batch_rows):
+        # How many records come at once is chance: batches are cut by their offsets.
+        for records in _cut_by_offset(found, self.batch_rows):
             raw = decode(records, partition, self.schema, self.ahead, read)
             undecoded = 0
             if PROBLEM in raw.schema.names:
@@ -435,14 +437,21 @@ class KafkaReader:
             STATE.note_read(partition, item.stop)
 
 
-def _in_blocks(found: Iterator[list[Any]], rows: int) -> Iterator[list[Any]]:
-    """The same records, in lists of ``rows``; the last may have fewer."""
-    kept: list[Any] = []
+def _cut_by_offset(found: Iterator[list[Record]], rows: int) -> Iterator[list[Record]]:
+    """The same records, in lists that end before each multiple of ``rows`` among the offsets.
+
+    Example:
+        >>> read = [[Record(offset, 0, b"") for offset in some] for some in ((1, 2), (4, 7, 8))]
+        >>> [[record.offset for record in part] for part in _cut_by_offset(iter(read), 4)]
+        [[1, 2], [4, 7], [8]]
+    """
+    kept: list[Record] = []
     for records in found:
         kept += records
-        while len(kept) >= rows:
-            yield kept[:rows]
-            kept = kept[rows:]
+        while kept and kept[-1].offset >= (stop := (kept[0].offset // rows + 1) * rows):
+            place = bisect_left(kept, stop, key=attrgetter("offset"))
+            yield kept[:place]
+            kept = kept[place:]
     if kept:
         yield kept
 

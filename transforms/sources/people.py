@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from model.asof import floor_to
 from model.batch import SECOND, Key, Tag, split
+from model.blocks import BLOCK
 from model.latest import reject_later
 from model.people import People
 from model.schema import Schema
@@ -177,12 +178,15 @@ class AnswersReader:
 def live_rows(rate: float, batch_rows: int, latency: int) -> int:
     """Rows of a live batch: those of 200 ms or a serve window, from one to ``batch_rows``.
 
+    If they fill a block of rows (``model.blocks``), they are whole blocks.
+
     Args:
         rate: rows per second.
         batch_rows: rows of a batch, at most.
         latency: a serve window's length, microseconds.
     """
-    return max(1, min(batch_rows, int(rate * min(LIVE_SECONDS, latency / SECOND))))
+    rows = int(rate * min(LIVE_SECONDS, latency / SECOND))
+    return max(1, min(batch_rows, rows // BLOCK * BLOCK if rows > BLOCK else rows))
 
 
 PeopleTickets = PeopleWork

@@ -16,9 +16,9 @@ from model.gate import Kind, judge
 from model.manifest import ClassTrial, Gate, Learner, Window
 from model.sample import in_half, splitmix64
 from model.schema import Features, Schema
-from model.statistics import summarize_batch
 from model.training import Normalized, fit_artefact, normalize
 from tests.kit.rows import NOON, accept
+from tests.kit.sums import summarize_batch
 
 SCHEMA = Schema(
     name="s", time="t", target="y", task="classification", features=Features(numeric=("a", "b"))
