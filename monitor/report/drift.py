@@ -25,6 +25,11 @@ def indices(reports: Sequence[Metrics]) -> dict[str, npt.NDArray[np.float64]]:
     return {name: np.array([each.get(name, np.nan) for each in shifts]) for name in names}
 
 
+def list_shares(reports: Sequence[Metrics]) -> list[dict[str, float] | None]:
+    """The predicted shares by class of each report; None of one that has none."""
+    return [(report.model_dump().get("drift") or {}).get("shares") for report in reports]
+
+
 def _list_psi(report: Metrics) -> dict[str, float]:
     drift: Mapping[str, Any] = report.model_dump().get("drift") or {}
     features = drift.get("features") or {}

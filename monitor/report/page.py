@@ -336,11 +336,15 @@ def features(run: History, described: Described) -> Iterator[Shown]:
 
 
 def drifts(reports: Sequence[Metrics]) -> Iterator[Shown]:
-    """The picture of drift, if the reports have it."""
+    """The pictures of drift and of predicted classes, if the reports have them."""
     indices = drift.indices(reports)
     if indices:
         note = "Population stability index against the model's window; the most drifted columns."
         yield show_picture("Drift", pictures.drift(spans(reports), indices), note)
+    shares = drift.list_shares(reports)
+    if any(shares):
+        picture = pictures.predicted(spans(reports), shares)
+        yield show_picture("Predicted classes", picture, "The commonest, percent of the rows.")
 
 
 def weights(importance: Importance | None) -> Iterator[Shown]:

@@ -2,7 +2,7 @@
 
 from monitor.report.pictures.classes import confusion, curves, reliability, threshold
 from monitor.report.pictures.errors import by_value, quantiles
-from monitor.report.pictures.features import categorical, importance, numeric
+from monitor.report.pictures.features import categorical, importance, numeric, predicted
 from monitor.report.pictures.overtime import (
     drift,
     error,
@@ -34,6 +34,7 @@ __all__ = [
     "log_loss",
     "nulls",
     "numeric",
+    "predicted",
     "predicted_against_actual",
     "quantiles",
     "questions",

@@ -62,6 +62,31 @@ def categorical(name: str, windows: Sequence[Period], columns: Sequence[Categori
     return svg(drawing, _id(name), title, "; ".join(description) or "no value")
 
 
+def predicted(windows: Sequence[Period], shares: Sequence[Mapping[str, float] | None]) -> str:
+    """For which share of the rows each of the commonest classes is predicted, over time.
+
+    Args:
+        windows: the refreshes, in the order of time.
+        shares: by class, a refresh; None without predictions. A class that is not among them was
+            not predicted.
+    """
+    drawing, axes = sheet(legend_rows=2)
+    totals: dict[str, float] = {}
+    for one in shares:
+        for name, share in (one or {}).items():
+            totals[name] = totals.get(name, 0) + share
+    description = []
+    for line, name in enumerate(sorted(totals, key=lambda name: (-totals[name], name))[:COMMON]):
+        values = floats(None if one is None else one.get(name, 0) for one in shares)
+        step(axes, windows, values * 100, line, plain(name, IN_LEGEND))
+        description.append(f"{plain(name)}: {range_of(values * 100)}")
+    axes.set_ylim(bottom=0)
+    over_time(axes, windows)
+    legend(axes, columns=2)
+    title = "For which share of the rows each class is predicted, percent"
+    return svg(drawing, "predicted", title, "; ".join(description))
+
+
 def commonest(columns: Sequence[Categorical]) -> list[str]:
     """The values that are most frequent over all windows; ties by name."""
     totals: dict[str, int] = {}

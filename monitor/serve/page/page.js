@@ -594,6 +594,7 @@ const pictures = Object.fromEntries(GROUPS.map((group) => {
 
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
 const form = { fields: [], answered: null };
+const LIKELY = 5; // classes whose probabilities are shown
 
 /** Makes the form, or, for another model, renews what it knows; what was typed stays. */
 async function showForm() {
@@ -667,8 +668,17 @@ function showAnswer(answer, row) {
   form.answered = answer.model;
   $("answer").replaceChildren(
     el("p", {}, `${form.target}: `, el("data", { value: number ?? "" }, text)),
+    ...probabilities(answer.probabilities?.[0]),
     el("p", { class: "hint" }, `By model ${answer.model}.`),
     ...unseen.map((f) => el("p", { class: "hint" }, `“${row[f.name]}” has no column of its own in ${f.name}: it counts as other.`)));
+}
+
+/** Of a class the most probable ones, with their probabilities. */
+function probabilities(found) {
+  if (!found) return [];
+  const most = Object.entries(found).sort(([, a], [, b]) => b - a).slice(0, LIKELY);
+  const shown = most.map(([name, share]) => `${name} ${share.toLocaleString("en", { style: "percent", maximumSignificantDigits: 3 })}`);
+  return [el("p", {}, shown.join(", "))];
 }
 
 function showFaults(error) {

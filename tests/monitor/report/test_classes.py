@@ -59,7 +59,8 @@ def test_the_importance_of_a_logistic_regression_is_the_size_of_its_coefficients
 
 def test_the_report_shows_what_probabilities_are_worth(run: RunFolder) -> None:
     page = make_page(run, 50, lambda line: None)
-    for title in ("Log loss", "Reliability", "Precision by recall", "Threshold", "Confusion"):
+    titles = ("Log loss", "Reliability", "Precision by recall", "Threshold", "Confusion")
+    for title in (*titles, "Predicted classes"):
         assert f"<h3>{title}</h3>" in page
     assert "Log loss by question" in page and "<h3>Error by question</h3>" in page
     assert "log loss" in page and "<dt>Threshold</dt>" in page
