@@ -4,8 +4,8 @@ All read the same topics (one partition, so that rows are in order for everybody
 bytes a record, 1,000 rows a second of event time, windows of 100,000 rows) from a broker on this
 machine (``make kafka-up``), in turns, in processes of their own. What counts is *added work*: CPU
 seconds of the large topic less those of the small one. Rates are shown, too, but on a machine
-that does other things they say little. Bytewax comes with ``make peers``. (Spark's connector to
-Kafka is no part of pyspark, and its jars are not at hand.)
+that does other things they say little. Bytewax and Spark come with ``make peers``; Spark's
+connector to Kafka, which is no part of pyspark, is copied by Maven when it is first needed.
 
 The loop that only decodes to Arrow is the limit; the other one fits and scores as the job does.
 """
@@ -30,11 +30,17 @@ from benchmarks import data
 from benchmarks.measure import Pair, run
 from benchmarks.peers.run import PYTHON, expected_work, read
 from deploy.local import kafka
+from deploy.local.install import copy_jars, install_whole
+from deploy.local.parameters import ROOT
 
 WINDOW = 100_000
 START = 1_767_225_600_000
 """The first record's timestamp, milliseconds: of 0 the client makes the wall clock."""
 SCHEMA = data.SCHEMA.replace('"iso8601"', '"ms"')
+CONNECTOR = "4.2.0"
+"""Version of Spark's connector to Kafka: the newest that there is, one before pyspark's."""
+BY_RATE = frozenset({"Spark foreachBatch"})
+"""Those whose work is not that of the process that is measured, but of its JVM: by rows/s alone."""
 LIMITS = {"loop that decodes": 0.7, "Bytewax": 3.0}
 """What the job's rate must be, at least, of theirs."""
 
@@ -117,10 +123,15 @@ def contenders(servers: str, folder: Path) -> dict[str, Contender]:
     def job(topic: str, out: Path) -> list[str]:
         argv = ["--input", f"kafka://{servers}/{topic}", "--schema", str(schema), "--until", "now"]
         argv += ["--window", seconds, "--learner", "ridge", "--predictions", "none"]
+        argv += ["--gate", "none"]  # the loop has none
         return ["-m", "pipeline", *argv, "--runner", "direct", "--output", str(out)]
 
     def bytewax(topic: str, out: Path) -> list[str]:
         return ["-m", "benchmarks.peers.topic_bytewax", servers, topic, str(WINDOW), str(out)]
+
+    def spark(topic: str, out: Path) -> list[str]:
+        argv = [servers, topic, str(WINDOW), str(out), spark_jars()]
+        return ["-m", "benchmarks.peers.topic_spark", *argv]
 
     found = {
         "loop that fits": Contender(loop, sys.executable, _check_nothing),
@@ -129,7 +140,25 @@ def contenders(servers: str, folder: Path) -> dict[str, Contender]:
     }
     if PYTHON.exists():
         found["Bytewax"] = Contender(bytewax, PYTHON, _check_counts)
+        found["Spark foreachBatch"] = Contender(spark, PYTHON, _check_counts)
     return found
+
+
+def spark_jars() -> str:
+    """The jars of Spark's connector to Kafka, with commas between; they are copied once."""
+    folder = ROOT / ".tools" / "spark-kafka" / CONNECTOR
+    install_whole(
+        folder,
+        f"Spark's connector to Kafka {CONNECTOR} (once)",
+        lambda part: copy_jars(
+            part,
+            ROOT / "benchmarks" / "peers" / "spark-kafka.xml",
+            {"spark.version": CONNECTOR},
+            "Spark's connector",
+            folder.parent,
+        ),
+    )
+    return ",".join(str(path) for path in sorted(folder.glob("*.jar")))
 
 
 def measure(
@@ -158,9 +187,12 @@ def show(costs: dict[str, list[float]], rates: dict[str, list[float]], out: Cons
         table.add_column(title, justify="left" if title == "who" else "right")
     job, held = min(costs["Correnteza, embedded"]), True
     for name, found in costs.items():
-        factor, asked = min(found) / job, LIMITS.get(name)
+        rate, asked = statistics.median(rates[name]), LIMITS.get(name)
+        cost, factor = f"{min(found):.2f}", min(found) / job
+        if name in BY_RATE:
+            cost, factor = "", statistics.median(rates["Correnteza, embedded"]) / rate
         held = held and (asked is None or factor >= asked)
-        shown = (f"{min(found):.2f}", f"{statistics.median(rates[name]):,.0f}", f"{factor:.2f}")
+        shown = (cost, f"{rate:,.0f}", f"{factor:.2f}")
         table.add_row(name, *shown, "" if asked is None else str(asked))
     out.print(table)
     return held
@@ -204,7 +236,7 @@ def main() -> int:
                 cost = (pair.large.cpu - pair.small.cpu) / added * 1e6
                 costs.setdefault(name, []).append(cost)
                 rates.setdefault(name, []).append(added / (pair.large.seconds - pair.small.seconds))
-                out.print(f"{name}: {cost:.2f} CPU µs a row")
+                out.print(f"{name}: {rates[name][-1]:,.0f} rows/s, {cost:.2f} CPU µs a row")
     return 0 if show(costs, rates, out) else 1
 
 

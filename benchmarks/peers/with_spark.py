@@ -24,7 +24,7 @@ from benchmarks.peers.work import Done, Turn, Work, parse_work
 COLUMNS = ", ".join(f"{name} DOUBLE" for name in ("y", *FEATURES))
 
 
-def session(folder: Path) -> Any:
+def session(folder: Path, more: dict[str, str] | None = None) -> Any:
     """A local session that says only what went wrong, and writes below the folder alone."""
     settings = {
         "spark.sql.session.timeZone": "UTC",
@@ -37,6 +37,7 @@ def session(folder: Path) -> Any:
         "spark.log.level": "ERROR",
         "spark.local.dir": str(folder),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        **(more or {}),
     }
     return SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
 
