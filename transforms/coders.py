@@ -557,7 +557,7 @@ class SumsCoder(InProcessCoder):
         return KeyedSums
 
 
-class PartCoder(coders.Coder):
+class PartCoder(InProcessCoder):
     """A batch's part in its cohort, as JSON, which keeps every digit.
 
     Versions 1 and 2 had older sums (``load_older_sums``, ``load_rounded_sums``): they are read too.
@@ -566,20 +566,17 @@ class PartCoder(coders.Coder):
     older: ClassVar = {header(b"P", 1): load_older_sums, header(b"P", 2): load_rounded_sums}
     head = header(b"P", 3)
 
-    def encode(self, value: CohortPart) -> bytes:
+    def write(self, value: CohortPart) -> bytes:
         outcomes = [(each.refresh, dump_sums(each.sums)) for each in value.outcomes]
         return self.head + json.dumps((value.key, value.rows, value.model, outcomes)).encode()
 
-    def decode(self, encoded: bytes) -> CohortPart:
+    def read(self, encoded: bytes) -> CohortPart:
         before = next((each for each in self.older if encoded.startswith(each)), None)
         load = self.older[before] if before else load_sums
         body = strip_header(before or self.head, encoded)
         key, rows, model, found = json.loads(body)
         outcomes = tuple(Outcome(refresh, load(fields)) for refresh, fields in found)
         return CohortPart(Key(*key), rows, model, outcomes)
-
-    def is_deterministic(self) -> bool:
-        return True
 
     def to_type_hint(self) -> type:
         return CohortPart

@@ -17,7 +17,6 @@ from typing import Any, TypedDict, TypeVar
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
@@ -26,10 +25,11 @@ from apache_beam.utils.timestamp import Timestamp
 from model import files
 from model.answers import Asked, cut_answered, find_outcomes
 from model.asof import Cadence, format_name
-from model.batch import ID, SECOND, row_ids
+from model.batch import SECOND, row_ids
 from model.classes.columns import class_column_names, restore
 from model.cohorts import Clock, CohortPart
 from model.errors import UserError
+from model.labels import Ints
 from model.last_known import cut_targets
 from model.schema import Schema
 from transforms.elements import (
@@ -175,13 +175,13 @@ def match_predictions(rows: pa.RecordBatch, table: pa.Table, where: str, schema:
     Raises:
         UserError: if a row has no prediction there.
     """
-    places = pc.index_in(rows.column(ID), value_set=table.column("id").combine_chunks())
-    if places.null_count:
+    places = _find_places(row_ids(rows), table.column("id").to_numpy())
+    if places is None:
         raise UserError(
             f"{where}: has no prediction of the row {row_ids(rows)[0]}, which is "
             "still open: the run was changed, or its rows are not those that it had"
         )
-    found = table.take(places)
+    found = table.take(pa.array(places))
     models = found.column("model").unique().to_pylist()
     if models == [None]:
         return Asked(rows, None, 0.0, None)
@@ -193,6 +193,18 @@ def match_predictions(rows: pa.RecordBatch, table: pa.Table, where: str, schema:
     baseline = found.column("baseline")[0].as_py()
     season = found.column(SEASON).to_numpy() if schema.baseline.season else None
     return Asked(rows, prediction.astype(np.float64), baseline, models[0], None, season)
+
+
+def _find_places(ids: Ints, among: Ints) -> Ints | None:
+    """Where row ids stand among others, each there once; None if one is missing."""
+    order = None
+    if (np.diff(among) < 0).any():  # else they are sorted, as those of files are
+        order = np.argsort(among)
+        among = among[order]
+    places = np.searchsorted(among, ids)
+    if places.max(initial=-1) >= len(among) or not np.array_equal(among[places], ids):
+        return None
+    return places if order is None else order[places]
 
 
 class FindReportedFn(beam.DoFn):

@@ -132,7 +132,8 @@ class WritePredictions(beam.PTransform[Scored, Written]):
         if self.schema.labels is not None:  # labels look for predictions by the key
             shard = beam.FlatMap(shard_predictions, self.shards)
         shard = shard.with_output_types(tuple[int, PredictionRows])
-        write = beam.ParDo(WriteFn(write_predictions, self.folder)).with_output_types(WrittenFile)
+        again = None if self.schema.labels is None else _coming_again(self.schema)
+        write = WriteFn(write_predictions, self.folder, again)
         return (
             scored
             | "Predicted"
@@ -140,19 +141,37 @@ class WritePredictions(beam.PTransform[Scored, Written]):
             | "Shard" >> shard
             | "Refresh" >> beam.WindowInto(refreshes(self.cadence))
             | "Group" >> beam.GroupByKey()
-            | "Write" >> write
+            | "Write" >> beam.ParDo(write).with_output_types(WrittenFile)
         )
 
 
+def _coming_again(schema: Schema) -> list[str]:
+    """The columns of predictions whose values come again."""
+    fields = (field for field in prediction_layout(schema) if field.name != "key")
+    return [field.name for field in fields if not pa.types.is_primitive(field.type)]
+
+
 def write_predictions(
-    keyed: tuple[int, Iterable[PredictionRows]], folder: str, window: IntervalWindow
+    keyed: tuple[int, Iterable[PredictionRows]],
+    folder: str,
+    again: list[str] | None,
+    window: IntervalWindow,
 ) -> Iterator[TimestampedValue[WrittenFile]]:
-    """Writes a shard of a refresh's predictions; gives the file (``WrittenFile``), stamped."""
+    """Writes a shard of a refresh's predictions; gives the file, stamped.
+
+    Args:
+        keyed: the shard and its predictions.
+        folder: where.
+        again: the columns whose values come again and are written once; None: all columns are
+            written as if they did.
+        window: the refresh.
+    """
     shard, predictions = keyed
     names = format_name(window.start.micros), f"{shard:05d}.parquet"
     table = pa.Table.from_batches([part.rows for part in predictions])
     ordered = table.sort_by([("time", "ascending"), ("id", "ascending")])
-    yield TimestampedValue(write_file(folder, names, parquet_bytes(ordered)), last_time(window))
+    data = parquet_bytes(ordered, dictionary=True if again is None else again)
+    yield TimestampedValue(write_file(folder, names, data), last_time(window))
 
 
 def prediction_column(scored: ScoredBatch, schema: Schema) -> pa.Array:
