@@ -176,26 +176,56 @@ def write_questions(parts: list[pa.RecordBatch], clock: Clock, refresh: int) -> 
         refresh: the start of the refresh in which they were asked.
     """
     rows = concat(parts)
-    order = pc.sort_indices(
-        rows, sort_keys=[(KEY, "ascending"), (TIME, "ascending"), (ID, "ascending")]
-    )
-    rows = rows.take(order)
-    keys = rows.column(KEY)
-    least, greatest = pc.min_max(keys).as_py().values()
+    rows = rows.take(pa.array(order_by_key(rows)))
+    keys = rows.column(KEY).drop_null()
+    least, greatest = (keys[0].as_py(), keys[-1].as_py()) if len(keys) else ("", "")
     over = times_over(rows, clock)
     index = Index.of(rows, refresh)
     bits = Filter.of(index.hashes).bits
     table = pa.Table.from_batches([rows]).replace_schema_metadata(
         {
             FILTER: base64.b64encode(bits.tobytes()),
-            **{LEAST: (least or "").encode(), GREATEST: (greatest or "").encode()},
+            **{LEAST: least.encode(), GREATEST: greatest.encode()},
             **{FIRST_OVER: str(over.min()).encode(), LAST_OVER: str(over.max()).encode()},
         }
     )
     sink = pa.BufferOutputStream()
     texts = [f.name for f in rows.schema if not pa.types.is_primitive(f.type) and f.name != KEY]
-    pq.write_table(table, sink, compression="lz4", use_dictionary=texts)
+    layout = {"use_dictionary": texts, "write_statistics": False}
+    pq.write_table(table, sink, compression="lz4", **layout)
     return WaitingFile(sink.getvalue().to_pybytes(), rows.num_rows, index)
+
+
+def order_by_key(rows: pa.RecordBatch) -> Ints:
+    """The places of accepted rows in the order of (key, time, row id), those without a key last.
+
+    By the first eight bytes of the keys, as whole numbers, and by all where these are the same:
+    Arrow takes three times as long to sort texts.
+    """
+    texts = rows.column(KEY).cast(pa.large_string())
+    words = _first_bytes(texts)
+    order: Ints = np.argsort(words)
+    same = np.diff(words[order]) == 0
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    if len(tied):
+        rest = rows.select([KEY, TIME, ID]).take(pa.array(order[tied]))
+        by = [(KEY, "ascending"), (TIME, "ascending"), (ID, "ascending")]
+        order[tied] = order[tied][pc.sort_indices(rest, sort_keys=by).to_numpy()]
+    return order
+
+
+def _first_bytes(texts: pa.LargeStringArray) -> Hashes:
+    """The first eight bytes of each text, zeros behind its end; of null the greatest number."""
+    _, places, data = texts.buffers()
+    begins = np.frombuffer(places, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    beyond = (8 * np.maximum(8 - np.diff(begins), 0)).astype(np.uint64)
+    text = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+    at_each = np.ndarray(len(text) + 1, ">u8", np.append(text, np.zeros(8, np.uint8)), strides=(1,))
+    words = at_each[begins[:-1]].astype(np.uint64)
+    words = np.where(beyond < 64, words >> beyond % 64 << beyond % 64, 0)
+    if texts.null_count:
+        words[texts.is_null().to_numpy(zero_copy_only=False)] = 2**64 - 1
+    return words
 
 
 def times_over(rows: pa.RecordBatch, clock: Clock) -> Ints:

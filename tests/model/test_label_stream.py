@@ -26,6 +26,7 @@ from model.questions import (
     QuestionFile,
     hash_keys,
     horizon,
+    order_by_key,
     shard_keys,
     times_over,
     write_questions,
@@ -306,6 +307,27 @@ def test_a_file_of_questions_is_the_same_whatever_order_they_come_in(
     assert file.may_be_over(30, 31)
     assert not file.may_be_over(36, 40)
     assert written.data == write_questions(parts[::-1], Clock(EVERY, 30), 0).data
+
+
+texts = st.one_of(
+    st.none(),
+    st.text(max_size=12),
+    st.text("a\0\u00e9", max_size=3).map(lambda end: f"order-{end}"),
+)
+
+
+@given(st.lists(st.tuples(texts, st.integers(0, 3), st.just(0)), max_size=20), st.randoms())
+def test_questions_lie_in_the_order_of_key_time_and_row_id(
+    asked: list[tuple[str | None, int, int]], random: Random
+) -> None:
+    ids = random.sample(range(len(asked)), len(asked))
+
+    def place(row: int) -> tuple[bool, bytes, int, int]:
+        key, time, _ = asked[row]
+        return key is None, (key or "").encode(), time, row
+
+    found = order_by_key(question_rows(asked, ids))
+    assert [ids[at] for at in found.tolist()] == sorted(ids, key=place)
 
 
 def test_offers_are_read_back_as_they_were_written(tmp_path: Path) -> None:
