@@ -12,8 +12,9 @@ import numpy as np
 
 from model.classes.learners import CLASSIFIERS
 from model.classes.learners import defaults_for as class_defaults_for
+from model.classes.probabilities import predict_probabilities
 from model.errors import UserError
-from model.fitting import deep_params, fit, set_params
+from model.fitting import deep_params, fit, predict, set_params
 from model.loading import import_lock
 from model.wording import first_line
 
@@ -152,7 +153,7 @@ def check(
     seed: int,
     features: int = 2,
     task: str = "regression",
-) -> None:
+) -> str | None:
     """Tries a learner on made-up rows, so that a bad parameter is refused before anything runs.
 
     One of ``LEARNERS`` as it is needs no trial: loading scikit-learn takes half a second. A
@@ -166,28 +167,62 @@ def check(
         features: how many the schema has.
         task: as for ``make``.
 
+    Returns:
+        A warning if the predictions of a learner of one's own depend on how rows are cut.
+
     Raises:
         UserError: as ``make``, and if no fit succeeds.
     """
     if learner in learners_of(task) and not parameters:
-        return
+        return None
     first: Exception | None = None
+    fitted: Any = None
     for positive, (rows, columns) in product((False, True), TRIALS):
         estimator = make(learner, parameters, seed, task=task)
         rng = np.random.default_rng(0)
         matrix, target = rng.normal(size=(rows, max(features, 1) * columns)), rng.normal(size=rows)
         try:
-            fit(estimator, matrix, _trial_target(target, positive, task))
-            return
+            fitted = fit(estimator, matrix, _trial_target(target, positive, task))
+            break
         except Exception as error:  # whatever a regressor raises for its parameters
             first = first or error
             if type(error.__cause__).__name__ == "InvalidParameterError":
                 # scikit-learn's, by name: importing it would load scikit-learn for learners
                 # without it. A parameter that it refuses is wrong for any rows.
                 break
-    assert first is not None
-    reason = first_line(first.__cause__ if isinstance(first.__cause__, Exception) else first)
-    raise UserError(f"--learner {learner}: {reason}") from first
+    if fitted is None:
+        assert first is not None
+        reason = first_line(first.__cause__ if isinstance(first.__cause__, Exception) else first)
+        raise UserError(f"--learner {learner}: {reason}") from first
+    if learner in learners_of(task) or not depends_on_cut(fitted, matrix.shape[1], task):
+        return None
+    return (
+        f"--learner {learner}: its prediction of a row depends on the rows that it is predicted "
+        "with, by its last digits at least: another --batch-rows or runner may give other ones"
+    )
+
+
+CUTS = (1, 8, 1_032)
+"""Where the rows of ``depends_on_cut`` are cut; they are 3,000."""
+
+
+def depends_on_cut(estimator: Any, columns: int, task: str) -> bool:
+    """Whether rows have other predictions, by any bit, all at once than in pieces.
+
+    One that cannot predict made-up rows is taken for one that does not.
+
+    Args:
+        estimator: a fitted one.
+        columns: of its rows.
+        task: as for ``make``.
+    """
+    ask = predict_probabilities if task == "classification" else predict
+    rows = np.random.default_rng(1).normal(size=(3_000, columns))
+    try:
+        pieces = [ask(estimator, piece) for piece in np.split(rows, CUTS)]
+        return np.concatenate(pieces).tobytes() != ask(estimator, rows).tobytes()
+    except Exception:  # whatever a regressor raises for rows that it was not made for
+        return False
 
 
 def _trial_target(values: Any, positive: bool, task: str) -> Any:

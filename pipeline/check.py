@@ -114,9 +114,11 @@ def main(argv: list[str]) -> int:
         return 0
     settings, beam_options = parse(argv)
     assert settings.row_schema
-    learners.check(*settings.regressor, settings.width, settings.row_schema.task)
+    warning = learners.check(*settings.regressor, settings.width, settings.row_schema.task)
     chosen = "runner" in settings.model_fields_set
     out, err = consoles()
+    if warning is not None:
+        err.print(warning, soft_wrap=True)
     apart = settings.row_schema.labels is not None
     clock = settings.open_clock
     warnings: tuple[str, ...] = ()

@@ -124,7 +124,7 @@ def run_settings(
     prepare_file_systems([settings.input, settings.labels, settings.output], beam_options)
     settings = at_launch(settings.model_copy(update={"resume": settings.resume and not dry}))
     runners.preflight(settings, beam_options)
-    learners.check(*settings.regressor, settings.width, settings.row_schema.task)
+    warning = learners.check(*settings.regressor, settings.width, settings.row_schema.task)
     out, err = consoles()
     show = partial(err.print, soft_wrap=True)
     # A dry run looks at no folder and writes nothing.
@@ -155,7 +155,7 @@ def run_settings(
                 open_journal(folder, settings, topic)
             catch_up(settings, folder, span)
         show(f"{settings.row_schema.name} -> {folder.path} ({settings.runner} runner)")
-        for message in filter(None, (describe_offset(settings), *choice.messages)):
+        for message in filter(None, (describe_offset(settings), warning, *choice.messages)):
             show(message)
         if settings.runner == "direct" and find_prism() is not None:
             show("windows show when the source has ended; --runner prism shows them as they close")

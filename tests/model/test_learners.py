@@ -47,6 +47,16 @@ def picky(size):
         raise ValueError(f"size {size}: at least 1\\nis allowed")
     return Mean()
 
+class Beside:
+    """Compares a row with those that it is predicted with."""
+    def fit(self, matrix, target):
+        self.classes_ = sorted(set(target.tolist()))
+    def predict(self, matrix):
+        return matrix[:, 0] - matrix[:, 0].mean()
+    def predict_proba(self, matrix):
+        share = 1 / (1 + abs(self.predict(matrix)))
+        return list(zip(share, 1 - share))
+
 class Silent(Mean):
     def fit(self, matrix, target):
         raise RuntimeError
@@ -157,7 +167,13 @@ def test_what_cannot_be_fitted_is_reported_before_anything_runs(
 
 @pytest.mark.parametrize("learner", [*LEARNERS, "my_learners:Mean", "my_learners:trees"])
 def test_a_good_learner_passes_the_check(learner: str) -> None:
-    check(learner, {}, 1)
+    assert check(learner, {}, 1) is None
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_a_learner_whose_predictions_depend_on_the_cut_of_rows_is_warned_of(task: str) -> None:
+    warning = check("my_learners:Beside", {}, 1, task=task) or ""
+    assert warning.startswith("--learner my_learners:Beside: its prediction of a row depends on")
 
 
 def test_a_factory_without_a_random_state_of_its_own_gets_the_seed() -> None:
