@@ -190,7 +190,8 @@ class OfferFile:
         return frozenset(self.read().refresh.tolist())  # of a job of an older version
 
     def _read(self) -> Offers:
-        table = pq.read_table(pa.BufferReader(files.read_whole(self.path)))
+        file = pq.ParquetFile(pa.BufferReader(files.read_whole(self.path)))
+        table = file.read(use_threads=False)
         return Offers(*(table.column(name).to_numpy() for name in Offers._fields))
 
 

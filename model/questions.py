@@ -380,7 +380,7 @@ class QuestionFile:
 
     def read(self, columns: list[str] | None = None) -> pa.RecordBatch:
         """The questions, by key; all columns, or some."""
-        return whole_batch(self.file.read(columns=columns))
+        return whole_batch(self.file.read(columns=columns, use_threads=False))
 
     @property
     def _metadata(self) -> dict[bytes, bytes]:

@@ -276,7 +276,10 @@ class Settings(BaseModel):
     )
     sample_rows: int = Field(1_000_000, ge=1, description="a window trains on so many at most")
     batch_rows: int = Field(
-        10_000, ge=1, le=10_000_000, description="rows of a batch, about: whole blocks of 1,024"
+        10_000,
+        ge=1,
+        le=10_000_000,
+        description="rows of a batch, about: whole blocks of 1,024, or fewer people",
     )
     shards: int = Field(4, ge=1, le=1024, description="how many batches are scored side by side")
     lag: int = Field(1, ge=1, le=1000, description="how many refreshes a fit may take")
