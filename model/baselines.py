@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from model.arrays import Matrix
 from model.batch import Key
-from model.blocks import Places, find_starts, repeat_each, sum_blocks
+from model.blocks import Places, find_starts, number_blocks, sum_blocks
 from model.exact import Exact, add_exactly, sum_exactly
 from model.groups import Named
 
@@ -235,7 +235,7 @@ def make_chains(target: Targets, scored: bool, entities: Named, ids: Ints | None
     if not len(target):
         return Chain()
     begins = find_starts(None if ids is None else ids[known], len(target))
-    blocks = repeat_each(np.arange(len(begins)), begins, len(target))
+    blocks = number_blocks(begins, len(target))
     order = np.argsort(codes, kind="stable")
     codes, target, blocks = codes[order], target[order], blocks[order]
     same = codes[1:] == codes[:-1]

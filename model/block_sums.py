@@ -296,11 +296,6 @@ class _Blocks(NamedTuple):
     gaps: Places
 
 
-def compute_statistics(parts: Sequence[BlockSums], schema: Schema) -> Statistics:
-    """The statistics of all parts' rows."""
-    return finish(parts, schema)[0]
-
-
 def finish(parts: Sequence[BlockSums], schema: Schema) -> tuple[Statistics, Moments | None]:
     """The statistics, and the moments about the means, of all parts' rows.
 

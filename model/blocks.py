@@ -81,6 +81,16 @@ def repeat_each(values: npt.NDArray[Any], starts: Places, rows: int) -> npt.NDAr
     return np.repeat(values, count_rows(starts, rows), axis=-1)
 
 
+def number_blocks(starts: Places, rows: int) -> Places:
+    """The number of the block that each row lies in, from 0.
+
+    Example:
+        >>> number_blocks(np.array([0, 2]), 3).tolist()
+        [0, 0, 1]
+    """
+    return repeat_each(np.arange(len(starts)), starts, rows)
+
+
 def count_rows(starts: Places, rows: int) -> Places:
     """How many rows each block has."""
     counts = np.empty(len(starts), np.intp)

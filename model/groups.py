@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.arrays import Matrix
-from model.blocks import Places, repeat_each
+from model.blocks import Places, number_blocks
 from model.exact import Exact, add_each
 
 Codes = npt.NDArray[np.int64]
@@ -99,7 +99,7 @@ def sum_groups(named: Named, errors: Matrix, baseline: Matrix, starts: Places) -
         starts: where blocks begin (``model.blocks``).
     """
     codes = named.codes + 1
-    blocks = repeat_each(np.arange(len(starts)), starts, len(codes))
+    blocks = number_blocks(starts, len(codes))
     # One sum for each value in each block, then for each value.
     cells, inverse, counts = np.unique(
         codes * max(1, len(starts)) + blocks, return_inverse=True, return_counts=True

@@ -1,4 +1,4 @@
-"""Which row ids are among others."""
+"""Which row ids are among others, and where."""
 
 from __future__ import annotations
 
@@ -30,3 +30,18 @@ def is_in(values: Ints, others: Ints) -> Mask:
     there[others[(others >= least) & (others <= greatest)] - least] = True
     found = there[values - least]
     return found
+
+
+def find_places(values: Ints, ascending: Ints) -> Ints | None:
+    """Where values stand among others, which ascend; None if one is missing there.
+
+    Example:
+        >>> find_places(np.array([7, 3]), np.array([3, 5, 7])).tolist()
+        [2, 0]
+        >>> find_places(np.array([4]), np.array([3, 5, 7])) is None
+        True
+    """
+    places = np.searchsorted(ascending, values)
+    if places.max(initial=-1) >= len(ascending):
+        return None
+    return places if np.array_equal(ascending[places], values) else None

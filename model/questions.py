@@ -35,6 +35,7 @@ from model.batch import (
 from model.cohorts import Clock
 from model.kept import Kept
 from model.labels import Ints, Mask
+from model.membership import find_places
 from model.sample import splitmix64
 from model.schema import Schema
 
@@ -327,8 +328,8 @@ class Questions(NamedTuple):
         Raises:
             ValueError: if one is not there.
         """
-        places = np.minimum(np.searchsorted(self.ids, ids), max(len(self.ids) - 1, 0))
-        if not np.array_equal(self.ids[places], ids):
+        places = find_places(ids, self.ids)
+        if places is None:
             raise ValueError("a file of questions lacks one that a label was offered for")
         return self.order[places]
 

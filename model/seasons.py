@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from model.arrays import Matrix
 from model.batch import SECOND, column, event_times, row_ids
-from model.blocks import find_starts, repeat_each
+from model.blocks import find_starts, number_blocks
 from model.comparing import SLOTS
 from model.exact import Exact, add_each, sum_exactly
 from model.schema import Schema
@@ -49,7 +49,7 @@ def sum_season(rows: pa.RecordBatch, schema: Schema) -> ExactSlots | None:
         return None
     slots = find_slots(event_times(rows), season)
     starts = find_starts(row_ids(rows), rows.num_rows)
-    blocks = repeat_each(np.arange(len(starts)), starts, rows.num_rows)
+    blocks = number_blocks(starts, rows.num_rows)
     size = max(1, len(starts))
     sums: Any = np.bincount(
         slots * size + blocks, weights=column(rows, schema.target), minlength=SLOTS * size

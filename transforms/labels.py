@@ -31,6 +31,7 @@ from model.cohorts import Clock, CohortPart
 from model.errors import UserError
 from model.labels import Ints
 from model.last_known import cut_targets
+from model.membership import find_places
 from model.schema import Schema
 from transforms.elements import (
     AcceptedBatch,
@@ -201,10 +202,8 @@ def _find_places(ids: Ints, among: Ints) -> Ints | None:
     if (np.diff(among) < 0).any():  # else they are sorted, as those of files are
         order = np.argsort(among)
         among = among[order]
-    places = np.searchsorted(among, ids)
-    if places.max(initial=-1) >= len(among) or not np.array_equal(among[places], ids):
-        return None
-    return places if order is None else order[places]
+    places = find_places(ids, among)
+    return places if order is None or places is None else order[places]
 
 
 class FindReportedFn(beam.DoFn):

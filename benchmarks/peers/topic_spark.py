@@ -12,14 +12,13 @@ from pathlib import Path
 from pyspark.sql import functions as f
 
 from benchmarks.data import RATE
-from benchmarks.peers.with_spark import COLUMNS, Windows, session
-from benchmarks.peers.work import Done, Turn, Work
+from benchmarks.peers.with_spark import COLUMNS, session, take_all
+from benchmarks.peers.work import Work
 
 
 def stream(servers: str, topic: str, work: Work, jars: str) -> str:
     """Runs the query to what the topic's end is now; gives the line of what was done."""
     spark = session(work.output / "spark", {"spark.jars": jars})
-    windows = Windows(work, Turn(work, Done()))
     records = spark.readStream.format("kafka").options(
         **{
             "kafka.bootstrap.servers": servers,
@@ -30,12 +29,9 @@ def stream(servers: str, topic: str, work: Work, jars: str) -> str:
     )
     value = f.from_json(f.col("value").cast("string"), f"time BIGINT, {COLUMNS}")
     rows = records.load().select(value.alias("row")).select("row.*")
-    events = rows.withColumn("time", f.timestamp_millis("time"))
-    writer = events.writeStream.foreachBatch(windows).trigger(availableNow=True)
-    writer.option("checkpointLocation", str(work.output / "checkpoint")).start().awaitTermination()
-    windows.finish()
+    line = take_all(rows.withColumn("time", f.timestamp_millis("time")), work)
     spark.stop()
-    return windows.turn.done.line()
+    return line
 
 
 if __name__ == "__main__":

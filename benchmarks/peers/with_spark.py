@@ -80,16 +80,22 @@ def as_window(rows: Any) -> Window:
 def stream(work: Work) -> str:
     """Runs the query to the end of the file; gives the line of what was done."""
     spark = session(work.output / "spark")
-    windows = Windows(work, Turn(work, Done()))
     source = spark.readStream.schema(f"time TIMESTAMP, {COLUMNS}").option("maxFilesPerTrigger", 1)
     if work.input.is_dir():
         events = source.parquet(str(work.input))
     else:
         events = source.option("pathGlobFilter", work.input.name).parquet(str(work.input.parent))
+    line = take_all(events, work)
+    spark.stop()
+    return line
+
+
+def take_all(events: Any, work: Work) -> str:
+    """Takes the windows of a stream of rows to its end; gives the line of what was done."""
+    windows = Windows(work, Turn(work, Done()))
     writer = events.writeStream.foreachBatch(windows).trigger(availableNow=True)
     writer.option("checkpointLocation", str(work.output / "checkpoint")).start().awaitTermination()
     windows.finish()
-    spark.stop()
     return windows.turn.done.line()
 
 

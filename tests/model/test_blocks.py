@@ -10,14 +10,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import Ridge
 
 from model.baselines import Before, Past
 from model.batch import ID, Key, column, row_ids, slice_batch
 from model.block_sums import as_bytes, finish, from_bytes, join, sum_by_blocks
 from model.blocks import BLOCK, add_blocks, find_starts, round_up
 from model.drift import make_histogram
-from model.fitting import predict
 from model.groups import Named
 from model.metrics import Sums, merge_two, sum_batch
 from model.regression import RegressionSums
@@ -184,18 +182,6 @@ def test_a_blocks_sum_does_not_depend_on_what_is_beside_it_or_on_its_place_in_me
         seen.add(float(add_blocks(whole, np.array([0, BLOCK, 2 * BLOCK]))[1]))
         seen.add(float(add_blocks(whole[BLOCK - place : 2 * BLOCK], np.unique([0, place]))[-1]))
     assert seen == {float(middle.sum())} or len(seen) == 1
-
-
-@pytest.mark.parametrize("columns", [1, 2, 4, 7, 33, 300])
-def test_a_ridges_prediction_of_a_row_does_not_depend_on_the_rows_beside_it(columns: int) -> None:
-    rng = np.random.default_rng(columns)
-    matrix, target = rng.normal(size=(3_000, columns)), rng.normal(size=3_000)
-    model = Ridge().fit(matrix, target)
-    whole = predict(model, matrix)
-    np.testing.assert_allclose(whole, model.predict(matrix), rtol=1e-9, atol=1e-12)
-    for low, high in ((0, 1), (1, 2), (1, 1_000), (7, 2_999), (2_990, 3_000)):
-        assert (predict(model, matrix[low:high]) == whole[low:high]).all()
-        assert (predict(model, matrix[low:high].copy()) == whole[low:high]).all()
 
 
 def test_rows_of_a_batch_are_whole_blocks() -> None:

@@ -22,7 +22,7 @@ class Careless(RandomForestRegressor):  # type: ignore[misc]
         return super().fit(matrix, target)
 
 
-@pytest.mark.parametrize("columns", [1, 2, 7, 33])
+@pytest.mark.parametrize("columns", [1, 2, 4, 7, 33, 300])
 def test_a_ridges_prediction_of_a_row_does_not_depend_on_the_rows_beside_it(columns: int) -> None:
     rng = np.random.default_rng(columns)
     matrix, target = rng.normal(size=(3_000, columns)), rng.normal(size=3_000)
@@ -32,6 +32,7 @@ def test_a_ridges_prediction_of_a_row_does_not_depend_on_the_rows_beside_it(colu
     assert (predict(model, np.asfortranarray(matrix)) == whole).all()
     for low, high in ((0, 1), (1, 2), (1, 1_000), (7, 2_999), (2_990, 3_000)):
         assert (predict(model, matrix[low:high]) == whole[low:high]).all()
+        assert (predict(model, matrix[low:high].copy()) == whole[low:high]).all()
 
 
 def test_a_forests_fit_keeps_the_warning_filters_and_shows_only_what_is_of_use() -> None:
