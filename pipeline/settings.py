@@ -26,7 +26,7 @@ from model import gate as gating
 from model import moments, problems
 from model.asof import EPOCH, Cadence, format_iso
 from model.batch import SECOND
-from model.blocks import round_up
+from model.blocks import BLOCK, round_up
 from model.changes import RUN_LENGTH, AlertRules, Thresholds
 from model.cohorts import Clock
 from model.display import PSI_LARGE
@@ -279,7 +279,7 @@ class Settings(BaseModel):
         10_000,
         ge=1,
         le=10_000_000,
-        description="rows of a batch, about: whole blocks of 1,024, or fewer people",
+        description="rows of a batch, rounded up to a multiple of 1,024; fewer people stay as few",
     )
     shards: int = Field(4, ge=1, le=1024, description="how many batches are scored side by side")
     lag: int = Field(1, ge=1, le=1000, description="how many refreshes a fit may take")
@@ -503,8 +503,12 @@ class Settings(BaseModel):
 
     @property
     def cut_rows(self) -> int:
-        """Rows of a batch, at most: ``batch_rows`` rounded up to whole blocks of rows."""
-        return round_up(self.batch_rows)
+        """Rows of a batch, at most: ``batch_rows`` rounded up to whole blocks of rows.
+
+        A live batch of people may have fewer rows than a block, so its replay has to be cut alike.
+        """
+        few = self._source == "people" and self.batch_rows < BLOCK
+        return self.batch_rows if few else round_up(self.batch_rows)
 
     @property
     def timed(self) -> Cadence | None:

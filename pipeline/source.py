@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from model.asof import newest_window_end, parse_name
 from model.batch import SECOND
-from model.blocks import BLOCK
 from model.ending import StreamEnd, read_end
 from model.errors import UserError
 from model.label_stream import LabelSchema
@@ -189,9 +188,6 @@ def people_source(
     rows = settings.cut_rows
     if settings.live:
         rows = live_rows(settings.rate, rows, cadence.latency)
-    elif settings.batch_rows < BLOCK:
-        # A live batch of fewer rows cuts blocks, and so does its replay, which has to be cut alike.
-        rows = settings.batch_rows
     return PlannedSource(
         PeopleWork(people, span.extent, rows, settings.live),
         PeopleReader(
